@@ -1,0 +1,106 @@
+"""What the middle needs of the edges: the log, an engine, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source that an answer rests on. ``url`` opens it; ``snippet`` is plain text, at most 600 characters."""
+
+    title: str
+    url: str
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One earlier message that an engine may trust: ``role`` is ``user``, ``assistant`` or ``system``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next words of the answer, exactly as they are to be shown (Markdown)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """The sources of the answer, best first; the last one given counts. ``[1]`` in the text means the first."""
+
+    citations: Sequence[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the engine is doing before its first word: ``searching`` or ``writing``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """The answer comes from a fallback; ``reason`` is one plain sentence."""
+
+    reason: str
+
+
+Piece = Text | Cited | Stage | Degraded
+
+
+class StopSignal(Protocol):
+    """Set once when the turn is to end early: stopped by the visitor, timed out, erased."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True as soon as it is set, False after ``timeout`` seconds."""
+        ...
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Call back once when set (at once if it is already), for example to close an upstream connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Everything an engine gets. Nothing of it belongs to another visitor."""
+
+    question: str
+    history: tuple[Said, ...]
+    """Oldest first, without the question."""
+    stop: StopSignal
+    find: Callable[[str, int], Sequence[Citation]] = field(default=lambda query, most: ())
+    """``find(query, most)``: passages of the knowledge folder, best first; empty where there is none."""
+    session_ref: str = ""
+    """Ten characters that name the session in logs and to webhooks; not a credential."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the site gave when the session was created."""
+    silence: float = 60.0
+    """Seconds an engine may be silent (``BATON_ENGINE_TIMEOUT``)."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What answers. One instance serves all visitors and keeps nothing of any.
+
+    ``answer`` yields pieces and may raise ``EngineFailed``, ``EngineTimeout`` or ``EngineBusy``
+    (any other exception counts as ``engine_failed``). The iterator is closed when the turn ends early.
+    """
+
+    name: str
+
+    def answer(self, turn: Turn) -> Iterator[Piece]: ...
+
+
+class Clock(Protocol):
+    """Seconds since the epoch."""
+
+    def __call__(self) -> float: ...

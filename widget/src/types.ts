@@ -1,0 +1,78 @@
+/** What the logic of the widget (conversation.ts) and its looks (elements) agree on. */
+
+export interface Citation { title: string; url: string; snippet: string }
+
+export interface Message {
+  /** The service's id; for a message not yet acknowledged the local `local:<client_id>`. */
+  id: string;
+  role: "user" | "assistant" | "system";
+  content: string;
+  /** May hold: citations: Citation[], stopped, interrupted, operator (a name), degraded (a sentence), feedback {rating, comment}. */
+  metadata: Record<string, unknown>;
+  created_at: string;
+  client_id?: string;
+  /** Local only: `sending` (not acknowledged yet), `queued` (offline), `failed` (not sent: Retry keeps the text). */
+  delivery?: "sending" | "queued" | "failed";
+}
+
+/** The answer being made, if any. `mine` is false when another tab or device asked. */
+export interface Answering { turn_id: string; text: string; stage?: "searching" | "writing"; mine: boolean }
+
+export type Status = "none" | "active" | "abandoned" | "ended" | "gone";
+
+/** One line for the status region; `key` is a key of the words (i18n), `params` fill it in. */
+export interface Notice { key: string; params?: Record<string, string | number>; tone: "info" | "warning" | "error" }
+
+export interface State {
+  status: Status;
+  messages: readonly Message[];
+  answering: Answering | null;
+  /** A question of this page is on its way but answer.start is not here yet. */
+  waiting: boolean;
+  /** A turn failed or broke off and may be run again. */
+  canRetry: boolean;
+  notice: Notice | null;
+  connection: "online" | "reconnecting" | "offline";
+  /** Seconds left of a 429, counted down; 0 when none. */
+  wait: number;
+  hasOlder: boolean;
+  loading: boolean;
+  /** Opened by a shared link: say that it was begun elsewhere and offer a new one. */
+  fromElsewhere: boolean;
+  /** Text that could not be sent and was put back for the composer, with a growing number so that it is taken once. */
+  putBack: { text: string; n: number } | null;
+}
+
+export interface Conversation {
+  readonly state: State;
+  /** Calls back after every change; returns how to stop that. */
+  subscribe(changed: () => void): () => void;
+  /** Restores what there is to restore; with a `session` (id or ticket) carries that on. */
+  start(options?: { session?: string }): Promise<void>;
+  send(text: string): Promise<void>;
+  stop(): Promise<void>;
+  retry(clientId?: string): Promise<void>;
+  /** Final; the confirmation dialog belongs to the view. */
+  end(): Promise<void>;
+  /** New chat: forgets this conversation in this browser and starts with none. */
+  fresh(): void;
+  older(): Promise<void>;
+  /** A link to the full page: `once` for opening it now, `share` to copy. */
+  link(kind: "once" | "share"): Promise<string>;
+  transcript(format: "md" | "txt" | "json"): Promise<Blob>;
+  erase(): Promise<void>;
+  feedback(messageId: string, rating: "up" | "down" | null, comment?: string): Promise<void>;
+  draft: string;
+  /** The feed and heartbeat run only while somebody looks. */
+  setActive(active: boolean): void;
+  dispose(): void;
+}
+
+/** Options of the pasted tag, camelCase as in Baton.init. */
+export interface Options {
+  color?: string; position?: "bottom-right" | "bottom-left"; title?: string; greeting?: string; suggestions?: string[];
+  theme?: "auto" | "light" | "dark"; lang?: string; sessionKey?: string; sessionScope?: "browser" | "tab" | "page";
+  sessionExpiry?: number; heartbeatInterval?: number; autoRestore?: boolean; chatUrl?: string; apiUrl?: string;
+  /** Distance from the corner in CSS pixels, e.g. to stay clear of a badge: "20" or "20,80" (x,y). */
+  offset?: string;
+}
