@@ -1,0 +1,92 @@
+"""The names of a session and the life it leads: a rule over times, not a job."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+Status = Literal["active", "abandoned", "ended"]
+Kind = Literal["once", "share"]
+
+_ID = re.compile(r"ses_[A-Za-z0-9_-]{32}\Z")
+_TICKET = re.compile(r"tkt_([A-Za-z0-9_-]{22})([A-Za-z0-9_-]{24})\Z")
+
+
+def new_id() -> str:
+    """A fresh session id: ``ses_`` and 192 random bits, a capability to one conversation."""
+    return "ses_" + secrets.token_urlsafe(24)
+
+
+def ref_of(session_id: str | None) -> str | None:
+    """What Redis and logs know a session by: 128 bits of SHA-256 in hex; None for what cannot be an id."""
+    if session_id is None or not _ID.match(session_id):
+        return None
+    return hashlib.sha256(session_id.encode()).hexdigest()[:32]
+
+
+def tag_of(ref: str) -> str:
+    """Six characters that mark the message and event ids of a session as its own."""
+    return ref[:6]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a link carries in place of the id: where the session is, and a secret that opens its sealed id."""
+
+    text: str
+    ref: str
+
+    @property
+    def hash(self) -> str:
+        """What Redis keeps of the ticket."""
+        return hashlib.sha256(b"ticket:" + self.text.encode()).hexdigest()[:32]
+
+    def seal(self, session_id: str) -> str:
+        """The session id, readable only with this ticket: a one-time pad drawn from it, in hex."""
+        return self._pad(session_id.encode()).hex()
+
+    def unseal(self, sealed: str) -> str:
+        """The session id again. Raises ValueError where it was not sealed with this ticket."""
+        found = self._pad(bytes.fromhex(sealed)).decode("ascii", "replace")
+        if ref_of(found) != self.ref:
+            raise ValueError("not sealed with this ticket")
+        return found
+
+    def _pad(self, data: bytes) -> bytes:
+        pad = hashlib.shake_256(b"seal:" + self.text.encode()).digest(len(data))
+        return bytes(a ^ b for a, b in zip(data, pad, strict=True))
+
+
+def new_ticket(ref: str) -> Ticket:
+    """A ticket of the session ``ref``: its place (not a secret) and 144 random bits."""
+    place = base64.urlsafe_b64encode(bytes.fromhex(ref)).decode().rstrip("=")
+    return Ticket("tkt_" + place + secrets.token_urlsafe(18), ref)
+
+
+def read_ticket(text: str) -> Ticket | None:
+    """The ticket that ``text`` is, or None where it cannot be one."""
+    found = _TICKET.match(text)
+    if not found:
+        return None
+    try:
+        return Ticket(text, base64.urlsafe_b64decode(found[1] + "==").hex())
+    except (binascii.Error, ValueError):
+        return None
+
+
+def status_of(*, ended: bool, seen: int, now: int, idle: int) -> Status:
+    """The status at ``now``: a session not seen for ``idle`` is abandoned until it is seen again. All in ms."""
+    if ended:
+        return "ended"
+    return "abandoned" if now - seen >= idle else "active"
+
+
+def timestamp(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

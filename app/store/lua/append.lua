@@ -1,0 +1,18 @@
+--! clock session write
+-- ARGV: who, ttl, max age, client id, rest of the message's JSON, most messages, limit, window ms, admitted
+local cid = ARGV[4]
+local known = cid ~= '' and redis.call('HGET', cids, 'm:' .. cid)
+if known then return {'replay', entry(known)} end
+if ended then return {'ended'} end
+-- A running answer has a place of its own kept free.
+if count + redis.call('EXISTS', turn) >= tonumber(ARGV[6]) then return {'full'} end
+if ARGV[9] == '0' then return {'refused'} end
+local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
+local wait = limited(limit, window)
+if wait then return {'limited', wait} end
+local json = store(ARGV[5])
+emit('message', json)
+if cid ~= '' then redis.call('HSET', cids, 'm:' .. cid, seq) end
+save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
+ring()
+return {'ok', json, limit - spent, window_start + window - now}

@@ -1,0 +1,64 @@
+"""Stored messages folded into what a person, an engine or a download reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from app.ports import Said
+
+Format = Literal["md", "txt", "json"]
+_NAMES = {"user": "You", "assistant": "Assistant", "system": "System"}
+
+
+def read_messages(raw: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Messages as objects, in the order given."""
+    return [orjson.loads(one) for one in raw]
+
+
+def rated(raw: Sequence[bytes], ratings: dict[str, bytes]) -> list[bytes]:
+    """The messages with what visitors thought of them: ``metadata.feedback``, by message number."""
+    found = []
+    for one in raw:
+        message = orjson.loads(one)
+        rating = ratings.get(message["id"].split("_")[1])
+        if rating is not None:
+            message["metadata"]["feedback"] = orjson.loads(rating)
+            one = orjson.dumps(message)
+        found.append(one)
+    return found
+
+
+def said_before(raw: Sequence[bytes], question: int, *, again: bool) -> tuple[Said, ...]:
+    """What an engine may know of the conversation when it is asked message number ``question``.
+
+    A question that is asked again comes last, without the answers that broke off on the first try.
+    """
+    turns = []
+    for message in read_messages(raw):
+        number = int(message["id"].split("_")[1])
+        broken = again and number > question and message["metadata"].get("interrupted")
+        if number != question and message["content"] and not broken:
+            turns.append(Said(message["role"], message["content"]))
+    return tuple(turns)
+
+
+def spell_transcript(raw: Sequence[bytes], kind: Format) -> str:
+    """The conversation as a file to keep: Markdown, plain text or JSON."""
+    messages = read_messages(raw)
+    if kind == "json":
+        return orjson.dumps({"messages": messages}, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return "\n".join(_entry(message, kind) for message in messages)
+
+
+def _entry(message: dict[str, Any], kind: Format) -> str:
+    name = str(message["metadata"].get("operator") or _NAMES.get(message["role"], message["role"]))
+    when = message["created_at"][:19].replace("T", " ") + " UTC"
+    citations = message["metadata"].get("citations") or []
+    if kind == "txt":
+        sources = "".join(f"  [{n}] {c['title']} <{c['url']}>\n" for n, c in enumerate(citations, 1))
+        return f"{name} ({when}):\n{message['content']}\n{sources}"
+    sources = "".join(f"{n}. {c['title']}: <{c['url']}>\n" for n, c in enumerate(citations, 1))
+    return f"**{name}** · {when}\n\n{message['content']}\n" + (f"\n{sources}" if sources else "")
