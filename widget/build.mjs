@@ -1,0 +1,74 @@
+/** Builds app/static/: the stable widget.js, the hashed bundles it loads, and manifest.json with their integrity. */
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const out = fileURLToPath(new URL("../app/static/", import.meta.url));
+const verify = process.argv.includes("--verify");
+const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
+
+/** One bundle as text; the same sources always give the same bytes. */
+async function bundle(entry, format, define = {}) {
+  const result = await build({
+    absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
+    target: ["es2021", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
+    plugins: [templates],
+  });
+  return result.outputFiles[0].text;
+}
+
+/** Takes the indentation out of css`` and html`` templates, which a minifier must leave alone. */
+const templates = {
+  name: "templates",
+  setup(context) {
+    context.onLoad({ filter: /src[\\/].*\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      const contents = source.replace(/\bcss`([^`]*)`/g, (_, css) =>
+        "css`" + css.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\s+/g, " ").replace(/ ?([{};,]) ?/g, "$1").trim() + "`");
+      return { contents, loader: "ts" };
+    });
+  },
+};
+
+const hashed = (name, text) => name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
+const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("base64")}`;
+
+const panel = await bundle("src/panel.ts", "esm");
+const page = await bundle("src/page.ts", "iife");
+const widget = await bundle("src/loader.ts", "iife", { __PANEL__: JSON.stringify(hashed("panel.js", panel)) });
+
+const files = {};
+const manifest = { integrity: {} };
+for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": panel, "page.js": page })) {
+  const file = name === "widget.js" ? name : hashed(name, text);
+  files[file] = text;
+  manifest[name] = file;
+  manifest.integrity[file] = integrity(text);
+  const size = gzipSync(text, { level: 9 }).length;
+  console.log(`${file.padEnd(26)} ${String(text.length).padStart(7)} bytes ${String(size).padStart(6)} gzip`);
+  if (budgets[name] && size > budgets[name]) {
+    console.error(`${name} is over its budget of ${budgets[name]} bytes gzip`);
+    process.exitCode = 1;
+  }
+}
+files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
+
+await mkdir(out, { recursive: true });
+const mine = (name) => /^((widget|panel|page)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const present = (await readdir(out)).filter(mine);
+if (verify) {
+  const wrong = new Set(present.filter((name) => !(name in files)));
+  for (const [name, text] of Object.entries(files)) {
+    if ((await readFile(out + name, "utf8").catch(() => "")) !== text) wrong.add(name);
+  }
+  if (wrong.size) {
+    console.error(`app/static differs from a fresh build: ${[...wrong].sort().join(", ")}. Run: npm run build`);
+    process.exitCode = 1;
+  }
+} else {
+  for (const name of present) if (!(name in files)) await rm(out + name);
+  for (const [name, text] of Object.entries(files)) await writeFile(out + name, text);
+}
