@@ -1,0 +1,109 @@
+"""The pages that people look at: demo, full page, install, the API and the rendered knowledge folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, render_template
+
+from app.routes import assets
+from app.routes.rendering import render
+
+blueprint = Blueprint("pages", __name__, template_folder="../templates")
+blueprint.register_blueprint(assets.blueprint)
+KNOWLEDGE = "/knowledge"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors {framed_by}"
+)
+
+
+def _baton() -> Any:
+    return current_app.extensions["baton"]
+
+
+def _page(body: str, *, status: int = 200, framed_by: str = "'none'", keep: str = "no-cache") -> Response:
+    """A page under the strict policy: nothing loads from elsewhere, nothing inline runs."""
+    response = Response(body, status=status, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = POLICY.format(framed_by=framed_by)
+    response.headers["Cache-Control"] = keep
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    if framed_by == "'none'":
+        response.headers["X-Frame-Options"] = "DENY"
+    return response
+
+
+@blueprint.app_context_processor
+def _addresses() -> dict[str, Any]:
+    return {"versioned": assets.versioned, "built": assets.built}
+
+
+@blueprint.get("/")
+def demo() -> Response:
+    """A site about Baton, with the widget on it."""
+    loader = assets.asset("widget.js")
+    weight = f"{len(loader.packed) / 1024:.1f} KB" if loader else "under 2 KB"
+    return _page(render_template("demo.html", weight=weight, public_url=_baton().config.public_url))
+
+
+@blueprint.get("/chat")
+def chat() -> Response:
+    """The full page: the same bytes for everybody; what it carries on with is the browser's own affair."""
+    origins = _baton().config.allowed_origins
+    framed_by = "*" if origins is None else " ".join(origins) or "'none'"
+    response = _page(render_template("chat.html"), framed_by=framed_by, keep="no-store")
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@blueprint.get("/install")
+def install() -> Response:
+    """The tag to paste. Its address comes from the settings, never from what the request claims to be."""
+    config = _baton().config
+    loader = assets.asset("widget.js")
+    return _page(
+        render_template(
+            "install.html",
+            public_url=config.public_url,
+            chat_page=config.chat_page,
+            origins=config.allowed_origins,
+            loader=loader,
+        )
+    )
+
+
+@blueprint.get("/docs")
+def api() -> Response:
+    """The API, drawn from /openapi.json by our own script."""
+    return _page(render_template("api.html", public_url=_baton().config.public_url))
+
+
+@blueprint.get(KNOWLEDGE, defaults={"path": ""}, strict_slashes=False)
+@blueprint.get(f"{KNOWLEDGE}/<path:path>")
+def knowledge(path: str) -> Response:
+    """A page of the knowledge folder, where a citation opens."""
+    engine = _baton().knowledge
+    page = engine.page(path.rstrip("/")) if engine else None
+    if page is None:
+        return missing("There is no such page here. It may have been renamed or taken away.")
+    source = str(getattr(page, "source", "") or getattr(page, "path", "") or path)
+    rendered = render(page.markdown, source, KNOWLEDGE, engine.slug)
+    titled = any(heading.level == 1 for heading in rendered.headings)
+    contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
+    return _page(
+        render_template("knowledge.html", title=page.title, body=rendered.html, titled=titled, contents=contents)
+    )
+
+
+@blueprint.get("/favicon.ico")
+@blueprint.get("/favicon.svg")
+@blueprint.get("/favicon")
+def favicon() -> Response:
+    """The mark, for browser tabs."""
+    return assets.send(assets.asset("site/mark.svg"), assets.FOR_MINUTES)
+
+
+def missing(detail: str = "There is nothing at this address.", status: int = 404) -> Response:
+    """A kind page for an address that leads nowhere, or for whatever else went wrong outside the API."""
+    return _page(render_template("missing.html", detail=detail, status=status), status=status)
