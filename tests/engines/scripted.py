@@ -1,0 +1,148 @@
+"""A scripted engine for everybody's tests: what it does is chosen by words in the question.
+
+Run a service on it with ``BATON_ENGINE=python:tests.engines.scripted:make`` (from the repository's root).
+Words may be combined, anywhere in the question, except ``say:`` which takes the rest of it.
+
+    (no word)          one piece: ``echo: <question>``
+    echo               ``echo: <question> | history: <number of earlier messages>``
+    history            the earlier messages as the engine sees them, one ``role: content`` a line
+    tokens=200         ``w0 w1 w2 ... w199`` (each piece is ``w<n>`` and one space)
+    delay=0.01         seconds between two tokens
+    first=0.5          seconds before the first word
+    say:<text>         exactly <text>, in pieces of ``chunk`` characters (``chunk=1 say:...``; default 3)
+    cite               ``According to the page [1].`` and its citations: what ``turn.find`` brings, else one made up here
+    stage              tells the stages ``searching`` and ``writing`` before its words
+    degraded           says first that the answer comes from a fallback
+    fail               raises before the first word
+    fail-after=20      raises after that many tokens (without ``tokens``: of 1000)
+    hang               says nothing, for an hour; heeds the stop signal
+    hang-hard          says nothing, for an hour, and heeds nothing
+    stall-after=20     is silent for an hour after that many tokens; heeds the stop signal
+    burn=5             burns that many seconds of CPU before the first word (does not heed the stop signal)
+    empty              ends without a word
+
+Every call appends one line ``<session_ref> TAB <question as a Python literal>`` to the file named by ``BATON_TEST_CALLS``, when set.
+Other shapes of a Python engine, for tests of the seam: ``plain``, ``coroutine``, ``agenerator``, ``mapping``, ``Bot``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from app.ports import Citation, Cited, Degraded, Piece, Stage, Text, Turn
+
+HOUR = 3600.0
+MADE_UP = Citation("Scripted page", "https://pages.example.test/scripted#part", "A passage of the scripted page.")
+
+
+def make(turn: Turn) -> Iterator[Piece]:
+    """Answer as the words of the question say."""
+    note(turn)
+    asked, _, say = turn.question.partition("say:")
+    words = dict(re.findall(r"(?<!\S)([a-z-]+)(?:=([0-9.]+))?(?!\S)", asked))
+    yield from _before(turn, words)
+    if say:
+        size = int(words.get("chunk") or 3)
+        yield from (Text(say[at : at + size]) for at in range(0, len(say), size))
+    elif {"tokens", "fail-after", "stall-after"} & words.keys():
+        yield from _tokens(turn, words)
+    elif "history" in words:
+        yield Text("\n".join(f"{said.role}: {said.content}" for said in turn.history) or "nothing before")
+    elif "cite" in words:
+        yield from _cited(turn)
+    elif "echo" in words:
+        yield Text(f"echo: {turn.question} | history: {len(turn.history)}")
+    elif "empty" not in words:
+        yield Text(f"echo: {turn.question}")
+
+
+def _before(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
+    if "degraded" in words:
+        yield Degraded("The model is not available just now.")
+    if "stage" in words:
+        yield Stage("searching")
+        yield Stage("writing")
+    if "burn" in words:
+        burn(float(words["burn"] or 1))
+    if "first" in words:
+        turn.stop.wait(float(words["first"] or 1))
+    if "hang" in words:
+        turn.stop.wait(HOUR)
+    if "hang-hard" in words:
+        time.sleep(HOUR)
+    if "fail" in words:
+        raise RuntimeError("scripted failure before the first word")
+
+
+def _tokens(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
+    delay = float(words.get("delay") or 0)
+    for number in range(int(words.get("tokens") or 1000)):
+        if str(number) == words.get("fail-after"):
+            raise RuntimeError("scripted failure in the middle")
+        if str(number) == words.get("stall-after"):
+            turn.stop.wait(HOUR)
+        if delay and number and turn.stop.wait(delay):
+            return
+        if turn.stop.is_set():
+            return
+        yield Text(f"w{number} ")
+
+
+def _cited(turn: Turn) -> Iterator[Piece]:
+    found = list(turn.find(turn.question.replace("cite", "").strip() or "baton", 3)) or [MADE_UP]
+    yield Text("According to the page [1].")
+    yield Cited(found)
+
+
+def burn(seconds: float) -> None:
+    """Use that many seconds of CPU in this thread, never giving way on purpose."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        sum(range(1000))
+
+
+def note(turn: Turn) -> None:
+    """One line a call in the file named by BATON_TEST_CALLS, whole even when workers write at once."""
+    name = os.environ.get("BATON_TEST_CALLS")
+    if name:
+        with open(name, "ab", buffering=0) as calls:
+            calls.write(f"{turn.session_ref}\t{turn.question!r}\n".encode())
+
+
+def plain(turn: Turn) -> str:
+    """The plainest engine: a function of the turn that returns a string."""
+    return f"plain: {turn.question}"
+
+
+def mapping(turn: Turn) -> dict[str, Any]:
+    """An engine that returns an answer and its citations as a mapping."""
+    cited = {"title": MADE_UP.title, "url": MADE_UP.url, "snippet": MADE_UP.snippet}
+    return {"answer": f"mapping: {turn.question} [1]", "citations": [cited]}
+
+
+async def coroutine(turn: Turn) -> str:
+    """An engine that is a coroutine."""
+    return f"coroutine: {turn.question}"
+
+
+async def agenerator(turn: Turn) -> AsyncIterator[Piece | str]:
+    """An engine that is an async generator."""
+    yield "agenerator: "
+    yield Text(turn.question)
+
+
+class Bot:
+    """An engine as a class; one is made for every turn, so what it keeps is nobody else's."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def answer(self, turn: Turn) -> Iterator[str]:
+        """Tell how many turns this instance has seen: always the first."""
+        self.seen.append(turn.question)
+        yield f"turn {len(self.seen)}: "
+        yield turn.question
