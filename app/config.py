@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import limits
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 1_000_000_000
@@ -48,7 +48,6 @@ def whole(least: int, most: int = MOST, unit: str = "") -> BeforeValidator:
 
 
 def _address(value: object, what: str = "an address such as https://chat.example.com") -> str:
-    """Checked: http or https, a host, nothing that cannot stand in a URL."""
     text = str(value)
     try:
         parts = urlsplit(text)
@@ -82,17 +81,12 @@ def _host(value: object) -> str:
     return text
 
 
-def _domain(value: object) -> str | None:
-    if value is not None and not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]+)?", str(value)):
-        raise Wrong("be a host name")
-    return None if value is None else str(value)
-
-
 def _redis(value: object) -> str | None:
     """Checked by its shape; where it leads is the store's matter."""
     if value is None:
         return None
-    scheme, _, rest = str(value).partition("://")
+    url = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    scheme, _, rest = url.partition("://")
     if scheme.lower() not in REDIS_SCHEMES:
         raise Wrong(f"begin with one of {', '.join(f'{known}://' for known in REDIS_SCHEMES)}", hide=True)
     netloc = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
@@ -194,7 +188,7 @@ CountOrNone = Annotated[int, whole(0)]
 Rate = Annotated[str, BeforeValidator(_rate)]
 Base = Annotated[str | None, BeforeValidator(_base)]
 Page = Annotated[str | None, BeforeValidator(_page)]
-Secret = Annotated[str | None, Field(repr=False)]
+Secret = SecretStr | None
 
 
 class Config(BaseModel):
@@ -207,12 +201,12 @@ class Config(BaseModel):
 
     port: Annotated[int, whole(1, 65535)] = 8000
     host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
-    redis_url: Annotated[Secret, BeforeValidator(_redis)] = None
+    redis_url: Annotated[SecretStr | None, BeforeValidator(_redis)] = None
     openai_base_url: Base = None
     openai_api_key: Secret = None
     openai_model: str = "gpt-4o-mini"
     web_concurrency: Annotated[int, whole(1, 256)] = 2
-    railway_public_domain: Annotated[str | None, BeforeValidator(_domain)] = None
+    railway_public_domain: str | None = None
 
     session_ttl: Seconds = 86_400
     session_max_age: Seconds = 604_800
