@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from json.decoder import JSONDecoder
 from typing import Any, NoReturn
 
+import orjson
 from flask.globals import request
 
 from app.errors import BadRequest, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
@@ -19,6 +19,9 @@ MOST_DEPTH = 20
 """Objects and arrays may stand in each other this deep, the outermost counted."""
 MOST_METADATA_BYTES = 4096
 """``metadata`` may have this many bytes as compact JSON in UTF-8."""
+
+SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+"""White space as Unicode has it; Python's own idea of it takes in four control characters, which are text here."""
 
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
@@ -42,7 +45,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse(_constant: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
@@ -63,7 +66,7 @@ def read_object(*, optional: bool = False) -> dict[str, Any]:
             return {}
         raise BadRequest("The body is empty; it must be a JSON object.")
     if sort != "application/json" and not _is_json(sort or ""):
-        raise UnsupportedMediaType()
+        raise UnsupportedMediaType
     return parse_object(raw)
 
 
@@ -78,7 +81,7 @@ def _read(environ: Mapping[str, Any]) -> bytes:
             raise PayloadTooLarge() if length.isdecimal() else BadRequest("The Content-Length is not a number.")
         wanted = int(length)
         if wanted > MOST_BYTES:
-            raise PayloadTooLarge()
+            raise PayloadTooLarge
         raw = _take(environ, wanted) if wanted else b""
         if len(raw) < wanted:
             raise BadRequest("The body ended early.")
@@ -87,7 +90,7 @@ def _read(environ: Mapping[str, Any]) -> bytes:
         return b""  # without a length or chunks there is no body, and reading might wait for ever
     raw = _take(environ, MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
-        raise PayloadTooLarge()
+        raise PayloadTooLarge
     return raw
 
 
@@ -109,7 +112,7 @@ def _is_json(content_type: str) -> bool:
     sort, *parameters = content_type.lower().split(";")
     if sort.strip() != "application/json":
         return False
-    named = dict((name.strip(), value.strip(' "')) for name, _, value in (p.partition("=") for p in parameters))
+    named = {name.strip(): value.strip(' "') for name, _, value in (p.partition("=") for p in parameters)}
     return named.get("charset", "utf-8") in ("utf-8", "utf8")
 
 
@@ -124,7 +127,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         # Only the kind of failure is told, for the decoder's own words quote the body.
         raise BadRequest("The body must be one JSON object in UTF-8, with no key twice and at most 20 deep.") from None
     if type(found) is not dict:
-        raise BadRequest()
+        raise BadRequest
     return found
 
 
@@ -147,7 +150,7 @@ def text(body: Mapping[str, Any], name: str, most: int, *, required: bool = True
         return ""
     if not isinstance(value, str):
         raise InvalidRequest(name, "is missing" if name not in body else "must be a string")
-    if not value or value.isspace():
+    if not value.strip(SPACE):
         raise InvalidRequest(name, "must not be empty")
     if len(value) > most:
         raise InvalidRequest(name, f"must have at most {most} characters")
@@ -172,9 +175,9 @@ def metadata(body: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise InvalidRequest("metadata", "must be an object")
     try:
-        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-    except ValueError:
-        raise InvalidRequest("metadata", "holds what cannot be written as UTF-8") from None
+        size = len(orjson.dumps(value))
+    except TypeError:  # what is stored is written by the same library: half a surrogate pair, a number past 64 bits
+        raise InvalidRequest("metadata", "holds a number beyond 64 bits or what cannot be written as UTF-8") from None
     if size > MOST_METADATA_BYTES:
         raise InvalidRequest("metadata", f"must have at most {MOST_METADATA_BYTES} bytes as JSON")
     return value

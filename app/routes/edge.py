@@ -29,7 +29,7 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def install(app: Flask, *, origins: Collection[str] | None) -> None:
     """Stand around ``app``; ``origins`` as in ``app.routes.origins.rule``."""
-    app.wsgi_app = _around(app.wsgi_app, origins)  # type: ignore[method-assign]
+    app.wsgi_app = _around(app.wsgi_app, origins)  # type: ignore[method-assign,assignment]
 
 
 def _around(inner: Wsgi, origins: Collection[str] | None) -> Wsgi:

@@ -86,7 +86,7 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
         return as_page(error.status) or problem(error)
 
     def by_http(error: HTTPException) -> AnyResponse:
-        if isinstance(error, InternalServerError) and error.original_exception is not None:
+        if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
             return unforeseen(error.original_exception)
         if error.response is not None:
             return error.response  # type: ignore[return-value]
@@ -105,7 +105,7 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
     app.register_error_handler(HTTPException, by_http)
     app.register_error_handler(Exception, unforeseen)
     # The framework's own line would hold the raw path and the exception's message.
-    app.log_exception = lambda exc_info: None  # type: ignore[method-assign,assignment]
+    app.log_exception = lambda _exc_info: None  # type: ignore[method-assign]
 
 
 def _translated(error: HTTPException, status: int) -> Response:

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from flask import g, has_request_context
@@ -80,7 +81,7 @@ class JsonLines(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # a wrong number of args must not lose the line
+    except Exception:  # noqa: BLE001 - whatever an argument's own str() raises must not lose the line
         return str(record.msg)
 
 
@@ -90,17 +91,10 @@ def stamp(seconds: float) -> str:
     return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 
 
-_last_second: tuple[int, str] = (-1, "")
-
-
+@lru_cache(maxsize=2)
 def _second(whole: int) -> str:
-    """The date and time of this second; the last one is kept, for a busy worker asks thousands of times in it."""
-    global _last_second
-    known, text = _last_second
-    if known != whole:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        _last_second = (whole, text)
-    return text
+    """The date and time of this second; kept, for a busy worker asks thousands of times in it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def request_id() -> str:
