@@ -158,7 +158,12 @@ class EmbeddedServer:
 _running: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 
 
-os.register_at_fork(after_in_child=lambda: [server._let_go() for server in list(_running)])
+def _let_all_go() -> None:
+    for server in list(_running):
+        server._let_go()
+
+
+os.register_at_fork(after_in_child=_let_all_go)
 
 
 @contextlib.contextmanager
@@ -195,7 +200,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _answer(place: Path) -> bytes:
-    """What the server says to PING; empty when nobody answers within a second."""
+    """What the server says to PING; empty when nobody answers."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         line.settimeout(1)
         line.connect(str(place))
@@ -248,8 +253,13 @@ def _launch(binary: str, place: str, lock: int) -> subprocess.Popen[bytes]:
     command = [binary, *words.split(), "--save", "", "--maxmemory-policy", "noeviction", "--unixsocket", place]
     with open("server.log", "wb") as told:
         # A function between fork and exec is safe here, for the supervisor has one thread; it lives as long as that.
-        return subprocess.Popen(  # noqa: PLW1509
-            command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, pass_fds=(lock,), preexec_fn=_die_with_parent
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+            pass_fds=(lock,),
+            preexec_fn=_die_with_parent,  # noqa: PLW1509
         )
 
 

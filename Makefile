@@ -1,0 +1,100 @@
+# Baton. `make run` and `make test` need nothing but Python 3.11 or newer and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check widget bench faults lock clean chromium widget-tests widget-same
+
+BIN := .venv/bin
+PY := $(BIN)/python
+NEWER = import sys; sys.exit(sys.version_info < (3, 11))
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+
+help: ## say what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
+	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}"; \
+	echo "The demo site: http://$$HOST:$$PORT/"; \
+	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
+
+test: .venv/.dev chromium widget-tests ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
+	$(PY) -m pytest -m "not long" $(ARGS)
+
+check: .venv/.dev widget-same ## lint, format, types, import rules, and the committed widget against its sources
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy --strict app
+	$(PY) -m pytest -q tests/rules/test_imports.py
+
+widget: widget/node_modules/.stamp ## build app/static out of widget/
+	cd widget && npm run check && npm run build
+
+bench: .venv/.dev ## measure side by side, as ratios (BENCH=append for one)
+	$(PY) -m bench $(BENCH)
+
+faults: .venv/.dev ## run the fault bench in full and print its table
+	$(PY) -m pytest -rA tests/faults $(ARGS)
+
+lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
+	$(call pin,requirements.txt,)
+	$(call pin,requirements-dev.txt,--extra dev --constraint requirements.txt)
+	@! grep -n '://' requirements.txt requirements-dev.txt
+
+clean: ## remove what was installed and built for tests; the data folder stays
+	rm -rf .venv widget/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define pin
+	{ echo '# Made from pyproject.toml by `make lock`; every hash of every platform, no address.'; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-annotate --no-header --upgrade $(2) pyproject.toml; } > $(1).new
+	mv $(1).new $(1)
+endef
+
+# uv when it is there (3 s instead of 24 s), else pip; both refuse what has not its hash.
+define install
+	@echo "Installing $(1) into .venv"
+	@{ command -v uv >/dev/null && uv pip install --quiet --python $(PY) --require-hashes -r $(1); } \
+	|| $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@touch $@
+endef
+
+$(PY):
+	@for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	  if command -v $$python >/dev/null && $$python -c '$(NEWER)' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	[ -n "$$found" ] || { echo "Baton needs Python 3.11 or newer: none is on PATH."; exit 1; }; \
+	{ command -v uv >/dev/null && uv venv --quiet --clear --seed --python $$found .venv; } \
+	|| $$found -m venv --clear .venv \
+	|| { rm -rf .venv; echo "Python's venv is missing: apt-get install python3-venv (Debian, as root)."; exit 1; }
+
+.venv/.run: requirements.txt | $(PY)
+	$(call install,requirements.txt)
+
+.venv/.dev: requirements-dev.txt | $(PY)
+	$(call install,requirements-dev.txt)
+	@touch .venv/.run
+
+chromium:
+	@for browser in $(BROWSERS); do command -v $$browser >/dev/null && exit 0; done; \
+	for kept in "$$HOME"/.cache/ms-playwright/chromium-*; do [ -d "$$kept" ] && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the browser tests"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "The tests need Chromium: apt-get install chromium as root, or $(BIN)/playwright install chromium"; exit 1; fi
+
+widget/node_modules/.stamp: widget/package-lock.json
+	cd widget && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+widget-tests:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory widget/node_modules/.stamp && cd widget && npm test; \
+	elif [ -n "$$CI" ]; then echo "The widget's own tests need Node 20 or newer."; exit 1; \
+	else echo "Left out: the widget's own unit tests (no Node here); the browser tests run all the same."; fi
+
+widget-same:
+	@command -v npm >/dev/null || { echo "make check needs Node 20 or newer."; exit 1; }
+	@$(MAKE) --no-print-directory widget/node_modules/.stamp
+	cd widget && npm run check && npm run verify

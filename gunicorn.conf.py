@@ -1,0 +1,169 @@
+"""How gunicorn runs the service: settings checked first, the embedded server around the workers, JSON lines for logs.
+
+The master loads ``app/config.py`` and ``app/store/embedded.py`` as single files, without the package around them: what
+it imports is there before the workers patch their sockets and threads, and so has to be little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import logging.config
+import resource
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+ROOT = Path(__file__).resolve().parent
+
+
+def _alone(name: str) -> ModuleType:
+    """A module of ours loaded from its file, not from its package, and forgotten again."""
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[name]
+    return module
+
+
+class _Line(logging.Formatter):
+    """The master's own JSON lines; the workers write theirs through app/routes/logs.py once the service is up."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        entry = {"time": when, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+class _Waiting(gevent.Timeout):
+    """The wait of one connection for its next request, counted among its worker's."""
+
+    def __init__(self, seconds: float, waits: set[_Waiting]) -> None:
+        super().__init__(seconds, False)
+        self.began, self.greenlet, self._waits = time.monotonic(), gevent.getcurrent(), waits
+
+    def __enter__(self) -> Self:
+        self._waits.add(self)
+        return super().__enter__()
+
+    def __exit__(self, *raised: object) -> Any:
+        self._waits.discard(self)
+        return super().__exit__(*raised)
+
+
+class Worker(GeventWorker):
+    """gunicorn's gevent worker, with an end that is told: to the service, and to connections that only wait.
+
+    Flask's ``extensions`` may hold ``baton.leaving`` (called once at SIGTERM, must not block) and ``baton.drain``
+    (called with seconds after the last request has been answered; returns when no turn is running).
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._waits: set[_Waiting] = set()
+        self._left = 0.0
+
+    def timeout_ctx(self) -> _Waiting:
+        """Bounds the wait for a request's head, and lets the end of the worker cut it short."""
+        return _Waiting(self.cfg.keepalive, self._waits)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: answer what is being asked, let go of who only waits."""
+        super().handle_exit(sig, frame)
+        if not self._left:
+            self._left = time.monotonic()
+            gevent.spawn(self._leave)
+
+    def run(self) -> None:
+        """Serve until told to stop, then give running turns what is left of the graceful time."""
+        super().run()
+        left = self.cfg.graceful_timeout - 2 - (time.monotonic() - (self._left or time.monotonic()))
+        if drain := self._hook("baton.drain"):
+            drain(max(left, 0.0))
+
+    def _leave(self) -> None:
+        if leaving := self._hook("baton.leaving"):
+            leaving()
+        while True:
+            for wait in list(self._waits):
+                if time.monotonic() - wait.began > 0.5:
+                    wait.greenlet.kill(wait, block=False)
+            gevent.sleep(0.2)
+
+    def _hook(self, name: str) -> Any:
+        return getattr(getattr(self, "wsgi", None), "extensions", {}).get(name)
+
+
+_settings = _alone("app.config")
+_embedded = _alone("app.store.embedded")
+try:
+    _config = _settings.Config.from_env()
+except _settings.ConfigError as error:
+    raise SystemExit(str(error)) from None
+_server = _embedded.EmbeddedServer(_config.data_dir) if _config.redis_url is None else None
+
+with contextlib.suppress(ValueError, OSError):  # a feed is an open file, and many shells allow only 1,024
+    _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 65_536)), _hard))
+
+_level = _config.log_level.upper()
+logging.config.dictConfig(
+    {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": _Line}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "app": {"level": _level, "handlers": ["stderr"], "propagate": False},
+            "gunicorn.error": {"level": _level, "handlers": ["stderr"], "propagate": False},
+        },
+    }
+)
+
+wsgi_app = "app:create_app()"
+chdir = str(ROOT)
+bind = _config.bind
+workers = _config.web_concurrency
+worker_class = Worker
+worker_connections = 4000
+preload_app = False
+control_socket_disable = True
+loglevel = _config.log_level
+errorlog = None  # or gunicorn would add a handler of its own beside ours
+accesslog = None  # its line holds the query and the Referer, and costs an eighth of the throughput
+timeout = 60
+graceful_timeout = 30
+keepalive = 20  # seconds for the head of a request as well
+limit_request_line = 8190
+forwarded_allow_ips = ""  # app/routes decides by BATON_TRUSTED_PROXIES whom to believe
+
+
+def on_starting(_: Any) -> None:
+    """Start the embedded server before any worker; what hinders it stops the start with one line."""
+    if _server is None:
+        return
+    try:
+        _server.start()
+    except _embedded.EmbeddedError as error:
+        raise SystemExit(str(error)) from None
+
+
+def on_exit(_: Any) -> None:
+    """Stop the embedded server once the workers are gone."""
+    if _server is not None:
+        _server.stop()
