@@ -110,9 +110,7 @@ def send(found: Asset | None, keep: str) -> Response:
     if packs:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = keep
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    # Pages of any site may load these: an integrity hash and an imported module both need it.
-    response.headers["Access-Control-Allow-Origin"] = "*"
+    # Pages of any site may load these. (The edge adds the CORS header and nosniff.)
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.vary.add("Accept-Encoding")
     response.set_etag(found.digest + ("-gzip" if packs else ""))

@@ -16,6 +16,12 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors {framed_by}"
 )
+TOLD = {
+    404: "There is nothing at this address.",
+    405: "This address does not take what was sent to it.",
+    429: "That was a little too often. Please wait a moment and try again.",
+    503: "The service is not quite there at the moment. Please try again shortly.",
+}
 
 
 def _baton() -> Any:
@@ -23,12 +29,13 @@ def _baton() -> Any:
 
 
 def _page(body: str, *, status: int = 200, framed_by: str = "'none'", keep: str = "no-cache") -> Response:
-    """A page under the strict policy: nothing loads from elsewhere, nothing inline runs."""
+    """A page under the strict policy: nothing loads from elsewhere, nothing inline runs.
+
+    The headers that every answer of the service carries are added at the edge.
+    """
     response = Response(body, status=status, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = POLICY.format(framed_by=framed_by)
     response.headers["Cache-Control"] = keep
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
     if framed_by == "'none'":
         response.headers["X-Frame-Options"] = "DENY"
     return response
@@ -104,6 +111,11 @@ def favicon() -> Response:
     return assets.send(assets.asset("site/mark.svg"), assets.FOR_MINUTES)
 
 
-def missing(detail: str = "There is nothing at this address.", status: int = 404) -> Response:
+def missing(detail: str = TOLD[404], status: int = 404) -> Response:
     """A kind page for an address that leads nowhere, or for whatever else went wrong outside the API."""
     return _page(render_template("missing.html", detail=detail, status=status), status=status)
+
+
+def error_page(status: int) -> Response | None:
+    """The page for people that says ``status`` kindly; the edge asks for it outside /api."""
+    return missing(TOLD.get(status, "The page could not be shown. Please try again in a moment."), status)

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -60,13 +61,17 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.use(front_matter_plugin)
     # Every target is judged in _target; the parser's own check would leave refused links as raw Markdown.
-    parser.validateLink = lambda url: True  # type: ignore[method-assign]
+    parser.validateLink = _every_link  # type: ignore[method-assign]
     # What can scroll sideways must be reachable by keyboard.
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)
     parser.add_render_rule("fence", _code)
     parser.add_render_rule("code_block", _code)
     return parser
+
+
+def _every_link(_url: str) -> bool:
+    return True
 
 
 def _table_open(*_: Any) -> str:
@@ -85,7 +90,7 @@ def _code(_renderer: Any, tokens: Sequence[Token], index: int, *_: Any) -> str:
 def _name_headings(tokens: Sequence[Token], slug: Slug) -> Iterator[Heading]:
     """Give every heading an id; the second of the same name gets ``-1``, the third ``-2``."""
     taken: dict[str, int] = {}
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type != "heading_open":
             continue
         text = plain_text(inline)
