@@ -31,7 +31,11 @@ CREATE = Operation(
     name="createSession",
     tag="Sessions",
     summary="Begin a conversation",
-    body=Body(record({}, {"metadata": METADATA, "user_token": {"type": ["string", "null"]}}), required=False),
+    body=Body(
+        record({}, {"metadata": METADATA, "user_token": {"type": ["string", "null"]}}),
+        required=False,
+        example={"metadata": {"page": "/pricing"}},
+    ),
     answers={201: Reply("The session; `session_id` is a capability to it.", ref("Created"), headers=("Location",))},
     errors=("bad_token", "rate_limited", *_STORAGE),
     links={

@@ -97,7 +97,9 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
 
     def unforeseen(error: Exception) -> AnyResponse:
         ours = request_id()
-        _log.error("unforeseen error %s", type(error).__name__, extra={"traceback": frames(error)})
+        matched = request.url_rule
+        told = {"route": matched.rule if matched else "-", "method": request.method, "traceback": frames(error)}
+        _log.error("unforeseen error %s", type(error).__name__, extra=told)
         untold = BatonError("Something went wrong on our side. It has been noted under the request id.")
         return as_page(500) or problem(untold, more={"request_id": ours})
 
@@ -105,7 +107,7 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
     app.register_error_handler(HTTPException, by_http)
     app.register_error_handler(Exception, unforeseen)
     # The framework's own line would hold the raw path and the exception's message.
-    app.log_exception = lambda _exc_info: None  # type: ignore[method-assign]
+    app.log_exception = lambda exc_info: None  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def _translated(error: HTTPException, status: int) -> Response:
