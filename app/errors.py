@@ -58,7 +58,9 @@ class NotFound(BatonError):
 
     code, status, title = "session_not_found", 404, "Session not found"
 
-    def __init__(self, detail: str = "No such session: it has expired, was deleted, or never was.", **more: str) -> None:
+    def __init__(
+        self, detail: str = "No such session: it has expired, was deleted, or never was.", **more: str
+    ) -> None:
         super().__init__(detail, **more)
 
 
@@ -133,5 +135,7 @@ class StorageUnavailable(BatonError):
     code, status, title, retryable = "storage_unavailable", 503, "Storage is not available", True
 
     def __init__(self, kind: str = "unreachable", *, retry_after: int = 1) -> None:
-        super().__init__("Storage cannot be reached just now. Send it again with the same client_id.", retry_after=retry_after)
+        super().__init__(
+            "Storage cannot be reached just now. Send it again with the same client_id.", retry_after=retry_after
+        )
         self.kind = kind

@@ -1,8 +1,9 @@
-"""What the middle needs of the edges: the log, an engine, a clock."""
+"""What the middle needs of the edges: an engine to answer, a log to keep, a bell to wait by."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -100,7 +101,161 @@ class Engine(Protocol):
     def answer(self, turn: Turn) -> Iterator[Piece]: ...
 
 
-class Clock(Protocol):
-    """Seconds since the epoch."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A session as it stands, and some of its messages (oldest first, JSON as stored). Times in ms of the log's clock."""
 
-    def __call__(self) -> float: ...
+    now: int
+    created: int
+    seen: int
+    updated: int
+    expires: int
+    ended: bool
+    count: int
+    seq: int
+    """The number of the last event."""
+    turn_id: str
+    """The running answer; empty where there is none."""
+    turn_start: int
+    turn_lease: int
+    metadata: dict[str, Any]
+    messages: list[bytes]
+    has_more: bool
+
+    @property
+    def turn_dead(self) -> bool:
+        """An answer is being made by a worker that is no more."""
+        return bool(self.turn_id) and self.turn_lease < self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A stored message; not ``fresh`` where its client id was known. What is left of the session's limit, in calls and ms."""
+
+    message: bytes
+    fresh: bool
+    left: int = 0
+    reset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What came of a question: a turn ``begun`` or ``joined`` (its events follow ``start``), or an answer that is ``done``."""
+
+    outcome: str
+    turn_id: str = ""
+    start: int = 0
+    message: bytes = b""
+    """The question where begun, the answer where done."""
+    left: int = 0
+    reset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events after number ``after``, in order: kind and JSON. ``reset``: that place is gone, go on from ``after``."""
+
+    after: int
+    events: list[tuple[str, bytes]]
+    reset: bool
+    turn_left: int | None
+    """Ms until the lease of the running answer ends; None where none runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a turn ends: ``end``, ``stopped`` or ``error``, with what is to be told and kept of it."""
+
+    outcome: str
+    code: str = ""
+    detail: str = ""
+    metadata: bytes = b"{}"
+    citations: bytes = b"[]"
+
+
+class Watch(Protocol):
+    """One waiting reader."""
+
+    @property
+    def closing(self) -> bool:
+        """The worker is going: the reader should take leave."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """True as soon as something may have happened; False after ``seconds``."""
+        ...
+
+
+class SessionLog(Protocol):
+    """Where conversations live. Each verb is atomic.
+
+    Verbs on a session take its ``ref`` and ``who`` asks (``""`` nobody known, ``"*"`` the service's owner, else a
+    signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
+    ``refusal`` is what to raise unless the client id is known: a replay counts against no limit.
+    """
+
+    def create(self, ref: str, metadata: bytes, owner: str) -> tuple[int, int]:
+        """Begins a session; when it was created and when it expires, in ms."""
+        ...
+
+    def append(self, ref: str, who: str, body: bytes, client_id: str, refusal: Exception | None) -> Written: ...
+
+    def begin(
+        self, ref: str, who: str, body: bytes, client_id: str, turn_id: str, refusal: Exception | None
+    ) -> Begun: ...
+
+    def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
+        """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
+        ...
+
+    def close(self, ref: str, turn_id: str, closing: Closing, offset: int, tail: str) -> bool:
+        """Ends the turn, after its last words; False where it was closed already."""
+        ...
+
+    def stop(self, ref: str, who: str) -> bool:
+        """Ends the running turn with what was said so far; False where none runs."""
+        ...
+
+    def reap(self, ref: str) -> None:
+        """Closes the turn of a worker that is no more, if that is what it is."""
+        ...
+
+    def finish(self, ref: str, who: str) -> None: ...
+
+    def touch(self, ref: str, who: str, *, resume: bool) -> int:
+        """The session is seen; when it expires now, in ms."""
+        ...
+
+    def read(self, ref: str, who: str, where: str, number: int, most: int) -> Look:
+        """``where`` is ``""`` (the newest), ``after`` or ``before`` message ``number``; InvalidRequest if unknown."""
+        ...
+
+    def follow(self, ref: str, who: str, after: int) -> Batch:
+        """Events after number ``after``; -1 is the end of the log."""
+        ...
+
+    def watch(self, ref: str, *, near: bool) -> AbstractContextManager[Watch]:
+        """Waits for news of a session; ``near``: this worker writes them itself."""
+        ...
+
+    def hand_off(self, ref: str, who: str, ticket: str, kind: str, sealed: str) -> int:
+        """Keeps a ticket's hash; ms until it is dead."""
+        ...
+
+    def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
+        """Takes a ticket: the sealed session id and the ticket's kind."""
+        ...
+
+    def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
+        """Keeps what a visitor thinks of an answer; the message."""
+        ...
+
+    def erase(self, ref: str, who: str) -> None: ...
+
+    def claim(self, member: str) -> int:
+        """Takes a place in the engine budget; 0, or the ms to wait for one."""
+        ...
+
+    def release(self, member: str, *, unused: bool = False) -> None:
+        """Gives the place back; ``unused``: no call was made, so it does not count for the minute either."""
+        ...

@@ -1,0 +1,132 @@
+"""Baton: a self-hosted web chat whose conversation can change hands in the middle of an answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+
+from app import engines
+from app.answering import Answering, Ears
+from app.config import Config
+from app.conversation import Conversations
+from app.ports import Citation, Engine
+from app.routes import (
+    calls,
+    chat,
+    edge,
+    errors,
+    events,
+    health,
+    limits,
+    messages,
+    metrics,
+    openapi,
+    pages,
+    sessions,
+    ws,
+)
+from app.store import open_log
+from app.store.log import RedisLog, Rules
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Baton:
+    """What the application was built from, for its routes: ``app.extensions["baton"]``."""
+
+    config: Config
+    log: RedisLog
+    answering: Answering
+    conversations: Conversations
+    engine: Engine
+    knowledge: Any
+    create_limit: limits.AddressLimit
+    address_limit: limits.AddressLimit
+
+
+def create_app(config: Config | None = None, *, log: RedisLog | None = None, engine: Engine | None = None) -> Flask:
+    """The service. Without arguments it is built from the environment; nothing exists before this is called.
+
+    Raises ConfigError for a wrong setting.
+    """
+    config = config or Config.from_env()
+    log = log or open_log(config, _rules(config))
+    knowledge = engines.knowledge(config)
+    engine = engine or engines.choose(config)
+    answering = Answering(
+        log, engine, find=_finder(knowledge), silence=config.engine_timeout, spawn=_spawn, ears=_ears()
+    )
+    app = Flask(__name__, static_folder=None)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.config["SOCK_SERVER_OPTIONS"] = ws.OPTIONS
+    app.extensions["baton"] = Baton(
+        config,
+        log,
+        answering,
+        Conversations(log, answering, idle=config.idle_timeout * 1000),
+        engine,
+        knowledge,
+        limits.AddressLimit(log, "create", config.rate_limit_create, proxies=config.trusted_proxies),
+        limits.AddressLimit(log, "speak", config.rate_limit_address, proxies=config.trusted_proxies),
+    )
+    # What the server calls as a worker goes: listeners are told to come back, running answers are waited for.
+    app.extensions |= {"baton.leaving": log.close_doors, "baton.drain": answering.drain}
+    _register(app, config, log, engine)
+    return app
+
+
+def _register(app: Flask, config: Config, log: RedisLog, engine: Engine) -> None:
+    about = health.About(log.health, app.extensions["baton"].knowledge.status, engine.name, VERSION)
+    described = openapi.blueprint(
+        calls.DOCUMENT, server=config.public_url, version=VERSION, most_chars=config.max_message_chars
+    )
+    for part in (sessions, messages, chat, events, ws, pages):
+        app.register_blueprint(part.blueprint)
+    app.register_blueprint(health.blueprint(about))
+    app.register_blueprint(described)
+    errors.install(app, render_page_error=pages.error_page)
+    edge.install(app, origins=config.allowed_origins)
+
+
+def _rules(config: Config) -> Rules:
+    limit = limits.window_of(config.rate_limit_session)
+    return Rules(
+        ttl=config.session_ttl * 1000,
+        max_age=config.session_max_age * 1000,
+        idle=config.idle_timeout * 1000,
+        ticket_ttl=config.ticket_ttl * 1000,
+        most_messages=config.max_messages,
+        session_limit=limit.amount,
+        session_window=limit.ms,
+        engines_at_once=config.engine_concurrency,
+        engines_a_minute=config.engine_per_minute,
+    )
+
+
+def _finder(knowledge: Any) -> Callable[[str, int], Sequence[Citation]]:
+    return lambda query, most: knowledge.find(query, most)
+
+
+def _spawn(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def _ears() -> Ears:
+    def began(engine: str) -> None:
+        metrics.ENGINE_CALLS.labels(engine).inc()
+        metrics.TURNS_RUNNING.inc()
+
+    def ended(engine: str, outcome: str) -> None:
+        metrics.TURNS_RUNNING.dec()
+        if outcome not in ("end", "stopped"):
+            metrics.ENGINE_FAILURES.labels(engine, outcome).inc()
+
+    return Ears(began, lambda engine, seconds: metrics.FIRST_WORD_SECONDS.labels(engine).observe(seconds), ended)

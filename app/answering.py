@@ -1,0 +1,312 @@
+"""Lets an engine speak into a log, under a lease: the first word at once, later ones together, always one end."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
+from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, Said, SessionLog, Stage, Text, Turn
+from app.transcript import said_before
+
+_log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.03
+"""What comes within this time of the last write goes into the next one together."""
+RENEW_SECONDS = 1.0
+MOST_CHARS = 100_000
+"""An answer that does not end is ended; the wire has no use for a longer one."""
+STORAGE_PATIENCE_SECONDS = 60.0
+_HISTORY = 100
+_ENDED = object()
+
+Spawn = Callable[[Callable[[], None]], object]
+
+
+class Stop:
+    """StopSignal: set once, from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._event.wait(timeout)
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        self._callbacks.append(callback)
+        if self.is_set():
+            self._call()
+
+    def set(self) -> None:
+        self._event.set()
+        self._call()
+
+    def _call(self) -> None:
+        while self._callbacks:
+            try:
+                self._callbacks.pop()()
+            except Exception as error:  # an engine's own clean-up must not harm the turn
+                _log.warning("a stop callback failed: %s", type(error).__name__)
+
+
+@dataclass(slots=True)
+class Ears:
+    """What is told of turns to whoever counts: an engine's name and how it went."""
+
+    began: Callable[[str], None] = lambda engine: None
+    first_word: Callable[[str, float], None] = lambda engine, seconds: None
+    ended: Callable[[str, str], None] = lambda engine, outcome: None
+
+
+class Pump:
+    """Runs an engine in a thread of its own and hands out its pieces; bounded, so an endless one is held back."""
+
+    def __init__(self, engine: Engine, turn: Turn, stop: Stop, spawn: Spawn) -> None:
+        self._engine = engine
+        self._turn = turn
+        self._stop = stop
+        self._pieces: queue.Queue[object] = queue.Queue(256)
+        self._heard = time.monotonic()
+        spawn(self._run)
+
+    def _run(self) -> None:
+        last: object = _ENDED
+        pieces: Iterator[Piece] | None = None
+        try:
+            pieces = self._engine.answer(self._turn)
+            for piece in pieces:
+                if not self._put(piece):
+                    break
+        except BatonError as error:
+            last = error
+        except Exception as error:  # whatever an engine raises fails its own turn only
+            _log.warning("engine %s failed: %s", self._engine.name, type(error).__name__)
+            last = EngineFailed()
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+            self._put(last)
+
+    def _put(self, piece: object) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._pieces.put(piece, timeout=1.0)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take(self, seconds: float) -> object | None:
+        """The next piece, an error, or ``_ENDED``; None after ``seconds``. Raises EngineTimeout after too long a silence."""
+        left = self._heard + self._turn.silence - time.monotonic()
+        try:
+            piece = (
+                self._pieces.get(timeout=min(seconds, left)) if min(seconds, left) > 0 else self._pieces.get_nowait()
+            )
+        except queue.Empty:
+            if time.monotonic() - self._heard >= self._turn.silence:
+                raise EngineTimeout() from None
+            return None
+        self._heard = time.monotonic()
+        return piece
+
+
+@dataclass(slots=True)
+class Saying:
+    """What has come of an answer and is not written yet."""
+
+    pending: str = ""
+    stage: str = ""
+    written: int = 0
+    """Bytes of UTF-8 in the log."""
+    chars: int = 0
+    citations: Sequence[Citation] = ()
+    degraded: str = ""
+
+    def add(self, piece: object) -> None:
+        """Takes in one piece. Raises EngineFailed for what is none, or past MOST_CHARS."""
+        if isinstance(piece, Text) and isinstance(piece.text, str):
+            # Half a surrogate pair cannot be kept; the rest of the piece can.
+            self.pending += piece.text.encode("utf-8", "replace").decode()
+            self.chars += len(piece.text)
+            if self.chars > MOST_CHARS:
+                raise EngineFailed("The answer was too long.")
+        elif isinstance(piece, Cited):
+            self.citations = tuple(piece.citations)[:5]
+        elif isinstance(piece, Stage):
+            self.stage = piece.name
+        elif isinstance(piece, Degraded):
+            self.degraded = piece.reason
+        else:
+            raise EngineFailed("The engine gave something that is no piece of an answer.")
+
+    def closing(self) -> Closing:
+        """The good end of the answer."""
+        citations = [asdict(one) for one in self.citations]
+        metadata: dict[str, object] = {"citations": citations} if citations else {}
+        if self.degraded:
+            metadata["degraded"] = self.degraded
+        return Closing("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
+
+
+@dataclass(slots=True)
+class Asked:
+    """One turn to be answered."""
+
+    ref: str
+    turn_id: str
+    question: str
+    number: int
+    """The question's message number."""
+    again: bool
+
+
+class Answering:
+    """Runs turns apart from the requests that asked for them."""
+
+    def __init__(
+        self,
+        log: SessionLog,
+        engine: Engine,
+        *,
+        find: Callable[[str, int], Sequence[Citation]],
+        silence: float,
+        spawn: Spawn,
+        ears: Ears | None = None,
+    ) -> None:
+        self._log = log
+        self.engine = engine
+        self._find = find
+        self._silence = silence
+        self._spawn = spawn
+        self._ears = ears or Ears()
+        self._running: dict[str, Stop] = {}
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def start(self, asked: Asked) -> None:
+        """Sets the turn going and returns."""
+        self._running[asked.turn_id] = Stop()
+        self._idle.clear()
+        self._spawn(lambda: self._run(asked))
+
+    def alone(self, question: str) -> Iterator[Piece]:
+        """The pieces of an answer to a question without a session; nothing of it is kept."""
+        stop = Stop()
+        pump = Pump(self.engine, self._turn(question, (), stop, "", {}), stop, self._spawn)
+        said = Saying()
+        try:
+            while (piece := pump.take(self._silence)) is not _ENDED:
+                if isinstance(piece, BatonError):
+                    raise piece
+                if piece is not None:
+                    said.add(piece)
+                    yield piece  # type: ignore[misc]  # add() lets nothing but pieces pass
+            if not said.chars:
+                raise EngineFailed("The engine had no answer.")
+        finally:
+            stop.set()
+
+    def drain(self, seconds: float) -> bool:
+        """Waits for the running turns to end; False where some still run after ``seconds``."""
+        return self._idle.wait(seconds)
+
+    def running(self) -> int:
+        """How many turns run in this worker."""
+        return len(self._running)
+
+    def _turn(
+        self, question: str, history: tuple[Said, ...], stop: Stop, ref: str, metadata: Mapping[str, Any]
+    ) -> Turn:
+        return Turn(question, history, stop, self._find, ref[:10], metadata, self._silence)
+
+    def _run(self, asked: Asked) -> None:
+        stop = self._running[asked.turn_id]
+        name, began = self.engine.name, time.monotonic()
+        self._ears.began(name)
+        outcome = "lost"
+        try:
+            outcome = self._answer(asked, stop, lambda: self._ears.first_word(name, time.monotonic() - began))
+        except NotFound:
+            outcome = "stopped"  # erased or expired meanwhile
+        except StorageUnavailable as error:
+            _log.error("turn of %s lost: storage %s", asked.ref[:10], error.kind)
+        except Exception as error:  # the lease ends it for those who listen
+            _log.error("turn of %s lost: %s", asked.ref[:10], type(error).__name__)
+        finally:
+            stop.set()
+            self._ears.ended(name, outcome)
+            self._log.release(asked.turn_id)
+            self._running.pop(asked.turn_id, None)
+            if not self._running:
+                self._idle.set()
+
+    def _answer(self, asked: Asked, stop: Stop, first_word: Callable[[], None]) -> str:
+        look = self._log.read(asked.ref, "*", "", 0, _HISTORY)
+        history = said_before(look.messages, asked.number, again=asked.again)
+        pump = Pump(self.engine, self._turn(asked.question, history, stop, asked.ref, look.metadata), stop, self._spawn)
+        said = Saying()
+        try:
+            if not self._speak(asked, pump, said, first_word):
+                return "stopped"
+            if not said.chars:
+                raise EngineFailed("The engine had no answer.")
+            closing = said.closing()
+        except BatonError as error:
+            if not isinstance(error, EngineFailed):
+                raise
+            closing = Closing("error", error.code, error.detail, b'{"interrupted":true}')
+        self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, said.written, said.pending))
+        return closing.code or closing.outcome
+
+    def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:
+        """Writes as words come; True at the engine's end, False where the turn was closed by somebody else."""
+        renew = time.monotonic() + RENEW_SECONDS
+        gather = 0.0  # until when words may wait for each other: not at all before the first
+        while True:
+            due = gather if said.pending or said.stage else renew
+            piece = pump.take(max(0.0, due - time.monotonic()))
+            if piece is _ENDED:
+                return True
+            if isinstance(piece, BatonError):
+                raise piece
+            if piece is not None:
+                silent = not said.chars
+                said.add(piece)
+                if silent and said.chars:
+                    first_word()
+                continue
+            if not self._write(asked, said):
+                return False
+            gather = time.monotonic() + GATHER_SECONDS
+            renew = time.monotonic() + RENEW_SECONDS
+
+    def _write(self, asked: Asked, said: Saying) -> bool:
+        text, stage = said.pending, said.stage
+        alive = self._patiently(lambda: self._log.grow(asked.ref, asked.turn_id, said.written, text, stage))
+        said.written += len(text.encode())
+        said.pending, said.stage = "", ""
+        return alive
+
+    def _patiently(self, write: Callable[[], bool]) -> bool:
+        """Writes, again while storage is away: safe, since words go by their offset and a turn closes once."""
+        deadline = time.monotonic() + STORAGE_PATIENCE_SECONDS
+        while True:
+            try:
+                return write()
+            except StorageUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)

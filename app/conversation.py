@@ -1,0 +1,252 @@
+"""What one can do with a conversation: open, say, ask, follow, beat, end, hand off, resume, rate, erase."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app import session
+from app.answering import Answering, Asked
+from app.errors import EngineBusy, EngineFailed, EngineTimeout, InvalidRequest, NotFound, StorageUnavailable
+from app.events import GONE, TERMINAL, Event, Position, message_number, read_position, spell_message
+from app.ports import Batch, Begun, Look, Piece, SessionLog, Watch, Written
+from app.session import Status
+
+TICK_SECONDS = 7.0
+NEWEST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a conversation: how it stands, and where to go on from so that nothing is missed or told twice."""
+
+    look: Look
+    status: Status
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A conversation taken up from a link; ``kind`` of its ticket, empty where it came by its id."""
+
+    session_id: str
+    page: Page
+    kind: str
+
+
+class Conversations:
+    """All conversations. ``who`` asks: ``""`` nobody known, ``"*"`` the service's owner, else a signed-in user."""
+
+    def __init__(self, log: SessionLog, answering: Answering, *, idle: int) -> None:
+        self._log = log
+        self._answering = answering
+        self._idle = idle
+
+    def open(self, metadata: dict[str, Any] | None, owner: str = "") -> tuple[str, int, int]:
+        """A new conversation: its id, when it was created and when it expires (ms)."""
+        session_id = session.new_id()
+        ref = session.ref_of(session_id) or ""
+        created, expires = self._log.create(ref, orjson.dumps(metadata) if metadata else b"", owner)
+        return session_id, created, expires
+
+    def look(self, ref: str, who: str, where: str = "", message_id: str = "", most: int = 0) -> Page:
+        """How it stands, with at most ``most`` messages: the newest, or those ``after`` or ``before`` a message."""
+        tag = session.tag_of(ref)
+        number = message_number(message_id, tag) if where else 0
+        if number is None:
+            self._log.read(ref, who, "", 0, 0)  # a session that is not there is that before all else
+            raise InvalidRequest(where, "names no message of this conversation")
+        look = self._log.read(ref, who, where, number, most)
+        if look.turn_dead:
+            self._log.reap(ref)
+            look = self._log.read(ref, who, where, number, most)
+        status = session.status_of(ended=look.ended, seen=look.seen, now=look.now, idle=self._idle)
+        return Page(look, status, _cursor(look, where).spell(tag))
+
+    def say(
+        self, ref: str, who: str, body: bytes, client_id: str | None = None, refusal: Exception | None = None
+    ) -> Written:
+        """Stores a message, spelt by ``spell_message``; a known client id gets its first answer again."""
+        return self._log.append(ref, who, body, client_id or "", refusal)
+
+    def ask(
+        self, ref: str, who: str, question: str, client_id: str | None = None, refusal: Exception | None = None
+    ) -> Begun:
+        """Stores a question and sets a turn going; a known client id joins its turn or has its answer already."""
+        turn_id = "turn_" + secrets.token_urlsafe(12)
+        if refusal is None:
+            refusal = self._claim(turn_id)
+        begun = None
+        try:
+            body = spell_message("user", question, None, client_id)
+            begun = self._log.begin(ref, who, body, client_id or "", turn_id, refusal)
+        finally:
+            if begun is None or begun.outcome != "begun":
+                if refusal is None:
+                    self._log.release(turn_id, unused=True)
+        if begun.outcome == "begun":
+            message = orjson.loads(begun.message)
+            number = message_number(message["id"], session.tag_of(ref)) or 0
+            again = number != begun.start
+            self._answering.start(Asked(ref, turn_id, message["content"], number, again))
+        return begun
+
+    def ask_alone(self, question: str) -> Iterator[Piece]:
+        """The pieces of an answer from the question alone; nothing is stored."""
+        turn_id = "turn_" + secrets.token_urlsafe(12)
+        busy = self._claim(turn_id)
+        if busy:
+            raise busy
+        return self._alone(turn_id, question)
+
+    def _alone(self, turn_id: str, question: str) -> Iterator[Piece]:
+        try:
+            yield from self._answering.alone(question)
+        finally:
+            self._log.release(turn_id)
+
+    def _claim(self, turn_id: str) -> EngineBusy | None:
+        wait = self._log.claim(turn_id)
+        return EngineBusy(retry_after=math.ceil(wait / 1000)) if wait else None
+
+    def answer(self, ref: str, who: str, begun: Begun) -> dict[str, Any]:
+        """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""
+        if begun.outcome == "done":
+            message = orjson.loads(begun.message)
+            return {"message": message, "citations": message["metadata"].get("citations", [])}
+        for event in self.turn(ref, who, begun):
+            if event is None:
+                continue
+            data = event.read()
+            if event.kind == "answer.end":
+                return data
+            if event.kind == "answer.error":
+                raise _failure(data)
+        raise NotFound()
+
+    def turn(self, ref: str, who: str, begun: Begun) -> Iterator[Event | None]:
+        """The events from the turn's start to its end, and None whenever nothing came for a while."""
+        near = begun.outcome == "begun"
+        for event in self.follow(ref, who, Position(begun.start), near=near, patient=True):
+            yield event
+            if event is None:
+                continue
+            if event.kind == "reset" or (event.kind in TERMINAL and event.read().get("turn_id") == begun.turn_id):
+                return
+
+    def place(self, ref: str, who: str, text: str | None) -> Position:
+        """The place a reader wants: None is the end of the log; one that cannot be brings ``reset``."""
+        now = Position(self._log.follow(ref, who, -1).after)
+        if text is None:
+            return now
+        return read_position(text, session.tag_of(ref)) or Position(10**15)
+
+    def follow(
+        self, ref: str, who: str, start: Position, *, near: bool = False, patient: bool = False
+    ) -> Iterator[Event | None]:
+        """The one reader of the log: events in order, None whenever nothing came for a while, until the session is gone.
+
+        ``near``: the turn followed runs in this worker. ``patient``: stays while the worker drains.
+        """
+        after, told = start.after, start.told
+        with self._log.watch(ref, near=near) as watch:
+            while True:
+                try:
+                    batch = self._log.follow(ref, who, after)
+                except NotFound:
+                    yield GONE
+                    return
+                except StorageUnavailable:
+                    watch.wait(1.0)
+                    yield None
+                    continue
+                if batch.reset:
+                    told = 0
+                    yield Event(Position(batch.after).spell(session.tag_of(ref)), "reset", b"{}")
+                yield from _events(batch, told, session.tag_of(ref))
+                after = batch.after + len(batch.events)
+                if watch.closing and not patient:
+                    return
+                if not batch.events and not batch.reset and not self._waited(ref, batch, watch, near=near):
+                    yield None
+
+    def _waited(self, ref: str, batch: Batch, watch: Watch, *, near: bool) -> bool:
+        """Waits for news, not longer than a dead worker's lease; False where none came."""
+        seconds = 1.0 if near else TICK_SECONDS
+        if batch.turn_left is not None:
+            if batch.turn_left < 0:
+                self._log.reap(ref)
+                return True
+            seconds = min(seconds, batch.turn_left / 1000 + 0.05)
+        return watch.wait(seconds)
+
+    def beat(self, ref: str, who: str) -> int:
+        """The visitor is there; when the session expires now (ms)."""
+        return self._log.touch(ref, who, resume=False)
+
+    def stop(self, ref: str, who: str) -> bool:
+        """Ends the running answer with what was said so far; False where none runs."""
+        return self._log.stop(ref, who)
+
+    def end(self, ref: str, who: str) -> None:
+        """Final; a running answer is stopped. The history stays until it expires."""
+        self._log.stop(ref, who)
+        self._log.finish(ref, who)
+
+    def hand_off(self, ref: str, who: str, session_id: str, kind: session.Kind) -> tuple[str, int]:
+        """A ticket in place of the id, and for how many ms it is good."""
+        ticket = session.new_ticket(ref)
+        left = self._log.hand_off(ref, who, ticket.hash, kind, ticket.seal(session_id))
+        return ticket.text, left
+
+    def resume(self, text: str, who: str, client_id: str | None) -> Resumed:
+        """Takes up a conversation by its id or a ticket. Raises NotFound for whatever is neither, or spent."""
+        session_id, kind = text, ""
+        ticket = session.read_ticket(text)
+        if ticket:
+            sealed, kind = self._log.take(ticket.ref, who, ticket.hash, client_id or "")
+            session_id = ticket.unseal(sealed)
+        ref = session.ref_of(session_id)
+        if ref is None:
+            raise NotFound()
+        self._log.touch(ref, who, resume=True)
+        return Resumed(session_id, self.look(ref, who, most=NEWEST), kind)
+
+    def rate(self, ref: str, who: str, message_id: str, rating: dict[str, Any] | None) -> bytes:
+        """Keeps what a visitor thinks of an answer (None takes it back); the message."""
+        number = message_number(message_id, session.tag_of(ref))
+        if number is None:
+            raise NotFound()
+        return self._log.rate(ref, who, number, orjson.dumps(rating) if rating else b"")
+
+    def erase(self, ref: str, who: str) -> None:
+        """Nothing of the conversation is left; a running answer is stopped."""
+        self._log.erase(ref, who)
+
+
+def _cursor(look: Look, where: str) -> Position:
+    """Where to go on from after reading: a running answer from its first word, no message that was read."""
+    told = look.seq
+    if where == "after" and look.has_more:
+        told = int(orjson.loads(look.messages[-1])["id"].split("_")[1])
+    if look.turn_id and look.turn_start < told:
+        return Position(look.turn_start, told)
+    return Position(told)
+
+
+def _events(batch: Batch, told: int, tag: str) -> Iterator[Event]:
+    """The batch's events with their ids, without the messages up to number ``told``."""
+    for number, (kind, data) in enumerate(batch.events, batch.after + 1):
+        if kind == "message" and number <= told:
+            continue
+        yield Event(Position(number, told).spell(tag), kind, data)
+
+
+def _failure(data: dict[str, Any]) -> EngineFailed:
+    error = EngineTimeout if data["code"] == EngineTimeout.code else EngineFailed
+    return error(data["detail"])

@@ -1,0 +1,96 @@
+"""Who calls, and which session the call is about: the one place that reads credentials."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, current_app
+from flask.globals import request
+from werkzeug.exceptions import MethodNotAllowed
+
+from app.errors import BatonError, Forbidden, NotFound
+from app.routes.openapi import Operation, describes
+from app.session import ref_of
+
+_COLLECTIONS = ("create", "resume")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A session as its caller names it. ``who`` is ``*`` with the API key, else empty or a signed-in user."""
+
+    session_id: str
+    ref: str
+    who: str
+
+
+View = Callable[..., Response]
+T = TypeVar("T")
+
+
+def baton() -> Any:
+    """What the application was built with."""
+    return current_app.extensions["baton"]
+
+
+def bearer() -> str | None:
+    """The bearer credential; None where there is none. Doubled headers arrive joined and fit nothing."""
+    scheme, _, value = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
+
+
+def has_key() -> bool:
+    """Whether the call carries the API key. Raises Forbidden where a browser does: it must not know it."""
+    key, given = baton().config.api_key, bearer()
+    if key is None or not given or not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
+        return False
+    if "HTTP_ORIGIN" in request.environ:
+        raise Forbidden("The API key is for servers; a browser must not carry it.")
+    return True
+
+
+def who() -> str:
+    """As whom the call is made."""
+    return "*" if has_key() else ""
+
+
+def caller(session_id: str | None) -> Caller:
+    """The session of a call, by its path or, in the ``me`` form, by its bearer id. Raises NotFound."""
+    plain = session_id is not None
+    if session_id in _COLLECTIONS:
+        raise MethodNotAllowed(valid_methods=["POST"])
+    text = session_id if plain else bearer()
+    ref = ref_of(text)
+    if ref is None or text is None:
+        raise NotFound()
+    request.environ["baton.session_ref"] = ref[:10]
+    return Caller(text, ref, who() if plain and "HTTP_AUTHORIZATION" in request.environ else "")
+
+
+def checked(one: Caller, read: Callable[[], T]) -> T:
+    """What ``read`` makes of the request; a session that is not there is told before any fault of the request."""
+    try:
+        return read()
+    except BatonError:
+        baton().conversations.look(one.ref, one.who)
+        raise
+
+
+def on_session(blueprint: Blueprint, method: str, path: str, operation: Operation) -> Callable[[View], View]:
+    """Declares a call on a session, in its plain and its ``me`` form; the view gets a ``Caller``."""
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        def answer(session_id: str | None = None, **more: Any) -> Response:
+            return view(caller(session_id), **more)
+
+        answer = describes(operation)(answer)
+        for place in ("<session_id>", "me"):
+            blueprint.add_url_rule(f"/api/session/{place}{path}", view.__name__, answer, methods=[method])
+        return view
+
+    return declare

@@ -1,0 +1,141 @@
+"""Asking: POST /api/chat as one JSON answer or as the events of the turn, and stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+from flask.globals import request
+
+from app.errors import BatonError, EngineFailed, InvalidRequest
+from app.events import Event
+from app.ports import Begun, Citation, Cited, Piece, Text
+from app.routes import body, calls, limits
+from app.routes.caller import Caller, baton, bearer, caller, checked, has_key, on_session
+from app.routes.events import stream
+from app.routes.openapi import describes
+from app.routes.sessions import reply
+from app.session import ref_of
+
+blueprint = Blueprint("chat", __name__)
+
+
+@blueprint.post("/api/chat")
+@describes(calls.CHAT)
+def ask() -> Response:
+    """Asks a question: in a session, or alone."""
+    sent = _read()
+    session_id = _session(sent)
+    if session_id is None:
+        return _alone(_question(sent)[0])
+    one = caller(session_id)
+    question, client_id = checked(one, lambda: _question(sent))
+    admission = baton().address_limit.count()
+    begun = baton().conversations.ask(one.ref, one.who, question, client_id, admission.refusal)
+    if begun.outcome != "begun":
+        baton().address_limit.refund(admission)
+    answer = _events(one, begun) if _wants_events() else _json(one, begun)
+    return limits.show(answer, baton().log.rules.session_limit, begun.left, begun.reset) if begun.left else answer
+
+
+def _read() -> dict[str, Any]:
+    """The body; where it is broken, a session named outside of it is looked for first."""
+    try:
+        return body.read_object()
+    except BatonError:
+        named = request.args.get("session") or bearer()
+        ref = ref_of(named)
+        if ref:
+            baton().conversations.look(ref, "")
+        raise
+
+
+def _question(sent: dict[str, Any]) -> tuple[str, str | None]:
+    most = baton().config.max_message_chars
+    question, client_id = body.together(lambda: body.text(sent, "query", most), lambda: body.client_id(sent))
+    return question, client_id
+
+
+def _session(sent: dict[str, Any]) -> str | None:
+    """The id that the call names in its body, its query or as bearer; None where it names none."""
+    named = sent.get("session_id")
+    if named is None:
+        named = request.args.get("session")
+    if named is None and not has_key():
+        named = bearer()
+    if named is not None and not isinstance(named, str):
+        raise InvalidRequest("session_id", "must be a string")
+    return named
+
+
+def _wants_events() -> bool:
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+def _json(one: Caller, begun: Begun) -> Response:
+    told = baton().conversations.answer(one.ref, one.who, begun)
+    message = told["message"]
+    return _answer(message["content"], told["citations"], one.session_id, message["id"])
+
+
+def _answer(text: str, citations: object, session_id: str | None, message_id: str | None) -> Response:
+    told = {"answer": text, "citations": citations, "session_id": session_id, "message_id": message_id}
+    return reply(told)
+
+
+def _events(one: Caller, begun: Begun) -> Response:
+    """The turn as events; an answer that is there already is told by its end alone."""
+    if begun.outcome != "done":
+        return stream(baton().conversations.turn(one.ref, one.who, begun))
+    told = baton().conversations.answer(one.ref, one.who, begun)
+    return stream(iter((Event(None, "answer.end", orjson.dumps({"turn_id": begun.turn_id, **told})),)))
+
+
+def _alone(question: str) -> Response:
+    """An answer from the question alone: nothing is stored."""
+    admission = baton().address_limit.count()
+    if admission.refusal:
+        raise admission.refusal
+    pieces = baton().conversations.ask_alone(question)
+    if _wants_events():
+        return stream(_alone_events(pieces))
+    text, citations = "", ()
+    for piece in pieces:
+        if isinstance(piece, Text):
+            text += piece.text
+        elif isinstance(piece, Cited):
+            citations = piece.citations  # type: ignore[assignment]
+    return _answer(text, _plain(citations), None, None)
+
+
+def _plain(citations: Any) -> list[dict[str, str]]:
+    return [asdict(one) for one in list(citations)[:5] if isinstance(one, Citation)]
+
+
+def _alone_events(pieces: Iterator[Piece]) -> Iterator[Event]:
+    turn: dict[str, Any] = {"turn_id": None}
+    tell: Callable[[str, dict[str, Any]], Event] = lambda kind, data: Event(None, kind, orjson.dumps(turn | data))  # noqa: E731
+    yield tell("answer.start", {})
+    said: list[str] = []
+    citations: Any = ()
+    try:
+        for piece in pieces:
+            if isinstance(piece, Text):
+                said.append(piece.text)
+                yield tell("answer.delta", {"text": piece.text})
+            elif isinstance(piece, Cited):
+                citations = piece.citations
+    except EngineFailed as error:
+        yield tell("answer.error", {"code": error.code, "detail": error.detail})
+        return
+    message = {"id": None, "role": "assistant", "content": "".join(said), "metadata": {}, "created_at": None}
+    yield tell("answer.end", {"message": message, "citations": _plain(citations)})
+
+
+@on_session(blueprint, "POST", "/stop", calls.STOP)
+def stop(one: Caller) -> Response:
+    """Ends the running answer with what was said so far."""
+    return reply({"stopped": baton().conversations.stop(one.ref, one.who)})

@@ -1,0 +1,113 @@
+"""Listening by server-sent events (WHATWG HTML, "Server-sent events"): a session's log from any place on."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from flask import Blueprint, Response
+from flask.globals import request
+
+from app.errors import RateLimited, StorageUnavailable
+from app.events import PING, Event
+from app.routes import calls
+from app.routes.caller import Caller, baton, on_session
+from app.routes.limits import network
+from app.routes.metrics import FEEDS_OPEN, LIMITED
+
+blueprint = Blueprint("events", __name__)
+
+LIFE_SECONDS = 720.0
+"""A feed is ended by the service before any proxy would cut it; its reader comes back with the last id."""
+CLAIM_SECONDS = 15.0
+
+
+def frame(event: Event) -> bytes:
+    """One event as it goes over the wire; its data holds no line break."""
+    head = b"" if event.id is None else b"id: %b\n" % event.id.encode()
+    return b"%bevent: %b\ndata: %b\n\n" % (head, event.kind.encode(), event.data)
+
+
+def stream(events: Iterator[Event | None], opening: bytes = b"") -> Response:
+    """An answer of events; None becomes a ping. What proxies might hold back is sent at once."""
+
+    def told() -> Iterator[bytes]:
+        if opening:
+            yield opening
+        for event in events:
+            yield frame(event or PING)
+
+    answer = Response(told(), mimetype="text/event-stream")
+    answer.headers["Cache-Control"] = "no-store, no-transform"
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+class Feed:
+    """A place among the feeds of a session and of an address, renewed while it is open."""
+
+    def __init__(self, caller: Caller, kind: str) -> None:
+        config = baton().config
+        self._log = baton().log
+        self._name = secrets.token_hex(8)
+        self._ref = caller.ref
+        self._address = network(config.trusted_proxies)
+        self._most = (config.feeds_per_session, config.feeds_per_address)
+        self._gauge = FEEDS_OPEN.labels(kind)
+        self._claimed = 0.0
+
+    def open(self) -> None:
+        """Takes the place. Raises RateLimited where there is none."""
+        if not self._claim():
+            self.leave()
+            LIMITED.labels("feeds").inc()
+            raise RateLimited("Too many open feeds.", retry_after=15)
+        self._gauge.inc()
+
+    def _claim(self) -> bool:
+        self._claimed = time.monotonic()
+        session, address = self._most
+        return self._log.feed("", session, self._name, self._ref) and self._log.feed(self._address, address, self._name)
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self._log.unfeed("", self._name, self._ref)
+        self._log.unfeed(self._address, self._name)
+
+    def live(self, events: Iterator[Event | None]) -> Iterator[Event | None]:
+        """The events, for as long as a feed may live; the place is given back at their end, however they end."""
+        until = time.monotonic() + LIFE_SECONDS
+        try:
+            for event in events:
+                yield event
+                now = time.monotonic()
+                if now > until:
+                    return
+                if now - self._claimed > CLAIM_SECONDS:
+                    with suppress(StorageUnavailable):
+                        self._claim()
+        finally:
+            self._gauge.dec()
+            self.leave()
+
+
+def follow(caller: Caller, kind: str, after: str | None) -> Iterator[Event | None]:
+    """A feed of the session, checked before its first event. Raises NotFound, Forbidden or RateLimited."""
+    conversations = baton().conversations
+    start = conversations.place(caller.ref, caller.who, after)
+    feed = Feed(caller, kind)
+    feed.open()
+    return feed.live(conversations.follow(caller.ref, caller.who, start))
+
+
+@on_session(blueprint, "GET", "/events", calls.EVENTS)
+def events(caller: Caller) -> Response:
+    """The session's events from ``Last-Event-ID`` or ``after`` on; from now without either."""
+    after = request.headers.get("Last-Event-ID") or request.args.get("after")
+    if request.method == "HEAD":
+        baton().conversations.look(caller.ref, caller.who)
+        return Response(mimetype="text/event-stream")
+    opening = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % LIFE_SECONDS
+    return stream(follow(caller, "sse", after), opening)

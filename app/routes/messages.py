@@ -1,0 +1,95 @@
+"""The calls on messages: add, read, rate, download."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+from flask.globals import request
+
+from app.errors import Forbidden, InvalidRequest
+from app.events import spell_message
+from app.routes import body, calls, limits
+from app.routes.caller import Caller, baton, checked, on_session
+from app.routes.sessions import page_of
+from app.transcript import spell_transcript
+
+blueprint = Blueprint("messages", __name__)
+_TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
+_ROLES = ("user", "assistant", "system")
+
+
+def _one(message: bytes, status: int) -> Response:
+    return Response(b'{"success":true,"message":%b}' % message, status, mimetype="application/json")
+
+
+@on_session(blueprint, "POST", "/messages", calls.ADD)
+def add(caller: Caller) -> Response:
+    """Adds a message; a known client id gets its first answer again."""
+    spelt, client_id = checked(caller, lambda: _spell(caller.who))
+    limit = baton().address_limit
+    admission = limit.count()
+    written = baton().conversations.say(caller.ref, caller.who, spelt, client_id, admission.refusal)
+    if not written.fresh:
+        limit.refund(admission)
+        return _one(written.message, 200)
+    return limits.show(_one(written.message, 201), baton().log.rules.session_limit, written.left, written.reset)
+
+
+def _spell(who: str) -> tuple[bytes, str | None]:
+    """The message of the body, ready to be stored. Raises BadRequest, Forbidden or InvalidRequest."""
+    sent = body.read_object()
+    role = sent.get("role")
+    if role is None:
+        role = "user"
+    if role != "user":
+        if not isinstance(role, str) or who != "*":
+            raise Forbidden("Only the service's owner may speak in another role than user.")
+        if role not in _ROLES:
+            raise InvalidRequest("role", "must be one of user, assistant, system")
+    most = baton().config.max_message_chars
+    content, metadata, client_id = body.together(
+        lambda: body.text(sent, "message", most), lambda: body.metadata(sent), lambda: body.client_id(sent)
+    )
+    return spell_message(role, content, metadata, client_id), client_id
+
+
+@on_session(blueprint, "GET", "/messages", calls.HISTORY)
+def read(caller: Caller) -> Response:
+    """A page of the history, oldest first; not an activity."""
+    args = request.args
+    most = checked(caller, lambda: body.whole(args, "limit", 100, 1, 500)) if args else 100
+    after, before = args.get("after"), args.get("before")
+    if after is not None and before is not None:
+        raise InvalidRequest("before", "cannot be used together with after")
+    where = "after" if after is not None else "before" if before is not None else ""
+    page = baton().conversations.look(caller.ref, caller.who, where, after or before or "", most)
+    return page_of(caller.session_id, page)
+
+
+@on_session(blueprint, "POST", "/messages/<message_id>/feedback", calls.FEEDBACK)
+def rate(caller: Caller, message_id: str) -> Response:
+    """What a visitor thinks of an answer."""
+    rating = checked(caller, _rating)
+    return _one(baton().conversations.rate(caller.ref, caller.who, message_id, rating), 200)
+
+
+def _rating() -> dict[str, Any] | None:
+    sent = body.read_object()
+    if "rating" not in sent:
+        raise InvalidRequest("rating", "is missing")
+    rating = body.choice(sent, "rating", ("up", "down"), "")
+    comment = body.text(sent, "comment", 500, required=False)
+    if not rating:
+        return None
+    return {"rating": rating, "comment": comment} if comment else {"rating": rating}
+
+
+@on_session(blueprint, "GET", "/transcript", calls.TRANSCRIPT)
+def transcript(caller: Caller) -> Response:
+    """The conversation as a file."""
+    kind = checked(caller, lambda: body.choice(request.args, "format", tuple(_TYPES), "md"))
+    look = baton().conversations.look(caller.ref, caller.who, most=baton().config.max_messages + 1).look
+    answer = Response(spell_transcript(look.messages, kind), mimetype=_TYPES[kind])
+    answer.headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'
+    return answer

@@ -1,0 +1,120 @@
+"""The calls on a session itself: create, look, heartbeat, end, handoff, resume, delete."""
+
+from __future__ import annotations
+
+import orjson
+from flask import Blueprint, Response
+
+from app.conversation import Page
+from app.routes import body, calls, limits
+from app.routes.caller import Caller, baton, checked, on_session, who
+from app.routes.openapi import describes
+from app.session import timestamp
+
+blueprint = Blueprint("sessions", __name__)
+
+
+def reply(told: dict[str, object], status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps({"success": True, **told}), status, mimetype="application/json")
+
+
+@blueprint.post("/api/session/create")
+@describes(calls.CREATE)
+def create() -> Response:
+    """Begins a conversation."""
+    config = baton().config
+    sent = body.read_object(optional=True)
+    metadata = body.metadata(sent)
+    admission = baton().create_limit.count()
+    if admission.refusal:
+        raise admission.refusal
+    session_id, created, expires = baton().conversations.open(metadata)
+    answer = reply(
+        {
+            "session_id": session_id,
+            "status": "active",
+            "created_at": timestamp(created),
+            "expires_at": timestamp(expires),
+            "expires_in": round((expires - created) / 1000),
+            "chat_url": config.chat_page,
+        },
+        201,
+    )
+    answer.headers["Location"] = f"/api/session/{session_id}"
+    return limits.show(answer, admission.limit, admission.left, admission.reset)
+
+
+@on_session(blueprint, "GET", "", calls.READ)
+def look(caller: Caller) -> Response:
+    """How the conversation stands; not an activity."""
+    page = baton().conversations.look(caller.ref, caller.who)
+    return reply(
+        {
+            "session_id": caller.session_id,
+            "status": page.status,
+            "created_at": timestamp(page.look.created),
+            "updated_at": timestamp(page.look.updated),
+            "last_seen_at": timestamp(page.look.seen),
+            "expires_at": timestamp(page.look.expires),
+            "message_count": page.look.count,
+        }
+    )
+
+
+@on_session(blueprint, "POST", "/heartbeat", calls.BEAT)
+def heartbeat(caller: Caller) -> Response:
+    """The visitor is there."""
+    expires = baton().conversations.beat(caller.ref, caller.who)
+    return reply({"status": "active", "expires_at": timestamp(expires)})
+
+
+@on_session(blueprint, "POST", "/end", calls.END)
+def end(caller: Caller) -> Response:
+    """Ends the conversation for good."""
+    baton().conversations.end(caller.ref, caller.who)
+    return reply({"status": "ended"})
+
+
+@on_session(blueprint, "POST", "/handoff", calls.HANDOFF)
+def hand_off(caller: Caller) -> Response:
+    """A link that carries the conversation on elsewhere."""
+    kind = checked(caller, lambda: body.choice(body.read_object(optional=True), "kind", ("once", "share"), "once"))
+    ticket, left = baton().conversations.hand_off(caller.ref, caller.who, caller.session_id, kind)
+    page = baton().config.chat_page
+    url = f"{page}{'&' if '?' in page else '?'}session={ticket}"
+    return reply({"url": url, "ticket": ticket, "expires_in": max(1, round(left / 1000))})
+
+
+@blueprint.post("/api/session/resume")
+@describes(calls.RESUME)
+def resume() -> Response:
+    """Takes up a conversation by its id or a ticket."""
+    sent = body.read_object()
+    text, client_id = body.together(lambda: body.text(sent, "session", 4096), lambda: body.client_id(sent))
+    resumed = baton().conversations.resume(text, who(), client_id)
+    return page_of(resumed.session_id, resumed.page, shared=resumed.kind == "share")
+
+
+@on_session(blueprint, "DELETE", "", calls.ERASE)
+def erase(caller: Caller) -> Response:
+    """Nothing of the conversation is left."""
+    baton().conversations.erase(caller.ref, caller.who)
+    return Response(status=204)
+
+
+def page_of(session_id: str, page: Page, *, shared: bool = False) -> Response:
+    """A page of the history. The messages are stored as they go over the wire, so they are only joined."""
+    look = page.look
+    head = {
+        "success": True,
+        "session_id": session_id,
+        "status": page.status,
+        "has_more": look.has_more,
+        "cursor": page.cursor,
+        "expires_at": timestamp(look.expires),
+    }
+    if shared:
+        head["shared"] = True
+    told = b'%b,"messages":[%b]}' % (orjson.dumps(head)[:-1], b",".join(look.messages))
+    return Response(told, mimetype="application/json")

@@ -1,0 +1,78 @@
+"""Listening by WebSocket (RFC 6455): the same events, one JSON object a frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import orjson
+from flask import Blueprint
+from flask.globals import request
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed, Server
+
+from app.events import PING, Event
+from app.routes import calls
+from app.routes.caller import bearer, caller
+from app.routes.events import follow
+from app.routes.openapi import describes
+
+blueprint = Blueprint("ws", __name__)
+PROTOCOL = "baton"
+OPTIONS = {"subprotocols": [PROTOCOL], "max_message_size": 4096, "ping_interval": 25}
+_sock = Sock(blueprint)
+
+
+def _frame(event: Event) -> str:
+    head = b"" if event.id is None else b'"id":"%b",' % event.id.encode()
+    return (b'{%b"event":"%b","data":%b}' % (head, event.kind.encode(), event.data)).decode()
+
+
+def _named() -> str:
+    """The id of the ``me`` form: the subprotocol beside ``baton``, or the bearer credential."""
+    offered = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    others = [word for word in offered if word and word != PROTOCOL]
+    return others[0] if len(others) == 1 else (bearer() or "")
+
+
+@blueprint.before_request
+def _open() -> None:
+    """Refuses in the handshake what can be refused, as any other call."""
+    named = (request.view_args or {}).get("session_id") or _named()
+    events = follow(caller(named), "ws", request.args.get("after"))
+    request.environ["baton.events"] = events
+
+
+@describes(calls.SOCKET)
+def socket(ws: Server, session_id: str | None = None) -> None:
+    """Tells the session's events until one side leaves."""
+    lock = threading.Lock()
+    reader = threading.Thread(target=_answer_pings, args=(ws, lock), daemon=True)
+    reader.start()
+    events: Iterator[Event | None] = request.environ["baton.events"]
+    with closing(events), suppress(ConnectionClosed, OSError):  # type: ignore[type-var]
+        for event in events:
+            with lock:
+                ws.send(_frame(event or PING))
+        ws.close(1012, "come back with the last id")
+
+
+def _answer_pings(ws: Server, lock: threading.Lock) -> None:
+    with suppress(ConnectionClosed, OSError):
+        while True:
+            if _asks(ws.receive()):
+                with lock:
+                    ws.send('{"event":"pong"}')
+
+
+def _asks(text: object) -> bool:
+    try:
+        found = orjson.loads(text)  # type: ignore[arg-type]
+    except (orjson.JSONDecodeError, TypeError):
+        return False
+    return isinstance(found, dict) and found.get("type") == "ping"
+
+
+for _place, _endpoint in (("<session_id>", "socket"), ("me", "socket_me")):
+    _sock.route(f"/api/session/{_place}/ws", endpoint=_endpoint)(socket)
