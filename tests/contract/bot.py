@@ -1,0 +1,71 @@
+"""The engine behind the contract tests: behaviour is chosen by words in the question.
+
+``tokens=200 delay=0.01`` says "w0 w1 ... "; ``fail``, ``fail-after=20``, ``hang``, ``stall-after=20``, ``empty``, ``raise-once``
+and ``break-once=20`` (only the first call of that very question), ``tell`` (everything that the engine was given, as JSON),
+``cite``; anything else is echoed. Each call adds a line to the file named by BATON_TEST_CALLS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+
+from app.ports import Citation, Cited, Piece, Text, Turn
+
+
+def answer(turn: Turn) -> Iterator[Piece]:
+    """Answer one turn as its question asks."""
+    calls = _count(turn.question)
+    words = dict(re.findall(r"([\w-]+)(?:=(\S+))?", turn.question))
+    if "cite" in words:
+        yield Cited([Citation(f"Page {n}", f"https://docs.example/page-{n}", f"Words of page {n}") for n in range(3)])
+    if "fail" in words or ("raise-once" in words and calls == 1):
+        raise RuntimeError("told to fail")
+    if "tell" in words:
+        told = {"question": turn.question, "history": [[said.role, said.content] for said in turn.history]}
+        yield Text(json.dumps(told))
+    elif "hang" in words:
+        _be_silent(turn)
+    elif "tokens" in words or "stall-after" in words or "fail-after" in words:
+        yield from _talk(turn, words, calls)
+    elif "empty" not in words:
+        yield Text(f"echo: {turn.question}")
+
+
+def _talk(turn: Turn, words: dict[str, str], calls: int) -> Iterator[Piece]:
+    delay = float(words.get("delay") or 0)
+    stall, fail = words.get("stall-after"), words.get("fail-after")
+    once = words.get("break-once") if calls == 1 else None
+    for number in range(int(words.get("tokens") or 10_000)):
+        if str(number) == stall:
+            _be_silent(turn)
+        if str(number) in (fail, once):
+            raise RuntimeError("told to break")
+        if delay:
+            time.sleep(delay)
+        yield Text(f"w{number} ")
+
+
+def _be_silent(turn: Turn) -> None:
+    for _ in range(600):
+        if turn.stop.is_set():
+            return
+        time.sleep(0.1)
+
+
+def _count(question: str) -> int:
+    """The number of calls with this very question so far, over all workers."""
+    path = os.environ["BATON_TEST_CALLS"]
+    line = json.dumps(question)
+    with open(path, "a", encoding="utf-8") as calls:
+        calls.write(line + "\n")
+    with open(path, encoding="utf-8") as calls:
+        return calls.read().splitlines().count(line)
+
+
+def spoken(tokens: int) -> str:
+    """What ``tokens=N`` says."""
+    return "".join(f"w{number} " for number in range(tokens))

