@@ -1,0 +1,144 @@
+"""The knowledge engine: answers from a folder of Markdown, with exact sources, and says so when it does not know."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from app.engines.knowledge.compose import Answer, composed, sources
+from app.engines.knowledge.folder import front_matter, written
+from app.engines.knowledge.judgement import Found, looked_up
+from app.engines.knowledge.markdown import Heading, headings
+from app.engines.knowledge.shelf import Shelf
+from app.engines.knowledge.slugs import slug
+from app.engines.knowledge.talk import small_talk, topics
+from app.ports import Citation, Cited, Piece, Stage, Text, Turn
+
+_WORDS = re.compile(r"\S+\s*|\s+")
+NOTHING = Answer("I could not find that here: there are no pages to look it up in yet.", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the folder. ``markdown`` comes without front matter; ``path`` is what stands after ``/knowledge/``."""
+
+    path: str
+    title: str
+    markdown: str
+    url: str
+    """The page's own address elsewhere, or an empty string."""
+    headings: tuple[Heading, ...]
+    """All headings in order, with the anchors that citations use."""
+
+
+class KnowledgeEngine:
+    """Answers from the Markdown below ``folder``; safe to use from many threads at once.
+
+    ``base_url`` is where the pages can be opened; ``data_dir`` holds the index and is shared by all workers.
+    """
+
+    name = "knowledge"
+    slug = staticmethod(slug)
+
+    def __init__(self, folder: Path, *, base_url: str, data_dir: Path) -> None:
+        self._base = base_url.rstrip("/")
+        self._shelf = Shelf(Path(folder), Path(data_dir))
+
+    def find(self, query: str, most: int = 5) -> list[Citation]:
+        """Up to ``most`` passages, best first, one a page; none where the folder does not hold what is asked."""
+
+        def work(db: sqlite3.Connection) -> list[Citation]:
+            return sources(looked_up(db, query, ()), self._base)[: max(0, most)]
+
+        return self._shelf.use(work, [])
+
+    def answer(self, turn: Turn) -> Iterator[Piece]:
+        """The answer in small pieces, then its sources. Never raises for anything in the question."""
+        said = small_talk(turn.question)
+        if said is not None:
+            yield from _spoken(said.format(topics=self._topics()), turn)
+            return
+        yield Stage("searching")
+        answer = self._shelf.use(lambda db: self._composed(db, turn), NOTHING)
+        if turn.stop.is_set():
+            return
+        yield from _spoken(answer.text, turn)
+        yield Cited(tuple(answer.citations))
+
+    def ask(self, question: str, history: Sequence[Any] = ()) -> Answer:
+        """The whole answer at once, for the command line and the quality set."""
+        said = small_talk(question)
+        if said is not None:
+            return Answer(said.format(topics=self._topics()), ())
+        return self._shelf.use(lambda db: composed(db, looked_up(db, question, history), self._base), NOTHING)
+
+    def page(self, path: str) -> Page | None:
+        """The page at ``path`` (no ``.md``; a folder's README or index under the folder), or None.
+
+        Only what was indexed can be had, so no path leads out of the folder.
+        """
+        row = self._shelf.use(lambda db: _stored(db, path.strip("/")), None)
+        if row is None:
+            return None
+        where, file, url, packed = row
+        told = written(zlib.decompress(packed).decode("utf-8"), file)
+        return Page(where, told.title, told.source, url, tuple(headings(told.source)))
+
+    def wait(self, seconds: float = 900.0) -> dict[str, Any]:
+        """``status()`` once no index is being built any more, at the latest after ``seconds``."""
+        self._shelf.settle(seconds)
+        return self._shelf.status()
+
+    def path_of(self, url: str) -> str:
+        """The path of the page that a citation's address opens; the address itself where it lies elsewhere."""
+        plain = unquote(url.partition("#")[0])
+        return plain.removeprefix(self._base).strip("/") if plain.startswith(self._base) else plain
+
+    def status(self) -> dict[str, Any]:
+        """For ``/health``: pages, chunks, indexed_at and problem (one plain sentence or None)."""
+        return self._shelf.status()
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._shelf.close()
+
+    def _composed(self, db: sqlite3.Connection, turn: Turn) -> Answer:
+        found: Found = looked_up(db, turn.question, turn.history)
+        return composed(db, found, self._base)
+
+    def _topics(self) -> str:
+        return self._shelf.use(lambda db: topics(db), "")
+
+
+def _stored(db: sqlite3.Connection, path: str) -> tuple[str, str, str, bytes] | None:
+    sql = "SELECT path, file, url, text FROM pages WHERE {} = ?"
+    try:
+        row = db.execute(sql.format("path"), (path,)).fetchone()
+        for file in (f"{path}.md", f"{path}/README.md", f"{path}/index.md", path):
+            row = row or db.execute(sql.format("file"), (file,)).fetchone()
+        return row
+    except (UnicodeError, sqlite3.Error):
+        return None
+
+
+def _spoken(text: str, turn: Turn) -> Iterator[Text]:
+    """The text a few words at a time, as long as anybody wants it."""
+    held = ""
+    for word in _WORDS.findall(text):
+        held += word
+        if len(held) >= 24 or "\n" in word:
+            if turn.stop.is_set():
+                return
+            yield Text(held)
+            held = ""
+    if held:
+        yield Text(held)
+
+
+__all__ = ["KnowledgeEngine", "Page", "front_matter"]

@@ -1,0 +1,49 @@
+"""Whether the folder answers a question at all, and with which passages."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.engines.knowledge.question import Asked, asked, leaning, leans
+from app.engines.knowledge.search import Hit, Passage, passages, search
+from app.ports import Said
+
+PASSAGES = 12
+"""Passages that are read for one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the folder holds on a question. ``known`` is False where it does not answer it."""
+
+    asked: Asked
+    passages: tuple[Passage, ...]
+    known: bool
+    text: str
+
+
+def looked_up(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Found:
+    """The passages on a question, and whether they answer it."""
+    alone = asked(db, text)
+    hits = search(db, alone)
+    sure = known(alone, hits)
+    if history and (leans(text) or not sure):
+        wider = leaning(db, text, history)
+        if wider is not None and (leans(text) or len(alone.terms) <= 5):
+            more = search(db, wider)
+            if known(wider, more):
+                return Found(wider, tuple(passages(db, more[:PASSAGES])), True, text)
+    return Found(alone, tuple(passages(db, hits[:PASSAGES])), sure, text)
+
+
+def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
+    """Whether what is asked is in the folder: too much of it nowhere, or never in one place, means no."""
+    if not hits:
+        return False
+    count = sum(1 for term in wanted.focus if term.weight > 0.3)
+    most_absent = 0.45 if count <= 4 else 0.5 if count <= 8 else 0.6
+    least_cover = 0.5 if count <= 3 else 0.4 if count <= 6 else 0.28
+    cover = max(hit.cover for hit in hits[:5])
+    return wanted.absent <= most_absent and cover >= least_cover

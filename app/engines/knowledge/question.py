@@ -1,0 +1,156 @@
+"""A visitor's question read: what it asks for, in the folder's own words, and whether it leans on what was said."""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.engines.knowledge.spelling import repaired
+from app.engines.knowledge.vocabulary import KIN, LIGHT, STOP
+from app.engines.knowledge.words import plain_words, stem, words
+from app.ports import Said
+
+LIGHTNESS = 0.3
+"""What a word of asking weighs beside a word that names something."""
+CONTEXT = 0.45
+"""What a word of the earlier question weighs beside a word of the present one."""
+ASIDE = 0.5
+"""What a word of a story's telling sentences weighs beside one of its asking sentences."""
+MOST_TERMS = 32
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_ASKS = re.compile(
+    r"\?|^\s*(?:and\s+|so\s+|but\s+|then\s+)?(?:how|what|when|where|who|why|which|can|could|do|does|did|is|are|will|would|should|may|"
+    r"am|tell me|show me|explain|i (?:want|need|would like) to)\b",
+    re.IGNORECASE,
+)
+_LEANS = re.compile(
+    r"^\s*(?:and|but|or|also|then|so|what about|how about|what if|why|why not|how so|how long|how much|how many|how come|"
+    r"when|where|since when|for how long|is that|does that|are they|which one|the (?:first|second|other|latter|former))\b",
+    re.IGNORECASE,
+)
+_POINTS = frozenset("it its that this they them their those these one ones he she there same both former latter".split())
+_OPENS = re.compile(r"^\s*(?:and|but|or|also|what about|how about|what if)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that is asked for: stems that stand for it, in full or (``kin``) at a discount."""
+
+    word: str
+    own: tuple[str, ...]
+    kin: tuple[str, ...]
+    idf: float
+    weight: float
+    absent: bool
+
+    @property
+    def mass(self) -> float:
+        """What it matters whether this term is found."""
+        return self.idf * self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as the search wants it. ``context`` are terms lent by earlier questions."""
+
+    terms: tuple[Term, ...]
+    focus: tuple[Term, ...]
+    context: tuple[Term, ...] = ()
+
+    @property
+    def absent(self) -> float:
+        """The share of what is asked in so many words that the folder mentions nowhere, 0 to 1."""
+        total = sum(term.mass for term in self.focus)
+        return sum(term.mass for term in self.focus if term.absent) / total if total else 0.0
+
+
+def asked(db: sqlite3.Connection, text: str) -> Asked:
+    """A question on its own."""
+    telling, asking = _parts(text)
+    focus = _terms(db, asking, 1.0)
+    have = {term.word for term in focus}
+    rest = tuple(term for term in _terms(db, telling, ASIDE) if term.word not in have)
+    if not any(term.weight > LIGHTNESS for term in focus):
+        focus = tuple(replace(term, weight=term.weight / ASIDE) for term in rest) + focus
+        rest = ()
+    return Asked((focus + rest)[:MOST_TERMS], focus[:MOST_TERMS])
+
+
+def leaning(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Asked | None:
+    """The question with what it leaves unsaid taken from the visitor's earlier questions; None without any."""
+    earlier = [said.content for said in history if said.role == "user"][-4:]
+    now = asked(db, text)
+    lent: dict[str, Term] = {}
+    weight = CONTEXT
+    for question in reversed(earlier):
+        for term in asked(db, question).terms:
+            if not term.absent and term.word not in {own.word for own in now.terms}:
+                lent.setdefault(term.word, replace(term, weight=term.weight * weight))
+        if lent and not leans(question):
+            break
+        weight *= 0.6
+    return Asked(now.terms, now.focus, tuple(lent.values())[:MOST_TERMS]) if lent else None
+
+
+def leans(text: str) -> bool:
+    """Whether a question reads as the continuation of an earlier one: "and how long is it kept?"."""
+    said = plain_words(text)
+    heavy = [word for word in said if word not in STOP and stem(word) not in LIGHT]
+    if _OPENS.search(text) or not heavy:
+        return True
+    points = any(word in _POINTS for word in said)
+    return len(heavy) <= 3 and (points or (len(heavy) <= 1 and bool(_LEANS.search(text)) and len(said) <= 7))
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """What a text tells and what it asks; a text without a question asks with all of itself."""
+    sentences = [part for part in _SENTENCE.split(text.strip()) if part.strip()]
+    asking = [part for part in sentences if _ASKS.search(part)]
+    if not asking or len(sentences) == 1:
+        return "", text
+    telling = [part for part in sentences if part not in asking]
+    return " ".join(telling), " ".join(asking)
+
+
+def _terms(db: sqlite3.Connection, text: str, weight: float) -> tuple[Term, ...]:
+    total = db.execute("SELECT max(rowid) FROM chunks").fetchone()[0] or 1
+    said = [word for word in dict.fromkeys(words(text)) if word not in STOP and (len(word) > 1 or word.isdigit())]
+    if not said:
+        said = [word for word in dict.fromkeys(words(text)) if len(word) > 3]
+    joined = {a: a + b for a, b in zip(said, said[1:], strict=False) if a.isalpha() and b.isalpha() and _count(db, stem(a + b))}
+    found: dict[str, Term] = {}
+    for word in said[: 2 * MOST_TERMS]:
+        term = _term(db, word, total, weight, joined.get(word, ""))
+        found.setdefault("+".join(term.own) or term.word, term)
+    return tuple(found.values())[:MOST_TERMS]
+
+
+def _term(db: sqlite3.Connection, word: str, total: int, weight: float, joined: str) -> Term:
+    root = stem(word)
+    light = LIGHTNESS if root in LIGHT else 1.0
+    own: tuple[str, ...] = (root,)
+    kin = tuple(other for other in KIN.get(root, ()) if _count(db, other))
+    count = _count(db, root)
+    if not count:
+        own = repaired(db, word)
+        count = min((_count(db, part) for part in own), default=0)
+        light *= 0.9 if own else 1.0
+    if joined:
+        kin = (*kin, stem(joined))
+    near = max((_count(db, other) for other in kin), default=0)
+    if not own and not kin:
+        return Term(word, (root,), (), _idf(total, 0), light * weight, True)
+    return Term(word, own or (root,), kin, _idf(total, max(count, near // 2)), light * weight, False)
+
+
+def _idf(total: int, count: int) -> float:
+    return math.log(1 + (total + 0.5) / (count + 0.5))
+
+
+def _count(db: sqlite3.Connection, root: str) -> int:
+    row = db.execute("SELECT doc FROM seen WHERE term = ?", (root,)).fetchone()
+    return row[0] if row else 0

@@ -1,0 +1,176 @@
+"""Words as the index and a question both see them: normalised, identifiers split, stemmed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_WORD = re.compile(r"v?\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_GLUED = re.compile(r"[^\W_]+(?:[-_.][^\W_]+)+")
+
+LONGEST = 40
+"""Characters of a word that count; longer runs (keys, hashes) are cut."""
+
+
+def normal(text: str) -> str:
+    """Compatibility forms folded and accents taken off Latin letters; the case is kept."""
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFC", "".join(c for c in parts if not "\u0300" <= c <= "\u036f"))
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words in order; ``createServer`` also gives its parts, ``sign-up`` also ``signup``."""
+    found: list[str] = []
+    text = normal(text)
+    for match in _WORD.finditer(text):
+        found += _split(match.group())
+    found += [word for word in map(_glue, _GLUED.findall(text)) if word]
+    return found
+
+
+def plain_words(text: str) -> list[str]:
+    """Lower-case words in order, as a reader would count them: nothing split, nothing joined."""
+    return [_bare(match.group()) for match in _WORD.finditer(normal(text))]
+
+
+def stems(text: str) -> list[str]:
+    """The stems of ``words(text)``."""
+    return [stem(word) for word in words(text)]
+
+
+def _bare(word: str) -> str:
+    word = word.replace("’", "'").lower()
+    if word.endswith("'s"):
+        word = word[:-2]
+    return word.replace("'", "")[:LONGEST]
+
+
+def _split(word: str) -> list[str]:
+    whole = _bare(word)
+    if _CJK.search(whole):
+        return [whole[i : i + 2] for i in range(max(1, len(whole) - 1))]
+    humps = _HUMP.split(word) if any(c.isupper() for c in word[1:]) else []
+    parts = [_bare(part) for part in humps if len(part) > 1] if len(humps) > 1 else []
+    return [*parts, whole] if whole else []
+
+
+def _glue(text: str) -> str:
+    parts = re.split(r"[-_.]", text.lower())
+    joined = "".join(parts)
+    return joined if len(parts) == 2 and joined.isalpha() and len(joined) <= 20 else ""
+
+
+_STEPS_2 = {
+    "ational": "ate", "tional": "tion", "enci": "ence", "anci": "ance", "izer": "ize", "iser": "ize", "abli": "able",
+    "alli": "al", "entli": "ent", "eli": "e", "ousli": "ous", "ization": "ize", "isation": "ize", "ation": "ate",
+    "ator": "ate", "alism": "al", "iveness": "ive", "fulness": "ful", "ousness": "ous", "aliti": "al", "iviti": "ive",
+    "biliti": "ble",
+}  # fmt: skip
+_STEPS_3 = {
+    "icate": "ic", "ative": "", "alize": "al", "alise": "al", "iciti": "ic", "ical": "ic", "ful": "", "ness": "",
+}  # fmt: skip
+_STEPS_4 = (
+    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "ise",
+    "ion", "al", "er", "ic", "ou",
+)  # fmt: skip
+_VOWEL = re.compile(r"[aeiou]|(?<=[^aeiou])y")
+_RUNS = re.compile(r"(?:[aeiouy]+)(?:[^aeiouy]+)")
+_SHORT = re.compile(r"[^aeiouy][aeiouy][^aeiouywx]$")
+_ODD = {
+    "paid": "pay", "bought": "buy", "used": "use", "uses": "use", "using": "use", "usage": "use", "reuse": "reus",
+    "delivery": "deliv", "deliveries": "deliv", "expiry": "expir", "risky": "risk", "buses": "bus", "pays": "pay",
+    "payment": "pay", "payments": "pay", "paying": "pay", "payable": "pay", "subscription": "subscrib",
+    "subscriptions": "subscrib", "description": "describ", "descriptions": "describ", "buying": "buy",
+    "analyses": "analysi", "analysis": "analysi", "renewal": "renew", "renewals": "renew", "sent": "send", "kept": "keep", "lost": "lose", "chose": "choos",
+    "chosen": "choos", "broken": "break", "broke": "break", "began": "begin", "begun": "begin", "ran": "run",
+    "written": "write", "wrote": "write", "forgot": "forget", "forgotten": "forget", "made": "make", "sold": "sell",
+    "built": "build", "held": "hold", "found": "find", "men": "man", "women": "woman", "children": "child",
+    "people": "peopl", "data": "data", "news": "news", "taken": "take", "took": "take", "given": "give", "gave": "give",
+    "shown": "show", "seen": "see", "left": "leav", "stolen": "steal", "froze": "freez", "frozen": "freez",
+    "indices": "index", "indexes": "index", "told": "tell", "hid": "hide", "hidden": "hide", "spent": "spend",
+    "dying": "die", "lying": "lie", "shipping": "ship", "shipment": "ship", "shipments": "ship",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=50_000)
+def stem(word: str) -> str:
+    """The stem of a lower-case word, after Porter's rules of 1980; words that are not plain English stay whole."""
+    if len(word) < 4 or not (word.isascii() and word.isalpha()):
+        return word[:-1] if len(word) == 3 and word.endswith("s") and word[1] not in "aeious" else word
+    if word in _ODD:
+        return _ODD[word]
+    for step in (_plural, _past, _final_y, _second, _third, _fourth, _fifth):
+        word = step(word)
+    return word
+
+
+def _measure(part: str) -> int:
+    return len(_RUNS.findall(part))
+
+
+def _plural(word: str) -> str:
+    if word.endswith(("sses", "shes", "ches", "xes")):
+        return word[:-2]
+    if word.endswith("ies"):
+        return word[:-3] + ("ie" if len(word) == 4 else "y")
+    return word[:-1] if word.endswith("s") and word[-2] not in "suia" else word
+
+
+def _past(word: str) -> str:
+    if word.endswith("eed"):
+        return word[:-1] if _measure(word[:-3]) else word
+    for end in ("ed", "ing"):
+        root = word[: -len(end)]
+        if word.endswith(end) and len(root) > 1 and _VOWEL.search(root):
+            return _mended(root)
+    return word
+
+
+def _mended(root: str) -> str:
+    if root.endswith(("at", "bl", "iz", "is", "us")) and len(root) > 2:
+        return root + "e"
+    if root[-1] == root[-2] and root[-1] not in "lsz":
+        return root[:-1]
+    return root + "e" if _measure(root) == 1 and _SHORT.search(root) else root
+
+
+def _final_y(word: str) -> str:
+    return word[:-1] + "i" if word.endswith("y") and len(word) > 2 and _VOWEL.search(word[:-1]) else word
+
+
+def _second(word: str) -> str:
+    for end, new in _STEPS_2.items():
+        if word.endswith(end):
+            return word[: -len(end)] + new if _measure(word[: -len(end)]) > 0 else word
+    return word[:-2] if word.endswith("li") and _measure(word[:-2]) > 0 else word
+
+
+def _third(word: str) -> str:
+    for end, new in _STEPS_3.items():
+        if word.endswith(end):
+            return word[: -len(end)] + new if _measure(word[: -len(end)]) > 0 else word
+    return word
+
+
+def _fourth(word: str) -> str:
+    for end in _STEPS_4:
+        if word.endswith(end):
+            root = word[: -len(end)]
+            if _measure(root) > 1 and (end != "ion" or root[-1] in "st"):
+                return root
+            return word
+    return word
+
+
+def _fifth(word: str) -> str:
+    if word.endswith("e"):
+        root = word[:-1]
+        many = _measure(root)
+        if many > 1 or (many == 1 and not _SHORT.search(root)):
+            word = root
+    return word[:-1] if word.endswith("ll") and _measure(word[:-1]) > 1 else word
