@@ -7,12 +7,16 @@ it imports is there before the workers patch their sockets and threads, and so h
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import json
 import logging
 import logging.config
+import os
 import resource
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
@@ -88,6 +92,11 @@ class Worker(GeventWorker):
             self._left = time.monotonic()
             gevent.spawn(self._leave)
 
+    def load_wsgi(self) -> None:
+        """Log through the service's own redacting lines from here on, what goes wrong with loading it included."""
+        logging.config.dictConfig(importlib.import_module("app.routes.logs").configure(_config.log_level))
+        super().load_wsgi()
+
     def run(self) -> None:
         """Serve until told to stop, then give running turns what is left of the graceful time."""
         super().run()
@@ -153,17 +162,41 @@ limit_request_line = 8190
 forwarded_allow_ips = ""  # app/routes decides by BATON_TRUSTED_PROXIES whom to believe
 
 
+_COUNTS = Path(tempfile.gettempdir()) / f"baton-counts-{os.getuid()}-{os.getpid()}"
+
+
+def _sweep() -> None:
+    """Remove the folders of masters that were killed."""
+    for left in _COUNTS.parent.glob(f"baton-counts-{os.getuid()}-*"):
+        try:
+            os.kill(int(left.name.rpartition("-")[2]), 0)
+        except (ProcessLookupError, ValueError):
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:
+            continue
+
+
 def on_starting(_: Any) -> None:
-    """Start the embedded server before any worker; what hinders it stops the start with one line."""
-    if _server is None:
-        return
+    """Before any worker: the embedded server, and a folder where the workers count; else stop with one line."""
     try:
-        _server.start()
+        if _server is not None:
+            _server.start()
     except _embedded.EmbeddedError as error:
         raise SystemExit(str(error)) from None
+    _sweep()
+    shutil.rmtree(_COUNTS, ignore_errors=True)
+    _COUNTS.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS)
+
+
+def child_exit(_: Any, worker: Any) -> None:
+    """What a worker had open or running is over with it; what it counted stays counted."""
+    for gauge in _COUNTS.glob(f"gauge_live*_{worker.pid}.db"):
+        gauge.unlink(missing_ok=True)
 
 
 def on_exit(_: Any) -> None:
-    """Stop the embedded server once the workers are gone."""
+    """Once the workers are gone: the embedded server too."""
     if _server is not None:
         _server.stop()
+    shutil.rmtree(_COUNTS, ignore_errors=True)

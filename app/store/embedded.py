@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 STARTED_WITHIN = 30.0
 LOADED_WITHIN = 300.0
 STOPPED_WITHIN = 5.0
-PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedError(RuntimeError):
@@ -149,21 +148,18 @@ class EmbeddedServer:
                 raise EmbeddedError(f"The embedded server did not start on {self.folder}: {_last_line(self.folder)}")
             time.sleep(0.01)
 
-    def _let_go(self) -> None:
-        """In a forked child: only the owner may keep the server alive."""
-        if self._supervisor and self._supervisor.stdin:
-            self._supervisor.stdin.close()
-
 
 _running: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 
 
-def _let_all_go() -> None:
+def _let_go() -> None:
+    """In a forked child: only the owner may keep a server alive."""
     for server in list(_running):
-        server._let_go()
+        if server._supervisor and server._supervisor.stdin:
+            server._supervisor.stdin.close()
 
 
-os.register_at_fork(after_in_child=_let_all_go)
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextlib.contextmanager
@@ -210,10 +206,8 @@ def _answer(place: Path) -> bytes:
 
 
 def _last_line(folder: Path) -> str:
-    try:
-        lines = (folder / "server.log").read_text(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
+    told = folder / "server.log"
+    lines = told.read_text(errors="replace").strip().splitlines() if told.exists() else []
     return lines[-1] if lines else "it said nothing."
 
 
@@ -264,9 +258,9 @@ def _launch(binary: str, place: str, lock: int) -> subprocess.Popen[bytes]:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux for a SIGTERM when the supervisor itself is killed."""
+    """Ask Linux for a SIGTERM when the supervisor itself is killed (PR_SET_PDEATHSIG is 1)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 def _watch(server: subprocess.Popen[bytes], wake: int) -> bool:
@@ -291,12 +285,8 @@ def _watch(server: subprocess.Popen[bytes], wake: int) -> bool:
 def _to_disk() -> None:
     """Have the kernel write out what the server has handed to it."""
     for file in Path("appendonlydir").glob("*.incr.aof"):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(OSError), file.open("rb") as written:
+            getattr(os, "fdatasync", os.fsync)(written.fileno())
 
 
 def _say(text: str) -> None:
