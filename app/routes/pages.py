@@ -118,11 +118,8 @@ def knowledge(path: str) -> Response:
         return missing("There is no such page here. It may have been renamed or taken away.")
     source = str(getattr(page, "source", "") or getattr(page, "path", "") or path)
     rendered = render(page.markdown, source, KNOWLEDGE, engine.slug)
-    titled = any(heading.level == 1 for heading in rendered.headings)
     contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
-    return _page(
-        render_template("knowledge.html", title=page.title, body=rendered.html, titled=titled, contents=contents)
-    )
+    return _page(render_template("knowledge.html", title=page.title, page=rendered, contents=contents))
 
 
 @blueprint.get("/favicon.ico")

@@ -31,8 +31,12 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A page ready for a template. ``html`` holds nothing but tags made here."""
+    """A page ready for a template: nothing but tags made here.
 
+    ``opening`` is the heading that the page begins with, if it does; ``html`` is all that follows.
+    """
+
+    opening: Markup
     html: Markup
     headings: tuple[Heading, ...]
 
@@ -54,7 +58,13 @@ def render(markdown: str, source: str, base: str, slug: Slug) -> Rendered:
         _align_by_class(token)
         if token.type == "inline" and token.children:
             token.children = list(_safe_inline(token.children, source, base))
-    return Rendered(Markup(parser.renderer.render(tokens, parser.options, env)), headings)  # noqa: S704
+    tokens = [token for token in tokens if token.type != "front_matter"]
+    first = 3 if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else 0
+
+    def html(part: Sequence[Token]) -> Markup:
+        return Markup(parser.renderer.render(part, parser.options, env))  # noqa: S704
+
+    return Rendered(html(tokens[:first]), html(tokens[first:]), headings)
 
 
 def _parser() -> MarkdownIt:

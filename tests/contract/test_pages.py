@@ -1,0 +1,305 @@
+"""The pages and the files that they load, as a browser and a stranger see them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.contract.conftest import Started
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = ["/", "/chat", "/install", "/docs", "/knowledge", "/knowledge/security", "/knowledge/decisions/gevent"]
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "connect-src": "'self'",
+    "img-src": "'self' data:",
+    "form-action": "'none'",
+    "base-uri": "'none'",
+}
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+class Seen(HTMLParser):
+    """Every element of a page, in order, with its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+@pytest.fixture(scope="module")
+def web(plain: Started) -> Iterator[httpx.Client]:
+    """The service for which any origin is allowed; its public address is https://chat.example."""
+    with httpx.Client(base_url=plain.base, headers=HTML) as client:
+        yield client
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty tab that notes what goes wrong in it and every host it speaks to."""
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.wrong = []  # type: ignore[attr-defined]
+    tab.hosts = set()  # type: ignore[attr-defined]
+    tab.on("console", lambda said: tab.wrong.append(said.text) if said.type in ("error", "warning") else None)  # type: ignore[attr-defined]
+    tab.on("pageerror", lambda error: tab.wrong.append(str(error)))  # type: ignore[attr-defined]
+    tab.on("request", lambda request: tab.hosts.add(urlsplit(request.url).netloc))  # type: ignore[attr-defined]
+    yield tab
+    context.close()
+
+
+def policy(response: httpx.Response) -> dict[str, str]:
+    """The content security policy, directive by directive."""
+    return dict(part.strip().split(" ", 1) for part in response.headers["Content-Security-Policy"].split(";"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_comes_under_a_policy_that_begins_with_nothing(web: httpx.Client, path: str) -> None:
+    """Scripts, styles and calls only from the service itself, none inline; no referrer, no sniffing."""
+    answer = web.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    told = policy(answer)
+    told.pop("frame-ancestors")
+    assert told == POLICY
+    assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    assert answer.headers.get_list("Referrer-Policy") == ["no-referrer"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_loads_nothing_from_elsewhere_and_holds_nothing_inline(web: httpx.Client, path: str) -> None:
+    """Every script, style and picture has an address on the service; no style or handler stands in an attribute."""
+    for tag, attributes in Seen(web.get(path).text).elements:
+        loads = attributes.get("src") if tag != "link" else attributes.get("href")
+        assert loads is None or re.match(r"/(?!/)", loads), (tag, loads)
+        assert tag not in ("style", "iframe") or not attributes.get("src")
+        assert tag != "script" or attributes.get("src")
+        assert not [name for name in attributes if name == "style" or name.startswith("on")]
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if page != "/chat"])
+def test_only_the_full_page_may_be_framed(web: httpx.Client, path: str) -> None:
+    """The other pages may be framed by nobody."""
+    assert policy(web.get(path))["frame-ancestors"] == "'none'"
+
+
+def test_the_full_page_may_be_framed_by_the_allowed_origins(web: httpx.Client, brief: Started) -> None:
+    """By any when none are set, else by those and no other."""
+    assert policy(web.get("/chat"))["frame-ancestors"] == "*"
+    limited = httpx.get(brief.base + "/chat")
+    assert policy(limited)["frame-ancestors"] == "https://a.example.com http://localhost:1234"
+    assert "X-Frame-Options" not in limited.headers
+
+
+def test_the_full_page_is_the_same_bytes_whatever_the_session(web: httpx.Client) -> None:
+    """R9: nothing of the address is reflected, looked up, cached or indexed."""
+    plain = web.get("/chat")
+    for session in ("x", "ses_" + "a" * 32, "<script>", "%00", "tkt_" + "b" * 32, ""):
+        other = web.get("/chat", params={"session": session, "title": "x"})
+        assert (other.status_code, other.content) == (200, plain.content)
+        assert "Set-Cookie" not in other.headers
+    assert plain.headers["Cache-Control"] == "no-store"
+    assert "noindex" in plain.headers["X-Robots-Tag"]
+
+
+def test_the_first_script_of_the_full_page_runs_before_anything_else(web: httpx.Client) -> None:
+    """R10: it blocks, and only the declaration of the encoding precedes it; a word remains without scripts."""
+    text = web.get("/chat").text
+    elements = Seen(text).elements
+    assert [tag for tag, _ in elements[:4]] == ["html", "head", "meta", "script"]
+    script = elements[3][1]
+    assert not {"defer", "async", "type"} & set(script)
+    assert httpx.get(str(web.base_url) + str(script["src"])).status_code == 200
+    assert "<noscript>" in text
+
+
+def test_a_forged_host_changes_nothing(web: httpx.Client) -> None:
+    """R12: the tag to paste names the public address of the settings."""
+    forged = {"Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "gopher"}
+    for path in ("/", "/install", "/docs"):
+        answer = web.get(path, headers=forged)
+        assert "evil.test" not in answer.text
+        assert answer.content == web.get(path).content
+    assert "https://chat.example/widget.js" in web.get("/install").text
+
+
+def test_the_script_to_paste_is_small_packed_and_cacheable(web: httpx.Client) -> None:
+    """At most 2 KB over the wire, kept for minutes, asked again by its tag, loadable from any site."""
+    with web.stream("GET", "/widget.js", headers={"Accept-Encoding": "gzip"}) as answer:
+        packed = b"".join(answer.iter_raw())
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(packed) <= 2048
+    assert gzip.decompress(packed) == web.get("/widget.js", headers={"Accept-Encoding": "identity"}).content
+    assert "javascript" in answer.headers["Content-Type"]
+    assert "max-age" in answer.headers["Cache-Control"]
+    assert answer.headers.get_list("Access-Control-Allow-Origin") == ["*"]
+    again = web.get("/widget.js", headers={"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_pinned_script_is_the_one_that_its_hash_demands(web: httpx.Client) -> None:
+    """The install page offers an address with a version and a hash; another version is not there."""
+    bench = Seen(web.get("/install").text).all("main")[0]
+    pinned, integrity = str(bench["data-pinned"]), str(bench["data-integrity"])
+    assert pinned.startswith("https://chat.example/assets/")
+    assert pinned.endswith("/widget.js")
+    answer = web.get(urlsplit(pinned).path)
+    assert integrity == "sha384-" + base64.b64encode(hashlib.sha384(answer.content).digest()).decode()
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert web.get("/assets/000000000000/widget.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["../app/config.py", "..%2f..%2fREADME.md", "%2e%2e/config.py", "site", "x.js", "%00.js", "a%5cb.js"]
+)
+def test_only_files_made_for_browsers_are_given_out(web: httpx.Client, name: str) -> None:
+    """No path leads out of the folder, none to a folder, none to a failure."""
+    assert web.get(f"/assets/{name}").status_code == 404
+
+
+def test_the_pages_own_files_are_kept_for_ever_under_their_version(web: httpx.Client) -> None:
+    """A page names its style with a version; without the version it is looked at again soon."""
+    style = str(Seen(web.get("/").text).all("link")[1]["href"])
+    assert "immutable" in web.get(style).headers["Cache-Control"]
+    assert "immutable" not in web.get(style.partition("?")[0]).headers["Cache-Control"]
+    assert "immutable" not in web.get(style + "0").headers["Cache-Control"]
+
+
+def test_browser_tabs_get_a_mark(web: httpx.Client) -> None:
+    """Under the name that pages give, and under the one that browsers guess."""
+    for path in ("/favicon.svg", "/favicon.ico"):
+        assert web.get(path).headers["Content-Type"].startswith("image/svg+xml")
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/knowledge/no-such-page", "/knowledge/../../etc/passwd", "/chat/x"])
+def test_an_address_that_leads_nowhere_gets_a_kind_page(web: httpx.Client, path: str) -> None:
+    """404 with a way on, under the same policy, and with nothing of the address in it."""
+    answer = web.get(path)
+    assert answer.status_code == 404
+    assert policy(answer)["frame-ancestors"] == "'none'"
+    assert 'href="/"' in answer.text
+    assert path not in answer.text
+
+
+def test_a_program_gets_a_problem_instead_of_a_page(plain: Started) -> None:
+    """Who does not ask for HTML is told in the form of the API."""
+    answer = httpx.get(plain.base + "/nowhere")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_every_code_of_a_problem_has_its_line_on_the_api_page(web: httpx.Client) -> None:
+    """A problem's type leads to /docs#code, so that line must be there, with the status."""
+    contract = {"invalid_json", "role_forbidden", "not_owner", "bad_token", "session_not_found", "not_found"}
+    contract |= {"method_not_allowed", "session_ended", "turn_in_progress", "session_full", "payload_too_large"}
+    contract |= {"unsupported_media_type", "invalid_request", "rate_limited", "engine_failed", "engine_timeout"}
+    contract |= {"engine_busy", "storage_unavailable"}
+    rows = {str(row["id"]) for row in Seen(web.get("/docs").text).all("tr") if "id" in row}
+    assert contract <= rows
+    kind = web.get("/api/nowhere").json()["type"]
+    assert kind.rpartition("#")[2] in rows
+
+
+def test_every_link_between_the_documents_leads_somewhere(web: httpx.Client) -> None:
+    """Each page of the folder is shown, and each link in it meets a page and a heading that are there."""
+    pages = {}
+    for file in sorted((ROOT / "docs").rglob("*.md")):
+        path = "/knowledge/" + file.relative_to(ROOT / "docs").with_suffix("").as_posix()
+        pages[re.sub(r"/(README|index)$", "", path)] = None
+    for path in pages:
+        pages[path] = Seen(web.get(path).raise_for_status().text)  # type: ignore[assignment]
+    for path, seen in pages.items():
+        for link in seen.all("a"):  # type: ignore[attr-defined]
+            target = urlsplit(str(link["href"]))
+            if target.scheme or not (target.path.startswith("/knowledge") or not target.path):
+                continue
+            there = pages[target.path or path]
+            anchors = {attributes.get("id") for _, attributes in there.elements}  # type: ignore[attr-defined]
+            assert not target.fragment or unquote(target.fragment) in anchors, (path, link["href"])
+
+
+def test_the_readme_names_files_that_are_there() -> None:
+    """The path of a question and the links of the README are true to the files."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in re.findall(r"\| (app/[a-z_/.]+) \|", text) + re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_install_page_writes_the_tag_as_one_chooses(plain: Started, page: Page) -> None:
+    """What is typed stands in the tag, escaped; an empty field adds nothing; the preview shows the real widget."""
+    page.goto(plain.base + "/install")
+    tag = page.locator("#tag")
+    expect(tag).to_have_text('<script src="https://chat.example/widget.js" defer></script>')
+    page.get_by_label("Title").fill('Say "hi" & <go>')
+    page.get_by_label("Suggested questions, one a line").fill("What's new?\n\nHow?")
+    page.get_by_label("Corner").select_option("bottom-left")
+    expect(tag).to_contain_text("""data-title='Say "hi" &amp; &lt;go>'""")
+    expect(tag).to_contain_text("""data-suggestions='["What&#39;s new?","How?"]'""")
+    expect(tag).to_contain_text('data-position="bottom-left"')
+    parsed = Seen(tag.inner_text()).all("script")[0]
+    assert parsed["data-title"] == 'Say "hi" & <go>'
+    assert parsed["data-suggestions"] == '["What\'s new?","How?"]'
+    frame = page.frame_locator("#preview")
+    frame.get_by_role("button", name="Open chat").click()
+    expect(frame.get_by_role("dialog", name='Say "hi" & <go>')).to_be_visible()
+    page.get_by_label("Pin this version").check()
+    expect(tag).to_contain_text("integrity=")
+    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.hosts == {urlsplit(plain.base).netloc}  # type: ignore[attr-defined]
+
+
+def test_one_can_test_a_site_in_plain_words(brief: Started, page: Page) -> None:
+    """An allowed site is told so, another one is told what to do, and a neighbour of an allowed one why not."""
+    page.goto(brief.base + "/install")
+    findings = page.get_by_role("status").last
+    for typed, word in [
+        ("https://a.example.com/page", "https://a.example.com is allowed."),
+        ("www.a.example.com", "https://www.a.example.com is not allowed. Add it to BATON_ALLOWED_ORIGINS"),
+        ("www.a.example.com", "“www.” and the port all count"),
+        ("https://a.example.com.evil.test", "https://a.example.com.evil.test is not allowed"),
+        ("not a site", "That is not the address of a website"),
+        ("https://a.example.com", "The service answers and its storage works."),
+    ]:
+        page.get_by_label("Address of your site").fill(typed)
+        page.get_by_role("button", name="Test it").click()
+        expect(findings).to_contain_text(word)
+    assert page.wrong == []  # type: ignore[attr-defined]
+
+
+def test_the_api_page_shows_every_call(plain: Started, page: Page) -> None:
+    """Each operation of the description has its place, once, with a line to copy; nothing loads from elsewhere."""
+    description = httpx.get(plain.base + "/openapi.json").json()
+    names = {call["operationId"] for item in description["paths"].values() for call in item.values()}
+    page.goto(plain.base + "/docs#turn_in_progress")
+    expect(page.locator("section.call").first).to_be_visible()
+    shown = page.locator("section.call").evaluate_all("found => found.map((one) => one.id)")
+    assert sorted(shown) == sorted(name for name in names if not name.endswith("OfBearer"))
+    expect(page.locator("#turn_in_progress")).to_be_in_viewport()
+    assert page.wrong == []  # type: ignore[attr-defined]
+    assert page.hosts == {urlsplit(plain.base).netloc}  # type: ignore[attr-defined]
+
+
+def test_the_demo_site_opens_its_chat_by_a_button(plain: Started, page: Page) -> None:
+    """The widget is on the page, and the page's own button opens it."""
+    page.goto(plain.base + "/")
+    page.get_by_role("button", name="Ask it something").click()
+    expect(page.get_by_role("dialog", name="Ask Baton")).to_be_visible()
+    assert page.wrong == []  # type: ignore[attr-defined]
