@@ -1,0 +1,57 @@
+"""What can answer, and the choice of one by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.engines.fallback import WithFallback
+from app.ports import Citation, Engine
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.engines.knowledge import KnowledgeEngine
+
+
+def choose(config: Config) -> Engine:
+    """The engine of BATON_ENGINE, with BATON_FALLBACK behind one that lives elsewhere.
+
+    Raises ConfigError where a Python engine cannot be imported.
+    """
+    if config.engine.startswith("python:"):
+        from app.engines.python import PythonEngine
+
+        return PythonEngine(config.engine.removeprefix("python:"))
+    if config.engine == "knowledge":
+        return knowledge_of(config)
+    engine = _remote(config)
+    return WithFallback(engine, knowledge_of(config)) if config.fallback == "knowledge" else engine
+
+
+def finder(config: Config) -> Callable[[str, int], Sequence[Citation]]:
+    """What ``Turn.find`` is: ``(query, most)`` to passages of the knowledge folder, best first."""
+    return lambda query, most: knowledge_of(config).find(query, most)
+
+
+def knowledge_of(config: Config) -> KnowledgeEngine:
+    """The knowledge folder of these settings; the same one for every caller in a process."""
+    return _open(config.knowledge_dir, config.knowledge_base, config.data_dir)
+
+
+def _remote(config: Config) -> Engine:
+    if config.engine == "webhook":
+        from app.engines.webhook import WebhookEngine
+
+        return WebhookEngine(config)
+    from app.engines.openai import OpenAIEngine
+
+    return OpenAIEngine(config)
+
+
+@lru_cache(maxsize=8)
+def _open(folder: Path, base_url: str, data_dir: Path) -> KnowledgeEngine:
+    from app.engines.knowledge import KnowledgeEngine
+
+    return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir)

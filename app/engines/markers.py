@@ -1,0 +1,125 @@
+"""Reads a model's words as they stream: its [n] become our citations, its links to foreign places become text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from app.engines.checked import MOST_CITATIONS, clean, page
+from app.ports import Citation
+
+_NUMBERS = r"\d{1,3}(?:[ ]?[,;][ ]?\d{1,3}){0,9}"
+_TARGET = r"\](?:\(|:)\s{0,99}<?[^\s<>()]{0,300}"
+_TOKEN = re.compile(
+    r"(?P<code>`+)"
+    r"|(?P<gap>\n[ \t]*\n)"
+    rf"|(?P<marker>[ ]?(?:\[\^?(?P<plain>{_NUMBERS})\]|【(?P<wide>\d{{1,3}})[^【】\n]{{0,60}}】))(?P<next>(?=[(:]))?"
+    r"|(?P<target>\](?:\(|:)\s{0,99}<?(?P<address>[^\s<>()]{0,300}))"
+    r"|(?P<auto><(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}:[^\s<>]{0,300}))"
+)
+_UNFINISHED = re.compile(
+    rf"(?:`+|\n[ \t]*\n?|[ ]|[ ]?\[\^?[\d,; ]{{0,60}}(?:\]|{_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
+    rf"|\]|{_TARGET}|<(?:[A-Za-z][^\s<>]{{0,330}})?)\Z"
+)
+_RELATIVE = re.compile(r"(?!//)[A-Za-z0-9._~/#?=+-]+\Z")
+_OURS = re.compile(r"https?://([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?)(?=[/?#]|\Z)", re.IGNORECASE)
+
+
+class Markers:
+    """One answer's words and the sources it may cite.
+
+    ``[n]`` means the n-th source; what it becomes is numbered in the order of first use, one number a page.
+    A number without a source is left out. A link survives where it leads to the host of a source; any other is
+    broken by a space, so that it is shown as text. Words are held back only while they may be part of a marker.
+    """
+
+    def __init__(self, sources: Sequence[Citation]) -> None:
+        self._sources = sources
+        self._hosts = {urlsplit(source.url).netloc.lower() for source in sources}
+        self._used: dict[str, Citation] = {}
+        self._held = ""
+        self._code = ""
+
+    @property
+    def cited(self) -> tuple[Citation, ...]:
+        """The sources used so far, in the order of their numbers."""
+        return tuple(self._used.values())
+
+    def feed(self, text: str) -> str:
+        """The words that may be shown now."""
+        text = self._held + text
+        unfinished = _UNFINISHED.search(text, max(0, len(text) - 420))
+        cut = unfinished.start() if unfinished else len(text)
+        self._held = text[cut:]
+        return self._read(text[:cut])
+
+    def rest(self) -> str:
+        """What was held back, at the end of the answer."""
+        text, self._held = self._held, ""
+        return self._read(text)
+
+    def _read(self, text: str) -> str:
+        return _TOKEN.sub(self._token, text)
+
+    def _token(self, match: re.Match[str]) -> str:
+        found = match[0]
+        if match["code"]:
+            return self._fence(found)
+        if match["gap"]:
+            self._code = self._code if len(self._code) >= 3 else ""
+            return found
+        if match["marker"]:
+            return found if self._code else self._cite(match)
+        if match["target"]:
+            return found if self._leads_home(match["address"]) else f"] {found[1:]}"
+        return found if self._leads_home(match["scheme"]) else f"< {found[1:]}"
+
+    def _fence(self, run: str) -> str:
+        """Follows where code begins and ends: an index in code is no marker."""
+        if not self._code:
+            self._code = run
+        elif run == self._code or (len(self._code) >= 3 and len(run) >= len(self._code)):
+            self._code = ""
+        return run
+
+    def _cite(self, match: re.Match[str]) -> str:
+        numbers = re.findall(r"\d+", match["plain"] or match["wide"])
+        ours = dict.fromkeys(number for number in map(self._number, numbers) if number)
+        space = " " if match[0].startswith(" ") else ""
+        gap = " " if match["next"] is not None else ""  # or a link would begin here
+        return (space + "".join(f"[{number}]" for number in ours) if ours else "") + gap
+
+    def _number(self, told: str) -> int:
+        """Our number for the model's; 0 where there is no such source or no place for it."""
+        at = int(told) - 1
+        if not 0 <= at < len(self._sources):
+            return 0
+        key = page(self._sources[at].url)
+        if key not in self._used:
+            if len(self._used) == MOST_CITATIONS:
+                return 0
+            self._used[key] = self._sources[at]
+        return list(self._used).index(key) + 1
+
+    def _leads_home(self, address: str) -> bool:
+        """Whether a link may stay one: to a place on the same site, or to the host of a source."""
+        if _RELATIVE.match(address):
+            return True
+        host = _OURS.match(address)
+        return host is not None and host[1].lower() in self._hosts
+
+
+def aligned(text: str, given: Sequence[object]) -> tuple[str, tuple[Citation, ...]]:
+    """A finished answer and its own citations made clean; its markers follow where that moved or dropped some."""
+    kept = clean(given)
+    places = {page(citation.url): number for number, citation in enumerate(kept, 1)}
+    now = [places.get(page(each[0].url)) if (each := clean([one])) else None for one in given[:100]]
+    if now == list(range(1, len(given) + 1)):
+        return text, kept
+
+    def move(match: re.Match[str]) -> str:
+        at = int(match[1]) - 1
+        return match[0] if not 0 <= at < len(now) else f"[{now[at]}]" if now[at] else ""
+
+    return re.sub(r"\[(\d{1,3})\](?![(:])", move, text), kept
