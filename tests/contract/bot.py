@@ -62,6 +62,8 @@ def _count(question: str) -> int:
     line = json.dumps(question)
     with open(path, "a", encoding="utf-8") as calls:
         calls.write(line + "\n")
+    with open(path + ".pids", "a", encoding="utf-8") as pids:
+        pids.write(f"{os.getpid()}\t{line}\n")
     with open(path, encoding="utf-8") as calls:
         return calls.read().splitlines().count(line)
 

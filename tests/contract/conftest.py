@@ -34,7 +34,11 @@ class Started:
 
     def __init__(self, settings: dict[str, str], url: str = "") -> None:
         self.redis_process = None if url else RedisProcess()
-        self.service = None if self.redis_process is None else Service(self.redis_process.url, **settings)
+        try:
+            self.service = None if self.redis_process is None else Service(self.redis_process.url, **settings)
+        except BaseException:
+            self.redis.stop()
+            raise
         self.base = url or self.own.base
 
     @property

@@ -65,6 +65,12 @@ class Feed:
             assert done, f"not told within {seconds} s (closed={self.closed}, {self.failure!r}): {self.events[-12:]}"
             return list(self.events)
 
+    def wait_quietly(self, ready: Callable[[list[Event]], Any], seconds: float) -> bool:
+        """Whether ``ready`` says so before the feed ends or the time is up."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or ready(self.events), max(seconds, 0))
+            return bool(ready(self.events))
+
     def until(self, *names: str, count: int = 1, seconds: float = 10.0) -> list[Event]:
         """Events up to and with the ``count``-th of these names."""
         return self.wait(lambda told: sum(event.event in names for event in told) >= count, seconds)
@@ -179,3 +185,11 @@ def joined(events: list[Event], turn_id: str | None = None) -> str:
 def ids(events: list[Event]) -> list[str]:
     """The ids of all events that have one."""
     return [event.id for event in events if event.id is not None]
+
+
+STORY = {"message", "answer.start", "answer.delta", "answer.end", "answer.error", "session", "reset"}
+
+
+def story(events: list[Event]) -> list[Event]:
+    """What was told, without pings and without events that are not on the page."""
+    return [event for event in events if event.event in STORY]

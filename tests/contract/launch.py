@@ -155,6 +155,11 @@ class Service:
         """How often the scripted engine was called with a question that holds ``words``."""
         return sum(words in line for line in self.calls.read_text("utf-8", "replace").splitlines())
 
+    def worker_of(self, words: str) -> int:
+        """The process id of the worker that last ran a turn whose question holds ``words``."""
+        lines = Path(f"{self.calls}.pids").read_text("utf-8").splitlines()
+        return int(next(line for line in reversed(lines) if words in line).split("\t")[0])
+
     def stop(self, grace: float = 10.0) -> int:
         """SIGTERM, and SIGKILL for the whole group when ``grace`` seconds did not do."""
         if self.process.poll() is None:

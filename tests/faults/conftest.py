@@ -1,0 +1,50 @@
+"""A Redis and services of a test's own, to be broken."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.contract.conftest import PLAIN
+from tests.contract.launch import RedisProcess, Service
+from tests.faults.proxy import Proxy
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisProcess]:
+    """A Redis with an append-only file that writes every command to disk."""
+    process = RedisProcess("--appendfsync", "always")
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def proxy(redis: RedisProcess) -> Iterator[Proxy]:
+    """A proxy before that Redis."""
+    between = Proxy(redis.port)
+    yield between
+    between.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    """Starts services with the settings of the contract tests; afterwards none of them has seen an unforeseen error."""
+    started: list[Service] = []
+
+    def start(url: str, **settings: str) -> Service:
+        started.append(Service(url, **{**PLAIN, "BATON_ENGINE_TIMEOUT": "10", **settings}))
+        return started[-1]
+
+    with contextlib.ExitStack() as later:
+        yield start
+        for service in started:
+            later.callback(service.remove)
+        unforeseen = [
+            line
+            for service in started
+            for line in service.log().splitlines()
+            if "internal_error" in line or '"Traceback' in line
+        ]
+        assert unforeseen == []
