@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Collection, Iterable
+from itertools import count
 from time import perf_counter
 from typing import Any
 
@@ -35,11 +36,13 @@ def install(app: Flask, *, origins: Collection[str] | None) -> None:
 def _around(inner: Wsgi, origins: Collection[str] | None) -> Wsgi:
     allow = rule(origins)
     wants_line = ACCESS.isEnabledFor
+    worker = secrets.token_hex(4)  # each worker loads the application for itself, after the fork
+    number = count()
 
     def answer(environ: dict[str, Any], start_response: Start) -> Answer:
         begun = perf_counter()
         # Always our own: an id that the caller chose could forge another's lines.
-        ours = environ["baton.request_id"] = secrets.token_hex(6)
+        ours = environ["baton.request_id"] = f"{worker}{next(number):06x}"
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             path = environ.get("PATH_INFO", "")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import re
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from flask import g, has_request_context
+from flask import has_request_context
 from flask.globals import request
 
 ACCESS = logging.getLogger("baton.access")
 """Where the one line a request goes; switch it off by its level."""
+MOST_WAITING = 64
+WAIT_SECONDS = 0.05
 
 _TAIL = r"(?:_|%5[Ff])(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2}){16,}"
 _TOKENS = (
@@ -102,15 +106,62 @@ def request_id() -> str:
     return str(request.environ.get("baton.request_id", "")) if has_request_context() else ""
 
 
-def access_line(method: str, route: str, status: str, seconds: float, known: Mapping[str, Any]) -> None:
-    """Write one line on a request: its path template, never its path; ``seconds`` until the answer began.
+class Batch:
+    """Lines on their way to stderr, written together: a write a line costs as much as making it.
 
-    ``known`` is the request's environ. Built by hand and written at once: through a log record it takes far longer.
+    A line waits 50 ms at most; a process that is killed loses what waited, one that ends writes it.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._some = threading.Event()
+        self._started = False
+
+    def add(self, line: str) -> None:
+        """Take a line, with its line break."""
+        lines = self._lines
+        lines.append(line)
+        if len(lines) >= MOST_WAITING:
+            self.flush()
+        elif len(lines) == 1:
+            if not self._started:
+                self._start()
+            self._some.set()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stderr.write("".join(lines))
+            sys.stderr.flush()
+
+    def _start(self) -> None:
+        # At the first line, so that it runs in the worker that writes and not in what forked it.
+        self._started = True
+        atexit.register(self.flush)
+        threading.Thread(target=self._run, name="access-log", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            self._some.clear()
+            time.sleep(WAIT_SECONDS)
+            self.flush()
+
+
+ACCESS_LINES = Batch()
+
+
+def access_line(method: str, route: str, status: str, seconds: float, known: Mapping[str, Any]) -> None:
+    """Note one line on a request: its path template, never its path; ``seconds`` until the answer began.
+
+    ``known`` is the request's environ, where ``baton.session_ref`` names the session once it is known.
+    Built by hand: a log record takes far longer.
     """
     now = time.time()
     whole = int(now)
-    ref = g.get("session_ref") if "werkzeug.request" in known else None
-    sys.stderr.write(
+    ref = known.get("baton.session_ref")
+    ACCESS_LINES.add(
         f'{{"time": "{_second(whole)}.{int((now - whole) * 1000):03d}Z", "level": "info", "logger": "baton.access", '
         f'"message": "request", "method": "{method}", "route": "{route}", "status": {status}, '
         f'"ms": {seconds * 1000:.1f}, "request_id": "{known["baton.request_id"]}"'

@@ -16,7 +16,7 @@ _EXPOSED = (
     "Retry-After, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id, Content-Disposition"
 )
-_EXPOSE = ("Access-Control-Expose-Headers", _EXPOSED)
+_EXPOSE: Headers = [("Access-Control-Expose-Headers", _EXPOSED)]
 _ANY = ("Access-Control-Allow-Origin", "*")
 _PREFLIGHT: Headers = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
@@ -39,22 +39,20 @@ def rule(origins: Collection[str] | None) -> Allow:
                 headers.append(_ANY)
             return
         origin = environ.get("HTTP_ORIGIN")
+        if origin is None and path.startswith("/api"):
+            return  # no browser asks from elsewhere, and no cache may keep it
         if known:
             _vary(headers)
-            mine = known.get(origin) if origin else None
-        else:
-            mine = _ANY
-        if mine is None:
-            return
-        headers.append(mine)
-        if origin is None:
-            return
-        if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
-            headers.extend(_PREFLIGHT)
-        else:
-            headers.append(_EXPOSE)
+        mine = known.get(origin) if known else _ANY
+        if mine is not None:
+            headers.append(mine)
+            headers.extend(_PREFLIGHT if _is_preflight(environ) else _EXPOSE)
 
     return allow
+
+
+def _is_preflight(environ: Mapping[str, Any]) -> bool:
+    return environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
 
 
 def _vary(headers: Headers) -> None:

@@ -129,7 +129,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Stored": success({"message": ref("Message")}),
     "History": success(_HISTORY),
-    "Resumed": success({**_HISTORY, "expires_at": TIME}),
+    "Resumed": success({**_HISTORY, "expires_at": TIME}, {"shared": BOOLEAN}),
     "Beat": success({"status": STATUS, "expires_at": TIME}),
     "Ended": success({"status": {"const": "ended"}}),
     "Stopped": success({"stopped": {"type": "boolean", "description": "False when nothing ran."}}),

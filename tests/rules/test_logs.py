@@ -6,11 +6,13 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from flask import Flask, g
+from flask import Flask
+from flask.globals import request
 
 from app.routes import edge, errors, logs
 
@@ -121,7 +123,7 @@ def app_with_routes() -> Flask:
 
     @app.get("/api/session/<session_id>/messages")
     def messages(session_id: str) -> dict[str, str]:
-        g.session_ref = "0123456789abcdef"
+        request.environ["baton.session_ref"] = "0123456789abcdef"
         return {}
 
     @app.post("/api/boom")
@@ -135,6 +137,7 @@ def app_with_routes() -> Flask:
 def test_one_access_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A request writes one line with method, path template, status, time taken, request id and session ref."""
     answer = app_with_routes().test_client().get(f"/api/session/{CANARY}/messages?session={CANARY}")
+    logs.ACCESS_LINES.flush()
     written = capsys.readouterr().err.splitlines()
     assert len(written) == 1
     found = json.loads(written[0])
@@ -151,7 +154,10 @@ def test_strange_requests_write_sound_lines(capsys: pytest.CaptureFixture[str]) 
     client = app_with_routes().test_client()
     client.get(f'/no/"such"/{CANARY}')
     client.open("/api/boom", method='X"Y')
-    for written in capsys.readouterr().err.splitlines():
+    logs.ACCESS_LINES.flush()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    for written in lines:
         found = json.loads(written)
         assert CANARY not in written
         assert found["route"] == "-" or found["method"] in ("GET", "OTHER")
@@ -169,6 +175,35 @@ def test_unforeseen_errors_are_logged_once(caplog: pytest.LogCaptureFixture) -> 
     assert "ValueError" in text
     assert CANARY not in text
     assert "visitor words" not in answer.get_data(as_text=True)
+
+
+ENDING = """
+import logging, sys
+from app.routes import logs
+for number in range(int(sys.argv[1])):
+    logs.access_line("GET", "/x", "200", 0.001, {"baton.request_id": str(number)})
+"""
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 500])
+def test_an_ending_process_writes_what_waits(count: int) -> None:
+    """Access lines are written in order, each once, also those that wait when the process ends."""
+    ran = subprocess.run(
+        [sys.executable, "-c", ENDING, str(count)], capture_output=True, text=True, check=True, timeout=60
+    )
+    found = [json.loads(written)["request_id"] for written in ran.stderr.splitlines()]
+    assert found == [str(number) for number in range(count)]
+
+
+@pytest.mark.usefixtures("access")
+def test_a_line_does_not_wait_for_the_next(capfd: pytest.CaptureFixture[str]) -> None:
+    """A single access line is written by itself within a moment."""
+    app_with_routes().test_client().get("/nothing")
+    written, until = "", time.monotonic() + 20
+    while not written and time.monotonic() < until:
+        time.sleep(0.01)
+        written += capfd.readouterr().err
+    assert json.loads(written)["status"] == 404
 
 
 PROGRAM = f"""
