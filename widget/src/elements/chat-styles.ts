@@ -1,0 +1,121 @@
+/** The look of the chat around the messages: header, menu, notices, composer, dialogs, the page's columns. */
+import { css } from "lit";
+
+export const chatStyles = css`
+:host {
+  all: initial; display: block; box-sizing: border-box; height: 100%; container: chat / inline-size; color: var(--_ink); background: var(--_paper);
+  --_font: var(--baton-font, ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans Arabic", sans-serif);
+  --_mono: var(--baton-font-mono, ui-monospace, "SF Mono", "Cascadia Mono", "Roboto Mono", Menlo, Consolas, monospace);
+  --_size: var(--baton-font-size, 15px); --_r: var(--baton-corner, 14px); --_gutter: 18px;
+}
+:host([hidden]) { display: none; }
+*, *::before, *::after { box-sizing: border-box; }
+.chat { position: relative; height: 100%; font: 400 var(--_size)/1.55 var(--_font); text-align: start; overflow-wrap: anywhere; -webkit-text-size-adjust: 100%; }
+.whole { height: 100%; display: flex; flex-direction: column; }
+.unseen { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+[hidden] { display: none !important; }
+button, textarea, input { font: inherit; color: inherit; letter-spacing: inherit; margin: 0; }
+button { touch-action: manipulation; -webkit-tap-highlight-color: transparent; }
+:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+.icon, .mark { width: 20px; height: 20px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }
+.header { display: flex; align-items: center; gap: 2px; min-height: 60px; padding: 8px 8px 8px var(--_gutter); border-bottom: 1px solid var(--_line); flex: none; }
+[dir=rtl] .header { padding: 8px var(--_gutter) 8px 8px; }
+.mark { width: 26px; height: 26px; margin-inline-end: 8px; stroke-width: 3.2; }
+.mark .giver, .mark .taker { stroke: var(--_ink); opacity: .2; }
+.mark .baton { stroke: var(--_accent); }
+h1, h2, h3, p, ul, ol { margin: 0; padding: 0; }
+.header h1, .header h2 { flex: 1; min-width: 0; font-size: 1.07em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.tool { display: inline-grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 12px; background: none; color: var(--_muted); cursor: pointer; }
+.tool:hover, .tool[aria-expanded=true] { background: var(--_sunken); color: var(--_ink); }
+[dir=rtl] .header .tool:first-child .icon { scale: -1 1; }
+.actions { display: contents; }
+.shade { position: fixed; inset: 0; z-index: 3; }
+.menu { position: absolute; z-index: 4; top: 54px; inset-inline-end: 10px; min-width: 240px; max-width: calc(100% - 20px); padding: 6px; list-style: none;
+  background: var(--_raised); border: 1px solid var(--_line); border-radius: var(--_r); box-shadow: 0 10px 32px -6px rgb(0 0 0 / .22), 0 2px 6px rgb(0 0 0 / .07); }
+.menu button { display: flex; align-items: center; gap: 12px; width: 100%; min-height: 44px; padding: 6px 12px; border: 0; border-radius: 9px; background: none; cursor: pointer; text-align: start; }
+.menu button:hover:not(:disabled) { background: var(--_sunken); }
+.menu .icon { color: var(--_muted); }
+.menu li:nth-child(4) { border-top: 1px solid var(--_line); margin-top: 5px; padding-top: 5px; }
+.menu button:disabled { opacity: .45; cursor: default; }
+.body { flex: 1; min-height: 0; display: flex; }
+.main { flex: 1; min-width: 0; display: flex; flex-direction: column; }
+.log { flex: 1; min-height: 0; overflow: auto; overscroll-behavior: contain; padding: 20px var(--_gutter) 10px; scrollbar-width: thin; scrollbar-color: var(--_edge) transparent; display: flex; flex-direction: column; }
+.log:focus-visible { outline-offset: -3px; border-radius: 6px; }
+.messages { flex: none; }
+.intro { margin: auto 0 12px; padding-top: 12px; }
+.intro.begun { margin: 0 0 20px; padding: 0; }
+.greeting { font-size: 1.62em; line-height: 1.22; font-weight: 680; letter-spacing: -.024em; text-wrap: balance; white-space: pre-line; }
+.begun .greeting { font-size: 1em; font-weight: 400; letter-spacing: 0; line-height: 1.55; color: var(--_muted); }
+.more { margin-top: 8px; color: var(--_muted); text-wrap: pretty; }
+.suggestions { list-style: none; margin-top: 20px; display: grid; gap: 8px; }
+.suggestions button { width: 100%; min-height: 48px; padding: 11px 15px; border: 1px solid var(--_line); border-radius: var(--_r); background: var(--_raised); text-align: start; line-height: 1.4; cursor: pointer; }
+.suggestions button:hover { border-color: var(--_accent); color: var(--_accent); }
+.earlier { text-align: center; margin-bottom: 12px; }
+.loading { display: flex; align-items: center; gap: 12px; margin: auto; color: var(--_muted); }
+.dock { position: relative; flex: none; padding: 4px 12px 12px; padding-bottom: max(12px, env(safe-area-inset-bottom)); }
+.latest { position: absolute; z-index: 2; bottom: calc(100% + 8px); inset-inline: 0; margin-inline: auto; width: fit-content; min-width: 44px; height: 44px; padding: 0 12px; display: flex; gap: 8px; align-items: center; justify-content: center;
+  border: 1px solid var(--_line); border-radius: 22px; background: var(--_raised); color: var(--_ink); cursor: pointer; box-shadow: 0 4px 14px rgb(0 0 0 / .14); }
+.latest .icon { width: 18px; height: 18px; }
+.latest.news { padding-inline: 14px 18px; background: var(--_fill); border-color: transparent; color: var(--_on-fill); font-weight: 600; }
+.notice { display: flex; align-items: center; flex-wrap: wrap; gap: 2px 12px; margin-bottom: 6px; padding: 8px 14px; border-radius: 11px; font-size: .9em; line-height: 1.42; background: var(--_sunken); color: var(--_ink); border-inline-start: 3px solid var(--_edge); }
+.notice > span { flex: 1 1 14em; }
+.notice.warning { border-color: var(--_warning); }
+.notice.error { border-color: var(--_error); }
+.notice.said { border-color: var(--_accent); }
+.notice .labelled { margin-block: -4px; }
+.labelled { display: inline-flex; align-items: center; gap: 7px; min-height: 44px; padding: 0 12px; border: 0; border-radius: 10px; background: none; color: var(--_accent); font-weight: 600; font-size: .95em; cursor: pointer; text-decoration: none; }
+.labelled:hover { background: color-mix(in oklab, var(--_accent) 12%, transparent); }
+.labelled .icon { width: 17px; height: 17px; }
+.composer { display: flex; flex-wrap: wrap; align-items: flex-end; padding: 4px; border: 1px solid var(--_edge); border-radius: 26px; background: var(--_raised); }
+.composer:focus-within { border-color: var(--_accent); box-shadow: 0 0 0 1px var(--_accent); }
+.composer textarea { flex: 1; min-width: 0; min-height: 44px; max-height: min(168px, 30dvh); padding: 10px 6px 10px 14px; border: 0; outline: 0; resize: none; background: none; font-size: max(16px, 1em); line-height: 24px; field-sizing: content; overflow: auto; scrollbar-width: thin; }
+[dir=rtl] .composer textarea { padding: 10px 14px 10px 6px; }
+textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
+.composer.held { background: var(--_sunken); }
+.composer.held textarea { flex: 1 0 0; }
+.reason { order: -1; flex: 1 1 100%; padding: 6px 14px 0; font-size: .87em; color: var(--_muted); }
+.go { display: grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 50%; background: var(--_fill); color: var(--_on-fill); cursor: pointer; flex: none; }
+.go:disabled { background: var(--_sunken); color: var(--_muted); cursor: default; }
+.go:hover:not(:disabled) { filter: brightness(1.08); }
+.veil { position: absolute; inset: 0; z-index: 6; display: grid; place-items: center; padding: 20px; background: rgb(0 0 0 / .42); }
+.dialog { width: min(360px, 100%); padding: 22px; border-radius: 18px; background: var(--_raised); border: 1px solid var(--_line); box-shadow: 0 20px 60px -10px rgb(0 0 0 / .4); }
+.dialog h3 { font-size: 1.14em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; }
+.dialog p { margin-top: 6px; color: var(--_muted); text-wrap: pretty; }
+.dialog input, .why input { width: 100%; min-height: 44px; margin-top: 12px; padding: 8px 12px; border: 1px solid var(--_edge); border-radius: 10px; background: var(--_paper); font-size: max(16px, .95em); }
+.choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 18px; }
+.plain, .strong { min-height: 44px; padding: 0 18px; border-radius: 12px; border: 1px solid var(--_edge); background: none; font-weight: 600; cursor: pointer; }
+.plain:hover { background: var(--_sunken); }
+.strong { border-color: transparent; background: var(--_fill); color: var(--_on-fill); }
+.strong.danger { background: var(--_error); color: var(--_raised); }
+.aside { display: none; }
+@container chat (min-width: 700px) {
+  .log, .dock { padding-inline: max(24px, calc((100% - 46rem) / 2)); }
+  .dock { padding-bottom: 22px; }
+  .greeting { font-size: 2.3em; }
+  .suggestions { grid-template-columns: 1fr 1fr; }
+}
+@container chat (min-width: 1080px) {
+  .aside { display: block; width: 330px; flex: none; overflow: auto; padding: 24px 22px; border-inline-start: 1px solid var(--_line); background: var(--_sunken); scrollbar-width: thin; }
+  .aside h2 { font-size: .87em; font-weight: 650; color: var(--_muted); }
+  .aside ol { list-style: none; display: grid; gap: 10px; margin-top: 12px; }
+  .aside .none { margin-top: 12px; color: var(--_muted); text-wrap: pretty; }
+  .card { padding: 13px 15px 11px; border-radius: var(--_r); background: var(--_raised); border: 1px solid var(--_line); font-size: .9em; }
+  .card a { display: flex; gap: 10px; color: inherit; text-decoration: none; font-weight: 600; line-height: 1.4; padding-block: 4px; }
+  .card a:hover .card-title { text-decoration: underline; text-underline-offset: 3px; color: var(--_accent); }
+  .card b { color: var(--_accent); font-variant-numeric: tabular-nums; }
+  .card p { margin-top: 4px; color: var(--_muted); display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 6; overflow: hidden; }
+  .card .host { display: block; margin-top: 7px; font-size: .87em; color: var(--_muted); }
+}
+@container chat (max-width: 340px) { .header { padding-inline-start: 12px; } .mark { display: none; } :host { --_gutter: 14px; } }
+@media (prefers-reduced-motion: no-preference) {
+  .menu, .dialog { animation: appear .16s ease-out; }
+  .veil { animation: fade .16s; }
+  button { transition: background-color .12s, color .12s, border-color .12s; }
+}
+@keyframes appear { from { opacity: 0; transform: translateY(-4px); } }
+@keyframes fade { from { opacity: 0; } }
+@media (forced-colors: active) {
+  .go, .strong, .latest, .suggestions button, .menu, .dialog, .notice { border: 1px solid ButtonBorder; }
+  .go:disabled { color: GrayText; }
+}
+`;

@@ -1,0 +1,105 @@
+/** The look of messages: an answer reads like a page, a question stands in a bubble of its own. */
+import { css } from "lit";
+
+export const messageStyles = css`
+.message { position: relative; margin-bottom: 18px; content-visibility: auto; contain-intrinsic-size: auto 120px; outline-offset: 6px; border-radius: 4px; }
+.message:last-child, .message.live { content-visibility: visible; }
+.head { display: flex; align-items: baseline; gap: 8px; margin-bottom: 3px; font-size: .84em; color: var(--_muted); }
+.who { font-weight: 650; color: var(--_ink); }
+.assistant .who::before { content: ""; display: inline-block; width: 4px; height: .86em; margin-inline-end: 9px; margin-inline-start: 3px; border-radius: 2px; background: var(--_accent); rotate: 32deg; vertical-align: -.06em; }
+time { font-variant-numeric: tabular-nums; }
+.user { display: flex; flex-direction: column; align-items: flex-end; }
+.user .head { margin: 0 4px 4px; }
+.user .who { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.user .text { max-width: min(88%, 34rem); padding: 9px 15px; border-radius: 18px; border-end-end-radius: 5px; background: var(--_own); }
+.typed { white-space: pre-wrap; }
+.user.pending .text { opacity: .72; }
+.user.failed .text { background: none; box-shadow: inset 0 0 0 1px var(--_error); }
+.system .text { padding: 8px 14px; border-radius: 11px; background: var(--_sunken); font-size: .92em; color: var(--_muted); }
+.day { display: flex; align-items: center; gap: 14px; margin: 6px 0 16px; font-size: .84em; color: var(--_muted); }
+.day::before, .day::after { content: ""; flex: 1; height: 1px; background: var(--_line); }
+.text > * { margin: 0; }
+.text > * + * { margin-top: .72em; }
+.text :is(.h1, .h2, .h3, .h4) { font-weight: 660; line-height: 1.32; letter-spacing: -.01em; }
+.text > * + :is(.h1, .h2, .h3, .h4) { margin-top: 1.15em; }
+.text .h1 { font-size: 1.24em; }
+.text .h2 { font-size: 1.14em; }
+.text .h3 { font-size: 1.04em; }
+.text .h4 { font-size: 1em; color: var(--_muted); }
+.text p { white-space: pre-line; }
+.text .typed { white-space: pre-wrap; }
+.text a:not(.chip) { color: var(--_accent); text-decoration: underline; text-decoration-thickness: 1px; text-underline-offset: 3px; }
+.text a:not(.chip):hover { text-decoration-thickness: 2px; }
+.text :is(ul, ol) { margin-inline: 0; padding-inline-start: 1.45em; }
+.text > :is(ul, ol) > li + li { margin-top: .28em; }
+.text li > :is(ul, ol) { margin-top: .22em; }
+.text li > p + p, .text li + li > p { margin-top: .5em; }
+.text li::marker { color: var(--_muted); font-variant-numeric: tabular-nums; }
+.text .task { list-style: none; }
+.box { display: inline-block; width: 15px; height: 15px; margin-inline: -1.45em .45em; vertical-align: -2px; border: 1.5px solid var(--_edge); border-radius: 4px; }
+.box.done { background: var(--_accent); border-color: var(--_accent); }
+.box.done::after { content: ""; display: block; width: 4px; height: 8px; margin: .5px auto 0; border: solid var(--_paper); border-width: 0 2px 2px 0; rotate: 42deg; }
+.text blockquote { padding: 1px 0 1px 14px; border-inline-start: 3px solid var(--_line); color: var(--_muted); }
+[dir=rtl] .text blockquote { padding: 1px 14px 1px 0; }
+.text blockquote > * + * { margin-top: .5em; }
+.text hr { border: 0; height: 1px; background: var(--_line); margin-block: 1.1em; }
+.text code { font: .9em/1.5 var(--_mono); background: var(--_sunken); padding: .12em .34em; border-radius: 5px; }
+.code { border: 1px solid var(--_line); border-radius: 12px; overflow: clip; background: var(--_sunken); direction: ltr; }
+.bar { display: flex; align-items: center; justify-content: space-between; min-height: 44px; padding-inline-start: 14px; border-bottom: 1px solid var(--_line); font-size: .84em; color: var(--_muted); }
+.quiet { min-height: 44px; padding: 0 14px; border: 0; background: none; color: var(--_muted); font-weight: 600; cursor: pointer; }
+.quiet:hover { color: var(--_ink); }
+.quiet:focus-visible { outline-offset: -3px; border-radius: 10px; }
+.code pre { margin: 0; padding: 12px 14px; overflow: auto; scrollbar-width: thin; tab-size: 4; text-align: left; }
+.code pre:focus-visible, .table:focus-visible { outline-offset: -2px; }
+.code pre code { padding: 0; background: none; font-size: .875em; white-space: pre; overflow-wrap: normal; }
+.table { overflow: auto; border: 1px solid var(--_line); border-radius: 12px; scrollbar-width: thin; }
+table { border-collapse: collapse; width: 100%; font-size: .93em; line-height: 1.42; overflow-wrap: normal; font-variant-numeric: tabular-nums; }
+th, td { padding: 8px 13px; text-align: start; vertical-align: top; min-width: 5em; }
+th { background: var(--_sunken); font-weight: 640; }
+tr + tr > td, tbody td { border-top: 1px solid var(--_line); }
+.chip { display: inline-grid; place-items: center; min-width: 1.62em; height: 1.62em; padding: 0 .4em; margin-inline: .18em .06em; border-radius: .55em; background: var(--_own); color: var(--_ink); font-size: .74em; font-weight: 680; line-height: 1; vertical-align: .16em; text-decoration: none; font-variant-numeric: tabular-nums; }
+a.chip:hover { background: var(--_fill); color: var(--_on-fill); }
+.sources { list-style: none; display: flex; flex-wrap: wrap; gap: 0 8px; margin: 8px 0 0; padding: 0; }
+.sources li { max-width: 100%; min-width: 0; }
+.sources a { display: flex; align-items: center; min-height: 44px; color: inherit; text-decoration: none; border-radius: 10px; }
+.pill { display: flex; align-items: center; gap: 8px; max-width: 100%; min-height: 32px; padding: 0 12px 0 10px; border-radius: 9px; border: 1px solid var(--_line); background: var(--_raised); font-size: .87em; }
+.pill b { color: var(--_accent); font-variant-numeric: tabular-nums; }
+.pill bdi { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
+.sources a:hover .pill { border-color: var(--_accent); }
+.note { margin: 6px 0 0; font-size: .88em; color: var(--_muted); }
+.tools { display: flex; margin: 0 -12px -10px; }
+.tools .tool .icon { width: 17px; height: 17px; }
+.tools .tool[aria-pressed=true] { color: var(--_accent); }
+.tools .tool[aria-pressed=true] .icon { fill: color-mix(in oklab, var(--_accent) 22%, transparent); }
+.user .foot { position: relative; }
+.user .tools { position: absolute; inset-inline-end: 8px; inset-block-start: -4px; margin: 0; z-index: 1; }
+.delivery { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; min-height: 24px; font-size: .88em; color: var(--_muted); }
+.user .delivery { justify-content: flex-end; padding-inline-end: 4px; }
+.failed .delivery > span { color: var(--_error); font-weight: 600; }
+.why { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-top: 12px; max-width: 30rem; }
+.why input { flex: 1 1 12em; margin: 0; }
+.working { display: flex; align-items: center; gap: 12px; min-height: 30px; color: var(--_muted); font-size: .93em; }
+.tail:not(:empty) { margin-bottom: 14px; }
+.batons { display: inline-flex; gap: 5px; padding-inline-start: 5px; }
+.batons i { width: 4px; height: 15px; border-radius: 2px; background: var(--_accent); rotate: 32deg; opacity: .3; }
+.live .text > p:last-child::after, .live .text > :is(.h1, .h2, .h3, .h4):last-child::after, .live .text > :is(ul, ol):last-child > li:last-child::after {
+  content: ""; display: inline-block; width: 4px; height: 1em; margin-inline-start: 5px; border-radius: 2px; background: var(--_accent); rotate: 32deg; vertical-align: -.12em;
+}
+@media (hover: hover) {
+  .tools { visibility: hidden; }
+  .message:is(:hover, :focus-within) .tools, .assistant:last-child .tools, .tools:has([aria-pressed=true]) { visibility: visible; }
+}
+@media (hover: none) { .user .tools { display: none; } }
+@media (prefers-reduced-motion: no-preference) {
+  .batons i { animation: pass 1.2s infinite ease-in-out; }
+  .batons i:nth-child(2) { animation-delay: .16s; }
+  .batons i:nth-child(3) { animation-delay: .32s; }
+  .live .text :is(p, .h1, .h2, .h3, .h4, li):last-child::after { animation: blink 1.1s infinite ease-in-out; }
+}
+@keyframes pass { 0%, 60%, 100% { opacity: .28; } 25% { opacity: 1; } }
+@keyframes blink { 50% { opacity: .25; } }
+@media (forced-colors: active) {
+  .user .text, .chip, .pill, .code, .table { border: 1px solid CanvasText; }
+  .batons i, .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
+}
+`;

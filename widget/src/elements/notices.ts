@@ -1,0 +1,42 @@
+/** What the status region says: from the state of the conversation and from what the visitor just did here. */
+import type { Language } from "../i18n";
+import type { State } from "../types";
+
+export interface Line {
+  key: string;
+  text: string;
+  tone: "info" | "warning" | "error";
+  /** A number in the text that counts down: shown, but not read out every second. */
+  counting?: boolean;
+  /** Offers "New chat" beside it. */
+  renew?: boolean;
+}
+
+const RENEWING = new Set(["ended", "gone", "deadLink", "full", "notYours"]);
+const TIMED: Record<string, string> = { wait: "wait" };
+
+/** The sentence for a 429: seconds, or minutes from ninety seconds on. */
+export function waiting(seconds: number, words: Language): string {
+  return seconds < 90 ? words.t("wait.seconds", { n: Math.max(1, Math.ceil(seconds)) }) : words.t("wait.minutes", { n: Math.ceil(seconds / 60) });
+}
+
+/** The lines in the order in which they are shown; at most one offers a new chat. */
+export function lines(state: State, words: Language): Line[] {
+  const found: Line[] = [];
+  const add = (key: string, tone: Line["tone"], more: Partial<Line> = {}): void => {
+    if (!found.some((line) => line.key === key)) found.push({ key, tone, text: words.t(`notice.${key}`), ...more });
+  };
+  if (state.fromElsewhere && state.status !== "ended") add("elsewhere", "warning", { text: words.t("elsewhere"), renew: true });
+  if (state.status === "ended") add("ended", "info", { renew: true });
+  if (state.status === "gone" && !state.notice) add("gone", "info", { renew: true });
+  const wait = Number(state.wait || (state.notice && TIMED[state.notice.key] && state.notice.params?.["seconds"]) || 0);
+  if (wait > 0) add("wait", "warning", { text: waiting(wait, words), counting: true });
+  if (state.notice && !(TIMED[state.notice.key] && wait > 0)) {
+    const { key, tone, params } = state.notice;
+    const n = Number(params?.["seconds"] ?? params?.["n"] ?? 0);
+    if (!TIMED[key]) add(key, tone, { text: words.t(`notice.${key}`, { ...params, n: Math.max(1, n) }), renew: RENEWING.has(key) });
+  }
+  if (state.connection !== "online" && !state.notice) add(state.connection, "warning");
+  const first = found.findIndex((line) => line.renew);
+  return found.map((line, i) => ({ ...line, renew: line.renew && i === first }));
+}

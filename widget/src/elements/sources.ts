@@ -1,0 +1,32 @@
+/** On the wide page: the sources of the latest answer, with the passages that were used. */
+import { html, type TemplateResult } from "lit";
+import type { Language } from "../i18n";
+import { safeLink } from "../markdown-inline";
+import type { State } from "../types";
+import { citationsOf } from "./message";
+
+function host(url: string): string {
+  try {
+    return new URL(url).host;
+  } catch {
+    return "";
+  }
+}
+
+export function aside(state: State, words: Language): TemplateResult {
+  const cited = state.messages.findLast((message) => message.role === "assistant" && citationsOf(message).length > 0);
+  const sources = cited ? citationsOf(cited) : [];
+  const t = words.t;
+  return html`<aside class="aside" part="sources" aria-label=${t("sources")}>
+    <h2>${t("sources")}</h2>
+    ${sources.length ? html`<ol>${sources.map((source, i) => {
+      const href = safeLink(source.url);
+      const inner = html`<b>${i + 1}</b><span class="card-title" dir="auto">${source.title}</span>`;
+      return html`<li class="card">
+        ${href ? html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${inner}</a>` : inner}
+        <p dir="auto">${source.snippet ?? ""}</p>
+        <span class="host" dir="ltr">${href ? host(href) : ""}</span>
+      </li>`;
+    })}</ol>` : html`<p class="none">${t("sources.none")}</p>`}
+  </aside>`;
+}

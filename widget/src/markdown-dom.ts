@@ -1,0 +1,151 @@
+/** Builds DOM nodes from Markdown blocks: a fixed list of elements, no markup is ever parsed by the browser. */
+import { inline, type Inline } from "./markdown-inline";
+import type { Block, Item, References } from "./markdown";
+import { safeLink } from "./markdown-inline";
+import type { Citation } from "./types";
+
+/** What the nodes need to know of the widget around them. */
+export interface Surroundings {
+  t(key: string, params?: Record<string, string | number>): string;
+  citations: readonly Citation[];
+  references: References;
+  copied(): void;
+  failed(): void;
+}
+
+type Child = Node | string;
+
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K, attributes: Record<string, string> = {}, ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (children.length) element.append(...children);
+  return element;
+}
+
+/** A link that opens a new tab and tells it nothing of where it came from. */
+export function outward(href: string, attributes: Record<string, string>, ...children: Child[]): HTMLAnchorElement {
+  return make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", ...attributes }, ...children);
+}
+
+export function chip(n: number, around: Surroundings): HTMLElement {
+  const citation = around.citations[n - 1];
+  const href = citation && safeLink(citation.url);
+  if (!citation || !href) return make("span", { class: "chip", part: "chip" }, String(n));
+  const name = around.t("source", { n, title: citation.title });
+  return outward(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
+}
+
+function words(parts: readonly Inline[], around: Surroundings): Child[] {
+  return parts.map((part) => {
+    switch (part.kind) {
+      case "text": return part.text;
+      case "code": return make("code", {}, part.text);
+      case "strong": return make("strong", {}, ...words(part.inside, around));
+      case "emphasis": return make("em", {}, ...words(part.inside, around));
+      case "struck": return make("del", {}, ...words(part.inside, around));
+      case "link": return outward(part.href, {}, ...words(part.inside, around));
+      case "break": return make("br");
+      // A number in brackets that no source answers to is only a number in brackets.
+      case "cite": return cited(part.n, around);
+    }
+  });
+}
+
+function cited(n: number, around: Surroundings): Child {
+  return around.citations.length && n >= 1 && n <= around.citations.length ? chip(n, around) : `[${n}]`;
+}
+
+const read = (text: string, around: Surroundings): Child[] => words(inline(text, around.references), around);
+
+/** Copies, and says which it was: done or not allowed. */
+export async function copy(text: string, around: { copied(): void; failed(): void }): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    around.copied();
+  } catch {
+    around.failed();
+  }
+}
+
+function code(block: Extract<Block, { kind: "code" }>, around: Surroundings): HTMLElement {
+  const body = make("code", {}, block.text);
+  const button = make("button", { type: "button", class: "quiet", part: "button" }, around.t("copy.code"));
+  button.addEventListener("click", () => void copy(body.textContent ?? "", around));
+  const name = block.lang ? `${around.t("code")}: ${block.lang}` : around.t("code");
+  return make("div", { class: "code", part: "code" },
+    make("div", { class: "bar" }, make("span", { class: "lang" }, block.lang), button),
+    make("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
+}
+
+function table(block: Extract<Block, { kind: "table" }>, around: Surroundings): HTMLElement {
+  const row = (tag: "th" | "td", texts: string[]): HTMLElement => make("tr", {}, ...texts.map((text, i) => {
+    const cell = make(tag, { dir: "auto", ...(tag === "th" ? { scope: "col" } : {}) }, ...read(text, around));
+    if (block.align[i]) cell.style.textAlign = block.align[i]!;
+    return cell;
+  }));
+  return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": around.t("table") },
+    make("table", {}, make("thead", {}, row("th", block.head)), make("tbody", {}, ...block.rows.map((texts) => row("td", texts)))));
+}
+
+function item(entry: Item, loose: boolean, around: Surroundings): HTMLElement {
+  const element = make("li", { dir: "auto" });
+  if (entry.done !== null) {
+    const name = around.t(entry.done ? "task.done" : "task.open");
+    element.className = "task";
+    element.append(make("span", { role: "img", "aria-label": name, class: entry.done ? "box done" : "box" }));
+  }
+  for (const block of entry.blocks) {
+    if (block.kind === "paragraph" && !loose) element.append(...read(block.text, around));
+    else element.append(draw(block, around));
+  }
+  return element;
+}
+
+function list(block: Extract<Block, { kind: "list" }>, around: Surroundings): HTMLElement {
+  const element = make(block.ordered ? "ol" : "ul", {}, ...block.items.map((entry) => item(entry, block.loose, around)));
+  if (block.ordered && block.from !== 1) element.setAttribute("start", String(block.from));
+  return element;
+}
+
+/** One block as an element. Headings start at the third level: the first two belong to the page. */
+export function draw(block: Block, around: Surroundings): HTMLElement {
+  switch (block.kind) {
+    case "paragraph": return make("p", { dir: "auto" }, ...read(block.text, around));
+    case "heading": {
+      const tag = `h${Math.min(6, block.level + 2)}` as "h3";
+      return make(tag, { dir: "auto", class: `h${Math.min(4, block.level)}` }, ...read(block.text, around));
+    }
+    case "code": return code(block, around);
+    case "quote": return make("blockquote", { dir: "auto" }, ...block.blocks.map((inner) => draw(inner, around)));
+    case "list": return list(block, around);
+    case "table": return table(block, around);
+    case "rule": return make("hr");
+  }
+}
+
+/** Brings the last block up to date without building again what has not changed; false when it must be drawn anew. */
+export function grow(element: HTMLElement, before: Block, now: Block, around: Surroundings): boolean {
+  if (before.kind === "code" && now.kind === "code" && before.lang === now.lang && now.text.startsWith(before.text)) {
+    const text = element.querySelector("pre > code")!;
+    const added = now.text.slice(before.text.length);
+    if (text.firstChild instanceof Text) text.firstChild.appendData(added);
+    else text.append(added);
+    return true;
+  }
+  if (before.kind === "list" && now.kind === "list" && before.ordered === now.ordered && before.loose === now.loose && now.from === before.from) {
+    const last = before.items.length - 1;
+    element.lastElementChild?.remove();
+    for (const entry of now.items.slice(last)) element.append(item(entry, now.loose, around));
+    return true;
+  }
+  if (before.kind === "table" && now.kind === "table" && before.align.join() === now.align.join() && before.head.join("|") === now.head.join("|")) {
+    const body = element.querySelector("tbody")!;
+    body.lastElementChild?.remove();
+    const fresh = table({ ...now, rows: now.rows.slice(body.childElementCount) }, around);
+    body.append(...fresh.querySelector("tbody")!.children);
+    return true;
+  }
+  return false;
+}
