@@ -105,7 +105,7 @@ def send(found: Asset | None, keep: str) -> Response:
     """The file, packed where the browser takes that, kept as ``keep`` says; 404 where there is none."""
     if found is None:
         abort(404)
-    packs = "gzip" in request.accept_encodings
+    packs = request.accept_encodings.quality("gzip") > 0
     response = Response(found.packed if packs else found.body, content_type=found.kind)
     if packs:
         response.headers["Content-Encoding"] = "gzip"
@@ -114,4 +114,5 @@ def send(found: Asset | None, keep: str) -> Response:
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.vary.add("Accept-Encoding")
     response.set_etag(found.digest + ("-gzip" if packs else ""))
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -116,8 +116,7 @@ def knowledge(path: str) -> Response:
     page = engine.page(path.rstrip("/")) if engine else None
     if page is None:
         return missing("There is no such page here. It may have been renamed or taken away.")
-    source = str(getattr(page, "source", "") or getattr(page, "path", "") or path)
-    rendered = render(page.markdown, source, KNOWLEDGE, engine.slug)
+    rendered = render(page.markdown, page.file, KNOWLEDGE, engine.slug)
     contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
     return _page(render_template("knowledge.html", title=page.title, page=rendered, contents=contents))
 

@@ -71,7 +71,7 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.use(front_matter_plugin)
     # Every target is judged in _target; the parser's own check would leave refused links as raw Markdown.
-    parser.validateLink = _every_link  # type: ignore[method-assign]
+    parser.validateLink = _every_link  # type: ignore[method-assign,assignment]
     # What can scroll sideways must be reachable by keyboard.
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)

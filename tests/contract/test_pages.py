@@ -7,15 +7,14 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
 
 from tests.contract.conftest import Started
+from tests.contract.seen import Seen, policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = ["/", "/chat", "/install", "/docs", "/knowledge", "/knowledge/security", "/knowledge/decisions/gevent"]
@@ -31,45 +30,11 @@ POLICY = {
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-class Seen(HTMLParser):
-    """Every element of a page, in order, with its attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def all(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.elements if tag == name]
-
-
 @pytest.fixture(scope="module")
 def web(plain: Started) -> Iterator[httpx.Client]:
     """The service for which any origin is allowed; its public address is https://chat.example."""
     with httpx.Client(base_url=plain.base, headers=HTML) as client:
         yield client
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """An empty tab that notes what goes wrong in it and every host it speaks to."""
-    context = browser.new_context()
-    tab = context.new_page()
-    tab.wrong = []  # type: ignore[attr-defined]
-    tab.hosts = set()  # type: ignore[attr-defined]
-    tab.on("console", lambda said: tab.wrong.append(said.text) if said.type in ("error", "warning") else None)  # type: ignore[attr-defined]
-    tab.on("pageerror", lambda error: tab.wrong.append(str(error)))  # type: ignore[attr-defined]
-    tab.on("request", lambda request: tab.hosts.add(urlsplit(request.url).netloc))  # type: ignore[attr-defined]
-    yield tab
-    context.close()
-
-
-def policy(response: httpx.Response) -> dict[str, str]:
-    """The content security policy, directive by directive."""
-    return dict(part.strip().split(" ", 1) for part in response.headers["Content-Security-Policy"].split(";"))
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -220,20 +185,18 @@ def test_every_code_of_a_problem_has_its_line_on_the_api_page(web: httpx.Client)
 
 def test_every_link_between_the_documents_leads_somewhere(web: httpx.Client) -> None:
     """Each page of the folder is shown, and each link in it meets a page and a heading that are there."""
-    pages = {}
-    for file in sorted((ROOT / "docs").rglob("*.md")):
-        path = "/knowledge/" + file.relative_to(ROOT / "docs").with_suffix("").as_posix()
-        pages[re.sub(r"/(README|index)$", "", path)] = None
-    for path in pages:
-        pages[path] = Seen(web.get(path).raise_for_status().text)  # type: ignore[assignment]
+    folder = ROOT / "docs"
+    files = [file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.md")]
+    paths = [re.sub(r"/(README|index)$", "", f"/knowledge/{name}") for name in files]
+    pages = {path: Seen(web.get(path).raise_for_status().text) for path in paths}
     for path, seen in pages.items():
-        for link in seen.all("a"):  # type: ignore[attr-defined]
+        for link in seen.all("a"):
             target = urlsplit(str(link["href"]))
             if target.scheme or not (target.path.startswith("/knowledge") or not target.path):
                 continue
-            there = pages[target.path or path]
-            anchors = {attributes.get("id") for _, attributes in there.elements}  # type: ignore[attr-defined]
-            assert not target.fragment or unquote(target.fragment) in anchors, (path, link["href"])
+            there = target.path or path
+            assert there in pages, (path, link["href"])
+            assert not target.fragment or unquote(target.fragment) in pages[there].ids(), (path, link["href"])
 
 
 def test_the_readme_names_files_that_are_there() -> None:
@@ -241,65 +204,3 @@ def test_the_readme_names_files_that_are_there() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     for name in re.findall(r"\| (app/[a-z_/.]+) \|", text) + re.findall(r"\]\(([^)#]+)\)", text):
         assert (ROOT / name).exists(), name
-
-
-def test_the_install_page_writes_the_tag_as_one_chooses(plain: Started, page: Page) -> None:
-    """What is typed stands in the tag, escaped; an empty field adds nothing; the preview shows the real widget."""
-    page.goto(plain.base + "/install")
-    tag = page.locator("#tag")
-    expect(tag).to_have_text('<script src="https://chat.example/widget.js" defer></script>')
-    page.get_by_label("Title").fill('Say "hi" & <go>')
-    page.get_by_label("Suggested questions, one a line").fill("What's new?\n\nHow?")
-    page.get_by_label("Corner").select_option("bottom-left")
-    expect(tag).to_contain_text("""data-title='Say "hi" &amp; &lt;go>'""")
-    expect(tag).to_contain_text("""data-suggestions='["What&#39;s new?","How?"]'""")
-    expect(tag).to_contain_text('data-position="bottom-left"')
-    parsed = Seen(tag.inner_text()).all("script")[0]
-    assert parsed["data-title"] == 'Say "hi" & <go>'
-    assert parsed["data-suggestions"] == '["What\'s new?","How?"]'
-    frame = page.frame_locator("#preview")
-    frame.get_by_role("button", name="Open chat").click()
-    expect(frame.get_by_role("dialog", name='Say "hi" & <go>')).to_be_visible()
-    page.get_by_label("Pin this version").check()
-    expect(tag).to_contain_text("integrity=")
-    assert page.wrong == []  # type: ignore[attr-defined]
-    assert page.hosts == {urlsplit(plain.base).netloc}  # type: ignore[attr-defined]
-
-
-def test_one_can_test_a_site_in_plain_words(brief: Started, page: Page) -> None:
-    """An allowed site is told so, another one is told what to do, and a neighbour of an allowed one why not."""
-    page.goto(brief.base + "/install")
-    findings = page.get_by_role("status").last
-    for typed, word in [
-        ("https://a.example.com/page", "https://a.example.com is allowed."),
-        ("www.a.example.com", "https://www.a.example.com is not allowed. Add it to BATON_ALLOWED_ORIGINS"),
-        ("www.a.example.com", "“www.” and the port all count"),
-        ("https://a.example.com.evil.test", "https://a.example.com.evil.test is not allowed"),
-        ("not a site", "That is not the address of a website"),
-        ("https://a.example.com", "The service answers and its storage works."),
-    ]:
-        page.get_by_label("Address of your site").fill(typed)
-        page.get_by_role("button", name="Test it").click()
-        expect(findings).to_contain_text(word)
-    assert page.wrong == []  # type: ignore[attr-defined]
-
-
-def test_the_api_page_shows_every_call(plain: Started, page: Page) -> None:
-    """Each operation of the description has its place, once, with a line to copy; nothing loads from elsewhere."""
-    description = httpx.get(plain.base + "/openapi.json").json()
-    names = {call["operationId"] for item in description["paths"].values() for call in item.values()}
-    page.goto(plain.base + "/docs#turn_in_progress")
-    expect(page.locator("section.call").first).to_be_visible()
-    shown = page.locator("section.call").evaluate_all("found => found.map((one) => one.id)")
-    assert sorted(shown) == sorted(name for name in names if not name.endswith("OfBearer"))
-    expect(page.locator("#turn_in_progress")).to_be_in_viewport()
-    assert page.wrong == []  # type: ignore[attr-defined]
-    assert page.hosts == {urlsplit(plain.base).netloc}  # type: ignore[attr-defined]
-
-
-def test_the_demo_site_opens_its_chat_by_a_button(plain: Started, page: Page) -> None:
-    """The widget is on the page, and the page's own button opens it."""
-    page.goto(plain.base + "/")
-    page.get_by_role("button", name="Ask it something").click()
-    expect(page.get_by_role("dialog", name="Ask Baton")).to_be_visible()
-    assert page.wrong == []  # type: ignore[attr-defined]

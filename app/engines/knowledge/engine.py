@@ -35,6 +35,8 @@ class Page:
     """The page's own address elsewhere, or an empty string."""
     headings: tuple[Heading, ...]
     """All headings in order, with the anchors that citations use."""
+    file: str
+    """Where it stands below the folder (``decisions/README.md``): relative links in it start from there."""
 
 
 class KnowledgeEngine:
@@ -88,7 +90,7 @@ class KnowledgeEngine:
             return None
         where, file, url, packed = row
         told = written(zlib.decompress(packed).decode("utf-8"), file)
-        return Page(where, told.title, told.source, url, tuple(headings(told.source)))
+        return Page(where, told.title, told.source, url, tuple(headings(told.source)), file)
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
         """``status()`` once no index is being built any more, at the latest after ``seconds``."""
