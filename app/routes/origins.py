@@ -43,7 +43,7 @@ def rule(origins: Collection[str] | None) -> Allow:
             return  # no browser asks from elsewhere, and no cache may keep it
         if known:
             _vary(headers)
-        mine = known.get(origin) if known else _ANY
+        mine = known.get(origin or "") if known else _ANY
         if mine is not None:
             headers.append(mine)
             headers.extend(_PREFLIGHT if _is_preflight(environ) else _EXPOSE)
