@@ -56,7 +56,7 @@ def create_app(config: Config | None = None, *, log: RedisLog | None = None, eng
     """
     config = config or Config.from_env()
     log = log or open_log(config, _rules(config))
-    knowledge = engines.knowledge(config)
+    knowledge = engines.knowledge_of(config)
     engine = engine or engines.choose(config)
     answering = Answering(
         log, engine, find=_finder(knowledge), silence=config.engine_timeout, spawn=_spawn, ears=_ears()
