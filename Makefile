@@ -15,6 +15,7 @@ help: ## say what can be made
 
 run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
 	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}"; \
+	$(PY) app/config.py || exit 1; \
 	echo "The demo site: http://$$HOST:$$PORT/"; \
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 

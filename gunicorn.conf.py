@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any, Self
 
 import gevent
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
 ROOT = Path(__file__).resolve().parent
@@ -93,9 +94,14 @@ class Worker(GeventWorker):
             gevent.spawn(self._leave)
 
     def load_wsgi(self) -> None:
-        """Log through the service's own redacting lines from here on, what goes wrong with loading it included."""
+        """Load the service under its own redacting logs; a setting that only it can judge stops the start."""
         logging.config.dictConfig(importlib.import_module("app.routes.logs").configure(_config.log_level))
-        super().load_wsgi()
+        try:
+            super().load_wsgi()
+        except importlib.import_module("app.config").ConfigError as error:
+            if self.age == 1:
+                sys.stderr.write(f"{error}\n")
+            sys.exit(Arbiter.APP_LOAD_ERROR)
 
     def run(self) -> None:
         """Serve until told to stop, then give running turns what is left of the graceful time."""

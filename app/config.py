@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -15,10 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 1_000_000_000
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-
-UNPREFIXED = {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"} | {
-    f"openai_{name}" for name in ("base_url", "api_key", "model")
-}
+OPENAI = {"openai_base_url", "openai_api_key", "openai_model"}
+UNPREFIXED = OPENAI | {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"}
 """Settings whose variable is their name in capitals; every other one begins with ``BATON_``."""
 
 
@@ -48,29 +47,24 @@ def whole(least: int, most: int = MOST, unit: str = "") -> BeforeValidator:
 
 
 def _address(value: object, what: str = "an address such as https://chat.example.com") -> str:
-    text = str(value)
-    try:
+    text, sound = str(value), False
+    with contextlib.suppress(ValueError):
         parts = urlsplit(text)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or re.search(r"[\s\"'<>\\^`{|}]", text) or "#" in text or "@" in parts.netloc:
+    if not sound or re.search(r"[\s\"'<>\\^`{|}]", text) or "#" in text or "@" in text.split("/", 3)[2]:
         raise Wrong(f"be {what}", hide="@" in text)
     return text
 
 
 def _base(value: object) -> str | None:
     """An address to which paths are added: its trailing slashes are cut."""
-    if value is None:
-        return None
-    text = _address(value).rstrip("/")
-    if "?" in text:
-        raise Wrong("be an address without a query, such as https://chat.example.com")
+    text = None if value is None else _address(value).rstrip("/")
+    if text and "?" in text:
+        raise Wrong("be an address without a query")
     return text
 
 
 def _page(value: object) -> str | None:
-    """The full address of one page or endpoint, kept as it is."""
     return None if value is None else _address(value, "an address such as https://www.example.com/chat")
 
 
@@ -150,23 +144,19 @@ def one_of(*words: str, empty: bool = False) -> BeforeValidator:
 
 
 def _switch(value: object) -> bool:
-    if (word := str(value).lower()) in ("1", "true", "yes", "on"):
-        return True
-    if word in ("0", "false", "no", "off"):
-        return False
-    raise Wrong("be true or false")
+    if (word := str(value).lower()) not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise Wrong("be true or false")
+    return word in ("1", "true", "yes", "on")
 
 
 def path_of(kind: Literal["folder", "file", "place"]) -> BeforeValidator:
     """A folder or a file that exists, or a place where a folder is or can be made."""
 
     def parse(value: object) -> Path | None:
-        if value is None:
-            return None
-        path = Path(str(value)).expanduser().resolve()
-        if kind == "place" and path.exists() and not path.is_dir():
+        path = None if value is None else Path(str(value)).expanduser().resolve()
+        if path and kind == "place" and path.exists() and not path.is_dir():
             raise Wrong("be a folder")
-        if (kind == "folder" and not path.is_dir()) or (kind == "file" and not path.is_file()):
+        if path and ((kind == "folder" and not path.is_dir()) or (kind == "file" and not path.is_file())):
             raise Wrong(f"be a {kind} that exists")
         return path
 
@@ -174,12 +164,16 @@ def path_of(kind: Literal["folder", "file", "place"]) -> BeforeValidator:
 
 
 def _public_url(known: dict[str, Any]) -> str:
-    """Where visitors find the service when nobody says: the platform's domain, else the address listened on."""
+    """Where visitors find the service unless said: the platform's domain, else the address listened on."""
     if domain := known.get("railway_public_domain"):
         return f"https://{domain}"
     host = known.get("host", "127.0.0.1")
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
-    return f"http://{f'[{host}]' if ':' in host else host}:{known.get('port', 8000)}"
+    return f"http://{_bracketed(host)}:{known.get('port', 8000)}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 Seconds = Annotated[int, whole(1, unit=" of seconds")]
@@ -257,8 +251,8 @@ class Config(BaseModel):
 
     @property
     def bind(self) -> str:
-        """``host:port`` to listen on, with the brackets that an IPv6 address needs."""
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        """``host:port`` to listen on."""
+        return f"{_bracketed(self.host)}:{self.port}"
 
     @model_validator(mode="after")
     def _complete(self) -> Config:
@@ -297,3 +291,10 @@ def _line(error: ValidationError, given: Mapping[str, str]) -> str:
     shown = "" if getattr(cause, "hide", False) or name not in given else f' (is "{given[name][:80]}")'
     line = f"{variable(name)}: {cause or first['msg']}{shown}"
     return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+if __name__ == "__main__":  # `make run` asks before gunicorn, which reads WEB_CONCURRENCY itself and less kindly
+    try:
+        Config.from_env()
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None

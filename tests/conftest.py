@@ -68,6 +68,11 @@ class Service:
         """Everything written so far, stdout and stderr together."""
         return b"".join(self._lines).decode(errors="replace")
 
+    @property
+    def reading(self) -> bool:
+        """Whether more output may still come."""
+        return self._reader.is_alive()
+
     def workers(self) -> list[int]:
         """The process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
@@ -83,6 +88,8 @@ class Service:
             self.process.kill()
             code = self.process.wait()
         self._reader.join(5)
+        if self.process.stdout and not self._reader.is_alive():
+            self.process.stdout.close()
         return code
 
     def _read(self) -> None:
