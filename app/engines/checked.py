@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Degraded, Piece, Stage, Text
+from app.ports import Citation, Cited, Degraded, Piece, Stage, StopSignal, Text
 
 MOST_CHARS = 100_000
 MOST_CITATIONS = 5
@@ -37,11 +37,11 @@ class Patience:
         raise EngineTimeout
 
 
-def checked(pieces: Iterable[Piece | str], patience: Patience) -> Iterator[Piece]:
+def checked(pieces: Iterable[Piece | str], patience: Patience, stop: StopSignal) -> Iterator[Piece]:
     """The pieces of an engine, made fit for the log.
 
     Strings count as words; halves of a surrogate pair are joined. Raises EngineFailed for an answer without a word,
-    an endless one and for what is no piece, EngineTimeout where pieces come but no words.
+    an endless one and for what is no piece, EngineTimeout where pieces come but no words. A stopped one just ends.
     """
     chars, half = 0, ""
     for piece in pieces:
@@ -58,7 +58,7 @@ def checked(pieces: Iterable[Piece | str], patience: Patience) -> Iterator[Piece
         patience.left()
     if half:
         yield Text("\ufffd")
-    if not chars and not half:
+    if not chars and not half and not stop.is_set():
         raise EngineFailed("The engine had no answer.")
 
 

@@ -54,7 +54,7 @@ class OpenAIEngine:
     def answer(self, turn: Turn) -> Iterator[Piece]:
         """Raises EngineFailed for whatever the server does wrong, EngineTimeout when it is silent for too long."""
         patience = Patience(turn.silence)
-        return checked(self._pieces(turn, patience), patience)
+        return checked(self._pieces(turn, patience), patience, turn.stop)
 
     def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
         yield Stage("searching")

@@ -49,7 +49,7 @@ class PythonEngine:
     def answer(self, turn: Turn) -> Iterator[Piece]:
         """Raises EngineFailed where the code raises, EngineTimeout when it is silent, EngineBusy past MOST_STRAYS."""
         patience = Patience(turn.silence)
-        return checked(self._pieces(turn, patience), patience)
+        return checked(self._pieces(turn, patience), patience, turn.stop)
 
     def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece | str]:
         try:

@@ -41,7 +41,7 @@ class WebhookEngine:
     def answer(self, turn: Turn) -> Iterator[Piece]:
         """Raises EngineFailed for whatever the service does wrong, EngineTimeout when it is silent for too long."""
         patience = Patience(turn.silence)
-        return checked(self._pieces(turn, patience), patience)
+        return checked(self._pieces(turn, patience), patience, turn.stop)
 
     def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
         watch = Watch(turn.stop, patience)

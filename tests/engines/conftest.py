@@ -1,0 +1,79 @@
+"""Turns, a crooked server, and each engine as a service would choose it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app import engines
+from app.answering import Stop
+from app.config import Config
+from app.ports import Citation, Engine, Piece, Said, Text, Turn
+from tests.engines.crooked import Crooked
+
+SOURCES = (
+    Citation("Opening hours", "https://docs.example.test/hours#week", "We are open from nine to five."),
+    Citation("Prices", "https://docs.example.test/prices", "A garden costs 20 euros."),
+    Citation("Opening hours", "https://docs.example.test/hours#sunday", "We are closed on Sundays."),
+)
+
+
+def ask(question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: Stop | None = None) -> Turn:
+    """A turn; ``said`` are the earlier messages, the visitor's first."""
+    history = tuple(Said(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
+    return Turn(
+        question, history, stop or Stop(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence
+    )
+
+
+def words(pieces: list[Piece]) -> str:
+    """All the text among some pieces."""
+    return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+@pytest.fixture
+def server() -> Iterator[Crooked]:
+    with Crooked() as crooked:
+        yield crooked
+
+
+@pytest.fixture
+def settings(server: Crooked, tmp_path: Path) -> Callable[..., Config]:
+    """Settings with every engine leading to the crooked server."""
+
+    def make(**given: object) -> Config:
+        folder = tmp_path / "pages"
+        folder.mkdir(exist_ok=True)
+        (folder / "garden.md").write_text("# Garden\n\nA garden is watered in the evening, twice a week.\n")
+        known = {
+            "openai_base_url": f"{server.url}/v1",
+            "openai_api_key": "sk-secret-key",
+            "openai_model": "crooked",
+            "webhook_url": f"{server.url}/hook",
+            "webhook_secret": "shared-secret",
+            "knowledge_dir": folder,
+            "data_dir": tmp_path / "data",
+        }
+        return Config.model_validate(known | given)
+
+    return make
+
+
+KINDS = {
+    "openai": {"engine": "openai"},
+    "webhook-sse": {"engine": "webhook"},
+    "webhook-ndjson": {"engine": "webhook", "as": "ndjson"},
+    "python": {"engine": "python:tests.engines.scripted:make"},
+    "fallback": {"engine": "openai", "fallback": "knowledge"},
+}
+
+
+@pytest.fixture(params=KINDS)
+def engine(request: pytest.FixtureRequest, settings: Callable[..., Config], server: Crooked) -> Engine:
+    """Every engine that can be told what to do, one after the other."""
+    given = dict(KINDS[request.param])
+    if "as" in given:
+        given["webhook_url"] = f"{server.url}/hook?as={given.pop('as')}"
+    return engines.choose(settings(**given))
