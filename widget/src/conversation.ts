@@ -1,0 +1,298 @@
+/** The conversation as the view sees it: what there is to show, and what one can do. */
+import { createApi, type ApiError, type Fetch, type History } from "./api.js";
+import { compose, isOver, lastStored, newDesk } from "./desk.js";
+import { createDeeds } from "./deeds.js";
+import { createNotices } from "./notices.js";
+import { readOptions } from "./options.js";
+import { createOutbox, type Fate, type Question } from "./outbox.js";
+import { createSessions } from "./sessions.js";
+import { createStore, places, type Places } from "./storage.js";
+import type { Timing } from "./stream.js";
+import { platform, randomName, type Platform } from "./tabs.js";
+import { EMPTY, fold, isLocal, readMessage, readStatus, renew, say, unsay, type ChatEvent } from "./transcript.js";
+import type { Conversation, Options, State, Status } from "./types.js";
+import { watchPage } from "./watch.js";
+
+export interface Deps {
+  fetch: Fetch;
+  places: Places;
+  platform: Platform;
+  timing: Partial<Timing>;
+  /** The full page: its tab keeps its own conversation. */
+  own: boolean;
+}
+
+/** Questions asked by this code carry ids of this form, so that one without an answer is known as such. */
+const ID = /^q\.[a-z0-9]{20}$/;
+/** A question that stands so long without an answer being begun may be asked again, in ms. */
+const CALM = 3_000;
+
+export function createConversation(given: Options & { apiUrl: string }, deps: Partial<Deps> = {}): Conversation {
+  const options = readOptions({ ...given });
+  const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
+  const own = deps.own ?? false;
+  const store = createStore(api.base, options.sessionScope, own, deps.places ?? places());
+  const desk = newDesk(options.sessionKey ?? null);
+  const listeners = new Set<() => void>(), resting = new Set<() => void>();
+  let started: Promise<void> | null = null, putBacks = 0;
+  let calm: ReturnType<typeof setTimeout> | undefined, watchdog: ReturnType<typeof setTimeout> | undefined;
+
+  const notices = createNotices(publish);
+  const page = watchPage({
+    onWake() { desk.live?.wake(); outbox.wake(); },
+    onChange: changed,
+    onStorage: (event) => sessions.onStorage(event),
+  });
+  const outbox = createOutbox({
+    api, online: () => page.online, onFate,
+    async session() { await start(); return sessions.ensure(); },
+    onGone: () => sessions.lose("gone"),
+    onEnded: () => become("ended"),
+    onDelivery(question, delivery) {
+      if (!question.again) desk.transcript = say(desk.transcript, question.client_id, question.text, delivery, question.at);
+      publish();
+    },
+  });
+  const sessions = createSessions({
+    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(),
+    live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
+  });
+  let state: State = compose(desk, null, 0, page.online);
+
+  // --- what is shown ---
+
+  function publish(): void {
+    if (desk.disposed) return;
+    state = compose(desk, notices.shown, notices.wait, page.online);
+    if (!desk.waiting && !desk.transcript.turn) { for (const go of resting) go(); resting.clear(); }
+    // A view that fails must not take the conversation with it.
+    for (const listener of [...listeners]) try { listener(); } catch (error) { console.error(error); }
+  }
+
+  /** Wants of the feed and the heartbeat what is wanted now, and shows the change. */
+  function changed(): void {
+    const busy = desk.waiting || desk.transcript.turn !== null;
+    notices.connection(!page.online ? "offline" : desk.feedDown ? "reconnecting" : null);
+    if (!isOver(desk)) desk.live?.want((desk.active && page.present) || busy, desk.active && page.visible);
+    else desk.live?.want(false, false);
+    publish();
+  }
+
+  // --- what comes in ---
+
+  function onEvent(event: ChatEvent): void {
+    if (event.event === "session") return onStatus(event.status);
+    if (event.event === "message" && event.message.client_id) outbox.seen(event.message.client_id);
+    if (event.event === "answer.start" && (desk.waiting || lastAsked() === desk.asked)) desk.mine = event.turn_id;
+    const before = desk.transcript;
+    desk.transcript = fold(before, event);
+    if (desk.transcript === before) return;
+    if (event.event === "answer.delta") return publish();
+    if (event.event !== "message") answered();
+    if (event.event === "answer.error" && desk.transcript.failed) notices.say("answerFailed");
+    sessions.touch();
+    look();
+    changed();
+  }
+
+  const lastAsked = () => desk.transcript.messages.findLast((one) => one.role === "user")?.client_id;
+
+  function answered(): void {
+    // A question still on its way is not what was answered.
+    if (outbox.waiting.length && !desk.transcript.turn) return;
+    desk.waiting = desk.unanswered = false;
+    clearTimeout(watchdog);
+  }
+
+  function onStatus(next: Status): void {
+    if (next === "gone") return sessions.lose("erased");
+    const news = next !== desk.status;
+    become(next);
+    // An erased session tells its end too: only asking shows which of the two it was.
+    if (news && next === "ended" && desk.session) {
+      const { era } = desk;
+      api.status(desk.session).catch((error: ApiError) => { if (error.gone && era === desk.era) sessions.lose("erased"); });
+    }
+  }
+
+  function become(next: Status): void {
+    if (desk.status === "ended" && next !== "gone") return;
+    desk.status = next;
+    if (next === "ended") { desk.waiting = false; notices.keep("ended"); }
+    changed();
+  }
+
+  /** A page of history that was just read: the newest, or `known` says what was known when it was asked for. */
+  function accept(found: History, known: ReadonlySet<string> | null): void {
+    const messages = (found.messages ?? []).map(readMessage).filter((one) => one !== null);
+    for (const one of messages) if (one.client_id) outbox.seen(one.client_id);
+    const first = desk.transcript.messages[0];
+    desk.transcript = renew(desk.transcript, messages, known);
+    if (!first || desk.transcript.messages[0]?.id !== first.id) desk.hasOlder = Boolean(found.has_more);
+    const question = messages.findLastIndex((one) => desk.asked !== "" && one.client_id === desk.asked);
+    if (question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant")) answered();
+    look();
+    const status = readStatus(found.status);
+    if (status !== desk.status && status !== "gone") become(status);
+    else changed();
+  }
+
+  /** Offers Retry where a question stands without an answer and none is being made. */
+  function look(): void {
+    clearTimeout(calm);
+    desk.unanswered = false;
+    const stands = () => {
+      const last = lastStored(desk);
+      return last?.role === "user" && ID.test(last.client_id ?? "") && !desk.transcript.turn && !desk.waiting && !desk.feedDown;
+    };
+    if (stands()) calm = setTimeout(() => { desk.unanswered = Boolean(stands()); publish(); }, CALM);
+  }
+
+  /** The feed may have missed the answer, or there is none: the history knows. */
+  function watchFor(client_id: string, rounds = 0): void {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(async () => {
+      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
+      await sessions.sync().catch(() => {});
+      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
+      if (rounds < 6) return watchFor(client_id, rounds + 1);
+      desk.waiting = false;
+      desk.transcript = { ...desk.transcript, failed: "engine_failed" };
+      notices.say("answerFailed");
+      changed();
+    }, 5_000);
+  }
+
+  // --- what goes out ---
+
+  function ask(question: Question): void {
+    notices.clear();
+    desk.waiting = true;
+    desk.unanswered = false;
+    desk.asked = store.asked = question.client_id;
+    if (question.again) desk.transcript = { ...desk.transcript, failed: null };
+    else {
+      desk.transcript = say(desk.transcript, question.client_id, question.text, page.online ? "sending" : "queued", question.at);
+      store.unsent = [...store.unsent.filter((one) => one.client_id !== question.client_id), question];
+    }
+    outbox.add(question);
+    changed();
+  }
+
+  async function onFate(question: Question, fate: Fate): Promise<void> {
+    const { client_id } = question;
+    const local = !question.again;
+    store.unsent = store.unsent.filter((one) => one.client_id !== client_id);
+    if (fate.fate === "taken") {
+      if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
+      sessions.touch();
+      if (desk.waiting) watchFor(client_id);
+      changed();
+      // The next question waits for this one's answer.
+      if (outbox.waiting.length && (desk.waiting || desk.transcript.turn)) await new Promise<void>((go) => resting.add(go));
+      if (outbox.waiting[0]) { desk.waiting = true; desk.asked = store.asked = outbox.waiting[0].client_id; }
+      return;
+    }
+    desk.waiting = outbox.waiting.length > 0;
+    if (fate.fate === "unanswered") {
+      if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
+      desk.transcript = { ...desk.transcript, failed: fate.code };
+      notices.say("answerFailed");
+    } else if (fate.fate === "failed") {
+      if (local) desk.transcript = say(desk.transcript, client_id, question.text, "failed", question.at);
+      else desk.transcript = { ...desk.transcript, failed: "not_sent" };
+      tell(fate.notice, fate.seconds);
+    } else {
+      if (local) { desk.transcript = unsay(desk.transcript, client_id); desk.putBack = { text: question.text, n: ++putBacks }; }
+      if (fate.fate === "back") tell(fate.notice, fate.seconds);
+    }
+    changed();
+  }
+
+  function tell(notice: string, seconds: number): void {
+    if (notice === "ended") notices.keep(notice);
+    else if (seconds) notices.count(notice, seconds);
+    else notices.say(notice);
+  }
+
+  function start({ session }: { session?: string } = {}): Promise<void> {
+    return (started ??= (async () => {
+      desk.loading = desk.started = true;
+      changed();
+      try { await sessions.begin(session); } catch (error) { console.error(error); } finally { desk.loading = false; }
+      for (const one of store.unsent) if (!desk.transcript.messages.some((each) => each.client_id === one.client_id)) ask({ ...one });
+      changed();
+    })());
+  }
+
+  const deeds = createDeeds({ api, desk, sessions, page, options, tell, publish, become, start, fresh, onEvent, clear: () => outbox.clear() });
+
+  function fresh(notice: string | null = null): void {
+    outbox.clear();
+    store.unsent = [];
+    sessions.drop();
+    clearTimeout(calm);
+    clearTimeout(watchdog);
+    Object.assign(desk, { status: "none", transcript: EMPTY, past: [], waiting: false, asked: "", mine: "", fromElsewhere: false });
+    notices.reset();
+    notices.keep(notice);
+    changed();
+  }
+
+  return {
+    get state() { return state; },
+    subscribe(listener) { listeners.add(listener); return () => { listeners.delete(listener); }; },
+    start,
+
+    async send(text) {
+      if (!text.trim() || desk.disposed) return;
+      if (page.online && (desk.waiting || desk.transcript.turn || notices.wait)) {
+        desk.putBack = { text, n: ++putBacks };
+        if (!notices.wait) notices.say("busy");
+        return publish();
+      }
+      ask({ client_id: `q.${randomName()}`, text, at: new Date().toISOString() });
+    },
+
+    async stop() {
+      const taken = outbox.cancel();
+      if (!desk.session) return;
+      const { turn } = desk.transcript;
+      await deeds.call((session) => api.stop(session), "notStopped").catch(() => null);
+      // The end comes by the feed; where it does not, the history has it.
+      setTimeout(() => { if (!taken && (desk.waiting || (turn && desk.transcript.turn?.turn_id === turn.turn_id))) void sessions.sync().catch(() => {}); }, 2_000);
+    },
+
+    async retry(clientId) {
+      if (notices.wait || (page.online && (desk.waiting || desk.transcript.turn))) return;
+      const at = new Date().toISOString();
+      const unsent = clientId ? desk.transcript.messages.find((one) => isLocal(one) && one.client_id === clientId) : undefined;
+      if (unsent) return ask({ client_id: clientId!, text: unsent.content, at: unsent.created_at });
+      const last = desk.transcript.messages.findLast((one) => one.role === "user" && !isLocal(one))
+        ?? desk.transcript.messages.findLast((one) => one.role === "user");
+      if (last) ask({ client_id: last.client_id ?? `q.${randomName()}`, text: last.content, at, again: true });
+    },
+
+    fresh: () => fresh(),
+    end: deeds.end, older: deeds.older, link: deeds.link, transcript: deeds.transcript, erase: deeds.erase, feedback: deeds.feedback,
+
+    get draft() { return store.draft; },
+    set draft(text) { store.draft = text; },
+
+    setActive(active) {
+      desk.active = active;
+      changed();
+    },
+
+    dispose() {
+      desk.disposed = true;
+      outbox.dispose();
+      desk.live?.stop();
+      notices.dispose();
+      page.dispose();
+      clearTimeout(calm);
+      clearTimeout(watchdog);
+      listeners.clear();
+    },
+  };
+}

@@ -1,0 +1,186 @@
+/** One conversation, live in many tabs: one of them holds the feed, one the heartbeat, and tells the others what comes. */
+import type { Api, ApiError } from "./api.js";
+import { openFeed, type Feed, type Timing } from "./stream.js";
+import { hold, line, shortName, type Platform } from "./tabs.js";
+import { readEvent, type ChatEvent, type Turn } from "./transcript.js";
+
+export interface LiveParts {
+  api: Api;
+  session: string;
+  platform: Platform;
+  timing?: Partial<Timing>;
+  /** Seconds between heartbeats. */
+  heartbeat: number;
+  turn(): Turn | null;
+  onEvent(event: ChatEvent): void;
+  /** Reads the history again and gives the new cursor; rejects where the service cannot be reached. */
+  sync(): Promise<string>;
+  onFeed(state: "open" | "trying"): void;
+  onRefused(error: ApiError): void;
+  onErased(): void;
+  onBeat(): void;
+}
+
+export interface Live {
+  /** What this tab wants now: to hear, and to say that somebody is there. */
+  want(feed: boolean, beat: boolean): void;
+  /** Where to go on from, once the history was read. */
+  place(cursor: string): void;
+  tell(kind: "erased" | "ended"): void;
+  wake(): void;
+  stop(): void;
+}
+
+/** Feeds of different conversations that one browser keeps open at a time: it has six connections for all its tabs. */
+const SLOTS = 2;
+const POLL = 3_000;
+/** A tab that hears nothing of the one that holds the feed for so long helps itself. */
+const PATIENCE = 25_000;
+
+export function createLive(parts: LiveParts): Live {
+  const { api, session, platform: { locks } } = parts;
+  const name = shortName(api.base + session);
+  const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: Array.from({ length: SLOTS }, (_, n) => `baton:slot:${n}:${api.base}`) };
+  let cursor = "", chain = "", feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false;
+  let wanted = { feed: false, beat: false }, placed = false;
+  let leaveFeed: (() => void) | null = null, leaveBeat: (() => void) | null = null, watch: ReturnType<typeof setInterval> | undefined;
+
+  const channel = line(parts.platform, `baton:${name}`, (message) => {
+    if (message.kind === "erased") return parts.onErased();
+    if (message.kind === "ask") return leads ? retell() : undefined;
+    if (leads) return;
+    heard = Date.now();
+    if (message.kind === "event") follow(message);
+  });
+
+  /** An event that the feed's holder passed on. */
+  function follow({ event: kind, data, id, after }: Record<string, unknown>): void {
+    const event = typeof kind === "string" ? readEvent(kind, data) : null;
+    if (!event) return;
+    const turn = parts.turn();
+    const torn = event.event === "answer.delta" && (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
+    const named = typeof id === "string" && id !== "" && id.length <= 100;
+    // Not the next after what this tab heard last: something may have been missed, and the history has it.
+    const gap = named && (!after || after !== chain);
+    // Nobody looks here: on the next look the feed goes on from the old place.
+    if (gap && !wanted.feed && event.event !== "session") return;
+    parts.onEvent(event);
+    if (torn) channel.post({ kind: "ask" });
+    if (!named) return;
+    chain = cursor = id;
+    if (gap) void sync();
+  }
+
+  /** For a tab that came in the middle of an answer: the answer so far, in the form of events. */
+  function retell(): void {
+    const turn = parts.turn();
+    channel.post({ kind: "alive" });
+    if (!turn) return;
+    pass("answer.start", { turn_id: turn.turn_id, stage: turn.stage });
+    pass("answer.delta", { turn_id: turn.turn_id, text: turn.text, at: 0 });
+  }
+
+  const pass = (event: string, data: unknown, id = "", after = "") => channel.post({ kind: "event", event, data, id, after });
+
+  async function sync(): Promise<boolean> {
+    if (syncing || stopped) return false;
+    syncing = true;
+    try {
+      const found = await parts.sync();
+      if (!stopped) cursor = found;
+      return true;
+    } catch { return false; } finally { syncing = false; }
+  }
+
+  function lead(): () => void {
+    leads = true;
+    // Until there is a free connection for a feed, or where a proxy holds its words back, the history is read instead.
+    let polling: ReturnType<typeof setInterval> | undefined;
+    const poll = (on: boolean) => {
+      clearInterval(polling);
+      polling = on ? setInterval(() => { channel.post({ kind: "alive" }); void sync(); }, POLL) : undefined;
+    };
+    poll(true);
+    const leaveSlot = hold(locks, roles.slots, () => {
+      poll(false);
+      feed = openFeed({
+        connect: (at, signal) => api.events(session, at, signal),
+        cursor: () => cursor,
+        onFrame(frame) {
+          let data: unknown;
+          try { data = JSON.parse(frame.data); } catch { return; }
+          const event = readEvent(frame.event, data);
+          if (event?.event === "ping") channel.post({ kind: "alive" });
+          if (event?.event === "reset") { void sync(); return; }
+          const at = event?.event === "answer.delta" ? parts.turn()?.at ?? 0 : undefined;
+          const after = chain;
+          if (frame.id) chain = cursor = frame.id;
+          if (!event || event.event === "ping") return;
+          parts.onEvent(event);
+          pass(frame.event, at === undefined ? data : { ...(data as object), at }, frame.id ?? "", after);
+        },
+        onState(state) {
+          poll(state === "mute");
+          if (state === "mute") void sync();
+          else parts.onFeed(state);
+        },
+        onRefused: parts.onRefused,
+      }, parts.timing);
+      return () => { feed?.stop(); feed = null; };
+    });
+    return () => { leads = false; poll(false); leaveSlot(); };
+  }
+
+  function wantFeed(on: boolean): void {
+    if (on === Boolean(leaveFeed)) return;
+    clearInterval(watch);
+    if (!on) { leaveFeed?.(); leaveFeed = null; return; }
+    heard = Date.now();
+    const wait = hold(locks, roles.feed, lead);
+    let alone: (() => void) | null = null;
+    leaveFeed = () => { wait(); alone?.(); };
+    if (!leads) channel.post({ kind: "ask" });
+    watch = setInterval(() => { if (!leads && Date.now() - heard > PATIENCE) alone = lead(); }, 5_000);
+  }
+
+  function wantBeat(on: boolean): void {
+    if (on === Boolean(leaveBeat)) return;
+    if (!on) { leaveBeat?.(); leaveBeat = null; return; }
+    leaveBeat = hold(locks, roles.beat, () => {
+      const timer = setInterval(() => {
+        api.heartbeat(session).then(parts.onBeat, (error: ApiError) => {
+          if (stopped) return;
+          if (error.gone || error.status === 403) parts.onRefused(error);
+          else if (error.code === "session_ended") parts.onEvent({ event: "session", status: "ended" });
+        });
+      }, parts.heartbeat * 1000);
+      return () => clearInterval(timer);
+    });
+  }
+
+  return {
+    want(feed, beat) {
+      wanted = { feed, beat };
+      if (stopped) return;
+      if (placed) wantFeed(feed);
+      wantBeat(beat);
+    },
+    place(at) {
+      cursor = at;
+      placed = true;
+      if (!stopped) wantFeed(wanted.feed);
+    },
+    tell(kind) {
+      if (kind === "erased") channel.post({ kind });
+      else pass("session", { status: "ended" });
+    },
+    wake() { feed?.wake(); },
+    stop() {
+      if (stopped) return;
+      wantFeed(false);
+      wantBeat(false);
+      stopped = true;
+      channel.close();
+    },
+  };
+}

@@ -1,0 +1,63 @@
+/** The options of the pasted tag (strings) and of Baton.init (values), read into one checked shape. */
+import type { Options } from "./types.js";
+
+export interface Settings extends Options {
+  sessionScope: "browser" | "tab" | "page";
+  sessionExpiry: number;
+  heartbeatInterval: number;
+  autoRestore: boolean;
+}
+
+type Raw = Readonly<Record<string, unknown>>;
+
+const SESSION = /^ses_[A-Za-z0-9_-]{32}$/;
+
+/** Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away. */
+export function readOptions(raw: Raw): Settings {
+  const sessionKey = text(raw.sessionKey);
+  return {
+    color: text(raw.color), title: text(raw.title), greeting: text(raw.greeting), lang: text(raw.lang), offset: text(raw.offset),
+    position: one(raw.position, "bottom-right", "bottom-left"),
+    theme: one(raw.theme, "auto", "light", "dark"),
+    suggestions: list(raw.suggestions),
+    sessionKey: sessionKey && SESSION.test(sessionKey) ? sessionKey : undefined,
+    sessionScope: one(raw.sessionScope, "browser", "tab", "page") ?? "browser",
+    sessionExpiry: seconds(raw.sessionExpiry) ?? 1800,
+    heartbeatInterval: seconds(raw.heartbeatInterval) ?? 30,
+    autoRestore: yes(raw.autoRestore),
+    chatUrl: address(raw.chatUrl), apiUrl: address(raw.apiUrl),
+  };
+}
+
+const text = (value: unknown) => (typeof value === "string" && value.trim() ? value.trim() : typeof value === "number" ? String(value) : undefined);
+
+function one<T extends string>(value: unknown, ...allowed: T[]): T | undefined {
+  return allowed.find((name) => name === value);
+}
+
+function list(value: unknown): string[] | undefined {
+  let found = value;
+  if (typeof value === "string") {
+    try { found = JSON.parse(value); } catch { return undefined; }
+  }
+  if (!Array.isArray(found)) return undefined;
+  const texts = found.filter((entry): entry is string => typeof entry === "string" && entry.trim() !== "");
+  return texts.length ? texts.slice(0, 8) : undefined;
+}
+
+function seconds(value: unknown): number | undefined {
+  const number = typeof value === "number" ? value : /^\s*\d+\s*$/.test(String(value ?? "")) ? Number(value) : NaN;
+  return Number.isSafeInteger(number) && number >= 1 ? number : undefined;
+}
+
+const yes = (value: unknown) => !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
+
+/** An http(s) address, made absolute against the page it stands on. */
+function address(value: unknown): string | undefined {
+  const given = text(value);
+  if (!given) return undefined;
+  try {
+    const url = new URL(given, document.baseURI);
+    return /^https?:$/.test(url.protocol) ? url.href : undefined;
+  } catch { return undefined; }
+}

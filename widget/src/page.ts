@@ -1,0 +1,28 @@
+/** The full page: the conversation element alone, in a tab that keeps its own conversation. */
+import { opened } from "./address.js";
+import { createConversation } from "./conversation.js";
+import { readOptions } from "./options.js";
+import type { Conversation, Options } from "./types.js";
+import "./elements/chat.js";
+
+// The script knows the service from its own tag: https://service/assets/page-<hash>.js
+const script = document.currentScript as HTMLScriptElement | null;
+const service = new URL(script?.src ? "../" : "/", script?.src || location.href).href;
+
+type Element = HTMLElement & { conversation: Conversation; options: Options; variant: "panel" | "page" };
+
+function mount(): void {
+  const element = (document.querySelector("baton-chat") ?? document.body.appendChild(document.createElement("baton-chat"))) as Element;
+  if (element.conversation) return;
+  const options = readOptions({ ...element.dataset });
+  const apiUrl = options.apiUrl ?? service;
+  const conversation = createConversation({ ...options, apiUrl }, { own: true });
+  element.variant = "page";
+  element.options = { ...options, apiUrl };
+  element.conversation = conversation;
+  conversation.setActive(true);
+  void conversation.start(opened === undefined ? {} : { session: opened });
+}
+
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", mount, { once: true });
+else mount();

@@ -1,0 +1,63 @@
+/** The part of the widget that is loaded when a visitor reaches for it: the panel and its conversation. */
+import { createConversation } from "./conversation.js";
+import { mountPanel } from "./elements/panel.js";
+import { readOptions } from "./options.js";
+import { createStore, places } from "./storage.js";
+import { isLocal } from "./transcript.js";
+
+export interface Panel {
+  open(): void;
+  close(): void;
+  toggle(): void;
+  end(): void;
+  destroy(): void;
+}
+
+/** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page. */
+export function mount(host: HTMLElement, raw: Record<string, unknown>, base: string, emit: (event: string, detail?: unknown) => void): Panel {
+  const options = readOptions(raw);
+  const conversation = createConversation({ ...options, apiUrl: base });
+  const store = createStore(base, options.sessionScope, false, places());
+  const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
+  const listening = new AbortController();
+  const { signal } = listening;
+
+  host.addEventListener("baton-open", () => {
+    store.open = true;
+    conversation.setActive(true);
+    void conversation.start();
+    emit("open");
+  }, { signal });
+  host.addEventListener("baton-close", () => {
+    store.open = false;
+    conversation.setActive(false);
+    emit("close");
+  }, { signal });
+
+  // The site is told what is new; never the credential of the conversation.
+  let { status } = conversation.state;
+  const told = new Set<string>();
+  let quiet = true;
+  const stop = conversation.subscribe(() => {
+    const { state } = conversation;
+    if (state.status !== status) emit("session", { status: status = state.status });
+    // What was there before is no news.
+    const restored = quiet || state.loading;
+    quiet = state.loading || state.status === "none";
+    for (const one of state.messages.slice(-20)) {
+      if (isLocal(one) || told.has(one.id)) continue;
+      told.add(one.id);
+      if (!restored) emit("message", { id: one.id, role: one.role, content: one.content, created_at: one.created_at });
+    }
+  });
+
+  return {
+    open: () => panel.open(), close: () => panel.close(), toggle: () => panel.toggle(), end: () => panel.end(),
+    destroy() {
+      listening.abort();
+      stop();
+      panel.destroy();
+      conversation.dispose();
+    },
+  };
+}

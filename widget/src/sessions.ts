@@ -1,0 +1,220 @@
+/** Which session this page carries: found again, handed over by a link, taken from another tab, or made for the first question. */
+import { ApiError, type Api, type History } from "./api.js";
+import { isOver, type Desk } from "./desk.js";
+import { createLive, type LiveParts } from "./live.js";
+import type { Notices } from "./notices.js";
+import type { Settings } from "./options.js";
+import type { Saved, Store } from "./storage.js";
+import { alone, isDuplicate, randomName, type Platform } from "./tabs.js";
+import { EMPTY, isLocal } from "./transcript.js";
+import type { Page } from "./watch.js";
+
+export interface SessionParts {
+  api: Api;
+  desk: Desk;
+  store: Store;
+  machine: Platform;
+  notices: Notices;
+  page: Page;
+  options: Settings;
+  own: boolean;
+  live: Pick<LiveParts, "onEvent" | "timing">;
+  /** The desk has changed: show it, and want of the feed what is wanted now. */
+  changed(): void;
+  accept(found: History, known: ReadonlySet<string> | null): void;
+  busy(): boolean;
+}
+
+export type Sessions = ReturnType<typeof createSessions>;
+
+export function createSessions(parts: SessionParts) {
+  const { api, desk, store, machine, notices, page, options, own, changed, accept } = parts;
+  const fresh = (record: Saved) => Date.now() - record.seen < options.sessionExpiry * 1000;
+  const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
+
+  function carry(id: string, elsewhere = false): void {
+    desk.live?.stop();
+    Object.assign(desk, { session: id, era: desk.era + 1, status: "active", fromElsewhere: elsewhere, feedDown: false });
+    desk.saved = { id, seen: Date.now(), ...(elsewhere ? { elsewhere } : {}) };
+    if (id !== desk.key) store.save(desk.saved);
+    const mine = desk.era;
+    let down: ReturnType<typeof setTimeout> | undefined;
+    const setDown = (next: boolean) => { if (mine === desk.era && desk.feedDown !== next) { desk.feedDown = next; changed(); } };
+    desk.live = createLive({
+      ...parts.live, api, session: id, platform: machine, heartbeat: options.heartbeatInterval,
+      turn: () => desk.transcript.turn, sync, onBeat: touch,
+      onFeed(next) {
+        clearTimeout(down);
+        if (next === "open") setDown(false);
+        // A short break is nobody's business.
+        else down = setTimeout(setDown, 3_000, true);
+      },
+      onRefused(error) { clearTimeout(down); if (mine === desk.era) refused(error); },
+      onErased: () => { if (mine === desk.era) lose("erased"); },
+    });
+  }
+
+  function refused(error: ApiError): void {
+    if (error.gone) return lose("gone");
+    notices.keep("notYours");
+    desk.status = "ended";
+    changed();
+  }
+
+  function drop(): void {
+    desk.live?.stop();
+    store.forget(desk.session);
+    Object.assign(desk, {
+      session: null, saved: null, key: null, live: null, era: desk.era + 1,
+      fromElsewhere: false, unanswered: false, hasOlder: false, feedDown: false,
+    });
+  }
+
+  /** The session is no more; what was said stays readable, unless it was erased. */
+  function lose(why: "gone" | "erased"): void {
+    if (!desk.session) return;
+    drop();
+    if (why === "erased") { desk.transcript = EMPTY; desk.past = []; }
+    desk.transcript = { ...desk.transcript, turn: null, failed: null };
+    desk.status = why === "erased" ? "none" : "gone";
+    if (!parts.busy()) desk.waiting = false;
+    notices.keep(why);
+    changed();
+  }
+
+  function touch(): void {
+    if (!desk.session || !desk.saved || desk.key) return;
+    desk.saved = { ...desk.saved, seen: Date.now() };
+    store.save(desk.saved);
+  }
+
+  async function sync(): Promise<string> {
+    const mine = desk.era, known = new Set(desk.transcript.messages.map((one) => one.id));
+    const found = await api.history(desk.session ?? "", undefined, Math.min(500, Math.max(100, known.size)));
+    if (mine !== desk.era) throw new ApiError("aborted", 0, "Another conversation has begun");
+    accept(found, known);
+    return found.cursor;
+  }
+
+  /** The history of the session just taken up, then the feed from its end. */
+  async function follow(): Promise<void> {
+    const mine = desk.era;
+    for (let tries = 0; mine === desk.era && !desk.disposed; tries++) {
+      try {
+        const cursor = await sync();
+        if (mine === desk.era) desk.live?.place(cursor);
+        return;
+      } catch (error) {
+        if (mine !== desk.era) return;
+        if (error instanceof ApiError && error.gone) return lose("gone");
+        await page.pause(backoff(tries));
+      }
+    }
+  }
+
+  /** Puts what was said before aside: it stays above, and the next session begins below it. */
+  function turnPage(): void {
+    desk.past = [...desk.past, ...desk.transcript.messages.filter((one) => !isLocal(one))];
+    desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
+  }
+
+  /** A session to speak in. Tabs of one browser that ask at the same moment get the same. */
+  function ensure(): Promise<string> {
+    if (desk.session && !isOver(desk)) return Promise.resolve(desk.session);
+    return alone(machine.locks, `baton:create:${api.base}`, async () => {
+      if (desk.session && !isOver(desk)) return desk.session;
+      const mine = desk.era;
+      const other = store.shares && !desk.key && options.autoRestore ? store.load() : null;
+      const known = other && other.id !== desk.session && fresh(other);
+      const id = known ? other.id : (await api.create()).session_id;
+      if (mine !== desk.era) throw new ApiError("aborted", 0, "Another conversation has begun");
+      turnPage();
+      desk.key = null;
+      const common = own ? store.common() : null;
+      carry(id);
+      if (own && desk.saved && !(common && fresh(common))) store.share(desk.saved);
+      changed();
+      void follow();
+      return id;
+    });
+  }
+
+  /** At the start of the page: what it came with, or what the browser remembers. Resolves when that is shown. */
+  async function begin(link?: string): Promise<void> {
+    if (options.sessionScope === "tab") await claimTab();
+    const opening = link ? { session: link, client_id: randomName() } : own ? store.opening : null;
+    if (opening) {
+      store.opening = opening;
+      await resume(opening.session, opening.client_id, "continued");
+      store.opening = null;
+      return;
+    }
+    if (desk.key) return resume(desk.key, randomName(), "restored");
+    const record = store.load();
+    if (record && own) return resume(record.id, randomName(), "restored", record.elsewhere);
+    const found = record ?? (own ? store.common() : null);
+    if (found && options.autoRestore && fresh(found)) await resume(found.id, randomName(), "restored", found.elsewhere);
+  }
+
+  /** A duplicated tab starts with a copy of the other's storage, and must not go on in its conversation. */
+  async function claimTab(): Promise<void> {
+    const name = store.tabId;
+    const duplicate = name !== null && await isDuplicate(machine.locks, `baton:tab:${name}`);
+    if (duplicate) store.disown();
+    if (name !== null && !duplicate) return;
+    store.tabId = randomName();
+    await isDuplicate(machine.locks, `baton:tab:${store.tabId}`);
+  }
+
+  async function resume(what: string, client_id: string, notice: "continued" | "restored", elsewhere = false): Promise<void> {
+    for (let tries = 0; !desk.disposed; tries++) {
+      try {
+        const found = await api.resume(what, client_id);
+        // A raw id, or a link made for sharing, may have come from anybody.
+        carry(found.session_id, elsewhere || found.kind === "share" || (notice === "continued" && what.startsWith("ses_")));
+        if (notice === "restored") desk.asked = store.asked;
+        if (notice === "continued" || found.messages?.length) notices.keep(notice);
+        accept(found, null);
+        desk.live?.place(found.cursor);
+        return changed();
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (!error.retryable) return deny(error, notice === "continued");
+        notices.connection(page.online ? "unreachable" : "offline");
+        changed();
+        await page.pause(Math.max(error.retryAfter * 1000, backoff(tries)));
+      }
+    }
+  }
+
+  /** What was to be carried on cannot be: nothing of it is kept, and the next question begins anew. */
+  function deny(error: ApiError, link: boolean): void {
+    store.forget(null);
+    desk.key = null;
+    desk.status = "none";
+    notices.keep(error.status === 403 ? "notYours" : link ? "deadLink" : "gone");
+    changed();
+  }
+
+  /** Another tab of this browser began, or dropped, the conversation that all of them share. */
+  function onStorage(event: StorageEvent): void {
+    if (event.key !== store.key || desk.key || desk.loading || !desk.started || parts.busy() || options.sessionScope !== "browser") return;
+    const record = own ? store.common() : store.load();
+    if (own ? desk.session : record?.id === desk.session) return;
+    if (record) {
+      desk.past = [];
+      desk.transcript = EMPTY;
+      notices.reset();
+      carry(record.id, record.elsewhere);
+      changed();
+      void follow();
+    } else if (!own && desk.session && !isOver(desk)) {
+      drop();
+      Object.assign(desk, { status: "none", transcript: EMPTY, past: [] });
+      notices.reset();
+      changed();
+    }
+  }
+
+  return { begin, ensure, lose, drop, touch, sync, onStorage };
+}

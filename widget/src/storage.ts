@@ -1,0 +1,104 @@
+/** What the browser remembers of a conversation, by scope; storage that is blocked or full is survived in memory. */
+
+export interface Saved {
+  id: string;
+  /** Milliseconds since the epoch of the last activity. */
+  seen: number;
+  /** Opened by a link that others may hold too. */
+  elsewhere?: boolean;
+}
+/** A question that is not acknowledged yet. */
+export interface Unsent { client_id: string; text: string; at: string }
+/** A link being opened: the same ticket and client id again get the same answer, so a reload in between loses nothing. */
+export interface Opening { session: string; client_id: string }
+
+export type Scope = "browser" | "tab" | "page";
+
+export interface Places { local: Storage | null; tab: Storage | null }
+
+/** Reading the property alone may throw where storage is blocked. */
+export function places(view: Window = window): Places {
+  const find = (name: "localStorage" | "sessionStorage") => { try { return view[name]; } catch { return null; } };
+  return { local: find("localStorage"), tab: find("sessionStorage") };
+}
+
+export type Store = ReturnType<typeof createStore>;
+
+/**
+ * `base` is the service's address: two services on one site never meet. On the full page (`own`) the tab keeps its
+ * conversation for itself and shares it with the browser only where the browser has none.
+ */
+export function createStore(base: string, scope: Scope, own: boolean, { local, tab }: Places) {
+  const prefix = `baton:${base.replace(/\/$/, "")}:`;
+  const memory = new Map<string, string>();
+
+  function read(place: Storage | null, name: string): string | null {
+    try {
+      const found = place?.getItem(prefix + name);
+      if (found !== null && found !== undefined) return found;
+    } catch { /* blocked: memory it is */ }
+    return memory.get(name + placeName(place)) ?? null;
+  }
+  function write(place: Storage | null, name: string, value: string | null): void {
+    const key = name + placeName(place);
+    if (value === null) memory.delete(key); else memory.set(key, value);
+    try {
+      if (value === null) place?.removeItem(prefix + name); else place?.setItem(prefix + name, value);
+      if (place) memory.delete(key);
+    } catch { /* blocked or full: memory has it */ }
+  }
+  const placeName = (place: Storage | null) => (place === local ? "|local" : place === tab ? "|tab" : "|page");
+
+  function readJson<T>(place: Storage | null, name: string, check: (value: any) => boolean): T | null {
+    try {
+      const value: unknown = JSON.parse(read(place, name) ?? "null");
+      return value && check(value) ? value as T : null;
+    } catch { return null; }
+  }
+  const isSaved = (value: Saved) => typeof value.id === "string" && typeof value.seen === "number";
+
+  const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
+  const home = own && scope !== "page" ? tab : shared;
+
+  return {
+    /** The storage key of the session, for `storage` events. */
+    key: `${prefix}session`,
+    shares: scope === "browser" && !own,
+    load(): Saved | null { return readJson<Saved>(home, "session", isSaved); },
+    /** What the other tabs of this browser carry. */
+    common(): Saved | null { return scope === "browser" ? readJson<Saved>(local, "session", isSaved) : null; },
+    save(saved: Saved): void {
+      write(home, "session", JSON.stringify(saved));
+      if (own && scope === "browser") {
+        const common = readJson<Saved>(local, "session", isSaved);
+        if (common?.id === saved.id) write(local, "session", JSON.stringify(saved));
+      }
+    },
+    /** Lets the browser's other tabs have it too: begun here, from nothing. */
+    share(saved: Saved): void { if (scope === "browser") write(local, "session", JSON.stringify(saved)); },
+    forget(id: string | null): void {
+      write(home, "session", null);
+      if (own && scope === "browser" && id && readJson<Saved>(local, "session", isSaved)?.id === id) write(local, "session", null);
+    },
+    get draft(): string { return read(tab, "draft") ?? ""; },
+    set draft(text: string) { write(tab, "draft", text || null); },
+    get open(): boolean { return read(tab, "open") === "1"; },
+    set open(open: boolean) { write(tab, "open", open ? "1" : null); },
+    get unsent(): Unsent[] {
+      return readJson<Unsent[]>(scope === "page" ? null : tab, "unsent", (value) => Array.isArray(value)
+        && value.every((one) => one && typeof one.client_id === "string" && typeof one.text === "string")) ?? [];
+    },
+    set unsent(list: Unsent[]) { write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null); },
+    /** The client id of the last question asked in this tab. */
+    get asked(): string { return read(scope === "page" ? null : tab, "asked") ?? ""; },
+    set asked(client_id: string) { write(scope === "page" ? null : tab, "asked", client_id); },
+    get opening(): Opening | null {
+      return readJson<Opening>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
+    },
+    set opening(opening: Opening | null) { write(tab, "opening", opening && JSON.stringify(opening)); },
+    get tabId(): string | null { return read(tab, "tab"); },
+    set tabId(id: string | null) { write(tab, "tab", id); },
+    /** A duplicated tab came with a copy of everything: it starts with nothing. */
+    disown(): void { for (const name of ["session", "draft", "unsent", "asked", "opening", "open"]) write(tab, name, null); },
+  };
+}

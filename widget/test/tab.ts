@@ -1,0 +1,83 @@
+/** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
+import { createConversation } from "../src/conversation.js";
+import type { Conversation, Options } from "../src/types.js";
+import type { FakeService } from "./fake-service.js";
+
+export class MemoryStorage {
+  private all = new Map<string, string>();
+  constructor(other?: MemoryStorage) { if (other) for (const [key, value] of other.all) this.all.set(key, value); }
+  getItem(key: string): string | null { return this.all.get(key) ?? null; }
+  setItem(key: string, value: string): void { this.all.set(key, String(value)); }
+  removeItem(key: string): void { this.all.delete(key); }
+  get keys(): string[] { return [...this.all.keys()]; }
+  get values(): string[] { return [...this.all.values()]; }
+}
+
+type Work = () => unknown;
+
+/** Web Locks as the specification has them: exclusive, in order, given up by an abort while waiting. */
+class Locks {
+  private queues = new Map<string, (() => void)[]>();
+  private held = new Set<string>();
+  request = async (name: string, options: { signal?: AbortSignal } | Work, given?: Work): Promise<unknown> => {
+    const work = (typeof options === "function" ? options : given)!;
+    const signal = typeof options === "function" ? undefined : options.signal;
+    signal?.throwIfAborted();
+    if (this.held.has(name)) {
+      await new Promise<void>((go, stop) => {
+        const queue = this.queues.get(name) ?? [];
+        this.queues.set(name, queue);
+        queue.push(go);
+        signal?.addEventListener("abort", () => { const at = queue.indexOf(go); if (at >= 0) { queue.splice(at, 1); stop(signal.reason); } });
+      });
+    }
+    this.held.add(name);
+    try { return await work(); } finally {
+      this.held.delete(name);
+      this.queues.get(name)?.shift()?.();
+    }
+  };
+}
+
+export class Browser {
+  local = new MemoryStorage();
+  locks = new Locks();
+  private tabs: { conversation: Conversation; storage: MemoryStorage }[] = [];
+  constructor(readonly service: FakeService) {}
+
+  /** A tab with the widget open in it, or the full page with `own`. */
+  tab(options: Options = {}, { own = false, storage = new MemoryStorage(), active = true, start = true, session = undefined as string | undefined } = {}) {
+    const conversation = createConversation({ apiUrl: "https://svc.test/", ...options }, {
+      fetch: this.service.fetch, own,
+      places: { local: this.shared(), tab: storage as unknown as Storage },
+      platform: { locks: this.locks as unknown as LockManager, channel: (name) => new BroadcastChannel(name) },
+      timing: { first: 20, most: 200 },
+    });
+    this.tabs.push({ conversation, storage });
+    if (active) conversation.setActive(true);
+    const ready = start ? conversation.start(session ? { session } : {}) : Promise.resolve();
+    return { conversation, storage, ready, get state() { return conversation.state; } };
+  }
+
+  /** localStorage; what is written tells the window, as another tab's writing would. */
+  private shared(): Storage {
+    const { local } = this;
+    const tell = (key: string) => queueMicrotask(() => window.dispatchEvent(new StorageEvent("storage", { key })));
+    return {
+      getItem: (key: string) => local.getItem(key),
+      setItem: (key: string, value: string) => { local.setItem(key, value); tell(key); },
+      removeItem: (key: string) => { local.removeItem(key); tell(key); },
+    } as Storage;
+  }
+
+  close(): void { for (const { conversation } of this.tabs) conversation.dispose(); }
+}
+
+/** Waits for a condition, with a deadline; the error says what was there instead. */
+export async function until(condition: () => unknown, seen: () => unknown = () => "", ms = 4000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`not in time: ${condition}; there is ${JSON.stringify(seen())}`);
+    await new Promise((go) => setTimeout(go, 5));
+  }
+}
