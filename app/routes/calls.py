@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.routes.openapi import Body, Link, Operation, Reply
+from app.routes.openapi import HERE, Body, Link, Operation, Reply
 from app.routes.schemas import (
     CLIENT_ID,
     METADATA,
@@ -16,7 +16,7 @@ MOST_CHARS = 4000
 """What is documented for ``MAX_MESSAGE_CHARS`` until ``document`` is told another number."""
 
 _SESSION = {"session_id": "$response.body#/session_id"}
-_HERE = {"session_id": "$request.path.session_id"}
+_HERE = {"session_id": HERE}
 _STORAGE = ("storage_unavailable",)
 _READS = ("session_not_found", *_STORAGE)
 _OWNED = ("not_owner", *_READS)
@@ -81,7 +81,6 @@ ADD = Operation(
     },
     errors=("role_forbidden", *_SPEAKS, "session_full"),
     links={
-        "rate": Link("rateMessage", {**_HERE, "message_id": "$response.body#/message/id"}, {"rating": "up"}),
         "readMessages": Link("readMessages", {**_HERE, "before": "$response.body#/message/id"}),
     },
     key=True,
@@ -184,6 +183,14 @@ CHAT = Operation(
         )
     },
     errors=(*_SPEAKS, *_ENGINE),
+    links={
+        "rate": Link(
+            "rateMessage",
+            {**_SESSION, "message_id": "$response.body#/message_id"},
+            {"rating": "up", "comment": "That helped."},
+        ),
+        "history": Link("readMessages", {**_SESSION, "before": "$response.body#/message_id"}),
+    },
     bearer=True,
 )
 EVENTS = Operation(

@@ -16,9 +16,12 @@ from app.routes.schemas import COMPONENTS, Schema, ref
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_ME = "/api/session/me"
+HERE = "$request.path.session_id"
+"""The session that a call was about, as links name it."""
+_ME, _OF_ME = "/api/session/me", "OfBearer"
 _PARAMETER = re.compile(r"<(?:[a-z]+(?:\([^)]*\))?:)?([a-z_]+)>")
 _ALWAYS_WITH_BODY = ("invalid_json", "payload_too_large", "unsupported_media_type", "invalid_request")
+_BEARER: Schema = {"type": "string", "pattern": "^Bearer ses_[A-Za-z0-9_-]{32}$"}
 _RETRY = frozenset(("rate_limited", "turn_in_progress", "engine_busy", "storage_unavailable"))
 
 
@@ -111,7 +114,7 @@ def document(app: Flask, *, server: str, version: str, most_chars: int = 4000) -
         "components": {
             "schemas": COMPONENTS,
             "securitySchemes": {
-                "session": {"type": "http", "scheme": "bearer", "description": "The session id."},
+                "session": {"type": "http", "scheme": "bearer", "description": "The session id; without one, 404."},
                 "apiKey": {"type": "http", "scheme": "bearer", "description": "BATON_API_KEY, server to server."},
             },
         },
@@ -121,7 +124,7 @@ def document(app: Flask, *, server: str, version: str, most_chars: int = 4000) -
 def _operation(rule: str, told: Operation) -> dict[str, Any]:
     me = rule.startswith(_ME)
     written: dict[str, Any] = {
-        "operationId": told.name + ("OfBearer" if me else ""),
+        "operationId": told.name + (_OF_ME if me else ""),
         "summary": told.summary,
         "tags": [told.tag],
         "parameters": _parameters(rule, told),
@@ -133,7 +136,7 @@ def _operation(rule: str, told: Operation) -> dict[str, Any]:
             media["example"] = told.body.example
         written["requestBody"] = {"required": told.body.required, "content": {"application/json": media}}
     if me:
-        written["security"] = [{"session": []}]
+        written["security"] = [{"session": []}, {}]
     elif told.key or told.bearer:
         written["security"] = [{}, {"apiKey" if told.key else "session": []}]
     return written
@@ -143,6 +146,9 @@ def _parameters(rule: str, told: Operation) -> list[dict[str, Any]]:
     places: list[tuple[str, str, Schema]] = [("path", name, {"type": "string"}) for name in _PARAMETER.findall(rule)]
     places += [("query", name, schema) for name, schema in told.query.items()]
     places += [("header", name, schema) for name, schema in told.headers.items()]
+    if rule.startswith(_ME):
+        # OpenAPI lets security schemes speak for this header; named here too, links can fill it in.
+        places.append(("header", "Authorization", _BEARER))
     return [
         {"in": place, "name": name, "required": place == "path", "schema": schema} for place, name, schema in places
     ]
@@ -152,8 +158,8 @@ def _responses(told: Operation, *, me: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, reply in told.answers.items():
         responses[str(status)] = written = _reply(reply)
-        if told.links and not me:
-            written["links"] = {name: _link(link) for name, link in told.links.items()}
+        if told.links:
+            written["links"] = _links(told, me=me)
     codes = (*told.errors, *(_ALWAYS_WITH_BODY if told.body is not None else ()))
     for status, known in sorted(_by_status(codes).items()):
         if str(status) not in responses:
@@ -171,10 +177,19 @@ def _reply(reply: Reply) -> dict[str, Any]:
     return written
 
 
-def _link(link: Link) -> dict[str, Any]:
-    written: dict[str, Any] = {"operationId": link.operation, "parameters": dict(link.parameters)}
-    if link.body is not None:
-        written["requestBody"] = link.body
+def _links(told: Operation, *, me: bool) -> dict[str, Any]:
+    """The links of an answer: to the plain form by the session's id, to the ``me`` form by the bearer that it makes."""
+    written: dict[str, Any] = {}
+    for name, link in told.links.items():
+        parameters = dict(link.parameters)
+        session = parameters.pop("session_id", None)
+        body = {} if link.body is None else {"requestBody": link.body}
+        if session is None:
+            written[name] = {"operationId": link.operation, "parameters": parameters, **body}
+        elif not (me and session == HERE):
+            written[name] = {"operationId": link.operation, "parameters": dict(link.parameters), **body}
+            bearer = {**parameters, "header.Authorization": f"Bearer {{{session}}}"}
+            written[name + _OF_ME] = {"operationId": link.operation + _OF_ME, "parameters": bearer, **body}
     return written
 
 

@@ -51,7 +51,22 @@ SESSION_ID: Schema = {
     "examples": ["ses_EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM"],
 }
 STATUS: Schema = {"enum": ["active", "abandoned", "ended"]}
-METADATA: Schema = {"type": ["object", "null"], "maxProperties": 20, "description": "At most 4 KiB as compact JSON."}
+METADATA: Schema = {
+    "type": ["object", "null"],
+    "maxProperties": 20,
+    "additionalProperties": ref("Value"),
+    "description": "At most 4 KiB as compact JSON.",
+}
+_WIDEST = 2**63
+_VALUE: Schema = {
+    "description": "Anything that JSON knows, with whole numbers of 64 bits at most.",
+    "anyOf": [
+        {"type": ["string", "boolean", "null"]},
+        {"type": "number", "minimum": -_WIDEST, "maximum": _WIDEST},
+        {"type": "array", "items": ref("Value")},
+        {"type": "object", "additionalProperties": ref("Value")},
+    ],
+}
 CLIENT_ID: Schema = {
     "type": ["string", "null"],
     "minLength": 1,
@@ -104,6 +119,7 @@ _HISTORY = {
 
 COMPONENTS: dict[str, Schema] = {
     "Message": _MESSAGE,
+    "Value": _VALUE,
     "Citation": _CITATION,
     "Problem": _PROBLEM,
     "Created": success(
