@@ -99,8 +99,9 @@ class Worker(GeventWorker):
         try:
             super().load_wsgi()
         except importlib.import_module("app.config").ConfigError as error:
-            if self.age == 1:
-                sys.stderr.write(f"{error}\n")
+            if 1 < self.age <= self.cfg.workers:
+                sys.exit(0)  # the first worker says it, and once is enough
+            sys.stderr.write(f"{error}\n")
             sys.exit(Arbiter.APP_LOAD_ERROR)
 
     def run(self) -> None:
@@ -182,11 +183,12 @@ def _sweep() -> None:
             continue
 
 
-def on_starting(_: Any) -> None:
+def on_starting(arbiter: Any) -> None:
     """Before any worker: the embedded server, and a folder where the workers count; else stop with one line."""
     try:
         if _server is not None:
             _server.start()
+            arbiter.embedded = _server  # a reload reads this file again and forgets what stands in it
     except _embedded.EmbeddedError as error:
         raise SystemExit(str(error)) from None
     _sweep()
@@ -201,8 +203,8 @@ def child_exit(_: Any, worker: Any) -> None:
         gauge.unlink(missing_ok=True)
 
 
-def on_exit(_: Any) -> None:
+def on_exit(arbiter: Any) -> None:
     """Once the workers are gone: the embedded server too."""
-    if _server is not None:
-        _server.stop()
+    if embedded := getattr(arbiter, "embedded", None):
+        embedded.stop()
     shutil.rmtree(_COUNTS, ignore_errors=True)

@@ -83,6 +83,17 @@ def test_a_conversation_survives_a_restart(service: Start) -> None:
     assert told["messages"] == [said["message"]]
 
 
+def test_a_reload_keeps_the_conversation(service: Start) -> None:
+    """SIGHUP replaces the workers; the embedded server and what it holds stay."""
+    one = service(**SCRIPTED)
+    session = httpx.post(f"{one.url}/api/session/create").json()["session_id"]
+    before = set(one.workers())
+    one.process.send_signal(signal.SIGHUP)
+    until(lambda: len(one.workers()) == 2 and not before & set(one.workers()), 20, "new workers alone")
+    assert httpx.get(f"{one.url}/api/session/{session}").status_code == 200
+    assert one.stop() == 0
+
+
 def test_the_log_names_the_data_folder(service: Start, tmp_path: Path) -> None:
     """Whoever reads the log knows where the embedded server keeps its files."""
     assert str(tmp_path / "data") in service(**SCRIPTED).output
