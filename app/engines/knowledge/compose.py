@@ -101,7 +101,7 @@ def _again(unit: Unit, said: Sequence[set[str]]) -> bool:
 
 def _rivals(found: Found, leaders: list[Passage]) -> list[Part]:
     """Two pages that fit a one- or two-word question equally well, each with its first words; else nothing."""
-    heavy = [term for term in found.asked.terms if term.weight > 0.3]
+    heavy = [term for term in found.asked.terms if term.heavy]
     if found.asked.context or len(leaders) < 2 or len(heavy) > 2 or len(found.text.split()) > 4:
         return []
     first, second = leaders[:2]

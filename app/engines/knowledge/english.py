@@ -1,18 +1,21 @@
-"""The English that needs no repair: stems of everyday words, read once from ``english.txt``."""
+"""The English that needs no repair: everyday words, read once from ``english.txt``."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
 
-from app.engines.knowledge.words import stem
+_ENDINGS = (("s", ""), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"), ("ly", ""), ("ies", "y"), ("es", ""), ("er", ""), ("er", "e"))
 
 
 @cache
-def _stems() -> frozenset[str]:
+def _words() -> frozenset[str]:
+    """Words in their plain form, from the running text of many manuals and a list of everyday things."""
     return frozenset(files(__package__ or "").joinpath("english.txt").read_text("utf-8").split())
 
 
 def known(word: str) -> bool:
     """Whether a lower-case word is everyday English, so that its absence from a folder is no slip of the fingers."""
-    return word in _stems() or stem(word) in _stems()
+    return word in _words() or any(
+        word.endswith(end) and len(word) > len(end) + 2 and word[: -len(end)] + new in _words() for end, new in _ENDINGS
+    )

@@ -20,9 +20,9 @@ from app.engines.knowledge.words import plain_words, stem, stems
 _TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 4096;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pages (id INTEGER PRIMARY KEY, file TEXT UNIQUE, path TEXT UNIQUE, url TEXT, title TEXT, text BLOB);
+CREATE TABLE pages (id INTEGER PRIMARY KEY, file TEXT UNIQUE, path TEXT UNIQUE, url TEXT, title TEXT, text BLOB,
+                    first INTEGER, last INTEGER);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, page INTEGER, trail TEXT, anchor TEXT, blocks BLOB);
-CREATE INDEX chunks_page ON chunks (page);
 CREATE VIRTUAL TABLE chunk_words USING fts5(title, head, body, tokenize = "unicode61 remove_diacritics 0");
 CREATE VIRTUAL TABLE page_words USING fts5(title, head, body, content = '', detail = column,
                                            tokenize = "unicode61 remove_diacritics 0");
@@ -125,11 +125,11 @@ def _page(
     db: sqlite3.Connection, page: int, file: str, path: str, text: str, told: Written, vocabulary: Counter[str]
 ) -> None:
     packed = zlib.compress(text.encode("utf-8", "replace"))
-    db.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?)", (page, file, path, told.url, told.title, packed))
     title = " ".join(stems(f"{told.title} {file[:-3].replace('/', ' ')} {told.tags}"))
     vocabulary.update(plain_words(f"{told.title} {told.tags}"))
     bodies: list[str] = []
     heads: list[str] = []
+    first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM chunks").fetchone()[0]
     summary = front_matter(text)[0].get("description", "")
     for chunk in chunks(told.source, told.title):
         plain = "\n".join(block.plain for block in chunk.blocks)
@@ -143,6 +143,9 @@ def _page(
         bodies.append(body)
         heads += [head] if chunk.trail else []
     bodies.append(" ".join(stems(summary)))
+    last = db.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0]
+    row = (page, file, path, told.url, told.title, packed, first, last)
+    db.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     db.execute(
         "INSERT INTO page_words (rowid, title, head, body) VALUES (?, ?, ?, ?)",
         (page, title, " ".join(dict.fromkeys(heads)), " ".join(bodies)),
@@ -168,7 +171,3 @@ def main() -> int:
     os.nice(5)
     build(given.folder, given.out, previous=given.previous)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -12,6 +12,9 @@ from app.ports import Said
 
 PASSAGES = 12
 """Passages that are read for one answer."""
+LOOKED_AT = 5
+ENOUGH = 5.8
+"""Where answerable and other questions part; the weights come from a logistic fit (docs/decisions/search.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,6 @@ def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
     """Whether what is asked is in the folder: too much of it nowhere, or never in one place, means no."""
     if not hits:
         return False
-    count = sum(1 for term in wanted.focus if term.weight > 0.3)
-    most_absent = 0.45 if count <= 4 else 0.5 if count <= 8 else 0.6
-    least_cover = 0.5 if count <= 3 else 0.4 if count <= 6 else 0.28
-    cover = max(hit.cover for hit in hits[:5])
-    return wanted.absent <= most_absent and cover >= least_cover
+    best = hits[:LOOKED_AT]
+    cover, named, matched = max(h.cover for h in best), max(h.named for h in best), max(h.matched for h in best)
+    return 6 * cover + 4 * named + matched - 3 * wanted.absent >= ENOUGH

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.engines.knowledge.spelling import repaired
+from app.engines.knowledge.spelling import everyday, repaired
 from app.engines.knowledge.vocabulary import KIN, LIGHT, STOP
 from app.engines.knowledge.words import plain_words, stem, words
 from app.ports import Said
@@ -19,6 +19,9 @@ CONTEXT = 0.45
 """What a word of the earlier question weighs beside a word of the present one."""
 ASIDE = 0.5
 """What a word of a story's telling sentences weighs beside one of its asking sentences."""
+RARE = 5.0
+"""The idf beyond which a word's rarity says nothing more about whether the folder answers."""
+HEAVY = 0.4
 MOST_TERMS = 32
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -49,8 +52,18 @@ class Term:
 
     @property
     def mass(self) -> float:
-        """What it matters whether this term is found."""
+        """What finding this term tells of where the answer stands."""
         return self.idf * self.weight
+
+    @property
+    def stake(self) -> float:
+        """What finding it tells of whether there is an answer: beyond a point, rarer says no more."""
+        return min(self.idf, RARE) * self.weight
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it names something, rather than asks or tells."""
+        return self.weight > HEAVY
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +77,9 @@ class Asked:
     @property
     def absent(self) -> float:
         """The share of what is asked in so many words that the folder mentions nowhere, 0 to 1."""
-        total = sum(term.mass for term in self.focus)
-        return sum(term.mass for term in self.focus if term.absent) / total if total else 0.0
+        judged = [term for term in self.focus if term.heavy] if self.context else self.focus
+        total = sum(term.stake for term in judged)
+        return sum(term.stake for term in judged if term.absent) / total if total else 0.0
 
 
 def asked(db: sqlite3.Connection, text: str) -> Asked:
@@ -74,7 +88,7 @@ def asked(db: sqlite3.Connection, text: str) -> Asked:
     focus = _terms(db, asking, 1.0)
     have = {term.word for term in focus}
     rest = tuple(term for term in _terms(db, telling, ASIDE) if term.word not in have)
-    if not any(term.weight > LIGHTNESS for term in focus):
+    if not any(term.heavy for term in focus):
         focus = tuple(replace(term, weight=term.weight / ASIDE) for term in rest) + focus
         rest = ()
     return Asked((focus + rest)[:MOST_TERMS], focus[:MOST_TERMS])
@@ -138,7 +152,7 @@ def _term(db: sqlite3.Connection, word: str, total: int, weight: float, joined: 
     if not count:
         own = repaired(db, word)
         count = min((_count(db, part) for part in own), default=0)
-        light *= 0.9 if own else 1.0
+        light *= 0.9 if own else LIGHTNESS if everyday(word) else 1.0
     if joined:
         kin = (*kin, stem(joined))
     near = max((_count(db, other) for other in kin), default=0)

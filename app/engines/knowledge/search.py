@@ -14,24 +14,34 @@ from app.engines.knowledge.question import Asked, Term
 TITLE, HEAD, BODY = 4.0, 3.0, 1.0
 PAGE = 2.0
 """What a page's score counts beside its chunk's."""
-KIN = 0.5
+KIN = 0.4
 """What a near word counts beside the word itself."""
+NEAR = 0.6
+"""The share of a term that counts as covered by a near word."""
 CANDIDATES = 60
-COMMON = 0.3
-"""A stem in more than this share of the chunks chooses no candidates where a rarer one can."""
+BEST_PAGES, EACH = 8, 3
+"""Pages that bring chunks of their own among the candidates, and how many each."""
+COVER = 0.5
+"""The share of a score that depends on how much of the question is covered."""
+NAMED, HEADED = 0.6, 0.2
+"""What a term counts besides where it stands in the title, or in the headings."""
 _AVERAGE = {"title": 5.0, "head": 4.0, "body": 90.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found. ``cover`` is the share of the question that it and its headings hold, 0 to 1."""
+    """A chunk that was found.
+
+    ``cover`` is the share of the question that it and its headings hold, ``named`` the share that its title and
+    headings hold, 0 to 1; ``matched`` counts the terms it holds that name something.
+    """
 
     chunk: int
     page: int
     score: float
     cover: float
-    direct: float
-    """As ``cover``, for the question's own words alone: nothing lent by the conversation."""
+    named: float
+    matched: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,8 @@ def search(db: sqlite3.Connection, wanted: Asked) -> list[Hit]:
         return []
     pages = _pages(db, terms)
     rows = _candidates(db, terms, pages)
-    direct = set(wanted.terms)
-    hits = [_hit(row, wanted, terms, direct, pages.get(row[1], 0.0)) for row in rows]
+    total = sum(term.stake for term in (*wanted.terms, *wanted.context)) or 1.0
+    hits = [_hit(row, terms, total, pages.get(row[1], 0.0)) for row in rows]
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.chunk))
 
 
@@ -87,37 +97,41 @@ def _pages(db: sqlite3.Connection, terms: list[Term]) -> dict[int, float]:
 
 
 Row = tuple[int, int, str, str, str]
+_ROWS = """SELECT w.rowid, c.page, w.title, w.head, w.body FROM
+             (SELECT rowid AS id FROM chunk_words WHERE chunk_words MATCH ? {} ORDER BY bm25(chunk_words, 4, 3, 1) LIMIT ?) AS best
+           JOIN chunk_words AS w ON w.rowid = best.id JOIN chunks AS c ON c.id = best.id"""
 
 
 def _candidates(db: sqlite3.Connection, terms: list[Term], pages: dict[int, float]) -> list[Row]:
-    roots = [root for term in terms for root in (*term.own, *term.kin)]
-    sql = """SELECT w.rowid, c.page, w.title, w.head, w.body FROM
-               (SELECT rowid AS id FROM chunk_words WHERE chunk_words MATCH ? ORDER BY bm25(chunk_words, 4, 3, 1) LIMIT ?) AS best
-             JOIN chunk_words AS w ON w.rowid = best.id JOIN chunks AS c ON c.id = best.id"""
-    return list(db.execute(sql, (_match(roots), CANDIDATES)))
+    """The best chunks of the folder, and of each of the best pages its best."""
+    match = _match(root for term in terms for root in (*term.own, *term.kin))
+    rows = {row[0]: row for row in db.execute(_ROWS.format(""), (match, CANDIDATES))}
+    for page in sorted(pages, key=lambda one: -pages[one])[:BEST_PAGES]:
+        first, last = db.execute("SELECT first, last FROM pages WHERE id = ?", (page,)).fetchone()
+        within = "AND rowid BETWEEN ? AND ?"
+        rows |= {row[0]: row for row in db.execute(_ROWS.format(within), (match, first, last, EACH))}
+    return list(rows.values())
 
 
-def _hit(row: Row, wanted: Asked, terms: list[Term], direct: set[Term], page: float) -> Hit:
+def _hit(row: Row, terms: list[Term], total: float, page: float) -> Hit:
     chunk, page_id, title, head, body = row
     fields = ((title.split(), TITLE, _AVERAGE["title"], 0.3), (head.split(), HEAD, _AVERAGE["head"], 0.3),
               (body.split(), BODY, _AVERAGE["body"], 0.7))  # fmt: skip
-    score = held = 0.0
-    own = 0.0
+    score = held = named = 0.0
+    matched = 0
     for term in terms:
-        count = 0.0
-        for words, weight, average, slope in fields:
-            times = _times(words, term)
-            if times:
-                count += weight * times / (1 - slope + slope * len(words) / average)
+        counts = [_times(words, term) for words, _, _, _ in fields]
+        count = sum(
+            weight * times / (1 - slope + slope * len(words) / average)
+            for times, (words, weight, average, slope) in zip(counts, fields, strict=True)
+        )
         if count:
-            score += term.mass * count * 2.2 / (count + 1.2)
-            part = term.mass * min(1.0, 0.6 + count / 2)
-            held += part
-            own += part if term in direct else 0.0
-    total = sum(term.mass for term in (*wanted.terms, *wanted.context))
-    asked = sum(term.mass for term in wanted.terms)
-    cover = held / total if total else 0.0
-    return Hit(chunk, page_id, (score + PAGE * page) * (0.4 + 0.6 * cover), cover, own / asked if asked else 1.0)
+            score += term.mass * (count * 2.2 / (count + 1.2) + NAMED * min(1.0, counts[0]) + HEADED * min(1.0, counts[1]))
+            held += term.stake * (1.0 if max(counts) >= 1 else NEAR)
+            named += term.stake if counts[0] or counts[1] else 0.0
+            matched += term.heavy
+    score = (score + PAGE * page) * (1 - COVER + COVER * held / total)
+    return Hit(chunk, page_id, score, held / total, named / total, matched)
 
 
 def _times(words: list[str], term: Term) -> float:

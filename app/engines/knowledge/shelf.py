@@ -165,7 +165,8 @@ class Shelf:
             build(self.folder, wanted, previous=self._file)
             return
         root = str(Path(__file__).resolve().parents[3])
-        command = [sys.executable, "-m", "app.engines.knowledge.index", str(self.folder.resolve()), str(wanted.resolve())]
+        start = "from app.engines.knowledge.index import main; main()"
+        command = [sys.executable, "-c", start, str(self.folder.resolve()), str(wanted.resolve())]
         if self._file is not None:
             command += ["--previous", str(self._file.resolve())]
         path = {"PYTHONPATH": root, "PATH": "/usr/bin:/bin"}

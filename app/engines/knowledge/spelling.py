@@ -6,6 +6,7 @@ import sqlite3
 import string
 
 from app.engines.knowledge.english import known
+from app.engines.knowledge.vocabulary import ASKING, STOP
 from app.engines.knowledge.words import stem
 
 SHORTEST = 4
@@ -17,6 +18,9 @@ def repaired(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
 
     An English word that the folder simply lacks is left alone: "pasta" does not mean "paste".
     """
+    letters = word.rstrip(string.digits)
+    if letters != word and len(letters) > 2 and db.execute("SELECT 1 FROM words WHERE word = ?", (letters,)).fetchone():
+        return (stem(letters),)
     if len(word) < SHORTEST or not word.isalpha() or known(word):
         return ()
     near = _near(db, word, _one_off(word))
@@ -27,6 +31,13 @@ def repaired(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
         return halves
     far = _near(db, word, _candidates(db, word)) if len(word) >= 7 else ""
     return (far,) if far else ()
+
+
+def everyday(word: str) -> str:
+    """The word of asking that an unknown word was meant to be, "colleague" for "collegue"; nothing for any other."""
+    if len(word) < SHORTEST or not word.isalpha() or known(word):
+        return ""
+    return next((near for near in sorted(_one_off(word)) if near in ASKING or near in STOP), "")
 
 
 def _one_off(word: str) -> set[str]:

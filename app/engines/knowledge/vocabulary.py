@@ -44,7 +44,8 @@ ASKING = frozenset(
     second full general generally important main normal normally particular point several similar single specific
     usual various full start started starting stop happened allow allowed allows let possible support supported supports
     handle handles set sets setting settings setup change changed changes add added adding check run running call called
-    calls two three four five ten
+    calls two three four five ten end ends ended ending turn turned turning turns bring become becomes hold stay live lives
+    undo somehow away side top bottom part parts kind whole hand hands onto piece reach
     """.split()
 )
 """Words of asking and telling: they retrieve, but their absence from a folder says little."""
@@ -54,7 +55,7 @@ LIGHT = frozenset(stem(word) for word in ASKING)
 _KIN = """
 delete remove erase destroy purge uninstall
 cancel terminate unsubscribe stop end quit
-price cost pricing fee charge rate expensive cheap
+price cost pricing fee charge expensive cheap
 pay payment purchase buy checkout
 refund reimburse reimbursement moneyback
 return send-back
@@ -65,9 +66,11 @@ password passphrase credentials
 install installation setup set-up
 configure configuration config settings options preferences customize customise
 error errors exception failure fail fails failed crash bug
+undo revert rollback disable deactivate
+enable activate
 broken defective faulty damaged
 fix repair solve resolve troubleshoot mend
-create make generate new
+create make generate
 update upgrade
 change modify edit alter
 start launch begin run
@@ -86,7 +89,7 @@ minimum min
 speed fast slow performance quick
 safe secure security safety
 danger dangerous risk hazard threat harmful
-vacation holiday leave pto
+vacation holiday pto
 salary pay compensation wage
 job position role career
 employee staff worker
@@ -122,7 +125,7 @@ log logs logging
 database db
 server host hosting
 proxy proxies
-certificate ssl tls https
+certificate ssl tls
 timeout deadline
 retry retries reattempt
 parallel concurrent concurrency simultaneously
@@ -134,6 +137,31 @@ website site
 ai artificial-intelligence
 laptop computer
 quit leave resign
+school education university student teacher
+nonprofit charity
+pet dog cat animal
+death die died bereavement deceased passed
+side-job moonlight freelance
+kill terminate
+machine computer
+vulnerability vulnerabilities
+unused extraneous orphaned
+owner ownership
+glasses vision
+token tokens
+warn warning notice
+announce announcement
+monitor monitoring observe
+statistics stats analytics metrics
+graph chart diagram
+subscription plan membership
+migrate migration move transfer
+visitor visitors guest
+billings bill
+wages salary
+folder workspace
+snippet script code tag embed
+conversation chat dialogue
 """
 
 

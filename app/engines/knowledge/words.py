@@ -90,10 +90,16 @@ _ODD = {
     "chosen": "choos", "broken": "break", "broke": "break", "began": "begin", "begun": "begin", "ran": "run",
     "written": "write", "wrote": "write", "forgot": "forget", "forgotten": "forget", "made": "make", "sold": "sell",
     "built": "build", "held": "hold", "found": "find", "men": "man", "women": "woman", "children": "child",
-    "people": "peopl", "data": "data", "news": "news", "taken": "take", "took": "take", "given": "give", "gave": "give",
+    "people": "peopl", "data": "data", "https": "https", "cheaper": "cheap", "cheapest": "cheap", "bigger": "big", "biggest": "big",
+    "larger": "larg", "largest": "larg", "smaller": "small", "smallest": "small", "faster": "fast", "fastest": "fast",
+    "longer": "long", "longest": "long", "died": "die", "dies": "die", "death": "death", "news": "news", "taken": "take", "took": "take", "given": "give", "gave": "give",
     "shown": "show", "seen": "see", "left": "leav", "stolen": "steal", "froze": "freez", "frozen": "freez",
     "indices": "index", "indexes": "index", "told": "tell", "hid": "hide", "hidden": "hide", "spent": "spend",
-    "dying": "die", "lying": "lie", "shipping": "ship", "shipment": "ship", "shipments": "ship",
+    "dying": "die", "universe": "universe", "universes": "universe", "university": "universiti", "universities": "universiti",
+    "news": "news", "organic": "organic", "general": "general", "generals": "general", "generally": "general",
+    "animal": "animal", "animals": "animal", "international": "internation", "internal": "internal", "policy": "polici",
+    "police": "police", "import": "import", "important": "important", "importance": "important", "capital": "capital",
+    "capitals": "capital", "ration": "ration", "rational": "rational", "relative": "relativ", "relation": "relat", "lying": "lie", "shipping": "ship", "shipment": "ship", "shipments": "ship",
 }  # fmt: skip
 
 
