@@ -15,8 +15,9 @@ async function bundle(entry, format, define = {}) {
   const result = await build({
     absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
     target: ["es2021", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
-    plugins: [templates],
+    plugins: [templates], metafile: true,
   });
+  if (process.argv.includes("--weights")) weigh(entry, result.metafile);
   return result.outputFiles[0].text;
 }
 
@@ -27,22 +28,38 @@ const templates = {
     context.onLoad({ filter: /src[\\/].*\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
       const contents = source.replace(/\bcss`([^`]*)`/g, (_, css) =>
-        "css`" + css.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\s+/g, " ").replace(/ ?([{};,]) ?/g, "$1").trim() + "`");
+        "css`" + css.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\s+/g, " ").replace(/ ?([{};,>]) ?/g, "$1").replace(/;}/g, "}").trim() + "`")
+        .replace(/\bhtml`[^`$]*|>\s+</g, (part) => part.replace(/\s+/g, " "));
       return { contents, loader: "ts" };
     });
   },
 };
 
+/** Says which sources make a bundle heavy. */
+function weigh(entry, { outputs }) {
+  const inputs = Object.entries(Object.values(outputs)[0].inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
+  console.log(entry);
+  for (const [name, { bytesInOutput }] of inputs.slice(0, 40)) console.log(`${String(bytesInOutput).padStart(8)} ${name}`);
+}
+
 const hashed = (name, text) => name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
 const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("base64")}`;
 
-const panel = await bundle("src/panel.ts", "esm");
+// What the panel fetches when it first needs it: the Markdown reader, and the words of a language that is not English.
+const parts = {
+  "reader.js": await bundle("src/reader.ts", "esm"),
+  ...Object.fromEntries(await Promise.all((await readdir(`${here}src/words`)).sort().filter((file) => file !== "en.json")
+    .map(async (file) => [`words-${file.replace(".json", ".js")}`, await bundle(`src/words/${file}`, "esm")]))),
+};
+const names = Object.fromEntries(Object.entries(parts).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]));
+
+const panel = await bundle("src/panel.ts", "esm", { __PARTS__: JSON.stringify(names) });
 const page = await bundle("src/page.ts", "iife");
 const widget = await bundle("src/loader.ts", "iife", { __PANEL__: JSON.stringify(hashed("panel.js", panel)) });
 
 const files = {};
 const manifest = { integrity: {} };
-for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": panel, "page.js": page })) {
+for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": panel, "page.js": page, ...parts })) {
   const file = name === "widget.js" ? name : hashed(name, text);
   files[file] = text;
   manifest[name] = file;
@@ -57,7 +74,7 @@ for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": pan
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
-const mine = (name) => /^((widget|panel|page)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const mine = (name) => /^((widget|panel|page|reader|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
 const present = (await readdir(out)).filter(mine);
 if (verify) {
   const wrong = new Set(present.filter((name) => !(name in files)));

@@ -1,12 +1,12 @@
 /** The words of the widget by language: one JSON file each, plain strings or plural forms. */
 import en from "./words/en.json";
-import de from "./words/de.json";
-import ar from "./words/ar.json";
+import { part, want } from "./lazy";
 
 type Plural = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
 type Words = Record<string, string | Plural>;
 
-export const LANGUAGES: Record<string, Words> = { en, de, ar };
+/** The languages that have words: English is here, each other one is a part that is fetched when asked for. */
+export const LANGUAGES = ["en", "de", "ar"];
 const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
 
 export type Params = Record<string, string | number>;
@@ -38,25 +38,37 @@ function fill(text: string, params: Params, tag: string): string {
 
 const made = new Map<string, Language>();
 
-/** The language for a `lang` option; English where a language has no words here. */
+function baseOf(tag: string): string {
+  const base = tag.split("-")[0]!;
+  return LANGUAGES.includes(base) ? base : "en";
+}
+
+/** Fetches the words of a language; settles in any case. */
+export async function fetchWords(wanted?: string): Promise<void> {
+  const base = baseOf(tagOf(wanted));
+  if (base !== "en") await want(`words-${base}`);
+}
+
+/** The language for a `lang` option; English where a language has no words or they have not been fetched. */
 export function language(wanted?: string): Language {
   const asked = tagOf(wanted);
-  const base = asked.split("-")[0]!;
-  const tag = base in LANGUAGES ? asked : "en";
+  const base = baseOf(asked);
+  const other = part<{ default: Words }>(`words-${base}`)?.default;
+  const words: Words = other ?? en;
+  const tag = other || asked.startsWith("en") ? asked : "en";
   const known = made.get(tag);
   if (known) return known;
-  const words: Words = LANGUAGES[base in LANGUAGES ? base : "en"]!;
   const plural = new Intl.PluralRules(tag);
   const clock = new Intl.DateTimeFormat(tag, { hour: "numeric", minute: "2-digit", numberingSystem: "latn" });
   const calendar = new Intl.DateTimeFormat(tag, { weekday: "long", day: "numeric", month: "long", numberingSystem: "latn" });
   const t = (key: string, params: Params = {}): string => {
-    const found = words[key] ?? words["error"]!;
+    const found = words[key] ?? (en as Words)["error"]!;
     if (typeof found === "string") return fill(found, params, tag);
     return fill(found[plural.select(Number(params["n"] ?? 0))] ?? found.other, params, tag);
   };
   const result: Language = {
     tag,
-    dir: RIGHT_TO_LEFT.has(base) && base in LANGUAGES ? "rtl" : "ltr",
+    dir: other && RIGHT_TO_LEFT.has(base) ? "rtl" : "ltr",
     t,
     time: (iso) => (valid(iso) ? clock.format(new Date(iso)) : ""),
     day: (iso, now = new Date()) => {

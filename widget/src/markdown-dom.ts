@@ -1,7 +1,7 @@
 /** Builds DOM nodes from Markdown blocks: a fixed list of elements, no markup is ever parsed by the browser. */
 import { inline, type Inline } from "./markdown-inline";
 import type { Block, Item, References } from "./markdown";
-import { safeLink } from "./markdown-inline";
+import { copy, make, outward, safeLink, type Child } from "./nodes";
 import type { Citation } from "./types";
 
 /** What the nodes need to know of the widget around them. */
@@ -11,22 +11,6 @@ export interface Surroundings {
   references: References;
   copied(): void;
   failed(): void;
-}
-
-type Child = Node | string;
-
-export function make<K extends keyof HTMLElementTagNameMap>(
-  tag: K, attributes: Record<string, string> = {}, ...children: Child[]
-): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (children.length) element.append(...children);
-  return element;
-}
-
-/** A link that opens a new tab and tells it nothing of where it came from. */
-export function outward(href: string, attributes: Record<string, string>, ...children: Child[]): HTMLAnchorElement {
-  return make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", ...attributes }, ...children);
 }
 
 export function chip(n: number, around: Surroundings): HTMLElement {
@@ -58,16 +42,6 @@ function cited(n: number, around: Surroundings): Child {
 }
 
 const read = (text: string, around: Surroundings): Child[] => words(inline(text, around.references), around);
-
-/** Copies, and says which it was: done or not allowed. */
-export async function copy(text: string, around: { copied(): void; failed(): void }): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(text);
-    around.copied();
-  } catch {
-    around.failed();
-  }
-}
 
 function code(block: Extract<Block, { kind: "code" }>, around: Surroundings): HTMLElement {
   const body = make("code", {}, block.text);

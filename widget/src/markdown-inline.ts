@@ -1,5 +1,6 @@
 /** Reads the words of one Markdown block: emphasis, code, links, citations. Links are only what `safeLink` lets through. */
 import { referenceName, type References } from "./markdown";
+import { safeLink } from "./nodes";
 
 export type Inline =
   | { kind: "text"; text: string }
@@ -24,18 +25,6 @@ const CITED = /\[(\d{1,2})\](?![(:[])/y;
 const ESCAPED = /[!-/:-@[-`{-~]/;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 const MOST_OPEN = 40;
-
-/** The link as it may stand in `href`: http, https or mailto, absolute; null for everything else. */
-export function safeLink(href: string): string | null {
-  const clean = unescape(href).replace(/[\u0000-\u0020\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, "");
-  if (!/^(?:https?:\/\/|mailto:[^/])/i.test(clean)) return null;
-  try {
-    const url = new URL(clean);
-    return ["http:", "https:", "mailto:"].includes(url.protocol) ? url.href : null;
-  } catch {
-    return null;
-  }
-}
 
 function unescape(text: string): string {
   const whole = new RegExp(ENTITY.source, "g");
@@ -227,7 +216,7 @@ class Scanner {
     this.at = target.end;
     // An image is never loaded: its words become a link to it. Links do not stand in links.
     const words = bracket.image && !inside.length ? [{ kind: "text" as const, text: target.href.slice(0, 80) }] : inside;
-    const href = safeLink(target.href);
+    const href = safeLink(unescape(target.href));
     if (!bracket.image) this.brackets = this.brackets.filter((b) => b.image);
     if (href && !words.some(hasLink)) this.out.push({ kind: "link", href, inside: words });
     else this.out.push(...words);

@@ -3,6 +3,7 @@ import { opened } from "./address.js";
 import { createConversation } from "./conversation.js";
 import { readOptions } from "./options.js";
 import type { Conversation, Options } from "./types.js";
+import "./whole.js";
 import "./elements/chat.js";
 
 // The script knows the service from its own tag: https://service/assets/page-<hash>.js

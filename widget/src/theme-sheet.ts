@@ -1,4 +1,5 @@
 /** Turns options into a style sheet of custom properties, and says whether the surroundings are light or dark. */
+import { sheet } from "./css";
 import { DEFAULT_COLOR, hex, luminance, palette, parseHex, type Rgb } from "./theme";
 import type { Options } from "./types";
 
@@ -54,16 +55,8 @@ export function watchTheme(changed: () => void): () => void {
   };
 }
 
-const sheets = new Map<string, CSSStyleSheet>();
-
 /** The sheet for a colour and a mode; `--baton-*` set by the page go before what was derived. */
 export function themeSheet(color: string, dark: boolean): CSSStyleSheet {
-  const key = color + dark;
-  const known = sheets.get(key);
-  if (known) return known;
-  const sheet = new CSSStyleSheet();
   const lines = Object.entries(palette(color, dark)).map(([name, value]) => `--_${name}:var(--baton-${name},${value});`);
-  sheet.replaceSync(`:host{color-scheme:${dark ? "dark" : "light"};${lines.join("")}}`);
-  sheets.set(key, sheet);
-  return sheet;
+  return sheet(`:host{color-scheme:${dark ? "dark" : "light"};${lines.join("")}}`);
 }

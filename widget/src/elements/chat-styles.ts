@@ -1,5 +1,5 @@
 /** The look of the chat around the messages: header, menu, notices, composer, dialogs, the page's columns. */
-import { css } from "lit";
+import { css } from "../css";
 
 export const chatStyles = css`
 :host {

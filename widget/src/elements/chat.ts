@@ -1,85 +1,109 @@
 /** `<baton-chat>`: the conversation alone, the same in the panel and on the full page. */
-import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { language, type Language } from "../i18n";
+import { render } from "lit/html.js";
+import { sheet } from "../css";
+import { fetchWords, language, type Language } from "../i18n";
+import { part, want } from "../lazy";
 import { asHex, isDark, themeSheet, watchTheme } from "../theme-sheet";
 import type { Conversation, Options, State } from "../types";
 import { Announcer } from "./announcer";
 import { chatStyles } from "./chat-styles";
-import { composer, grow, type ComposerParts } from "./composer";
-import { dialog, type Ask } from "./dialog";
-import { icon, mark } from "./icons";
+import { chatView } from "./chat-view";
+import { grow } from "./composer";
+import { Deeds } from "./deeds";
+import type { Ask } from "./dialog";
 import { LogView } from "./log";
-import { actions } from "./menu";
 import type { Desk } from "./message";
 import { messageStyles } from "./message-styles";
-import { lines } from "./notices";
-import { aside } from "./sources";
-import { Deeds } from "./deeds";
 
-export class BatonChat extends LitElement implements Desk {
-  static override styles = [chatStyles, messageStyles];
-  static override properties = {
-    conversation: { attribute: false }, options: { attribute: false }, variant: { reflect: true },
-    compact: { attribute: false }, menu: { state: true }, asking: { state: true }, said: { state: true }, held: { state: true },
-  };
+const PROPERTIES = ["conversation", "options", "variant", "compact"] as const;
 
+export class BatonChat extends HTMLElement implements Desk {
   declare conversation: Conversation | undefined;
   declare options: Options;
   declare variant: "panel" | "page";
   /** The panel fills the screen: its close button then is the only one. */
   declare compact: boolean;
-  declare menu: boolean;
-  declare asking: Ask | null;
-  /** What the visitor just did, said for a few seconds. */
-  declare said: string;
-  /** An address that the browser did not let us open by ourselves. */
-  declare held: string;
   /** Set by the panel: how to close it. */
   dismiss: (() => void) | undefined;
 
   words: Language = language();
+  menu = false;
+  asking: Ask | null = null;
+  /** What the visitor just did, said for a few seconds. */
+  said = "";
+  /** An address that the browser did not let us open by ourselves. */
+  held = "";
+  log: LogView | undefined;
   readonly deeds = new Deeds(this);
-  private log: LogView | undefined;
-  private announcer: Announcer | undefined;
+
+  private readonly given: Record<string, unknown> = { options: {}, variant: "panel", compact: false };
+  private readonly root = this.attachShadow({ mode: "open" });
+  private shown: Conversation | undefined;
   private unsubscribe: (() => void) | undefined;
   private unwatch: (() => void) | undefined;
-  private theme: CSSStyleSheet | undefined;
-  private taken = 0;
+  private settled: Promise<void> = Promise.resolve();
+  private pending = false;
   private frame = 0;
+  private taken = 0;
+  private empty = true;
   private quiet: ReturnType<typeof setTimeout> | undefined;
   private asked: HTMLElement | null = null;
 
+  static {
+    for (const name of PROPERTIES) {
+      Object.defineProperty(this.prototype, name, {
+        get(this: BatonChat) { return this.given[name]; },
+        set(this: BatonChat, value: unknown) {
+          this.given[name] = value;
+          this.took(name);
+        },
+      });
+    }
+  }
+
   constructor() {
     super();
-    this.options = {};
-    this.variant = "panel";
-    this.compact = false;
-    this.menu = false;
-    this.asking = null;
-    this.said = "";
-    this.held = "";
+    // Properties set before this class was there hide its accessors: take them over.
+    for (const name of PROPERTIES) {
+      if (!Object.hasOwn(this, name)) continue;
+      const value: unknown = this[name];
+      delete this[name];
+      Object.assign(this, { [name]: value });
+    }
   }
 
-  override connectedCallback(): void {
-    super.connectedCallback();
+  connectedCallback(): void {
     this.unwatch = watchTheme(() => this.paint());
-    if (this.conversation) this.listen();
+    this.took("conversation");
   }
 
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
+  disconnectedCallback(): void {
     this.unwatch?.();
     this.unsubscribe?.();
+    this.unsubscribe = undefined;
     clearTimeout(this.quiet);
+  }
+
+  /** Resolves when what is known now is on the screen. */
+  get updateComplete(): Promise<void> {
+    return this.settled;
+  }
+
+  get field(): HTMLTextAreaElement | null {
+    return this.root.querySelector("textarea");
   }
 
   get state(): State | undefined {
     return this.conversation?.state;
   }
 
-  private listen(): void {
-    this.unsubscribe?.();
-    this.unsubscribe = this.conversation?.subscribe(() => this.soon());
+  private took(name: string): void {
+    if (!this.isConnected) return;
+    if (name === "conversation") {
+      this.unsubscribe?.();
+      this.unsubscribe = this.conversation?.subscribe(() => this.soon());
+    }
+    this.requestUpdate();
   }
 
   /** At most one rendering a frame, however fast the words come; a hidden tab has no frames. */
@@ -87,38 +111,50 @@ export class BatonChat extends LitElement implements Desk {
     if (this.frame) return;
     const run = (): void => {
       clearTimeout(fallback);
-      cancelAnimationFrame(frame);
+      cancelAnimationFrame(this.frame);
       this.frame = 0;
       this.requestUpdate();
     };
     const fallback = setTimeout(run, 120);
-    const frame = requestAnimationFrame(run);
-    this.frame = frame || 1;
+    this.frame = requestAnimationFrame(run);
   }
 
-  protected override willUpdate(changed: PropertyValues<this>): void {
-    if (changed.has("options")) this.words = language(this.options.lang);
-    if (changed.has("conversation") && this.isConnected) this.listen();
+  requestUpdate(): void {
+    if (this.pending) return;
+    this.pending = true;
+    this.settled = Promise.resolve().then(async () => {
+      await fetchWords(this.options.lang);
+      this.pending = false;
+      if (this.isConnected) this.update();
+    });
   }
 
-  protected override updated(changed: PropertyValues<this>): void {
-    if (changed.has("options")) this.paint();
+  private update(): void {
     const state = this.state;
-    if (!state || !this.renderRoot.querySelector("#log")) return;
-    if (changed.has("conversation") || !this.log) this.mountLog();
+    if (!state) return;
+    this.words = language(this.options.lang);
+    this.setAttribute("variant", this.variant);
+    this.paint();
+    render(chatView(this, state), this.root);
+    if (this.shown !== this.conversation) this.mountLog();
     this.log!.update(state);
     this.takeBack(state);
     if (this.field) grow(this.field);
+    if (state.messages.length || state.waiting) this.fetchReader();
   }
 
   private mountLog(): void {
-    const region = this.renderRoot.querySelector<HTMLElement>("#live")!;
-    this.announcer ??= new Announcer(region);
-    const box = this.renderRoot.querySelector<HTMLElement>("#messages")!;
+    this.shown = this.conversation;
+    const find = (id: string): HTMLElement => this.root.querySelector<HTMLElement>(id)!;
+    const box = find("#messages");
     box.replaceChildren();
-    this.log = new LogView(this.renderRoot.querySelector<HTMLElement>("#log")!, box, this, this.announcer, () => this.requestUpdate());
+    this.log = new LogView(find("#log"), box, this, new Announcer(find("#live")), () => this.requestUpdate());
     if (this.field && this.conversation!.draft) this.field.value = this.conversation!.draft;
     this.requestUpdate();
+  }
+
+  private fetchReader(): void {
+    if (!part("reader")) void want("reader").then(() => part("reader") && this.requestUpdate());
   }
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
@@ -131,27 +167,37 @@ export class BatonChat extends LitElement implements Desk {
     this.requestUpdate();
   }
 
-  /** Puts the colours of `options` on this element. */
+  /** Puts on the style sheets; the colours come from `options` and from what is around. */
   paint(): void {
-    const root = this.shadowRoot;
-    if (!root) return;
+    const prose = part<typeof import("../reader")>("reader")?.proseStyles;
     const theme = themeSheet(asHex(this.options.color, this), isDark(this.options.theme));
-    root.adoptedStyleSheets = [...root.adoptedStyleSheets.filter((sheet) => sheet !== this.theme), theme];
-    this.theme = theme;
-  }
-
-  get field(): HTMLTextAreaElement | null {
-    return this.renderRoot?.querySelector("textarea") ?? null;
+    const wanted = [sheet(chatStyles), sheet(messageStyles), ...(prose ? [sheet(prose)] : []), theme];
+    const now = this.root.adoptedStyleSheets;
+    if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i])) this.root.adoptedStyleSheets = wanted;
   }
 
   override focus(): void {
-    (this.field && !this.field.readOnly ? this.field : this.renderRoot.querySelector<HTMLElement>("#log"))?.focus();
+    (this.field && !this.field.readOnly ? this.field : this.root.querySelector<HTMLElement>("#log"))?.focus();
   }
 
   tell(key: string): void {
     clearTimeout(this.quiet);
     this.said = this.words.t(key);
-    this.quiet = setTimeout(() => (this.said = ""), 7000);
+    this.requestUpdate();
+    this.quiet = setTimeout(() => {
+      this.said = "";
+      this.requestUpdate();
+    }, 7000);
+  }
+
+  hold(url: string): void {
+    this.held = url;
+    this.requestUpdate();
+  }
+
+  expand(open: boolean): void {
+    this.menu = open;
+    this.requestUpdate();
   }
 
   retry(clientId: string | undefined): void {
@@ -159,143 +205,64 @@ export class BatonChat extends LitElement implements Desk {
     this.focus();
   }
 
-  async rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<void> {
+  async rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean> {
     try {
       await this.conversation!.feedback(id, rating, comment);
-    } catch (problem) {
+      return true;
+    } catch {
       this.tell("rate.failed");
-      throw problem;
+      return false;
     }
   }
 
   /** Asks before ending or deleting, or shows a link; focus comes back to where it was. */
   ask(what: Ask): void {
     this.menu = false;
-    this.asked = (this.renderRoot as ShadowRoot).activeElement as HTMLElement | null;
+    this.asked = this.root.activeElement as HTMLElement | null;
     this.asking = what;
-    void this.updateComplete.then(() => this.renderRoot.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
+    this.requestUpdate();
+    void this.updateComplete.then(() => this.root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
   }
 
   answer(): void {
     this.asking = null;
+    this.requestUpdate();
     const back = this.asked?.isConnected && this.asked.offsetParent ? this.asked : null;
-    void this.updateComplete.then(() => (back ?? this.renderRoot.querySelector<HTMLElement>("#more") ?? this).focus());
+    void this.updateComplete.then(() => (back ?? this.root.querySelector<HTMLElement>("#more") ?? this).focus());
   }
 
-  private send(text: string): void {
+  /** `suggested`: what stands in the composer stays there. */
+  send(text: string, suggested = false): void {
     const state = this.state;
     if (!state || !text.trim() || state.answering || state.waiting || state.wait > 0) return;
-    const field = this.field!;
-    field.value = "";
-    this.conversation!.draft = "";
-    if (this.log) this.log.follower.toEnd();
+    if (!suggested) {
+      this.field!.value = "";
+      this.conversation!.draft = "";
+      this.empty = true;
+    }
     this.held = "";
+    this.log?.follower.toEnd();
+    this.fetchReader();
     void this.conversation!.send(text);
     this.requestUpdate();
     this.focus();
   }
 
-  private typed(text: string): void {
+  typed(text: string): void {
     this.conversation!.draft = text;
-    if (!text !== this.empty) this.requestUpdate();
+    this.fetchReader();
+    if (!text.trim() !== this.empty) this.requestUpdate();
     else if (this.field) grow(this.field);
-    this.empty = !text;
+    this.empty = !text.trim();
   }
-  private empty = true;
 
-  private pressed(event: KeyboardEvent): void {
+  pressed(event: KeyboardEvent): void {
     if (event.key !== "Escape" || (!this.asking && !this.menu)) return;
     event.stopPropagation();
     event.preventDefault();
     if (this.asking) return this.answer();
-    this.menu = false;
-    this.renderRoot.querySelector<HTMLElement>("#more")?.focus();
-  }
-
-  protected override render(): TemplateResult | typeof nothing {
-    const state = this.state;
-    if (!state) return nothing;
-    const { t, dir, tag } = this.words;
-    const page = this.variant === "page";
-    const parts: ComposerParts = {
-      state, words: this.words, send: (text) => this.send(text), stop: () => void this.conversation!.stop(),
-      typed: (text) => this.typed(text), draft: this.field?.value ?? this.conversation!.draft,
-    };
-    return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${this.pressed}>
-      <div class="whole" ?inert=${!!this.asking} aria-hidden=${this.asking ? "true" : nothing}>
-        ${this.header(page)}
-        <div class="body">
-          <div class="main">
-            <div id="log" class="log" part="log" role="log" aria-live="off" aria-label=${t("log")} aria-busy=${String(state.loading)} tabindex="0">
-              ${this.intro(state)} ${this.older(state)}
-              <div id="messages" class="messages"></div>
-            </div>
-            <div class="dock">
-              ${this.latest()} ${this.notices(state)} ${composer(parts)}
-            </div>
-          </div>
-          ${page ? aside(state, this.words) : nothing}
-        </div>
-        <div id="live" class="unseen" aria-live="polite" aria-atomic="false"></div>
-      </div>
-      ${this.asking ? dialog(this.asking, this.words, this.deeds, () => this.answer()) : nothing}
-    </div>`;
-  }
-
-  private header(page: boolean): TemplateResult {
-    const t = this.words.t;
-    const title = this.options.title || t("title");
-    const closing = this.compact ? t("launcher.close") : t("panel.close");
-    const tool = (name: string, sign: TemplateResult, press: () => void): TemplateResult =>
-      html`<button type="button" class="tool" part="button" aria-label=${name} title=${name} @click=${press}>${sign}</button>`;
-    return html`<header class="header" part="header">
-      ${page && this.deeds.canGoBack() ? tool(t("back"), icon("back"), () => this.deeds.back()) : nothing}
-      ${mark}
-      ${page ? html`<h1 part="title"><bdi>${title}</bdi></h1>` : html`<h2 part="title"><bdi>${title}</bdi></h2>`}
-      ${page ? nothing : tool(t("fullpage"), icon("page"), () => void this.deeds.openPage())}
-      ${actions(this.menu, this.state!, this.words, this.deeds, (open) => (this.menu = open))}
-      ${!page && this.dismiss ? tool(closing, icon("close"), () => this.dismiss!()) : nothing}
-    </header>`;
-  }
-
-  private intro(state: State): TemplateResult | typeof nothing {
-    if (state.loading) return html`<p class="loading"><span class="batons" aria-hidden="true"><i></i><i></i><i></i></span>${this.words.t("loading")}…</p>`;
-    if (state.hasOlder) return nothing;
-    const t = this.words.t;
-    const begun = state.messages.length > 0 || state.waiting || !!state.answering;
-    const greeting = this.options.greeting || t("greeting");
-    const list = begun ? [] : (this.options.suggestions ?? []);
-    return html`<div class=${begun ? "intro begun" : "intro"} part="greeting">
-      <p class="greeting" dir="auto">${greeting}</p>
-      ${begun || this.options.greeting ? nothing : html`<p class="more">${t("greeting.more")}</p>`}
-      ${list.length ? html`<ul class="suggestions" aria-label=${t("suggestions")}>${list.map((text) => html`<li>
-        <button type="button" part="suggestion" dir="auto" @click=${() => this.send(text)}>${text}</button></li>`)}</ul>` : nothing}
-    </div>`;
-  }
-
-  private older(state: State): TemplateResult | typeof nothing {
-    if (!state.hasOlder || state.loading) return nothing;
-    return html`<div class="earlier"><button type="button" class="labelled" part="button"
-      @click=${() => void this.conversation!.older()}>${this.words.t("earlier")}</button></div>`;
-  }
-
-  private latest(): TemplateResult | typeof nothing {
-    if (!this.log || this.log.follower.following) return nothing;
-    const unseen = this.log.unseen;
-    return html`<button type="button" class=${unseen ? "latest news" : "latest"} part="button" aria-label=${this.words.t("words.new")}
-      @click=${() => this.log!.follower.toEnd()}>${icon("latest")}${unseen ? this.words.t("words.new") : nothing}</button>`;
-  }
-
-  private notices(state: State): TemplateResult {
-    const t = this.words.t;
-    const renew = html`<button type="button" class="labelled" part="button" @click=${() => this.deeds.fresh()}>${t("new")}</button>`;
-    return html`<div class="notices" role="status" part="notices">
-      ${lines(state, this.words).map((line) => html`<div class="notice ${line.tone}" part="notice">
-        <span aria-live=${line.counting ? "off" : nothing}>${line.text}</span>${line.renew ? renew : nothing}</div>`)}
-      ${this.held ? html`<div class="notice info" part="notice"><span>${t("page.ready")}</span>
-        <a class="labelled" href=${this.held} target="_blank" rel="noopener noreferrer" @click=${() => (this.held = "")}>${t("fullpage")}</a></div>` : nothing}
-      ${this.said ? html`<div class="notice said" part="notice"><span>${this.said}</span></div>` : nothing}
-    </div>`;
+    this.expand(false);
+    this.root.querySelector<HTMLElement>("#more")?.focus();
   }
 }
 

@@ -1,5 +1,5 @@
 /** Where the visitor writes: a text field that grows, and Send or Stop. */
-import { html, nothing, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
 import type { State } from "../types";
 import { icon } from "./icons";

@@ -5,7 +5,7 @@ import type { Ask } from "./dialog";
 /** The chat as far as a deed needs it. */
 interface Chat {
   readonly conversation: Conversation | undefined;
-  held: string;
+  hold(url: string): void;
   tell(key: string): void;
   ask(what: Ask): void;
   focus(): void;
@@ -34,7 +34,7 @@ export class Deeds {
     try {
       const url = await this.conversation.link("once");
       if (tab && !tab.closed) tab.location.replace(url);
-      else this.chat.held = url;
+      else this.chat.hold(url);
     } catch {
       tab?.close();
       this.chat.tell("page.failed");

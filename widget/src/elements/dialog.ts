@@ -1,5 +1,5 @@
 /** The dialogs of the chat: before ending, before deleting, and the link where it cannot be copied. */
-import { html, nothing, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
 import type { Deeds } from "./deeds";
 

@@ -1,5 +1,5 @@
 /** The icons: strokes on a grid of 24, drawn as SVG nodes, so that no font and no image is loaded. */
-import { svg, html, type TemplateResult } from "lit";
+import { svg, html, type TemplateResult } from "lit/html.js";
 
 const PATHS = {
   send: "M12 19.5V5M5.5 11.2 12 4.7l6.5 6.5",

@@ -1,5 +1,5 @@
 /** The list of messages: brings the nodes up to date with the state and touches nothing that has not changed. */
-import { make } from "../markdown-dom";
+import { make } from "../nodes";
 import type { Message, State } from "../types";
 import { Announcer } from "./announcer";
 import { MessageView, type Desk } from "./message";

@@ -1,5 +1,5 @@
 /** What can be done with the conversation as a whole, behind one button. */
-import { html, nothing, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
 import type { State } from "../types";
 import type { Deeds } from "./deeds";

@@ -1,8 +1,9 @@
 /** One message as an article: who, when, what, its sources, and what can be done with it. */
 import type { Language } from "../i18n";
-import { copy, make, outward, type Surroundings } from "../markdown-dom";
-import { safeLink } from "../markdown-inline";
-import { MarkdownView } from "../markdown-stream";
+import { part, want } from "../lazy";
+import type { Surroundings } from "../markdown-dom";
+import type { MarkdownView } from "../markdown-stream";
+import { copy, make, outward, safeLink } from "../nodes";
 import type { Citation, Message } from "../types";
 import { iconNode, type Icon } from "./icons";
 
@@ -11,9 +12,11 @@ export interface Desk {
   readonly words: Language;
   tell(key: string): void;
   retry(clientId: string | undefined): void;
-  rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<void>;
+  /** True when it was saved. */
+  rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean>;
 }
 
+type Reader = typeof import("../reader");
 type Rating = "up" | "down" | null;
 
 export function citationsOf(message: Message): Citation[] {
@@ -53,13 +56,23 @@ export class MessageView {
 
   /** The words of an answer so far. */
   write(text: string): void {
-    if (!this.stream) {
-      this.stream = new MarkdownView(this.text, surroundings(this.desk, []));
+    if (!this.element.classList.contains("live")) {
       this.element.classList.add("live");
       this.element.setAttribute("aria-busy", "true");
       this.name(this.desk.words.t("assistant"), new Date().toISOString());
     }
+    const reader = part<Reader>("reader");
+    if (!reader) return this.plain(text);
+    if (!this.stream) {
+      this.text.replaceChildren();
+      this.stream = new reader.MarkdownView(this.text, surroundings(this.desk, []));
+    }
     this.stream.update(text);
+  }
+
+  /** The words as they came: what a visitor typed, and answers while the Markdown reader is not here. */
+  private plain(text: string): void {
+    this.text.replaceChildren(make("p", { dir: "auto", class: "typed" }, text));
   }
 
   show(message: Message): void {
@@ -85,13 +98,16 @@ export class MessageView {
   }
 
   private content(message: Message, sources: Citation[]): void {
-    if (message.role === "user") {
-      // What a visitor typed is shown as typed, not as Markdown.
-      this.text.replaceChildren(make("p", { dir: "auto", class: "typed" }, message.content));
+    // What a visitor typed is shown as typed, not as Markdown.
+    if (message.role === "user") return this.plain(message.content);
+    const reader = part<Reader>("reader");
+    if (!reader) {
+      this.plain(message.content);
+      void want("reader").then(() => part("reader") && this.message === message && this.content(message, sources));
       return;
     }
     const around = surroundings(this.desk, sources);
-    (this.stream ?? new MarkdownView(this.text, around)).finish(message.content, around);
+    (this.stream ?? new reader.MarkdownView(this.text, around)).finish(message.content, around);
     this.stream = null;
   }
 
@@ -186,7 +202,7 @@ export class MessageView {
     };
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (field.value.trim()) void this.desk.rate(id, rating, field.value.trim()).then(() => this.desk.tell("rate.thanks"));
+      if (field.value.trim()) void this.desk.rate(id, rating, field.value.trim()).then((saved) => saved && this.desk.tell("rate.thanks"));
       leave();
     });
     form.addEventListener("keydown", (event) => {

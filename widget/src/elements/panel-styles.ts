@@ -1,6 +1,6 @@
 /** The look of the panel and of what it adds to the launcher. */
 
-import { css } from "lit";
+import { css, sheet } from "../css";
 
 const styles = css`
 .panel {
@@ -44,5 +44,5 @@ const styles = css`
 }
 `;
 
-/** One sheet for all panels of a page; Lit makes it when it is first asked for. */
-export const panelSheet = (): CSSStyleSheet => styles.styleSheet!;
+/** One sheet for all panels of a page. */
+export const panelSheet = (): CSSStyleSheet => sheet(styles);

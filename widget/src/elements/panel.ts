@@ -1,5 +1,6 @@
 /** The panel of the pasted widget: a dialog beside the launcher that the loader drew. */
-import { language } from "../i18n";
+import { fetchWords, language } from "../i18n";
+import { partsFrom } from "../lazy";
 import { asHex, isDark, themeSheet, watchTheme } from "../theme-sheet";
 import type { Conversation, Message, Options } from "../types";
 import { defineChat, type BatonChat } from "./chat";
@@ -19,14 +20,14 @@ const SMALL = "(max-width: 520px), (max-height: 460px)";
 
 export function mountPanel(host: HTMLElement, conversation: Conversation, options: Options): Panel {
   defineChat();
+  partsFrom((file) => import(new URL(file, import.meta.url).href));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const launcher = root.querySelector<HTMLButtonElement>("[part~=launcher]");
-  const words = language(options.lang);
-  const title = options.title || words.t("title");
+  let words = language(options.lang);
   const chat = document.createElement("baton-chat") as BatonChat;
   Object.assign(chat, { conversation, options, variant: "panel", dismiss: () => close() });
   const panel = document.createElement("div");
-  const attributes = { role: "dialog", part: "panel", "aria-label": title, tabindex: "-1", lang: words.tag, dir: words.dir, hidden: "" };
+  const attributes = { role: "dialog", part: "panel", tabindex: "-1", hidden: "" };
   for (const [name, value] of Object.entries(attributes)) panel.setAttribute(name, value);
   panel.classList.add("panel");
   if (options.position === "bottom-left") panel.classList.add("left");
@@ -58,6 +59,9 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     panel.style.setProperty("--_top", keyboard ? `${view.offsetTop}px` : "0px");
   };
   const label = (): void => {
+    panel.setAttribute("aria-label", options.title || words.t("title"));
+    panel.lang = words.tag;
+    panel.dir = words.dir;
     if (!launcher) return;
     launcher.removeAttribute("aria-expanded"); // its name says it; the one button that expands is in the header
     launcher.setAttribute("aria-label", words.t(isOpen ? "launcher.close" : "launcher.open"));
@@ -106,6 +110,10 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   paint();
   fit();
   label();
+  void fetchWords(options.lang).then(() => {
+    words = language(options.lang);
+    label();
+  });
 
   return {
     open, close, toggle,

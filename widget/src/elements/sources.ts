@@ -1,7 +1,7 @@
 /** On the wide page: the sources of the latest answer, with the passages that were used. */
-import { html, type TemplateResult } from "lit";
+import { html, type TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
-import { safeLink } from "../markdown-inline";
+import { safeLink } from "../nodes";
 import type { State } from "../types";
 import { citationsOf } from "./message";
 
@@ -13,7 +13,8 @@ function host(url: string): string {
   }
 }
 
-export function aside(state: State, words: Language): TemplateResult {
+/** Given to the chat by the full page only; the panel has no room for it. */
+export function asideView(state: State, words: Language): TemplateResult {
   const cited = state.messages.findLast((message) => message.role === "assistant" && citationsOf(message).length > 0);
   const sources = cited ? citationsOf(cited) : [];
   const t = words.t;
