@@ -15,15 +15,25 @@ from prometheus_client import (
     Gauge,
     Histogram,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.values import ValueClass
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The form that every scraper knows; our names need nothing of the newer one."""
 
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.5, 10.0, 60.0)
 
+
+def _turns_running() -> Gauge:
+    return Gauge("baton_turns_running", "Answers being made right now.", multiprocess_mode="livesum")
+
+
+try:
+    TURNS_RUNNING = _turns_running()  # the first to open its file
+except FileNotFoundError:
+    values.ValueClass = values.MutexValue
+    TURNS_RUNNING = _turns_running()
 REQUESTS = Counter("baton_requests_total", "Requests answered.", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram(
     "baton_request_seconds", "Seconds until an answer began.", ["method", "route"], buckets=_SECONDS
@@ -36,7 +46,6 @@ FIRST_WORD_SECONDS = Histogram(
     "baton_engine_first_word_seconds", "Seconds from the question to the first word.", ["engine"], buckets=_SECONDS
 )
 FEEDS_OPEN = Gauge("baton_feeds_open", "Open feeds, by way of listening.", ["kind"], multiprocess_mode="livesum")
-TURNS_RUNNING = Gauge("baton_turns_running", "Answers being made right now.", multiprocess_mode="livesum")
 LIMITED = Counter("baton_limited_total", "Calls refused by a limit.", ["limit"])
 
 _children: dict[tuple[str, str, str], tuple[Callable[[], None], Callable[[float], None]]] = {}
@@ -55,7 +64,7 @@ def count_request(method: str, route: str, status: str, seconds: float) -> None:
 
 def exposition() -> bytes:
     """All figures as Prometheus text, those of the other workers included where there are any."""
-    if ValueClass.__name__ == "MmapedValue":
+    if values.ValueClass is not values.MutexValue:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
