@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import Flask
 
-from app.routes.logs import ACCESS, access_line
+from app.routes.logs import ACCESS, access_line, tell_strays
 from app.routes.metrics import count_request
 from app.routes.origins import Headers, rule
 
@@ -30,6 +30,7 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def install(app: Flask, *, origins: Collection[str] | None) -> None:
     """Stand around ``app``; ``origins`` as in ``app.routes.origins.rule``."""
+    tell_strays()
     app.wsgi_app = _around(app.wsgi_app, origins)  # type: ignore[method-assign,assignment]
 
 

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 RenderPage = Callable[[int], AnyResponse | None]
 """Makes the page that says this status kindly to a person, or None for a status it has no page for."""
 
-_ME = "/api/session/me"
+_ME = "/api/session/me/"
 _BY_STATUS: dict[int, BatonError] = {
     403: Forbidden(),
     404: NotFound("There is nothing at this path.", code="not_found"),
@@ -64,7 +64,7 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     answer = Response(json.dumps(told, ensure_ascii=True), status=told["status"], mimetype="application/problem+json")
     if error.retry_after is not None:
         answer.headers["Retry-After"] = str(error.retry_after)
-    if error.code == "session_not_found" and request.path.startswith(_ME):
+    if error.code == "session_not_found" and (request.path + "/").startswith(_ME):
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 

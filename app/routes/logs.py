@@ -17,6 +17,8 @@ from typing import Any
 from flask import has_request_context
 from flask.globals import request
 
+_log = logging.getLogger(__name__)
+
 ACCESS = logging.getLogger("baton.access")
 """Where the one line a request goes; switch it off by its level."""
 MOST_WAITING = 64
@@ -87,6 +89,21 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - whatever an argument's own str() raises must not lose the line
         return str(record.msg)
+
+
+def tell_strays() -> None:
+    """Have exceptions that end a thread told as any other, unless somebody else listens for them already.
+
+    Python itself would print their messages, which may quote a visitor.
+    """
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _stray
+
+
+def _stray(told: threading.ExceptHookArgs) -> None:
+    if told.exc_value is not None and not isinstance(told.exc_value, SystemExit):
+        places = {"traceback": frames(told.exc_value)}
+        _log.error("a thread ended with %s", told.exc_type.__name__, extra=places)
 
 
 def stamp(seconds: float) -> str:

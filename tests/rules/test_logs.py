@@ -206,6 +206,27 @@ def test_a_line_does_not_wait_for_the_next(capfd: pytest.CaptureFixture[str]) ->
     assert json.loads(written)["status"] == 404
 
 
+STRAY = """
+import logging.config, threading
+from app.routes.logs import configure, tell_strays
+logging.config.dictConfig(configure("info"))
+tell_strays()
+def work():
+    raise ValueError("what the visitor wrote")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_thread_that_fails_is_told_without_words() -> None:
+    """An exception that ends a thread is one line with its type and place, without its message (R30)."""
+    ran = subprocess.run([sys.executable, "-c", STRAY], capture_output=True, text=True, check=True, timeout=60)
+    assert "visitor" not in ran.stderr
+    (written,) = ran.stderr.splitlines()
+    assert "ValueError" in json.loads(written)["message"]
+
+
 PROGRAM = f"""
 import logging, logging.config
 from app.routes.logs import configure
