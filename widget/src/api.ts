@@ -18,7 +18,7 @@ export class ApiError extends Error {
 }
 
 export interface History { status: Status; messages: Message[]; has_more: boolean; cursor: string }
-export interface Resumed extends History { session_id: string; kind?: string }
+export interface Resumed extends History { session_id: string; /** It was a link made for sharing. */ shared?: boolean }
 
 interface Call { method?: string; body?: unknown; session?: string; accept?: string; timeout?: number; signal?: AbortSignal }
 

@@ -171,7 +171,7 @@ export function createSessions(parts: SessionParts) {
       try {
         const found = await api.resume(what, client_id);
         // A raw id, or a link made for sharing, may have come from anybody.
-        carry(found.session_id, elsewhere || found.kind === "share" || (notice === "continued" && what.startsWith("ses_")));
+        carry(found.session_id, elsewhere || found.shared === true || (notice === "continued" && what.startsWith("ses_")));
         if (notice === "restored") desk.asked = store.asked;
         if (notice === "continued" || found.messages?.length) notices.keep(notice);
         accept(found, null);

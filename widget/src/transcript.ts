@@ -5,7 +5,7 @@ import type { Answering, Citation, Message, Status } from "./types.js";
 export type ChatEvent =
   | { event: "message"; message: Message }
   | { event: "answer.start"; turn_id: string; stage?: Answering["stage"] }
-  | { event: "answer.delta"; turn_id: string; text: string; at?: number }
+  | { event: "answer.delta"; turn_id: string; text: string; at?: number; stage?: Answering["stage"] }
   | { event: "answer.end"; turn_id: string; message: Message }
   | { event: "answer.error"; turn_id: string; code: string; message?: Message }
   | { event: "session"; status: Status }
@@ -51,14 +51,14 @@ function start(before: Transcript, turn_id: string, stage: Turn["stage"]): Trans
   return { ...before, failed: null, turn: { turn_id, text, stage, at: 0 } };
 }
 
-function grow(before: Transcript, { turn_id, text, at }: { turn_id: string; text: string; at?: number }): Transcript {
+function grow(before: Transcript, { turn_id, text, at, stage }: { turn_id: string; text: string; at?: number; stage?: Turn["stage"] }): Transcript {
   const { turn } = before;
   if (!turn || turn.turn_id !== turn_id) return before;
   const from = at ?? turn.at;
   // A gap: the missing words are asked for elsewhere; a hole must not be shown.
   if (from > turn.text.length) return before;
   const fresh = text.slice(turn.text.length - from);
-  return { ...before, turn: { ...turn, stage: "writing", text: turn.text + fresh, at: from + text.length } };
+  return { ...before, turn: { ...turn, stage: text ? "writing" : stage ?? turn.stage, text: turn.text + fresh, at: from + text.length } };
 }
 
 function close(before: Transcript, turn_id: string): Transcript {
@@ -146,9 +146,9 @@ export function readEvent(kind: string, data: unknown): ChatEvent | null {
   const { turn_id } = data;
   if (!isText(turn_id)) return null;
   switch (kind) {
-    case "answer.start": return { event: kind, turn_id, stage: data.stage === "searching" || data.stage === "writing" ? data.stage : undefined };
+    case "answer.start": return { event: kind, turn_id, stage: readStage(data.stage) };
     case "answer.delta": return isText(data.text)
-      ? { event: kind, turn_id, text: data.text, ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}) } : null;
+      ? { event: kind, turn_id, text: data.text, stage: readStage(data.stage), ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}) } : null;
     case "answer.end": {
       const message = readMessage(data.message);
       return message && { event: kind, turn_id, message: cite(message, data.citations) };
@@ -160,6 +160,8 @@ export function readEvent(kind: string, data: unknown): ChatEvent | null {
     default: return null;
   }
 }
+
+const readStage = (value: unknown): Answering["stage"] => (value === "searching" || value === "writing" ? value : undefined);
 
 export function readStatus(value: unknown): Status {
   return value === "active" || value === "abandoned" || value === "ended" ? value : "gone";

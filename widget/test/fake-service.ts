@@ -82,7 +82,7 @@ export class FakeService {
     if (ticket?.kind === "once") ticket.usedBy = client_id;
     const session = this.sessions.get(ticket?.id ?? what);
     if (!session) return problem(404, "session_not_found");
-    return json({ ...this.page(session), session_id: session.id, ...(ticket ? { kind: ticket.kind } : {}) });
+    return json({ ...this.page(session), session_id: session.id, ...(ticket?.kind === "share" ? { shared: true } : {}) });
   }
 
   private page(session: Session, before?: string | null, limit = 100): Json {
