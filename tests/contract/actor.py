@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,23 @@ class Caller:
 
     def resume(self, session: str, **more: Any) -> httpx.Response:
         return self.post("/api/session/resume", json={"session": session, **more})
+
+
+def bare(base: str, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"") -> httpx.Response:
+    """A call with exactly these header lines, also such as no decent client would send."""
+    parts = httpx.URL(base)
+    connection = http.client.HTTPConnection(parts.host, parts.port, timeout=30)
+    connection.putrequest(method, path, skip_accept_encoding=True)
+    for name, value in headers:
+        connection.putheader(name, value)
+    if body:
+        connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    content = b"" if answer.getheader("content-type", "").startswith("text/event-stream") else answer.read()
+    connection.close()
+    return httpx.Response(answer.status, headers=answer.getheaders(), content=content)
 
 
 class Visitor:

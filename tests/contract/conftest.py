@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,9 +53,12 @@ class Started:
         return self.redis_process
 
     def key_names(self) -> list[str]:
-        """All keys in Redis that are about sessions or tickets, whatever they are named, sorted."""
+        """All keys in Redis but those of the limits by address and of the engine budget, sorted."""
         with self.redis.client() as look:
-            return sorted(look.scan_iter(count=1000))
+            names = sorted(look.scan_iter(count=1000))
+        return [
+            name for name in names if not re.search(r"limit|\{engine\}|\{[0-9a-f]{24}\}:(create|speak|feeds)$", name)
+        ]
 
     def stop(self) -> None:
         if self.service is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.actor import NOBODY, Caller, Visitor, is_problem
+from tests.contract.actor import NOBODY, Caller, Visitor, bare, is_problem
 from tests.contract.conftest import Started
 from tests.contract.launch import eventually
 
@@ -197,14 +197,36 @@ def test_me_without_a_usable_id(visitor: Visitor, method: str, rest: str) -> Non
     """Without a usable id it is the same 404: missing, `null`, empty, doubled, another scheme."""
     caller, path, more = visitor.caller, "/api/session/me" + rest, body_for(method, rest)
     unknown = caller(method, f"/api/session/{NOBODY}{rest}", **more).content
-    useless: list[Any] = [{}, *({"Authorization": value} for value in (
-        "", "Bearer", "Bearer ", "Bearer null", "Bearer undefined", f"Bearer {NOBODY}", "Bearer me", f"Basic {visitor.id}", visitor.id,
-        f"Bearer {visitor.id} {visitor.id}", f"Bearer {visitor.id}, Bearer {visitor.id}", f"Bearer {visitor.id}x", f"Token {visitor.id}",
-    ))]  # fmt: skip
-    useless.append([("Authorization", f"Bearer {visitor.id}"), ("Authorization", f"Bearer {NOBODY}")])
-    useless.append([("Authorization", f"Bearer {NOBODY}"), ("Authorization", f"Bearer {visitor.id}")])
+    mine, nobody = f"Bearer {visitor.id}", f"Bearer {NOBODY}"
+    values = [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer null",
+        "Bearer undefined",
+        nobody,
+        "Bearer me",
+        f"Basic {visitor.id}",
+        visitor.id,
+    ]
+    values += [
+        f"{mine} {visitor.id}",
+        f"{mine}, {mine}",
+        mine + "x",
+        f"Token {visitor.id}",
+        "Bearer " + "x" * 3000,
+        "\t",
+        "Bearer é",
+    ]
+    useless = [[("Authorization", value)] for value in values]
+    useless += [
+        [],
+        [("Authorization", mine), ("Authorization", nobody)],
+        [("Authorization", nobody), ("Authorization", mine)],
+    ]
+    useless += [[("Authorization", mine), ("Authorization", mine)]]
     for headers in useless:
-        answer = caller(method, path, headers=headers, **more)
+        answer = bare(caller.base, method, path, headers, b'{"message": "hello"}' if more else b"")
         is_problem(answer, 404, "session_not_found")
         assert answer.content == unknown, headers
         assert answer.headers["www-authenticate"].startswith("Bearer"), headers

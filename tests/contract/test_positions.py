@@ -44,7 +44,9 @@ def test_from_a_position(visitor: Visitor, kind: str) -> None:
     for place in range(10):
         with follow(visitor, kind, told[place].id) as later:
             visitor.said("last")
-            events = later.wait(lambda events: any(event.data.get("content") == "last" for event in events))
+            events = later.wait(
+                lambda events, n=place + 1: sum(event.data.get("content") == "last" for event in events) >= n
+            )
         expected = [f"m{number}" for number in range(place + 1, 10)] + ["last"] * (place + 1)
         assert [event.data["content"] for event in story(events)][: len(expected)] == expected
         assert len(set(ids(events))) == len(ids(events))
@@ -129,7 +131,8 @@ def test_cursor_in_mid_answer(visitor: Visitor, kind: str) -> None:
             assert not [event for event in told if event.event == "message" and event.data["id"] in listed]
             assert next(event.data["content"] for event in told if event.event == "message") == f"later {count}"
             assert sum(event.event == "answer.start" for event in told) == 1
-            assert joined(told).startswith("w0 w1 ")
+            assert joined(told)
+            assert spoken(100).startswith(joined(told))
             assert "reset" not in {event.event for event in told}
 
 
