@@ -22,7 +22,7 @@ type Method = "open" | "close" | "toggle" | "end";
   const heard: Record<string, Set<(detail?: unknown) => void>> = {};
 
   const base = (): string => {
-    try { return new URL(options.apiUrl, location.href).href.replace(/\/*$/, "/"); } catch { return service; }
+    try { return new URL(options.apiUrl || service, location.href).href.replace(/\/*$/, "/"); } catch { return service; }
   };
   /** Nothing that goes wrong here may reach the page. */
   const safe = <T>(work: () => T): T | undefined => { try { return work(); } catch (error) { console.warn("Baton:", error); } };
