@@ -85,7 +85,7 @@ def _every_link(_url: str) -> bool:
 
 
 def _table_open(*_: Any) -> str:
-    return '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>\n'
+    return '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>\n'
 
 
 def _table_close(*_: Any) -> str:
@@ -94,7 +94,7 @@ def _table_close(*_: Any) -> str:
 
 def _code(_renderer: Any, tokens: Sequence[Token], index: int, *_: Any) -> str:
     text = Markup.escape(tokens[index].content)
-    return f'<pre tabindex="0" role="region" aria-label="Code"><code>{text}</code></pre>\n'
+    return f'<pre tabindex="0" role="group" aria-label="Code"><code>{text}</code></pre>\n'
 
 
 def _name_headings(tokens: Sequence[Token], slug: Slug) -> Iterator[Heading]:

@@ -64,7 +64,7 @@ function table(title, lines) {
   const head = ["name", "kind", ""].map((text) => make("th", { scope: "col" }, text || "meaning"));
   const body = make("table", { className: "fields" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines));
   const scroll = make("div", { className: "scroll", tabIndex: 0 }, body);
-  scroll.setAttribute("role", "region");
+  scroll.setAttribute("role", "group");
   scroll.setAttribute("aria-label", title);
   return make("div", {}, make("h4", {}, title), scroll);
 }
@@ -122,7 +122,7 @@ function draw(verb, path, call, bearer) {
   const id = call.operationId;
   const code = make("code", { id: "curl-" + id }, line(verb, path, call));
   const shown = make("pre", { tabIndex: 0 }, code);
-  shown.setAttribute("role", "region");
+  shown.setAttribute("role", "group");
   shown.setAttribute("aria-label", `Try it: ${call.summary}`);
   const button = make("button", { className: "button small", type: "button" }, "Copy");
   button.dataset.copy = code.id;
