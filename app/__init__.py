@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 
 from app import engines
-from app.answering import Answering, Ears
+from app.answering import Answering, Ears, Means
 from app.config import Config
 from app.conversation import Conversations
-from app.ports import Citation, Engine
+from app.ports import Engine
 from app.routes import (
     calls,
     chat,
@@ -58,9 +58,8 @@ def create_app(config: Config | None = None, *, log: RedisLog | None = None, eng
     log = log or open_log(config, _rules(config))
     knowledge = engines.knowledge_of(config)
     engine = engine or engines.choose(config)
-    answering = Answering(
-        log, engine, find=_finder(knowledge), silence=config.engine_timeout, spawn=_spawn, ears=_ears()
-    )
+    means = Means(knowledge.find, config.engine_timeout, _spawn, _ears())
+    answering = Answering(log, engine, means)
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -107,10 +106,6 @@ def _rules(config: Config) -> Rules:
         engines_at_once=config.engine_concurrency,
         engines_a_minute=config.engine_per_minute,
     )
-
-
-def _finder(knowledge: Any) -> Callable[[str, int], Sequence[Citation]]:
-    return lambda query, most: knowledge.find(query, most)
 
 
 def _spawn(work: Callable[[], None]) -> threading.Thread:

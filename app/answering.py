@@ -6,14 +6,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 
 from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
-from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, Said, SessionLog, Stage, Text, Turn
+from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, SessionLog, Stage, Text, Turn
 from app.transcript import said_before
 
 _log = logging.getLogger(__name__)
@@ -56,26 +55,26 @@ class Stop:
         while self._callbacks:
             try:
                 self._callbacks.pop()()
-            except Exception as error:  # an engine's own clean-up must not harm the turn
+            except Exception as error:  # noqa: BLE001 - an engine's own clean-up must not harm the turn
                 _log.warning("a stop callback failed: %s", type(error).__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ears:
     """What is told of turns to whoever counts: an engine's name and how it went."""
 
-    began: Callable[[str], None] = lambda engine: None
-    first_word: Callable[[str, float], None] = lambda engine, seconds: None
-    ended: Callable[[str, str], None] = lambda engine, outcome: None
+    began: Callable[[str], None] = lambda _engine: None
+    first_word: Callable[[str, float], None] = lambda _engine, _seconds: None
+    ended: Callable[[str, str], None] = lambda _engine, _outcome: None
 
 
 class Pump:
     """Runs an engine in a thread of its own and hands out its pieces; bounded, so an endless one is held back."""
 
-    def __init__(self, engine: Engine, turn: Turn, stop: Stop, spawn: Spawn) -> None:
+    def __init__(self, engine: Engine, turn: Turn, spawn: Spawn) -> None:
         self._engine = engine
         self._turn = turn
-        self._stop = stop
+        self._stop = turn.stop
         self._pieces: queue.Queue[object] = queue.Queue(256)
         self._heard = time.monotonic()
         spawn(self._run)
@@ -90,7 +89,7 @@ class Pump:
                     break
         except BatonError as error:
             last = error
-        except Exception as error:  # whatever an engine raises fails its own turn only
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises fails its own turn only
             _log.warning("engine %s failed: %s", self._engine.name, type(error).__name__)
             last = EngineFailed()
         finally:
@@ -109,7 +108,7 @@ class Pump:
         return False
 
     def take(self, seconds: float) -> object | None:
-        """The next piece, an error, or ``_ENDED``; None after ``seconds``. Raises EngineTimeout after too long a silence."""
+        """The next piece, an error, or ``_ENDED``; None after ``seconds``. Raises EngineTimeout after silence."""
         left = self._heard + self._turn.silence - time.monotonic()
         try:
             piece = (
@@ -117,7 +116,7 @@ class Pump:
             )
         except queue.Empty:
             if time.monotonic() - self._heard >= self._turn.silence:
-                raise EngineTimeout() from None
+                raise EngineTimeout from None
             return None
         self._heard = time.monotonic()
         return piece
@@ -173,25 +172,23 @@ class Asked:
     again: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a turn runs by: passages on request, seconds of silence allowed, threads, and who counts."""
+
+    find: Callable[[str, int], Sequence[Citation]]
+    silence: float
+    spawn: Spawn
+    ears: Ears = Ears()
+
+
 class Answering:
     """Runs turns apart from the requests that asked for them."""
 
-    def __init__(
-        self,
-        log: SessionLog,
-        engine: Engine,
-        *,
-        find: Callable[[str, int], Sequence[Citation]],
-        silence: float,
-        spawn: Spawn,
-        ears: Ears | None = None,
-    ) -> None:
+    def __init__(self, log: SessionLog, engine: Engine, means: Means) -> None:
         self._log = log
         self.engine = engine
-        self._find = find
-        self._silence = silence
-        self._spawn = spawn
-        self._ears = ears or Ears()
+        self._means = means
         self._running: dict[str, Stop] = {}
         self._idle = threading.Event()
         self._idle.set()
@@ -200,15 +197,15 @@ class Answering:
         """Sets the turn going and returns."""
         self._running[asked.turn_id] = Stop()
         self._idle.clear()
-        self._spawn(lambda: self._run(asked))
+        self._means.spawn(lambda: self._run(asked))
 
     def alone(self, question: str) -> Iterator[Piece]:
         """The pieces of an answer to a question without a session; nothing of it is kept."""
         stop = Stop()
-        pump = Pump(self.engine, self._turn(question, (), stop, "", {}), stop, self._spawn)
+        pump = self._pump(Turn(question, (), stop, self._means.find, silence=self._means.silence))
         said = Saying()
         try:
-            while (piece := pump.take(self._silence)) is not _ENDED:
+            while (piece := pump.take(self._means.silence)) is not _ENDED:
                 if isinstance(piece, BatonError):
                     raise piece
                 if piece is not None:
@@ -227,27 +224,25 @@ class Answering:
         """How many turns run in this worker."""
         return len(self._running)
 
-    def _turn(
-        self, question: str, history: tuple[Said, ...], stop: Stop, ref: str, metadata: Mapping[str, Any]
-    ) -> Turn:
-        return Turn(question, history, stop, self._find, ref[:10], metadata, self._silence)
+    def _pump(self, turn: Turn) -> Pump:
+        return Pump(self.engine, turn, self._means.spawn)
 
     def _run(self, asked: Asked) -> None:
         stop = self._running[asked.turn_id]
         name, began = self.engine.name, time.monotonic()
-        self._ears.began(name)
+        self._means.ears.began(name)
         outcome = "lost"
         try:
-            outcome = self._answer(asked, stop, lambda: self._ears.first_word(name, time.monotonic() - began))
+            outcome = self._answer(asked, stop, lambda: self._means.ears.first_word(name, time.monotonic() - began))
         except NotFound:
             outcome = "stopped"  # erased or expired meanwhile
         except StorageUnavailable as error:
             _log.error("turn of %s lost: storage %s", asked.ref[:10], error.kind)
-        except Exception as error:  # the lease ends it for those who listen
+        except Exception as error:  # noqa: BLE001 - the lease ends it for those who listen
             _log.error("turn of %s lost: %s", asked.ref[:10], type(error).__name__)
         finally:
             stop.set()
-            self._ears.ended(name, outcome)
+            self._means.ears.ended(name, outcome)
             self._log.release(asked.turn_id)
             self._running.pop(asked.turn_id, None)
             if not self._running:
@@ -256,7 +251,9 @@ class Answering:
     def _answer(self, asked: Asked, stop: Stop, first_word: Callable[[], None]) -> str:
         look = self._log.read(asked.ref, "*", "", 0, _HISTORY)
         history = said_before(look.messages, asked.number, again=asked.again)
-        pump = Pump(self.engine, self._turn(asked.question, history, stop, asked.ref, look.metadata), stop, self._spawn)
+        pump = self._pump(
+            Turn(asked.question, history, stop, self._means.find, asked.ref[:10], look.metadata, self._means.silence)
+        )
         said = Saying()
         try:
             if not self._speak(asked, pump, said, first_word):
@@ -268,7 +265,8 @@ class Answering:
             if not isinstance(error, EngineFailed):
                 raise
             closing = Closing("error", error.code, error.detail, b'{"interrupted":true}')
-        self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, said.written, said.pending))
+        closing = replace(closing, offset=said.written, tail=said.pending)
+        self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing))
         return closing.code or closing.outcome
 
     def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,10 @@ from app import session
 from app.answering import Answering, Asked
 from app.errors import EngineBusy, EngineFailed, EngineTimeout, InvalidRequest, NotFound, StorageUnavailable
 from app.events import GONE, TERMINAL, Event, Position, message_number, read_position, spell_message
-from app.ports import Batch, Begun, Look, Piece, SessionLog, Watch, Written
+from app.ports import Batch, Begun, Look, Piece, SessionLog, Watch, Words, Written
 from app.session import Status
 
-TICK_SECONDS = 7.0
+TICK_SECONDS = 5.0
 NEWEST = 100
 
 
@@ -68,11 +68,9 @@ class Conversations:
         status = session.status_of(ended=look.ended, seen=look.seen, now=look.now, idle=self._idle)
         return Page(look, status, _cursor(look, where).spell(tag))
 
-    def say(
-        self, ref: str, who: str, body: bytes, client_id: str | None = None, refusal: Exception | None = None
-    ) -> Written:
-        """Stores a message, spelt by ``spell_message``; a known client id gets its first answer again."""
-        return self._log.append(ref, who, body, client_id or "", refusal)
+    def say(self, ref: str, who: str, words: Words) -> Written:
+        """Stores a message; a known client id gets its first answer again."""
+        return self._log.append(ref, who, words)
 
     def ask(
         self, ref: str, who: str, question: str, client_id: str | None = None, refusal: Exception | None = None
@@ -84,11 +82,10 @@ class Conversations:
         begun = None
         try:
             body = spell_message("user", question, None, client_id)
-            begun = self._log.begin(ref, who, body, client_id or "", turn_id, refusal)
+            begun = self._log.begin(ref, who, Words(body, client_id or "", refusal), turn_id)
         finally:
-            if begun is None or begun.outcome != "begun":
-                if refusal is None:
-                    self._log.release(turn_id, unused=True)
+            if refusal is None and (begun is None or begun.outcome != "begun"):
+                self._log.release(turn_id, unused=True)
         if begun.outcome == "begun":
             message = orjson.loads(begun.message)
             number = message_number(message["id"], session.tag_of(ref)) or 0
@@ -127,12 +124,12 @@ class Conversations:
                 return data
             if event.kind == "answer.error":
                 raise _failure(data)
-        raise NotFound()
+        raise NotFound
 
     def turn(self, ref: str, who: str, begun: Begun) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""
         near = begun.outcome == "begun"
-        for event in self.follow(ref, who, Position(begun.start), near=near, patient=True):
+        for event in self.follow(ref, who, Position(begun.start), near=near):
             yield event
             if event is None:
                 continue
@@ -147,11 +144,12 @@ class Conversations:
         return read_position(text, session.tag_of(ref)) or Position(10**15)
 
     def follow(
-        self, ref: str, who: str, start: Position, *, near: bool = False, patient: bool = False
+        self, ref: str, who: str, start: Position, *, near: bool = False, gone: Callable[[], bool] | None = None
     ) -> Iterator[Event | None]:
-        """The one reader of the log: events in order, None whenever nothing came for a while, until the session is gone.
+        """The one reader of the log: events in order, None when nothing came for a while, until the session is gone.
 
-        ``near``: the turn followed runs in this worker. ``patient``: stays while the worker drains.
+        ``near``: the turn followed runs in this worker. ``gone``: whether the reader has left; a reader that cannot
+        leave (None) stays while the worker drains.
         """
         after, told = start.after, start.told
         with self._log.watch(ref, near=near) as watch:
@@ -170,7 +168,7 @@ class Conversations:
                     yield Event(Position(batch.after).spell(session.tag_of(ref)), "reset", b"{}")
                 yield from _events(batch, told, session.tag_of(ref))
                 after = batch.after + len(batch.events)
-                if watch.closing and not patient:
+                if gone is not None and (watch.closing or gone()):
                     return
                 if not batch.events and not batch.reset and not self._waited(ref, batch, watch, near=near):
                     yield None
@@ -213,7 +211,7 @@ class Conversations:
             session_id = ticket.unseal(sealed)
         ref = session.ref_of(session_id)
         if ref is None:
-            raise NotFound()
+            raise NotFound
         self._log.touch(ref, who, resume=True)
         return Resumed(session_id, self.look(ref, who, most=NEWEST), kind)
 
@@ -221,7 +219,7 @@ class Conversations:
         """Keeps what a visitor thinks of an answer (None takes it back); the message."""
         number = message_number(message_id, session.tag_of(ref))
         if number is None:
-            raise NotFound()
+            raise NotFound
         return self._log.rate(ref, who, number, orjson.dumps(rating) if rating else b"")
 
     def erase(self, ref: str, who: str) -> None:

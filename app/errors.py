@@ -59,9 +59,9 @@ class NotFound(BatonError):
     code, status, title = "session_not_found", 404, "Session not found"
 
     def __init__(
-        self, detail: str = "No such session: it has expired, was deleted, or never was.", **more: str
+        self, detail: str = "No such session: it has expired, was deleted, or never was.", *, code: str = ""
     ) -> None:
-        super().__init__(detail, **more)
+        super().__init__(detail, code=code)
 
 
 class MethodNotAllowed(BatonError):

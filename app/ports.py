@@ -78,7 +78,7 @@ class Turn:
     history: tuple[Said, ...]
     """Oldest first, without the question."""
     stop: StopSignal
-    find: Callable[[str, int], Sequence[Citation]] = field(default=lambda query, most: ())
+    find: Callable[[str, int], Sequence[Citation]] = field(default=lambda _query, _most: ())
     """``find(query, most)``: passages of the knowledge folder, best first; empty where there is none."""
     session_ref: str = ""
     """Ten characters that name the session in logs and to webhooks; not a credential."""
@@ -103,7 +103,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A session as it stands, and some of its messages (oldest first, JSON as stored). Times in ms of the log's clock."""
+    """A session as it stands, and some of its messages (oldest first, JSON as stored). Times in ms by the log."""
 
     now: int
     created: int
@@ -130,7 +130,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A stored message; not ``fresh`` where its client id was known. What is left of the session's limit, in calls and ms."""
+    """A stored message, ``fresh`` unless its client id was known; what is ``left`` of the limit, ``reset`` in ms."""
 
     message: bytes
     fresh: bool
@@ -140,7 +140,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What came of a question: a turn ``begun`` or ``joined`` (its events follow ``start``), or an answer that is ``done``."""
+    """What came of a question: a turn ``begun`` or ``joined`` (its events follow ``start``), or an answer ``done``."""
 
     outcome: str
     turn_id: str = ""
@@ -164,13 +164,27 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How a turn ends: ``end``, ``stopped`` or ``error``, with what is to be told and kept of it."""
+    """How a turn ends: ``end``, ``stopped`` or ``error``, with what is to be told and kept of it.
+
+    ``tail`` are its last words, from byte ``offset`` on.
+    """
 
     outcome: str
     code: str = ""
     detail: str = ""
     metadata: bytes = b"{}"
     citations: bytes = b"[]"
+    offset: int = 0
+    tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A message to be stored, spelt by ``spell_message``; ``refusal``: what to raise unless its client id is known."""
+
+    body: bytes
+    client_id: str = ""
+    refusal: Exception | None = None
 
 
 class Watch(Protocol):
@@ -191,25 +205,22 @@ class SessionLog(Protocol):
 
     Verbs on a session take its ``ref`` and ``who`` asks (``""`` nobody known, ``"*"`` the service's owner, else a
     signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
-    ``refusal`` is what to raise unless the client id is known: a replay counts against no limit.
     """
 
     def create(self, ref: str, metadata: bytes, owner: str) -> tuple[int, int]:
         """Begins a session; when it was created and when it expires, in ms."""
         ...
 
-    def append(self, ref: str, who: str, body: bytes, client_id: str, refusal: Exception | None) -> Written: ...
+    def append(self, ref: str, who: str, words: Words) -> Written: ...
 
-    def begin(
-        self, ref: str, who: str, body: bytes, client_id: str, turn_id: str, refusal: Exception | None
-    ) -> Begun: ...
+    def begin(self, ref: str, who: str, words: Words, turn_id: str) -> Begun: ...
 
     def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
         """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
         ...
 
-    def close(self, ref: str, turn_id: str, closing: Closing, offset: int, tail: str) -> bool:
-        """Ends the turn, after its last words; False where it was closed already."""
+    def close(self, ref: str, turn_id: str, closing: Closing) -> bool:
+        """Ends the turn; False where it was closed already."""
         ...
 
     def stop(self, ref: str, who: str) -> bool:

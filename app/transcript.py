@@ -26,8 +26,7 @@ def rated(raw: Sequence[bytes], ratings: dict[str, bytes]) -> list[bytes]:
         rating = ratings.get(message["id"].split("_")[1])
         if rating is not None:
             message["metadata"]["feedback"] = orjson.loads(rating)
-            one = orjson.dumps(message)
-        found.append(one)
+        found.append(one if rating is None else orjson.dumps(message))
     return found
 
 

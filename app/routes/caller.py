@@ -66,7 +66,7 @@ def caller(session_id: str | None) -> Caller:
     text = session_id if plain else bearer()
     ref = ref_of(text)
     if ref is None or text is None:
-        raise NotFound()
+        raise NotFound
     request.environ["baton.session_ref"] = ref[:10]
     return Caller(text, ref, who() if plain and "HTTP_AUTHORIZATION" in request.environ else "")
 

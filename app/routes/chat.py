@@ -87,11 +87,19 @@ def _answer(text: str, citations: object, session_id: str | None, message_id: st
 
 
 def _events(one: Caller, begun: Begun) -> Response:
-    """The turn as events; an answer that is there already is told by its end alone."""
+    """The turn as events; an answer that is there already is told in one piece."""
     if begun.outcome != "done":
         return stream(baton().conversations.turn(one.ref, one.who, begun))
     told = baton().conversations.answer(one.ref, one.who, begun)
-    return stream(iter((Event(None, "answer.end", orjson.dumps({"turn_id": begun.turn_id, **told})),)))
+    turn = {"turn_id": begun.turn_id}
+    return stream(
+        Event(None, kind, orjson.dumps(turn | data))
+        for kind, data in (
+            ("answer.start", {}),
+            ("answer.delta", {"text": told["message"]["content"]}),
+            ("answer.end", told),
+        )
+    )
 
 
 def _alone(question: str) -> Response:
@@ -131,7 +139,13 @@ def _alone_events(pieces: Iterator[Piece]) -> Iterator[Event]:
     except EngineFailed as error:
         yield tell("answer.error", {"code": error.code, "detail": error.detail})
         return
-    message = {"id": None, "role": "assistant", "content": "".join(said), "metadata": {}, "created_at": None}
+    message: dict[str, Any] = {
+        "id": None,
+        "role": "assistant",
+        "content": "".join(said),
+        "metadata": {},
+        "created_at": None,
+    }
     yield tell("answer.end", {"message": message, "citations": _plain(citations)})
 
 

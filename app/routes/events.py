@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from flask import Blueprint, Response
 from flask.globals import request
@@ -22,6 +24,7 @@ blueprint = Blueprint("events", __name__)
 LIFE_SECONDS = 720.0
 """A feed is ended by the service before any proxy would cut it; its reader comes back with the last id."""
 CLAIM_SECONDS = 15.0
+_TRIES = 3
 
 
 def frame(event: Event) -> bytes:
@@ -40,7 +43,7 @@ def stream(events: Iterator[Event | None], opening: bytes = b"") -> Response:
             yield frame(event or PING)
 
     answer = Response(told(), mimetype="text/event-stream")
-    answer.headers["Cache-Control"] = "no-store, no-transform"
+    answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
 
@@ -60,16 +63,21 @@ class Feed:
 
     def open(self) -> None:
         """Takes the place. Raises RateLimited where there is none."""
-        if not self._claim():
-            self.leave()
-            LIMITED.labels("feeds").inc()
-            raise RateLimited("Too many open feeds.", retry_after=15)
-        self._gauge.inc()
+        for _ in range(_TRIES):
+            if self._claim():
+                self._gauge.inc()
+                return
+            self._log.nudge(self._ref)  # those whose client has left make room
+            time.sleep(0.1)
+        self.leave()
+        LIMITED.labels("feeds").inc()
+        raise RateLimited("Too many open feeds.", retry_after=15)
 
     def _claim(self) -> bool:
         self._claimed = time.monotonic()
         session, address = self._most
-        return self._log.feed("", session, self._name, self._ref) and self._log.feed(self._address, address, self._name)
+        mine = self._log.feed("", session, self._name, self._ref)
+        return bool(mine and self._log.feed(self._address, address, self._name))
 
     def leave(self) -> None:
         """Gives the place back."""
@@ -93,13 +101,31 @@ class Feed:
             self.leave()
 
 
-def follow(caller: Caller, kind: str, after: str | None) -> Iterator[Event | None]:
+def follow(caller: Caller, kind: str, after: str | None, gone: Callable[[], bool]) -> Iterator[Event | None]:
     """A feed of the session, checked before its first event. Raises NotFound, Forbidden or RateLimited."""
     conversations = baton().conversations
     start = conversations.place(caller.ref, caller.who, after)
     feed = Feed(caller, kind)
     feed.open()
-    return feed.live(conversations.follow(caller.ref, caller.who, start))
+    return feed.live(conversations.follow(caller.ref, caller.who, start, gone=gone))
+
+
+def _departed(environ: dict[str, Any]) -> Callable[[], bool]:
+    """Whether the client has closed its side, asked of the socket without waiting: sooner than a failing ping tells."""
+    connection = environ.get("gunicorn.socket")
+    raw = getattr(connection, "_sock", connection)  # below the event loop, which would wait
+
+    def departed() -> bool:
+        if raw is None:
+            return False
+        try:
+            return bool(raw.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"")
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return departed
 
 
 @on_session(blueprint, "GET", "/events", calls.EVENTS)
@@ -110,4 +136,4 @@ def events(caller: Caller) -> Response:
         baton().conversations.look(caller.ref, caller.who)
         return Response(mimetype="text/event-stream")
     opening = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % LIFE_SECONDS
-    return stream(follow(caller, "sse", after), opening)
+    return stream(follow(caller, "sse", after, _departed(request.environ)), opening)

@@ -67,7 +67,7 @@ class AddressLimit:
         """Counts the current call. Never raises; a call without a limit is always admitted."""
         if self._item is None:
             return Admission(0, 0, 0, None)
-        key = f"baton:{{{network(self._proxies)}}}:{self._name}"
+        key = f"baton:limits:{{{network(self._proxies)}}}:{self._name}"
         try:
             admitted, left, reset = self._counts.count(key, self._window.amount, self._window.ms)
         except StorageUnavailable:
@@ -120,7 +120,7 @@ def _address(proxies: int) -> str:
     if proxies:
         hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
         if hops:
-            return hops[-min(proxies, len(hops))]
+            return str(hops[-min(proxies, len(hops))])
         if environ.get("HTTP_X_REAL_IP"):
             return str(environ["HTTP_X_REAL_IP"]).strip()
-    return environ.get("REMOTE_ADDR") or "unknown"
+    return str(environ.get("REMOTE_ADDR") or "unknown")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Response
 from flask.globals import request
 
 from app.errors import Forbidden, InvalidRequest
 from app.events import spell_message
+from app.ports import Words
 from app.routes import body, calls, limits
 from app.routes.caller import Caller, baton, checked, on_session
 from app.routes.sessions import page_of
-from app.transcript import spell_transcript
+from app.transcript import Format, spell_transcript
 
 blueprint = Blueprint("messages", __name__)
 _TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
@@ -29,7 +30,7 @@ def add(caller: Caller) -> Response:
     spelt, client_id = checked(caller, lambda: _spell(caller.who))
     limit = baton().address_limit
     admission = limit.count()
-    written = baton().conversations.say(caller.ref, caller.who, spelt, client_id, admission.refusal)
+    written = baton().conversations.say(caller.ref, caller.who, Words(spelt, client_id or "", admission.refusal))
     if not written.fresh:
         limit.refund(admission)
         return _one(written.message, 200)
@@ -88,7 +89,7 @@ def _rating() -> dict[str, Any] | None:
 @on_session(blueprint, "GET", "/transcript", calls.TRANSCRIPT)
 def transcript(caller: Caller) -> Response:
     """The conversation as a file."""
-    kind = checked(caller, lambda: body.choice(request.args, "format", tuple(_TYPES), "md"))
+    kind = cast("Format", checked(caller, lambda: body.choice(request.args, "format", tuple(_TYPES), "md")))
     look = baton().conversations.look(caller.ref, caller.who, most=baton().config.max_messages + 1).look
     answer = Response(spell_transcript(look.messages, kind), mimetype=_TYPES[kind])
     answer.headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'

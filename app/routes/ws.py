@@ -40,13 +40,16 @@ def _named() -> str:
 def _open() -> None:
     """Refuses in the handshake what can be refused, as any other call."""
     named = (request.view_args or {}).get("session_id") or _named()
-    events = follow(caller(named), "ws", request.args.get("after"))
-    request.environ["baton.events"] = events
+    sockets: list[Server] = []
+    gone = lambda: any(not ws.connected for ws in sockets)  # noqa: E731
+    request.environ["baton.sockets"] = sockets
+    request.environ["baton.events"] = follow(caller(named), "ws", request.args.get("after"), gone)
 
 
 @describes(calls.SOCKET)
-def socket(ws: Server, session_id: str | None = None) -> None:
+def socket(ws: Server, session_id: str | None = None) -> None:  # noqa: ARG001 - read before the handshake
     """Tells the session's events until one side leaves."""
+    request.environ["baton.sockets"].append(ws)
     lock = threading.Lock()
     reader = threading.Thread(target=_answer_pings, args=(ws, lock), daemon=True)
     reader.start()

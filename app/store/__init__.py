@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from app.store.bell import Bell
-from app.store.commands import CONNECT_SECONDS, READ_SECONDS, Commands, Connections
+from app.store.commands import CONNECT_SECONDS, READ_SECONDS, Commands, Connection, Connections
 from app.store.log import RedisLog, Rules
 
 if TYPE_CHECKING:
@@ -30,12 +29,12 @@ def open_log(config: Config, rules: Rules) -> RedisLog:
 def _url(config: Config) -> str:
     if config.redis_url is not None:
         return config.redis_url.get_secret_value()
-    from app.store.embedded import ensure  # noqa: PLC0415 - only where it is needed
+    from app.store.embedded import ensure
 
     return ensure(config.data_dir)
 
 
-def _connector(url: str) -> Callable[[], AbstractConnection]:
+def _connector(url: str) -> Callable[[], Connection]:
     pool = ConnectionPool.from_url(
         url,
         protocol=2,
@@ -44,7 +43,7 @@ def _connector(url: str) -> Callable[[], AbstractConnection]:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
-    return pool.make_connection
+    return cast("Callable[[], Connection]", pool.make_connection)
 
 
 def _spawn(work: Callable[[], None]) -> threading.Thread:

@@ -1,4 +1,4 @@
-"""The doorbell: one subscribed connection a worker wakes whoever waits for a session's log. It carries no news itself."""
+"""The doorbell: one subscribed connection a worker wakes whoever waits for a session's log; it carries no news."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from redis.connection import AbstractConnection
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.store.commands import Connection
 
 _log = logging.getLogger(__name__)
 _CHECK_SECONDS = 5.0
@@ -42,14 +43,12 @@ class Watch:
 class Bell:
     """Subscribes to the sessions that somebody watches; started by the first watch from afar."""
 
-    def __init__(
-        self, connect: Callable[[], AbstractConnection], spawn: Callable[[Callable[[], None]], object]
-    ) -> None:
+    def __init__(self, connect: Callable[[], Connection], spawn: Callable[[Callable[[], None]], object]) -> None:
         self._connect = connect
         self._spawn = spawn
         self._watches: dict[str, list[Watch]] = {}
         self._subscribed: dict[str, threading.Event] = {}
-        self._connection: AbstractConnection | None = None
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._started = False
         self.closing = threading.Event()

@@ -10,7 +10,6 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any, Protocol
 
-from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -37,6 +36,16 @@ _REFUSALS |= {"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"}
 Execute = Callable[..., Any]
 
 
+class Connection(Protocol):
+    """What is used of the driver's connection."""
+
+    def connect(self) -> None: ...
+    def send_command(self, *args: Any) -> None: ...
+    def read_response(self, *, timeout: float = ..., disconnect_on_error: bool = ...) -> Any: ...
+    def can_read(self, timeout: float = 0) -> bool: ...
+    def disconnect(self) -> None: ...
+
+
 class Redis(Protocol):
     """Whatever takes a command and gives its reply, raising the driver's errors: one server, Sentinel or a Cluster."""
 
@@ -46,9 +55,9 @@ class Redis(Protocol):
 class Connections:
     """Connections to one primary, the one used last first. A failed one is never used again."""
 
-    def __init__(self, connect: Callable[[], AbstractConnection], *, most: int = 64) -> None:
+    def __init__(self, connect: Callable[[], Connection], *, most: int = 64) -> None:
         self._connect = connect
-        self._idle: deque[tuple[AbstractConnection, float]] = deque()
+        self._idle: deque[tuple[Connection, float]] = deque()
         self._places = threading.BoundedSemaphore(most)
 
     def execute(self, *args: Any, wait: int = 0) -> Any:
@@ -60,7 +69,7 @@ class Connections:
         finally:
             self._places.release()
 
-    def _on(self, connection: AbstractConnection, args: tuple[Any, ...], wait: int) -> Any:
+    def _on(self, connection: Connection, args: tuple[Any, ...], wait: int) -> Any:
         try:
             connection.send_command(*args)
             reply = connection.read_response()
@@ -81,7 +90,7 @@ class Connections:
         self._idle.append((connection, time.monotonic()))
         return reply
 
-    def _take(self) -> AbstractConnection:
+    def _take(self) -> Connection:
         while self._idle:
             connection, used = self._idle.pop()
             if time.monotonic() - used < _IDLE_SECONDS:
@@ -94,7 +103,7 @@ class Connections:
             connection.disconnect()  # closed by the other side, or holding what nobody asked for
         return self._connect()
 
-    def _drop(self, connection: AbstractConnection) -> None:
+    def _drop(self, connection: Connection) -> None:
         connection.disconnect()
         while self._idle:  # what broke one has most likely broken all
             self._idle.pop()[0].disconnect()
@@ -180,7 +189,7 @@ class Commands:
 
 
 def kind_of(error: BaseException) -> str | None:
-    """What kind of trouble the driver's error is, in Redis' own word where it has one; None for a fault of ours."""
+    """The kind of trouble, in Redis' own word where it has one; None for a fault of ours."""
     if isinstance(error, RedisTimeoutError | TimeoutError):
         return "timeout"
     text = str(error)

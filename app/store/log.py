@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from redis.exceptions import RedisError
 
 from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, StorageUnavailable
-from app.ports import Batch, Begun, Closing, Look, Watch, Written
+from app.ports import Batch, Begun, Closing, Look, Watch, Words, Written
 from app.store.bell import Bell
 from app.store.commands import Commands, Script
 from app.transcript import rated
@@ -22,7 +23,7 @@ _VERBS = (
     "create", "append", "begin", "grow", "close", "finish", "touch", "read", "follow", "handoff", "take", "rate",
     "erase", "count", "refund", "budget", "feed",
 )  # fmt: skip
-_BUDGET = ("baton:{engine}:running", "baton:{engine}:minute")
+_BUDGET = ("baton:limits:{engine}:running", "baton:limits:{engine}:minute")
 _STOPPED = Closing("stopped", metadata=b'{"stopped":true}')
 _DEAD = Closing(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
@@ -48,7 +49,7 @@ def _check(reply: list[Any], refusal: Exception | None = None) -> list[Any]:
     """The reply, where the verb did its work; else the error that its first word names."""
     word = reply[0]
     if word in (b"gone", b"unknown"):
-        raise NotFound()
+        raise NotFound
     if word == b"not_owner":
         raise Forbidden("This conversation belongs to a signed-in user.", code="not_owner")
     if word == b"ended":
@@ -81,32 +82,32 @@ class RedisLog:
         _, created, expires = self._run("create", ref, *self._life, metadata, owner, wait=True)
         return created, expires
 
-    def append(self, ref: str, who: str, body: bytes, client_id: str, refusal: Exception | None) -> Written:
+    def append(self, ref: str, who: str, words: Words) -> Written:
         rules = self.rules
         reply = self._run(
-            "append", ref, who, *self._life, client_id, body, rules.most_messages, rules.session_limit,
-            rules.session_window, "0" if refusal else "1", wait=True,
+            "append", ref, who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
+            rules.session_window, "0" if words.refusal else "1", wait=True,
         )  # fmt: skip
-        _check(reply, refusal)
+        _check(reply, words.refusal)
         if reply[0] == b"replay":
             return Written(reply[1], fresh=False)
         self.ring(ref)
         return Written(reply[1], True, reply[2], reply[3])
 
-    def begin(self, ref: str, who: str, body: bytes, client_id: str, turn_id: str, refusal: Exception | None) -> Begun:
+    def begin(self, ref: str, who: str, words: Words, turn_id: str) -> Begun:
         rules = self.rules
         for _ in range(3):
             reply = self._run(
-                "begin", ref, who, *self._life, client_id, body, rules.most_messages, rules.session_limit,
-                rules.session_window, "0" if refusal else "1", turn_id, LEASE_MS, wait=True,
+                "begin", ref, who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
+                rules.session_window, "0" if words.refusal else "1", turn_id, LEASE_MS, wait=True,
             )  # fmt: skip
             if reply[0] != b"dead":
                 break
             self.reap(ref)
-        _check(reply, refusal)
+        _check(reply, words.refusal)
         outcome = reply[0].decode()
         if outcome == "done":
-            return Begun(outcome, message=reply[1])
+            return Begun(outcome, reply[2].decode(), message=reply[1])
         if outcome == "joined":
             return Begun(outcome, reply[1].decode(), int(reply[2]))
         self.ring(ref)
@@ -119,22 +120,20 @@ class RedisLog:
             self.ring(ref)
         return alive
 
-    def close(self, ref: str, turn_id: str, closing: Closing, offset: int, tail: str) -> bool:
-        return self._close(ref, "*", turn_id, closing, offset, tail)
+    def close(self, ref: str, turn_id: str, closing: Closing) -> bool:
+        return self._close(ref, "*", turn_id, closing)
 
     def stop(self, ref: str, who: str) -> bool:
-        return self._close(ref, who, "", _STOPPED, 0, "")
+        return self._close(ref, who, "", _STOPPED)
 
     def reap(self, ref: str) -> None:
         with suppress(NotFound):
-            self._close(ref, "*", "", _DEAD, 0, "", dead="1")
+            self._close(ref, "*", "", _DEAD)
 
-    def _close(
-        self, ref: str, who: str, turn_id: str, closing: Closing, offset: int, tail: str, *, dead: str = "0"
-    ) -> bool:
+    def _close(self, ref: str, who: str, turn_id: str, closing: Closing) -> bool:
         reply = self._run(
             "close", ref, who, *self._life, turn_id, closing.outcome, closing.code, closing.detail, closing.metadata,
-            closing.citations, offset, tail, dead, wait=True,
+            closing.citations, closing.offset, closing.tail, "1" if closing is _DEAD else "0", wait=True,
         )  # fmt: skip
         _check(reply)
         self.ring(ref)
@@ -224,14 +223,18 @@ class RedisLog:
 
     def feed(self, name: str, most: int, feed: str, ref: str | None = None) -> bool:
         """Takes or renews a place among the feeds of a session or an address; False where all are taken."""
-        key = f"baton:{{{ref}}}:feeds" if ref else f"baton:{{{name}}}:feeds"
+        key = f"baton:{{{ref}}}:feeds" if ref else f"baton:limits:{{{name}}}:feeds"
         keys = (key, f"baton:{{{ref}}}:meta") if ref else (key,)
         return bool(self._redis.run(self._scripts["feed"], keys, feed, most, _FEED_MS)[0])
 
     def unfeed(self, name: str, feed: str, ref: str | None = None) -> None:
         """Gives the place back."""
         with suppress(StorageUnavailable):
-            self._redis.call("ZREM", f"baton:{{{ref or name}}}:feeds", feed)
+            self._redis.call("ZREM", f"baton:{{{ref}}}:feeds" if ref else f"baton:limits:{{{name}}}:feeds", feed)
+
+    def nudge(self, ref: str) -> None:
+        """Wakes every reader of the session, so that those whose client has left notice it."""
+        self._redis.call("PUBLISH", f"baton:{{{ref}}}:bell", "")
 
     def close_doors(self) -> None:
         """The worker is going: every listener is told."""
@@ -245,7 +248,7 @@ class RedisLog:
             return {"redis": error.kind, "durability": "unknown"}
         try:
             flat = self._redis.call("CONFIG", "GET", "appendonly")
-        except Exception:  # a managed Redis may forbid CONFIG; that is not ill health
+        except (StorageUnavailable, RedisError):  # a managed Redis may forbid CONFIG; that is not ill health
             return {"redis": "ok", "durability": "unknown"}
         found = flat[1] if len(flat) > 1 else b""
         return {"redis": "ok", "durability": {b"yes": "append-only", b"no": "none"}.get(found, "unknown")}

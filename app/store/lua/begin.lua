@@ -5,11 +5,11 @@ local cid = ARGV[4]
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start')
 local dead = running[1] and tonumber(running[2]) < now
 local state = cid ~= '' and redis.call('HGET', cids, 'q:' .. cid)
-local question, outcome
+local question, outcome, past
 if state then
-  question, outcome = string.match(state, '^(%d+):(%w+)$')
+  question, outcome, past = string.match(state, '^(%d+):(%w+):(.*)$')
   if outcome == 'run' and not dead then return {'joined', running[1], running[4]} end
-  if outcome ~= 'run' and outcome ~= 'failed' then return {'done', entry(outcome)} end
+  if outcome ~= 'run' and outcome ~= 'failed' then return {'done', entry(outcome), past} end
 end
 if ended then return {'ended'} end
 if dead then return {'dead', running[1]} end
@@ -28,7 +28,7 @@ else
   emit('message', json)
   question = seq
 end
-if cid ~= '' then redis.call('HSET', cids, 'q:' .. cid, question .. ':run') end
+if cid ~= '' then redis.call('HSET', cids, 'q:' .. cid, question .. ':run:' .. ARGV[10]) end
 local start = seq
 redis.call('DEL', said)
 redis.call('HSET', turn, 'id', ARGV[10], 'lease', now + ARGV[11], 'cid', cid, 'start', start, 'question', question)

@@ -21,7 +21,7 @@ else
   emit('answer.end', '{"turn_id":"' .. id .. '","message":' .. json .. ',"citations":' .. ARGV[9] .. '}')
 end
 if running[3] ~= '' then
-  redis.call('HSET', cids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or seq))
+  redis.call('HSET', cids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or seq) .. ':' .. id)
 end
 redis.call('DEL', turn, said)
 save(ARGV[12] ~= '1', tonumber(ARGV[2]), tonumber(ARGV[3]))
