@@ -27,6 +27,7 @@ MOST_WAIT = 10.0
 """Seconds: a server that asks for more than this before the second try gets none."""
 USUAL_WAIT = 0.5
 UNREACHABLE = "The model could not be reached."
+BROKEN = "The answer broke off."
 
 
 class OpenAIEngine:
@@ -93,7 +94,7 @@ class OpenAIEngine:
                     return
                 wait = None if said or last_try or watch.broken else self._pause(error)
                 if wait is None or wait >= watch.patience.left():
-                    raise self._failure(error, watch) from None
+                    raise self._failure(error, watch, said=said) from None
                 _log.info("the model failed (%s), once more in %.1f s", type(error).__name__, wait)
             if turn.stop.wait(wait):
                 return
@@ -120,7 +121,7 @@ class OpenAIEngine:
         finally:
             chunks.close()
         if not ended and b"[DONE]" not in watch.tail:
-            raise EngineFailed("The answer broke off.")
+            raise EngineFailed(BROKEN)
 
     def _pause(self, error: Exception) -> float | None:
         """Seconds to wait before another try; None where none may help."""
@@ -134,7 +135,7 @@ class OpenAIEngine:
             return USUAL_WAIT if wait is None else wait if wait <= MOST_WAIT else None
         return None
 
-    def _failure(self, error: Exception, watch: Watch) -> EngineFailed:
+    def _failure(self, error: Exception, watch: Watch, *, said: bool) -> EngineFailed:
         """What went wrong in words that may be shown; the log gets the kind, never what was said."""
         sdk = self._sdk
         kind = f"{type(error).__name__} {getattr(error, 'status_code', '')}".strip()
@@ -147,7 +148,7 @@ class OpenAIEngine:
         if isinstance(error, sdk.APIStatusError):
             return _refused(error)
         if isinstance(error, sdk.APIConnectionError):
-            return EngineFailed(UNREACHABLE)
+            return EngineFailed(BROKEN if said else UNREACHABLE)
         return EngineFailed("The answer could not be read.")
 
 

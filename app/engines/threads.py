@@ -34,7 +34,7 @@ MOST_STRAYS = 16
 """Threads that may be at work for turns that are over; past it no new one is begun."""
 GRACE_SECONDS = 1.0
 """How long an engine whose turn is over may take to end by itself, at its next piece or by its stop signal."""
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.00005
 """How long a thread that computes may keep the others from their turn; Python's own 5 ms would be felt by all."""
 
 Work = Callable[[Turn], Iterator[Any]]
