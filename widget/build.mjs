@@ -45,9 +45,9 @@ function weigh(entry, { outputs }) {
 const hashed = (name, text) => name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
 const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("base64")}`;
 
-// What the panel fetches when it first needs it: the Markdown reader, and the words of a language that is not English.
+// What the panel fetches when it first needs it: the list of messages with its Markdown, and the words of other languages.
 const parts = {
-  "reader.js": await bundle("src/reader.ts", "esm"),
+  "talk.js": await bundle("src/talk.ts", "esm"),
   ...Object.fromEntries(await Promise.all((await readdir(`${here}src/words`)).sort().filter((file) => file !== "en.json")
     .map(async (file) => [`words-${file.replace(".json", ".js")}`, await bundle(`src/words/${file}`, "esm")]))),
 };
@@ -74,7 +74,7 @@ for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": pan
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
-const mine = (name) => /^((widget|panel|page|reader|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const mine = (name) => /^((widget|panel|page|talk|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
 const present = (await readdir(out)).filter(mine);
 if (verify) {
   const wrong = new Set(present.filter((name) => !(name in files)));

@@ -1,11 +1,11 @@
 /** Everything in one file, for the full page: nothing of it is fetched later. */
-import { asideView } from "./elements/sources";
+import { asideStyles, asideView } from "./elements/sources";
 import { provide } from "./lazy";
-import * as reader from "./reader";
+import * as talk from "./talk";
 import ar from "./words/ar.json";
 import de from "./words/de.json";
 
-provide("reader", reader);
-provide("aside", asideView);
+provide("talk", talk);
+provide("aside", { asideView, asideStyles });
 provide("words-de", { default: de });
 provide("words-ar", { default: ar });

@@ -26,6 +26,7 @@ button { touch-action: manipulation; -webkit-tap-highlight-color: transparent; }
 h1, h2, h3, p, ul, ol { margin: 0; padding: 0; }
 .header h1, .header h2 { flex: 1; min-width: 0; font-size: 1.07em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .tool { display: inline-grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 12px; background: none; color: var(--_muted); cursor: pointer; }
+#more .icon { stroke-width: 3; }
 .tool:hover, .tool[aria-expanded=true] { background: var(--_sunken); color: var(--_ink); }
 [dir=rtl] .header .tool:first-child .icon { scale: -1 1; }
 .actions { display: contents; }
@@ -52,17 +53,20 @@ h1, h2, h3, p, ul, ol { margin: 0; padding: 0; }
 .suggestions button:hover { border-color: var(--_accent); color: var(--_accent); }
 .earlier { text-align: center; margin-bottom: 12px; }
 .loading { display: flex; align-items: center; gap: 12px; margin: auto; color: var(--_muted); }
+.batons { display: inline-flex; gap: 5px; padding-inline-start: 5px; }
+.batons i { width: 4px; height: 15px; border-radius: 2px; background: var(--_accent); rotate: 32deg; opacity: .3; }
 .dock { position: relative; flex: none; padding: 4px 12px 12px; padding-bottom: max(12px, env(safe-area-inset-bottom)); }
 .latest { position: absolute; z-index: 2; bottom: calc(100% + 8px); inset-inline: 0; margin-inline: auto; width: fit-content; min-width: 44px; height: 44px; padding: 0 12px; display: flex; gap: 8px; align-items: center; justify-content: center;
   border: 1px solid var(--_line); border-radius: 22px; background: var(--_raised); color: var(--_ink); cursor: pointer; box-shadow: 0 4px 14px rgb(0 0 0 / .14); }
 .latest .icon { width: 18px; height: 18px; }
 .latest.news { padding-inline: 14px 18px; background: var(--_fill); border-color: transparent; color: var(--_on-fill); font-weight: 600; }
-.notice { display: flex; align-items: center; flex-wrap: wrap; gap: 2px 12px; margin-bottom: 6px; padding: 8px 14px; border-radius: 11px; font-size: .9em; line-height: 1.42; background: var(--_sunken); color: var(--_ink); border-inline-start: 3px solid var(--_edge); }
-.notice > span { flex: 1 1 14em; }
-.notice.warning { border-color: var(--_warning); }
-.notice.error { border-color: var(--_error); }
-.notice.said { border-color: var(--_accent); }
-.notice .labelled { margin-block: -4px; }
+.notice { --_tone: var(--_edge); position: relative; display: flex; align-items: center; flex-wrap: wrap; gap: 2px 12px; margin-bottom: 6px; padding: 9px 14px; padding-inline-start: 30px; border-radius: 13px; font-size: .9em; line-height: 1.42; background: var(--_sunken); color: var(--_ink); }
+.notice::before { content: ""; position: absolute; inset-block-start: 12px; inset-inline-start: 15px; width: 4px; height: 14px; border-radius: 2px; background: var(--_tone); rotate: 32deg; }
+.notice > span { flex: 1 1 13em; }
+.notice.warning { --_tone: var(--_warning); }
+.notice.error { --_tone: var(--_error); }
+.notice.said { --_tone: var(--_accent); }
+.notice .labelled { margin-block: -6px; margin-inline-end: -8px; }
 .labelled { display: inline-flex; align-items: center; gap: 7px; min-height: 44px; padding: 0 12px; border: 0; border-radius: 10px; background: none; color: var(--_accent); font-weight: 600; font-size: .95em; cursor: pointer; text-decoration: none; }
 .labelled:hover { background: color-mix(in oklab, var(--_accent) 12%, transparent); }
 .labelled .icon { width: 17px; height: 17px; }
@@ -76,46 +80,40 @@ textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
 .reason { order: -1; flex: 1 1 100%; padding: 6px 14px 0; font-size: .87em; color: var(--_muted); }
 .go { display: grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 50%; background: var(--_fill); color: var(--_on-fill); cursor: pointer; flex: none; }
 .go:disabled { background: var(--_sunken); color: var(--_muted); cursor: default; }
+.go[type=button] .icon { fill: currentColor; }
 .go:hover:not(:disabled) { filter: brightness(1.08); }
 .veil { position: absolute; inset: 0; z-index: 6; display: grid; place-items: center; padding: 20px; background: rgb(0 0 0 / .42); }
 .dialog { width: min(360px, 100%); padding: 22px; border-radius: 18px; background: var(--_raised); border: 1px solid var(--_line); box-shadow: 0 20px 60px -10px rgb(0 0 0 / .4); }
 .dialog h3 { font-size: 1.14em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; }
 .dialog p { margin-top: 6px; color: var(--_muted); text-wrap: pretty; }
-.dialog input, .why input { width: 100%; min-height: 44px; margin-top: 12px; padding: 8px 12px; border: 1px solid var(--_edge); border-radius: 10px; background: var(--_paper); font-size: max(16px, .95em); }
+.dialog input { width: 100%; min-height: 44px; margin-top: 12px; padding: 8px 12px; border: 1px solid var(--_edge); border-radius: 10px; background: var(--_paper); font-size: max(16px, .95em); }
 .choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 18px; }
 .plain, .strong { min-height: 44px; padding: 0 18px; border-radius: 12px; border: 1px solid var(--_edge); background: none; font-weight: 600; cursor: pointer; }
 .plain:hover { background: var(--_sunken); }
 .strong { border-color: transparent; background: var(--_fill); color: var(--_on-fill); }
 .strong.danger { background: var(--_error); color: var(--_raised); }
-.aside { display: none; }
 @container chat (min-width: 700px) {
   .log, .dock { padding-inline: max(24px, calc((100% - 46rem) / 2)); }
   .dock { padding-bottom: 22px; }
   .greeting { font-size: 2.3em; }
   .suggestions { grid-template-columns: 1fr 1fr; }
 }
-@container chat (min-width: 1080px) {
-  .aside { display: block; width: 330px; flex: none; overflow: auto; padding: 24px 22px; border-inline-start: 1px solid var(--_line); background: var(--_sunken); scrollbar-width: thin; }
-  .aside h2 { font-size: .87em; font-weight: 650; color: var(--_muted); }
-  .aside ol { list-style: none; display: grid; gap: 10px; margin-top: 12px; }
-  .aside .none { margin-top: 12px; color: var(--_muted); text-wrap: pretty; }
-  .card { padding: 13px 15px 11px; border-radius: var(--_r); background: var(--_raised); border: 1px solid var(--_line); font-size: .9em; }
-  .card a { display: flex; gap: 10px; color: inherit; text-decoration: none; font-weight: 600; line-height: 1.4; padding-block: 4px; }
-  .card a:hover .card-title { text-decoration: underline; text-underline-offset: 3px; color: var(--_accent); }
-  .card b { color: var(--_accent); font-variant-numeric: tabular-nums; }
-  .card p { margin-top: 4px; color: var(--_muted); display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 6; overflow: hidden; }
-  .card .host { display: block; margin-top: 7px; font-size: .87em; color: var(--_muted); }
-}
 @container chat (max-width: 340px) { .header { padding-inline-start: 12px; } .mark { display: none; } :host { --_gutter: 14px; } }
 @media (prefers-reduced-motion: no-preference) {
+  .batons i { animation: pass 1.2s infinite ease-in-out; }
+  .batons i:nth-child(2) { animation-delay: .16s; }
+  .batons i:nth-child(3) { animation-delay: .32s; }
+  .batons i, .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
   .menu, .dialog { animation: appear .16s ease-out; }
   .veil { animation: fade .16s; }
   button { transition: background-color .12s, color .12s, border-color .12s; }
 }
+@keyframes pass { 0%, 60%, 100% { opacity: .28; } 25% { opacity: 1; } }
 @keyframes appear { from { opacity: 0; transform: translateY(-4px); } }
 @keyframes fade { from { opacity: 0; } }
 @media (forced-colors: active) {
   .go, .strong, .latest, .suggestions button, .menu, .dialog, .notice { border: 1px solid ButtonBorder; }
   .go:disabled { color: GrayText; }
+  .batons i { forced-color-adjust: none; background: CanvasText; }
 }
 `;

@@ -8,14 +8,14 @@ import { dialog } from "./dialog";
 import { icon, mark } from "./icons";
 import { actions } from "./menu";
 import { lines } from "./notices";
-import type { asideView } from "./sources";
+
 
 type Part = TemplateResult | typeof nothing;
 
 export function chatView(chat: BatonChat, state: State): TemplateResult {
   const { t, dir, tag } = chat.words;
   const page = chat.variant === "page";
-  const aside = page ? part<typeof asideView>("aside") : undefined;
+  const aside = page ? part<typeof import("./sources")>("aside")?.asideView : undefined;
   const asking = chat.asking;
   return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${(event: KeyboardEvent) => chat.pressed(event)}>
     <div class="whole" ?inert=${!!asking} aria-hidden=${asking ? "true" : nothing}>

@@ -5,15 +5,16 @@ import { fetchWords, language, type Language } from "../i18n";
 import { part, want } from "../lazy";
 import { asHex, isDark, themeSheet, watchTheme } from "../theme-sheet";
 import type { Conversation, Options, State } from "../types";
-import { Announcer } from "./announcer";
 import { chatStyles } from "./chat-styles";
 import { chatView } from "./chat-view";
 import { grow } from "./composer";
 import { Deeds } from "./deeds";
 import type { Ask } from "./dialog";
-import { LogView } from "./log";
+import type { LogView } from "./log";
 import type { Desk } from "./message";
-import { messageStyles } from "./message-styles";
+
+type Aside = typeof import("./sources");
+type Talk = typeof import("../talk");
 
 const PROPERTIES = ["conversation", "options", "variant", "compact"] as const;
 
@@ -48,6 +49,7 @@ export class BatonChat extends HTMLElement implements Desk {
   private empty = true;
   private quiet: ReturnType<typeof setTimeout> | undefined;
   private asked: HTMLElement | null = null;
+  private retalk: ReturnType<typeof setTimeout> | undefined;
 
   static {
     for (const name of PROPERTIES) {
@@ -82,6 +84,7 @@ export class BatonChat extends HTMLElement implements Desk {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     clearTimeout(this.quiet);
+    clearTimeout(this.retalk);
   }
 
   /** Resolves when what is known now is on the screen. */
@@ -136,25 +139,39 @@ export class BatonChat extends HTMLElement implements Desk {
     this.setAttribute("variant", this.variant);
     this.paint();
     render(chatView(this, state), this.root);
-    if (this.shown !== this.conversation) this.mountLog();
-    this.log!.update(state);
+    if (this.shown !== this.conversation) this.begin();
+    this.log?.update(state);
     this.takeBack(state);
     if (this.field) grow(this.field);
-    if (state.messages.length || state.waiting) this.fetchReader();
+    if (state.messages.length || state.waiting) this.fetchTalk();
+  }
+
+  private begin(): void {
+    this.shown = this.conversation;
+    this.log = undefined;
+    this.find("#messages").replaceChildren();
+    if (this.field) this.field.value = this.conversation!.draft;
+    this.mountLog();
   }
 
   private mountLog(): void {
-    this.shown = this.conversation;
-    const find = (id: string): HTMLElement => this.root.querySelector<HTMLElement>(id)!;
-    const box = find("#messages");
-    box.replaceChildren();
-    this.log = new LogView(find("#log"), box, this, new Announcer(find("#live")), () => this.requestUpdate());
-    if (this.field && this.conversation!.draft) this.field.value = this.conversation!.draft;
+    const talk = part<Talk>("talk");
+    if (!talk) return;
+    this.log = new talk.LogView(this.find("#log"), this.find("#messages"), this, new talk.Announcer(this.find("#live")), () => this.requestUpdate());
     this.requestUpdate();
   }
 
-  private fetchReader(): void {
-    if (!part("reader")) void want("reader").then(() => part("reader") && this.requestUpdate());
+  private find(selector: string): HTMLElement {
+    return this.root.querySelector<HTMLElement>(selector)!;
+  }
+
+  /** The list of messages is fetched when there is, or will soon be, something to show in it. */
+  private fetchTalk(): void {
+    if (this.log) return;
+    void want("talk").then((there) => {
+      if (there && !this.log && this.shown) this.mountLog();
+      else if (!there) this.retalk ??= setTimeout(() => ((this.retalk = undefined), this.fetchTalk()), 3000);
+    });
   }
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
@@ -169,9 +186,9 @@ export class BatonChat extends HTMLElement implements Desk {
 
   /** Puts on the style sheets; the colours come from `options` and from what is around. */
   paint(): void {
-    const prose = part<typeof import("../reader")>("reader")?.proseStyles;
     const theme = themeSheet(asHex(this.options.color, this), isDark(this.options.theme));
-    const wanted = [sheet(chatStyles), sheet(messageStyles), ...(prose ? [sheet(prose)] : []), theme];
+    const texts = [chatStyles, ...(part<Talk>("talk")?.talkStyles ?? []), part<Aside>("aside")?.asideStyles ?? ""];
+    const wanted = [...texts.filter(Boolean).map(sheet), theme];
     const now = this.root.adoptedStyleSheets;
     if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i])) this.root.adoptedStyleSheets = wanted;
   }
@@ -242,7 +259,7 @@ export class BatonChat extends HTMLElement implements Desk {
     }
     this.held = "";
     this.log?.follower.toEnd();
-    this.fetchReader();
+    this.fetchTalk();
     void this.conversation!.send(text);
     this.requestUpdate();
     this.focus();
@@ -250,7 +267,7 @@ export class BatonChat extends HTMLElement implements Desk {
 
   typed(text: string): void {
     this.conversation!.draft = text;
-    this.fetchReader();
+    this.fetchTalk();
     if (!text.trim() !== this.empty) this.requestUpdate();
     else if (this.field) grow(this.field);
     this.empty = !text.trim();

@@ -4,7 +4,7 @@ import type { Message, State } from "../types";
 import { Announcer } from "./announcer";
 import { MessageView, type Desk } from "./message";
 import { Follower } from "./scroll";
-import { iconNode } from "./icons";
+import { iconNode } from "./signs";
 
 /** Messages built at once, and how many more in each idle moment: a long conversation opens without a pause. */
 const AT_ONCE = 24;

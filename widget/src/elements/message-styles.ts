@@ -37,11 +37,9 @@ time { font-variant-numeric: tabular-nums; }
 .user .delivery { justify-content: flex-end; padding-inline-end: 4px; }
 .failed .delivery > span { color: var(--_error); font-weight: 600; }
 .why { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-top: 12px; max-width: 30rem; }
-.why input { flex: 1 1 12em; margin: 0; }
+.why input { flex: 1 1 12em; min-height: 44px; padding: 8px 12px; border: 1px solid var(--_edge); border-radius: 10px; background: var(--_paper); font-size: max(16px, .95em); }
 .working { display: flex; align-items: center; gap: 12px; min-height: 30px; color: var(--_muted); font-size: .93em; }
 .tail:not(:empty) { margin-bottom: 14px; }
-.batons { display: inline-flex; gap: 5px; padding-inline-start: 5px; }
-.batons i { width: 4px; height: 15px; border-radius: 2px; background: var(--_accent); rotate: 32deg; opacity: .3; }
 .live .text > p:last-child::after, .live .text > :is(.h1, .h2, .h3, .h4):last-child::after, .live .text > :is(ul, ol):last-child > li:last-child::after {
   content: ""; display: inline-block; width: 4px; height: 1em; margin-inline-start: 5px; border-radius: 2px; background: var(--_accent); rotate: 32deg; vertical-align: -.12em;
 }
@@ -51,15 +49,10 @@ time { font-variant-numeric: tabular-nums; }
 }
 @media (hover: none) { .user .tools { display: none; } }
 @media (prefers-reduced-motion: no-preference) {
-  .batons i { animation: pass 1.2s infinite ease-in-out; }
-  .batons i:nth-child(2) { animation-delay: .16s; }
-  .batons i:nth-child(3) { animation-delay: .32s; }
   .live .text :is(p, .h1, .h2, .h3, .h4, li):last-child::after { animation: blink 1.1s infinite ease-in-out; }
 }
-@keyframes pass { 0%, 60%, 100% { opacity: .28; } 25% { opacity: 1; } }
 @keyframes blink { 50% { opacity: .25; } }
 @media (forced-colors: active) {
   .user .text, .pill { border: 1px solid CanvasText; }
-  .batons i, .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
 }
 `;

@@ -1,11 +1,10 @@
 /** One message as an article: who, when, what, its sources, and what can be done with it. */
 import type { Language } from "../i18n";
-import { part, want } from "../lazy";
 import type { Surroundings } from "../markdown-dom";
-import type { MarkdownView } from "../markdown-stream";
+import { MarkdownView } from "../markdown-stream";
 import { copy, make, outward, safeLink } from "../nodes";
 import type { Citation, Message } from "../types";
-import { iconNode, type Icon } from "./icons";
+import { iconNode, type Sign } from "./signs";
 
 /** What a message may ask of the chat around it. */
 export interface Desk {
@@ -16,7 +15,6 @@ export interface Desk {
   rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean>;
 }
 
-type Reader = typeof import("../reader");
 type Rating = "up" | "down" | null;
 
 export function citationsOf(message: Message): Citation[] {
@@ -61,18 +59,8 @@ export class MessageView {
       this.element.setAttribute("aria-busy", "true");
       this.name(this.desk.words.t("assistant"), new Date().toISOString());
     }
-    const reader = part<Reader>("reader");
-    if (!reader) return this.plain(text);
-    if (!this.stream) {
-      this.text.replaceChildren();
-      this.stream = new reader.MarkdownView(this.text, surroundings(this.desk, []));
-    }
+    this.stream ??= new MarkdownView(this.text, surroundings(this.desk, []));
     this.stream.update(text);
-  }
-
-  /** The words as they came: what a visitor typed, and answers while the Markdown reader is not here. */
-  private plain(text: string): void {
-    this.text.replaceChildren(make("p", { dir: "auto", class: "typed" }, text));
   }
 
   show(message: Message): void {
@@ -98,16 +86,13 @@ export class MessageView {
   }
 
   private content(message: Message, sources: Citation[]): void {
-    // What a visitor typed is shown as typed, not as Markdown.
-    if (message.role === "user") return this.plain(message.content);
-    const reader = part<Reader>("reader");
-    if (!reader) {
-      this.plain(message.content);
-      void want("reader").then(() => part("reader") && this.message === message && this.content(message, sources));
+    if (message.role === "user") {
+      // What a visitor typed is shown as typed, not as Markdown.
+      this.text.replaceChildren(make("p", { dir: "auto", class: "typed" }, message.content));
       return;
     }
     const around = surroundings(this.desk, sources);
-    (this.stream ?? new reader.MarkdownView(this.text, around)).finish(message.content, around);
+    (this.stream ?? new MarkdownView(this.text, around)).finish(message.content, around);
     this.stream = null;
   }
 
@@ -142,13 +127,13 @@ export class MessageView {
   }
 
   /** A button that shows its words beside the icon. */
-  private labelled(sign: Icon, key: string, press: () => void): HTMLButtonElement {
+  private labelled(sign: Sign, key: string, press: () => void): HTMLButtonElement {
     const button = make("button", { type: "button", class: "labelled", part: "button" }, iconNode(sign), this.desk.words.t(key));
     button.addEventListener("click", press);
     return button;
   }
 
-  private tool(sign: Icon, key: string, press: () => void): HTMLButtonElement {
+  private tool(sign: Sign, key: string, press: () => void): HTMLButtonElement {
     const name = this.desk.words.t(key);
     const button = make("button", { type: "button", class: "tool", part: "button", "aria-label": name, title: name }, iconNode(sign));
     button.addEventListener("click", press);

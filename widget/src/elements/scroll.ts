@@ -19,10 +19,11 @@ export class Follower {
   }
 
   toEnd(): void {
+    const news = !this.following;
     this.following = true;
     this.box.scrollTop = this.box.scrollHeight;
     this.top = this.box.scrollTop;
-    this.changed();
+    if (news) this.changed();
   }
 
   /** Runs `change`, which adds content above, without moving what the visitor looks at. */

@@ -5,6 +5,8 @@ import { safeLink } from "../nodes";
 import type { State } from "../types";
 import { citationsOf } from "./message";
 
+export { asideStyles } from "./aside-styles";
+
 function host(url: string): string {
   try {
     return new URL(url).host;

@@ -1,0 +1,7 @@
+/** What is fetched when there is a first message to show: the list of messages, Markdown, and their looks. */
+import { messageStyles } from "./elements/message-styles";
+import { proseStyles } from "./elements/prose-styles";
+
+export { Announcer } from "./elements/announcer";
+export { LogView } from "./elements/log";
+export const talkStyles = [messageStyles, proseStyles];
