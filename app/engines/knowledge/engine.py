@@ -98,9 +98,13 @@ class KnowledgeEngine:
         return self._shelf.status()
 
     def path_of(self, url: str) -> str:
-        """The path of the page that a citation's address opens; the address itself where it lies elsewhere."""
+        """The path of the page that a citation's address opens; the address itself where it is none of ours."""
         plain = unquote(url.partition("#")[0])
-        return plain.removeprefix(self._base).strip("/") if plain.startswith(self._base) else plain
+        if plain.startswith(self._base):
+            return plain.removeprefix(self._base).strip("/")
+        sql = "SELECT path FROM pages WHERE url IN (?, ?)"
+        row = self._shelf.use(lambda db: db.execute(sql, (url, plain)).fetchone(), None)
+        return row[0] if row else plain
 
     def status(self) -> dict[str, Any]:
         """For ``/health``: pages, chunks, indexed_at and problem (one plain sentence or None)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sqlite3
 import zlib
 from collections import Counter
@@ -126,7 +127,7 @@ def _page(
 ) -> None:
     packed = zlib.compress(text.encode("utf-8", "replace"))
     title = " ".join(stems(f"{told.title} {file[:-3].replace('/', ' ')} {told.tags}"))
-    vocabulary.update(plain_words(f"{told.title} {told.tags}"))
+    vocabulary.update(plain_words(f"{told.title} {told.tags} {re.sub(r'[-_/]+', ' ', file[:-3])}"))
     bodies: list[str] = []
     heads: list[str] = []
     first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM chunks").fetchone()[0]

@@ -13,7 +13,7 @@ from app.ports import Said
 PASSAGES = 12
 """Passages that are read for one answer."""
 LOOKED_AT = 5
-ENOUGH = 5.8
+ENOUGH = 4.6
 """Where answerable and other questions part; the weights come from a logistic fit (docs/decisions/search.md)."""
 
 
@@ -47,4 +47,5 @@ def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
         return False
     best = hits[:LOOKED_AT]
     cover, named, matched = max(h.cover for h in best), max(h.named for h in best), max(h.matched for h in best)
-    return 6 * cover + 4 * named + matched - 3 * wanted.absent >= ENOUGH
+    against = 5 * wanted.absent(topical=True) + 1.5 * wanted.absent(topical=False)
+    return 5.8 * cover + 2.5 * named + 1.1 * matched - against >= ENOUGH

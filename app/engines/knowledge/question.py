@@ -8,13 +8,16 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.engines.knowledge.english import topical
 from app.engines.knowledge.spelling import everyday, repaired
 from app.engines.knowledge.vocabulary import KIN, LIGHT, STOP
-from app.engines.knowledge.words import plain_words, stem, words
+from app.engines.knowledge.words import derived, plain_words, stem, words
 from app.ports import Said
 
 LIGHTNESS = 0.3
 """What a word of asking weighs beside a word that names something."""
+LIGHT_FINDS = 2.0
+"""How much more such a word counts in finding a passage than in judging whether there is one."""
 CONTEXT = 0.45
 """What a word of the earlier question weighs beside a word of the present one."""
 ASIDE = 0.5
@@ -35,6 +38,7 @@ _LEANS = re.compile(
     r"when|where|since when|for how long|is that|does that|are they|which one|the (?:first|second|other|latter|former))\b",
     re.IGNORECASE,
 )
+_STATES = re.compile(r"\bUS\b|\bU\.S\.(?:A\.?)?")
 _POINTS = frozenset("it its that this they them their those these one ones he she there same both former latter".split())
 _OPENS = re.compile(r"^\s*(?:and|but|or|also|what about|how about|what if)\b", re.IGNORECASE)
 
@@ -49,11 +53,13 @@ class Term:
     idf: float
     weight: float
     absent: bool
+    topical: bool = False
+    """Absent, and naming a matter of its own."""
 
     @property
     def mass(self) -> float:
         """What finding this term tells of where the answer stands."""
-        return self.idf * self.weight
+        return self.idf * (self.weight if self.heavy else LIGHT_FINDS * self.weight)
 
     @property
     def stake(self) -> float:
@@ -74,17 +80,16 @@ class Asked:
     focus: tuple[Term, ...]
     context: tuple[Term, ...] = ()
 
-    @property
-    def absent(self) -> float:
-        """The share of what is asked in so many words that the folder mentions nowhere, 0 to 1."""
+    def absent(self, *, topical: bool) -> float:
+        """The share of what is asked in so many words that the folder mentions nowhere, 0 to 1, by kind of word."""
         judged = [term for term in self.focus if term.heavy] if self.context else self.focus
         total = sum(term.stake for term in judged)
-        return sum(term.stake for term in judged if term.absent) / total if total else 0.0
+        return sum(term.stake for term in judged if term.absent and term.topical == topical) / total if total else 0.0
 
 
 def asked(db: sqlite3.Connection, text: str) -> Asked:
     """A question on its own."""
-    telling, asking = _parts(text)
+    telling, asking = _parts(_STATES.sub("USA", text))
     focus = _terms(db, asking, 1.0)
     have = {term.word for term in focus}
     rest = tuple(term for term in _terms(db, telling, ASIDE) if term.word not in have)
@@ -149,15 +154,16 @@ def _term(db: sqlite3.Connection, word: str, total: int, weight: float, joined: 
     own: tuple[str, ...] = (root,)
     kin = tuple(other for other in KIN.get(root, ()) if _count(db, other))
     count = _count(db, root)
-    if not count:
+    if not count and not kin:
         own = repaired(db, word)
+        kin = () if own else tuple(other for other in derived(word) if _count(db, other))[:2]
         count = min((_count(db, part) for part in own), default=0)
-        light *= 0.9 if own else LIGHTNESS if everyday(word) else 1.0
+        light *= 0.9 if own or kin else LIGHTNESS if everyday(word) else 1.0
     if joined:
         kin = (*kin, stem(joined))
     near = max((_count(db, other) for other in kin), default=0)
     if not own and not kin:
-        return Term(word, (root,), (), _idf(total, 0), light * weight, True)
+        return Term(word, (root,), (), _idf(total, 0), light * weight, True, topical(word))
     return Term(word, own or (root,), kin, _idf(total, max(count, near // 2)), light * weight, False)
 
 

@@ -11,19 +11,19 @@ from app.engines.knowledge.index import unpacked
 from app.engines.knowledge.markdown import Block
 from app.engines.knowledge.question import Asked, Term
 
-TITLE, HEAD, BODY = 4.0, 3.0, 1.0
+TITLE, HEAD, BODY = 3.0, 2.0, 1.0
 PAGE = 2.0
 """What a page's score counts beside its chunk's."""
-KIN = 0.4
+KIN = 0.3
 """What a near word counts beside the word itself."""
-NEAR = 0.6
+NEAR = 0.7
 """The share of a term that counts as covered by a near word."""
 CANDIDATES = 60
 BEST_PAGES, EACH = 8, 3
 """Pages that bring chunks of their own among the candidates, and how many each."""
 COVER = 0.5
 """The share of a score that depends on how much of the question is covered."""
-NAMED, HEADED = 0.6, 0.2
+NAMED, HEADED = 0.9, 0.1
 """What a term counts besides where it stands in the title, or in the headings."""
 _AVERAGE = {"title": 5.0, "head": 4.0, "body": 90.0}
 

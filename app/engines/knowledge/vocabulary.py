@@ -58,7 +58,6 @@ cancel terminate unsubscribe stop end quit
 price cost pricing fee charge expensive cheap
 pay payment purchase buy checkout
 refund reimburse reimbursement moneyback
-return send-back
 login signin log-in sign-in authenticate authentication
 signup register registration join enroll
 logout signout
@@ -66,27 +65,23 @@ password passphrase credentials
 install installation setup set-up
 configure configuration config settings options preferences customize customise
 error errors exception failure fail fails failed crash bug
-undo revert rollback disable deactivate
-enable activate
-broken defective faulty damaged
+broken defective faulty damaged damage cracked crack smashed fault
 fix repair solve resolve troubleshoot mend
 create make generate
 update upgrade
 change modify edit alter
 start launch begin run
-ship delivery deliver dispatch post courier
-arrive arrival
-phone telephone mobile
+ship delivery deliver dispatch post courier shipping postage
+parcel package order shipment
+arrive arrival arrived
 email mail e-mail
-contact reach support
-picture image photo
+picture image photo photograph
 video movie film
 document documentation docs
 folder directory
-file files
-limit quota maximum max restriction
-minimum min
-speed fast slow performance quick
+limit quota maximum max restriction most
+minimum min least
+speed fast slow performance quick quickly
 safe secure security safety
 danger dangerous risk hazard threat harmful
 vacation holiday pto
@@ -98,70 +93,125 @@ company firm business organisation organization
 kid child children baby
 doctor physician medical
 car vehicle
-country nation international abroad overseas
+abroad overseas international foreign elsewhere
 language translation translate locale
 free gratis
-guarantee warranty
+guarantee warranty guaranteed
 discount coupon voucher promo
 invoice bill receipt billing
-trial demo
-expire expiration expiry lapse ttl
-keep retain retention store stored save
+expire expiration expiry lapse ttl valid
+keep retain retention store stored save kept
 secret private confidential privacy
-key token
-duration long period
+duration long period time take takes
 hours open opening
 team group
 permission permissions access rights allowed
+forbidden prohibited banned illegal disallowed
 share sharing
 export download
 import upload
 backup restore
-version release
 dependency dependencies
-test testing
-debug debugging
-log logs logging
+concurrent concurrency parallel simultaneously
 database db
 server host hosting
-proxy proxies
 certificate ssl tls
 timeout deadline
 retry retries reattempt
-parallel concurrent concurrency simultaneously
 show display list view
 search find lookup
-size big large
 color colour
 website site
-ai artificial-intelligence
 laptop computer
-quit leave resign
+leave resign quit
 school education university student teacher
 nonprofit charity
-pet dog cat animal
-death die died bereavement deceased passed
-side-job moonlight freelance
-kill terminate
-machine computer
-vulnerability vulnerabilities
+death die died bereavement deceased
+moonlight freelance
 unused extraneous orphaned
+glasses vision eye
 owner ownership
-glasses vision
-token tokens
-warn warning notice
-announce announcement
 monitor monitoring observe
 statistics stats analytics metrics
 graph chart diagram
-subscription plan membership
-migrate migration move transfer
+migrate migration move transfer moved
 visitor visitors guest
-billings bill
-wages salary
-folder workspace
-snippet script code tag embed
+snippet script
 conversation chat dialogue
+fabric cloth textile
+cable cord flex wire
+stain spot mark
+method way option
+phd doctorate
+apply application
+requirement require need prerequisite
+advantage benefit pro
+disadvantage drawback con limitation
+compare comparison versus difference
+explain explanation meaning definition
+undo revert rollback disable deactivate
+enable activate
+author writer
+fund funding grant money
+insurance insured coverage covered cover
+address location place
+phone telephone mobile call
+contact reach
+machine computer
+test testing evaluation
+regulation law legislation rule
+goal aim objective purpose
+photo picture
+quality standard
+material materials
+recycle recycled recycling sustainability
+allergy allergic allergen
+animal pet
+ticket pass
+book reserve reservation booking
+meal food
+schedule timetable
+participant attendee
+class course lesson
+beginner introductory introduction newcomer
+donate donation
+member membership
+nearby near close
+queue wait waiting
+size dimension measurement
+weight heavy
+bag luggage
+clean wash cleaning
+empty blank
+stuck hang hangs freeze frozen
+automatic automatically auto
+manual manually
+offline disconnected
+notify notification alert
+symbol icon logo
+"""
+
+_BELOW = """
+usa america us: states american america
+uk britain england british scotland: kingdom british
+eu: europe european
+france germany spain italy netherlands belgium austria poland portugal sweden denmark finland greece: european europe eu country
+switzerland norway japan china india australia brazil mexico: country international elsewhere
+canada: country america
+dog cat puppy kitten: pet animal
+mastercard visa paypal klarna amex: card payment
+monday tuesday wednesday thursday friday: weekday
+saturday sunday: weekend
+iphone android smartphone: phone mobile
+macbook notebook: laptop computer
+wattage: watt
+daughter son teenager: child
+wife husband spouse: partner
+grandmother grandfather mother father: family relative
+brokenly shattered: broken damage
+sofa chair table: furniture
+train bus taxi: transport
+gpt chatgpt claude llama: model llm
 """
 
 
@@ -171,6 +221,10 @@ def _kin() -> dict[str, tuple[str, ...]]:
         group = {stem(word.replace("-", "")) for word in line.split()}
         for member in group:
             groups.setdefault(member, set()).update(group - {member})
+    for line in _BELOW.strip().splitlines():
+        narrow, _, wide = line.partition(":")
+        for word in narrow.split():
+            groups.setdefault(stem(word), set()).update(stem(above) for above in wide.split())
     return {word: tuple(sorted(others)) for word, others in groups.items()}
 
 

@@ -110,9 +110,26 @@ def stem(word: str) -> str:
         return word[:-1] if len(word) == 3 and word.endswith("s") and word[1] not in "aeious" else word
     if word in _ODD:
         return _ODD[word]
-    for step in (_plural, _past, _final_y, _second, _third, _fourth, _fifth):
+    word = _plural(word)
+    if len(word) < 4:
+        return word
+    for step in (_past, _final_y, _second, _third, _fourth, _fifth):
         word = step(word)
     return word
+
+
+_FRONTS = ("un", "re", "non", "pre", "mis", "de", "in", "dis")
+_BACKS = ("age", "er", "or", "ist", "al", "ity", "ship", "hood", "less", "ful", "able", "y", "ance", "ment", "ness", "ic", "ion")
+
+
+def derived(word: str) -> list[str]:
+    """Stems that a word may have been made from: ``watt`` for ``wattage``, ``use`` for ``unused``."""
+    found = [stem(word[len(front) :]) for front in _FRONTS if word.startswith(front) and len(word) - len(front) > 3]
+    for back in _BACKS:
+        if word.endswith(back) and len(word) - len(back) > 3:
+            root = word[: -len(back)]
+            found += [stem(root), stem(root + "e")]
+    return list(dict.fromkeys(one for one in found if len(one) > 2))
 
 
 def _measure(part: str) -> int:
@@ -146,7 +163,8 @@ def _mended(root: str) -> str:
 
 
 def _final_y(word: str) -> str:
-    return word[:-1] + "i" if word.endswith("y") and len(word) > 2 and _VOWEL.search(word[:-1]) else word
+    turns = word.endswith("y") and word[-2] not in "aeiou" and _VOWEL.search(word[:-1])
+    return word[:-1] + "i" if turns else word
 
 
 def _second(word: str) -> str:
