@@ -15,6 +15,7 @@ import logging.config
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -99,8 +100,10 @@ class Worker(GeventWorker):
         try:
             super().load_wsgi()
         except importlib.import_module("app.config").ConfigError as error:
-            if 1 < self.age <= self.cfg.workers:
-                sys.exit(0)  # the first worker says it, and once is enough
+            if 1 < self.age <= self.cfg.workers:  # the first worker says it, and once is enough
+                while self.alive:
+                    time.sleep(0.05)
+                sys.exit(0)
             sys.stderr.write(f"{error}\n")
             sys.exit(Arbiter.APP_LOAD_ERROR)
 
@@ -195,6 +198,12 @@ def on_starting(arbiter: Any) -> None:
     shutil.rmtree(_COUNTS, ignore_errors=True)
     _COUNTS.mkdir(mode=0o700)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS)
+
+
+def post_fork(_: Any, __: Any) -> None:
+    """A stop that comes before the worker listens for signals ends it, instead of being lost in the master's queue."""
+    for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(sent, signal.SIG_DFL)
 
 
 def child_exit(_: Any, worker: Any) -> None:
