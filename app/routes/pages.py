@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template, request
 
 from app.routes import assets
 from app.routes.rendering import render
@@ -38,6 +39,7 @@ ERRORS = (
     ("engine_timeout", 504, "The answer took too long. The question is kept; the same call tries again."),
 )
 """Every code of a problem, its status, and when it is told; ``/docs#<code>`` is the type of the problem."""
+LOOKS = {"color": r"#[0-9A-Fa-f]{6}", "theme": r"light|dark|auto", "lang": r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?"}
 TOLD = {
     404: "There is nothing at this address.",
     405: "This address does not take what was sent to it.",
@@ -73,15 +75,22 @@ def demo() -> Response:
     """A site about Baton, with the widget on it."""
     loader = assets.asset("widget.js")
     weight = f"{len(loader.packed) / 1024:.1f} KB" if loader else "under 2 KB"
-    return _page(render_template("demo.html", weight=weight, public_url=_baton().config.public_url))
+    config = _baton().config
+    return _page(render_template("demo.html", weight=weight, public_url=config.public_url, chat_page=config.chat_page))
 
 
 @blueprint.get("/chat")
 def chat() -> Response:
-    """The full page: the same bytes for everybody; what it carries on with is the browser's own affair."""
+    """The full page: the same bytes whatever the session; what it carries on with is the browser's own affair.
+
+    The address may choose the looks (``color``, ``theme``, ``lang``), so that the page matches the widget. Words
+    are not taken from it: a link must not be able to make this page say something.
+    """
     origins = _baton().config.allowed_origins
     framed_by = "*" if origins is None else " ".join(origins) or "'none'"
-    response = _page(render_template("chat.html"), framed_by=framed_by, keep="no-store")
+    asked = {name: request.args.get(name, "") for name in LOOKS}
+    looks = {name: value for name, value in asked.items() if re.fullmatch(LOOKS[name], value)}
+    response = _page(render_template("chat.html", looks=looks), framed_by=framed_by, keep="no-store")
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 

@@ -79,11 +79,21 @@ def test_the_full_page_is_the_same_bytes_whatever_the_session(web: httpx.Client)
     """R9: nothing of the address is reflected, looked up, cached or indexed."""
     plain = web.get("/chat")
     for session in ("x", "ses_" + "a" * 32, "<script>", "%00", "tkt_" + "b" * 32, ""):
-        other = web.get("/chat", params={"session": session, "title": "x"})
+        other = web.get("/chat", params={"session": session})
         assert (other.status_code, other.content) == (200, plain.content)
         assert "Set-Cookie" not in other.headers
     assert plain.headers["Cache-Control"] == "no-store"
     assert "noindex" in plain.headers["X-Robots-Tag"]
+
+
+def test_the_full_page_takes_its_looks_from_the_address_and_nothing_else(web: httpx.Client) -> None:
+    """A colour, a theme, a language of the right form; no words, and nothing that could break out."""
+    looks = {"color": "#0b6e5f", "theme": "dark", "lang": "de"}
+    shown = Seen(web.get("/chat", params=looks).text)
+    assert shown.all("baton-chat") == [{"data-" + name: value for name, value in looks.items()}]
+    assert shown.all("html") == [{"lang": "de"}]
+    wrong = {"color": 'red" onload="x', "theme": "x", "lang": '"><script>', "title": "Your bank", "greeting": "Hello"}
+    assert web.get("/chat", params=wrong).content == web.get("/chat").content
 
 
 def test_the_first_script_of_the_full_page_runs_before_anything_else(web: httpx.Client) -> None:

@@ -92,7 +92,8 @@ function parsed(typed) {
   const text = typed.trim();
   try {
     const url = new URL(/^[a-z]+:\/\//i.test(text) ? text : "https://" + text);
-    return /^https?:$/.test(url.protocol) && url.hostname ? url : null;
+    const host = /^(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)$/;
+    return /^https?:$/.test(url.protocol) && host.test(url.hostname) ? url : null;
   } catch {
     return null;
   }
