@@ -34,6 +34,8 @@ MOST_STRAYS = 16
 """Threads that may be at work for turns that are over; past it no new one is begun."""
 GRACE_SECONDS = 1.0
 """How long an engine whose turn is over may take to end by itself, at its next piece or by its stop signal."""
+TRIES = 5
+GEVENT = f"{os.sep}gevent{os.sep}"
 SWITCH_SECONDS = 0.00005
 """How long a thread that computes may keep the others from their turn; Python's own 5 ms would be felt by all."""
 
@@ -160,6 +162,7 @@ class Thread:
         self._work = work
         self._ident = 0
         self._inside = True
+        self._broken_off = False
         self._left = _lock()
         self._left.acquire()
 
@@ -199,9 +202,15 @@ class Thread:
             _start(self._end, ())
 
     def _end(self) -> None:
-        """Ends a loop that computes for nobody; one that waits in foreign code ends when that returns."""
-        if not self._left.acquire(timeout=GRACE_SECONDS) and self._inside:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(Abandoned))
+        """Ends a loop that computes for nobody; one that waits in foreign code is left to end when that returns."""
+        for _ in range(TRIES):
+            if self._left.acquire(timeout=GRACE_SECONDS):
+                return
+            frame = sys._current_frames().get(self._ident)
+            # Raised inside gevent's own loop it would break that loop, and what waits there costs nothing.
+            if self._inside and frame is not None and GEVENT not in frame.f_code.co_filename:
+                self._broken_off = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(Abandoned))
 
     def _run(self, turn: Turn) -> None:
         error: BaseException | None = None
@@ -216,7 +225,8 @@ class Thread:
             self._left.release()
             with contextlib.suppress(Abandoned):
                 self._over.put(_End(error))
-            _tidy()
+            if not self._broken_off:
+                _tidy()
 
     def _drive(self, turn: Turn) -> None:
         given = self._work(turn)

@@ -23,9 +23,7 @@ SOURCES = (
 def ask(question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: Stop | None = None) -> Turn:
     """A turn; ``said`` are the earlier messages, the visitor's first."""
     history = tuple(Said(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
-    return Turn(
-        question, history, stop or Stop(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence
-    )
+    return Turn(question, history, stop or Stop(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence)
 
 
 def words(pieces: list[Piece]) -> str:

@@ -35,7 +35,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -63,7 +63,7 @@ class Crooked:
     redirect_to: str = ""
     """Where POST /elsewhere sends one (``?code=``, 307)."""
 
-    def __enter__(self) -> Crooked:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
         self.port = self._listener.getsockname()[1]
         self._over = threading.Event()

@@ -10,7 +10,7 @@ Words may be combined, anywhere in the question, except ``say:`` which takes the
     delay=0.01         seconds between two tokens
     first=0.5          seconds before the first word
     say:<text>         exactly <text>, in pieces of ``chunk`` characters (``chunk=1 say:...``; default 3)
-    cite               ``According to the page [1].`` and its citations: what ``turn.find`` brings, else one made up here
+    cite               ``According to the page [1].`` and its citations: what ``turn.find`` brings, else a made up one
     stage              tells the stages ``searching`` and ``writing`` before its words
     degraded           says first that the answer comes from a fallback
     fail               raises before the first word
@@ -21,7 +21,8 @@ Words may be combined, anywhere in the question, except ``say:`` which takes the
     burn=5             burns that many seconds of CPU before the first word (does not heed the stop signal)
     empty              ends without a word
 
-Every call appends one line ``<session_ref> TAB <question as a Python literal>`` to the file named by ``BATON_TEST_CALLS``, when set.
+Every call appends one line ``<session_ref> TAB <question as a Python literal>`` to the file named by
+``BATON_TEST_CALLS``, when set.
 Other shapes of a Python engine, for tests of the seam: ``plain``, ``coroutine``, ``agenerator``, ``mapping``, ``Bot``.
 """
 

@@ -153,7 +153,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_fails_the_turn_in_plain_words(openai: Config, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_fault_fails_the_turn_in_plain_words(
+    openai: Config, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whatever the server does, the turn ends with EngineFailed, and neither key nor question is told or logged."""
     with pytest.raises(EngineFailed, match=FAULTS[fault]) as failed:
         answer(openai, f"{fault} my-private-words")
@@ -175,7 +177,7 @@ def test_silence_is_timed_from_the_last_word(openai: Config, fault: str) -> None
 def test_words_before_a_break_are_handed_on(openai: Config) -> None:
     """A model that dies in the middle leaves its words so far."""
     said: list[str] = []
-    with pytest.raises(EngineFailed):
+    with pytest.raises(EngineFailed):  # noqa: PT012 - the words before it count
         for piece in engines.choose(openai).answer(ask("die-after=5")):
             said.extend([piece.text] if isinstance(piece, Text) else [])
     assert "".join(said).strip() == "w0 w1 w2 w3 w4"
