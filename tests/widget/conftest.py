@@ -1,0 +1,141 @@
+"""What browser tests use: the service with a slow bot, a host page on another site, and a visitor who acts."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.conftest import Service
+
+DEADLINE = 15_000
+
+
+@pytest.fixture(scope="session")
+def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service whose bot speaks slowly; ``localhost``, so that host pages are another site."""
+    service = Service(
+        {
+            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("baton")),
+            "BATON_ENGINE": "python:tests.widget.bot:answer",
+            "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
+        }
+    )  # fmt: skip
+    yield service.url.replace("127.0.0.1", "localhost")
+    service.stop()
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """A customer's site: every page has the tag, with the attributes that ``?tag=`` names and the head of ``?head=``."""
+
+    baton = ""
+
+    def do_GET(self) -> None:
+        asked = parse_qs(urlsplit(self.path).query)
+        tag, head, body = (asked.get(name, [""])[0] for name in ("tag", "head", "body"))
+        script = f'<script src="{self.baton}/widget.js" defer {tag}></script>'
+        page = f"<!doctype html><html><head><title>A site</title>{head}</head><body><h1>A site</h1>{body}{script}</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if "csp" in asked:
+            self.send_header("Content-Security-Policy", f"default-src 'none'; script-src {self.baton}; connect-src {self.baton}")
+        self.end_headers()
+        self.wfile.write(page.encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def site(baton: str) -> Iterator[str]:
+    """The address of the customer's site."""
+    handler = functools.partial(type("Here", (Site,), {"baton": baton}))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser of one visitor, empty; it keeps what was asked of whom in ``asked``."""
+    one = browser.new_context()
+    one.set_default_timeout(DEADLINE)
+    expect.set_options(timeout=DEADLINE)
+    yield one
+    with contextlib.suppress(Exception):
+        one.close()
+
+
+class Visitor:
+    """Somebody in front of one tab, who finds things by their accessible names."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    @property
+    def articles(self) -> Locator:
+        return self.page.get_by_role("log", name="Conversation").get_by_role("article")
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.get_by_role("article", name="Assistant")
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message")
+
+    @property
+    def status(self) -> Locator:
+        return self.page.get_by_role("status")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def open(self) -> Visitor:
+        self.button("Open chat").click()
+        expect(self.page.get_by_role("dialog")).to_be_visible()
+        return self
+
+    def ask(self, text: str) -> Visitor:
+        self.box.fill(text)
+        self.box.press("Enter")
+        return self
+
+    def act(self, name: str) -> Visitor:
+        """Presses an action: a button in sight, or behind the one with ``aria-expanded``."""
+        found = self.page.get_by_role("button", name=name).or_(self.page.get_by_role("menuitem", name=name))
+        if not found.first.is_visible():
+            self.page.get_by_role("button", name="More actions").click()
+        found.first.click()
+        return self
+
+    def carry_on(self) -> Visitor:
+        """Presses "Open full page" and gives the visitor of the tab that opens."""
+        with self.page.context.expect_page() as opened:
+            self.page.get_by_role("button", name="Open full page").or_(self.page.get_by_role("link", name="Open full page")).first.click()
+        return Visitor(opened.value)
+
+
+@pytest.fixture
+def visit(context: BrowserContext, site: str) -> Callable[..., Visitor]:
+    """Opens a tab on the site: ``visit(tag='data-title="Help"')``; ``url`` goes elsewhere."""
+
+    def go(url: str = "", tag: str = "", **more: str) -> Visitor:
+        from urllib.parse import urlencode
+
+        page = context.new_page()
+        visitor = Visitor(page)
+        page.goto(url or f"{site}?{urlencode({'tag': tag, **more})}")
+        return visitor
+
+    return go
+
+
