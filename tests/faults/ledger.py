@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import httpx
@@ -67,11 +68,19 @@ class Writers:
         before = self.acknowledged
         return eventually(lambda: self.acknowledged > before, seconds)
 
+    @staticmethod
+    def texts(visitor: Visitor) -> list[str]:
+        """What is there, read when the worker asked has noticed that all is well again (3 s at most)."""
+        answer = eventually(lambda: (r := visitor.get("/messages?limit=500")).status_code == 200 and r, 3, 0.1)
+        assert answer, "reads do not heal"
+        return [message["content"] for message in answer.json()["messages"]]
+
     def check(self) -> None:
         """Nothing acknowledged lost, nothing doubled, nothing of a stranger, no status but 201, 200 and 503."""
         for number, (visitor, outcome) in enumerate(zip(self.visitors, self.outcomes, strict=True)):
-            there = [text for text in visitor.texts() if text.startswith(f"{number}:")]
-            assert len(visitor.texts()) == len(there), "words of a stranger"
+            everything = self.texts(visitor)
+            there = [text for text in everything if text.startswith(f"{number}:")]
+            assert len(everything) == len(there), "words of a stranger"
             assert [text for text, times in Counter(there).items() if times > 1] == []
             assert [text for text in outcome.ok if text not in set(there)] == []
             assert set(outcome.statuses) <= {0, 200, 201, 503}, outcome.statuses
@@ -80,6 +89,7 @@ class Writers:
         """Send again what came to an unknown end: afterwards everything is there once."""
         for number, (visitor, outcome) in enumerate(zip(self.visitors, self.outcomes, strict=True)):
             for text in outcome.unknown:
-                status = visitor.say(text, client_id=f"w-{number}-{text.split(':')[1]}").status_code
-                assert status in (200, 201), status
-            assert Counter(visitor.texts()) == Counter(outcome.ok + outcome.unknown)
+                count = text.split(":")[1]
+                sent = partial(visitor.say, text, client_id=f"w-{number}-{count}")
+                assert eventually(lambda sent=sent: sent().status_code in (200, 201), 3, 0.1)
+            assert Counter(self.texts(visitor)) == Counter(outcome.ok + outcome.unknown)
