@@ -9,6 +9,8 @@ export interface Surroundings {
   t(key: string, params?: Record<string, string | number>): string;
   citations: readonly Citation[];
   references: References;
+  /** The highest level that the answer's headings have, and the level of the element that was made last. */
+  headings: { top: number; last: number };
   copied(): void;
   failed(): void;
 }
@@ -83,14 +85,20 @@ function list(block: Extract<Block, { kind: "list" }>, around: Surroundings): HT
   return element;
 }
 
-/** One block as an element. Headings start at the third level: the first two belong to the page. */
+/** Headings start at the third level, the first two belong to the page, and no level is left out. */
+function heading(block: Extract<Block, { kind: "heading" }>, around: Surroundings): HTMLElement {
+  const { headings } = around;
+  headings.top = Math.min(headings.top, block.level);
+  const level = Math.min(6, headings.last + 1, 3 + block.level - headings.top);
+  headings.last = level;
+  return make(`h${level}` as "h3", { dir: "auto", class: `h${Math.min(4, block.level)}` }, ...read(block.text, around));
+}
+
+/** One block as an element. */
 export function draw(block: Block, around: Surroundings): HTMLElement {
   switch (block.kind) {
     case "paragraph": return make("p", { dir: "auto" }, ...read(block.text, around));
-    case "heading": {
-      const tag = `h${Math.min(6, block.level + 2)}` as "h3";
-      return make(tag, { dir: "auto", class: `h${Math.min(4, block.level)}` }, ...read(block.text, around));
-    }
+    case "heading": return heading(block, around);
     case "code": return code(block, around);
     case "quote": return make("blockquote", { dir: "auto" }, ...block.blocks.map((inner) => draw(inner, around)));
     case "list": return list(block, around);

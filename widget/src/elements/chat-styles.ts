@@ -23,7 +23,7 @@ button { touch-action: manipulation; -webkit-tap-highlight-color: transparent; }
 .mark { width: 26px; height: 26px; margin-inline-end: 8px; stroke-width: 3.2; }
 .mark .giver, .mark .taker { stroke: var(--_ink); opacity: .2; }
 .mark .baton { stroke: var(--_accent); }
-h1, h2, h3, p, ul, ol { margin: 0; padding: 0; }
+h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .header h1, .header h2 { flex: 1; min-width: 0; font-size: 1.07em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .tool { display: inline-grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 12px; background: none; color: var(--_muted); cursor: pointer; }
 #more .icon { stroke-width: 3; }
@@ -84,7 +84,7 @@ textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
 .go:hover:not(:disabled) { filter: brightness(1.08); }
 .veil { position: absolute; inset: 0; z-index: 6; display: grid; place-items: center; padding: 20px; background: rgb(0 0 0 / .42); }
 .dialog { width: min(360px, 100%); padding: 22px; border-radius: 18px; background: var(--_raised); border: 1px solid var(--_line); box-shadow: 0 20px 60px -10px rgb(0 0 0 / .4); }
-.dialog h3 { font-size: 1.14em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; }
+.dialog h2 { font-size: 1.14em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; }
 .dialog p { margin-top: 6px; color: var(--_muted); text-wrap: pretty; }
 .dialog input { width: 100%; min-height: 44px; margin-top: 12px; padding: 8px 12px; border: 1px solid var(--_edge); border-radius: 10px; background: var(--_paper); font-size: max(16px, .95em); }
 .choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 18px; }

@@ -22,6 +22,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
       ${header(chat, state, page)}
       <div class="body">
         <div class="main">
+          ${page ? html`<h2 class="unseen">${t("log")}</h2>` : nothing}
           <div id="log" class="log" part="log" role="log" aria-live="off" aria-label=${t("log")} aria-busy=${String(state.loading)} tabindex="0">
             ${intro(chat, state)} ${older(chat, state)}
             <div id="messages"></div>

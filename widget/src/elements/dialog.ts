@@ -24,7 +24,7 @@ export function dialog(ask: Ask, words: Language, deeds: Deeds, close: () => voi
   };
   return html`<div class="veil" @click=${(event: Event) => event.target === event.currentTarget && close()}>
     <div class="dialog" part="dialog" role="dialog" aria-modal="true" aria-labelledby="asked" aria-describedby="detail" @keydown=${round}>
-      <h3 id="asked">${t(`${ask.kind}.title`)}</h3>
+      <h2 id="asked">${t(`${ask.kind}.title`)}</h2>
       <p id="detail">${t(`${ask.kind}.text`)}</p>
       ${link ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link}
         @focus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />` : nothing}

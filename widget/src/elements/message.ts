@@ -31,7 +31,7 @@ export function nameOf(message: Message, words: Language): string {
 }
 
 export const surroundings = (desk: Desk, citations: readonly Citation[]): Surroundings => ({
-  t: (key, params) => desk.words.t(key, params), citations, references: new Map(),
+  t: (key, params) => desk.words.t(key, params), citations, references: new Map(), headings: { top: 7, last: 2 },
   copied: () => desk.tell("copied"), failed: () => desk.tell("copy.failed"),
 });
 
@@ -112,9 +112,8 @@ export class MessageView {
   private sources(sources: Citation[]): HTMLElement {
     const rows = sources.map((source, i) => {
       const href = safeLink(source.url);
-      const inner = make("span", { class: "pill" }, make("b", {}, String(i + 1)), make("bdi", {}, source.title));
-      const name = this.desk.words.t("source", { n: i + 1, title: source.title });
-      return make("li", {}, href ? outward(href, { "aria-label": name, title: source.snippet ?? "", part: "source" }, inner) : inner);
+      const inner = make("span", { class: "pill" }, make("b", {}, String(i + 1)), " ", make("bdi", {}, source.title));
+      return make("li", {}, href ? outward(href, { title: source.snippet ?? "", part: "source" }, inner) : inner);
     });
     return make("ol", { class: "sources", "aria-label": this.desk.words.t("sources") }, ...rows);
   }
