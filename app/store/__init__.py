@@ -11,7 +11,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.store.bell import Bell
-from app.store.commands import CONNECT_SECONDS, READ_SECONDS, Commands, Connection, Connections
+from app.store.commands import Commands
+from app.store.connections import CONNECT_SECONDS, READ_SECONDS, Connection, Connections
 from app.store.log import RedisLog, Rules
 
 if TYPE_CHECKING:

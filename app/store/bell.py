@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.store.commands import Connection
+from app.store.connections import Connection
 
 _log = logging.getLogger(__name__)
 _CHECK_SECONDS = 5.0

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from hashlib import sha1
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import StorageUnavailable
+from app.store.connections import Redis
 
-CONNECT_SECONDS = 0.5
-READ_SECONDS = 1.0
-_IDLE_SECONDS = 5.0
 _REFUSALS = {
     "READONLY",
     "OOM",
@@ -32,81 +27,6 @@ _REFUSALS = {
     "MASTERDOWN",
 }
 _REFUSALS |= {"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"}
-
-Execute = Callable[..., Any]
-
-
-class Connection(Protocol):
-    """What is used of the driver's connection."""
-
-    def connect(self) -> None: ...
-    def send_command(self, *args: Any) -> None: ...
-    def read_response(self, *, timeout: float = ..., disconnect_on_error: bool = ...) -> Any: ...
-    def can_read(self, timeout: float = 0) -> bool: ...
-    def disconnect(self) -> None: ...
-
-
-class Redis(Protocol):
-    """Whatever takes a command and gives its reply, raising the driver's errors: one server, Sentinel or a Cluster."""
-
-    def execute(self, *args: Any, wait: int = 0) -> Any: ...
-
-
-class Connections:
-    """Connections to one primary, the one used last first. A failed one is never used again."""
-
-    def __init__(self, connect: Callable[[], Connection], *, most: int = 64) -> None:
-        self._connect = connect
-        self._idle: deque[tuple[Connection, float]] = deque()
-        self._places = threading.BoundedSemaphore(most)
-
-    def execute(self, *args: Any, wait: int = 0) -> Any:
-        """One command, sent once. With ``wait`` also WAIT for that many replicas; NOREPLICAS where they are fewer."""
-        if not self._places.acquire(timeout=READ_SECONDS):
-            raise RedisTimeoutError("no free connection")
-        try:
-            return self._on(self._take(), args, wait)
-        finally:
-            self._places.release()
-
-    def _on(self, connection: Connection, args: tuple[Any, ...], wait: int) -> Any:
-        try:
-            connection.send_command(*args)
-            reply = connection.read_response()
-            if wait:
-                connection.send_command("WAIT", wait, int(READ_SECONDS * 800))
-                if connection.read_response() < wait:
-                    raise ResponseError("NOREPLICAS too few replicas acknowledged")
-        except ResponseError as error:
-            if str(error).startswith("READONLY"):
-                self._drop(connection)  # the primary has moved: look for it anew
-            else:
-                self._idle.append((connection, time.monotonic()))
-            raise
-        except BaseException:
-            # Also when the caller was cancelled: its reply would otherwise be read by the next one.
-            self._drop(connection)
-            raise
-        self._idle.append((connection, time.monotonic()))
-        return reply
-
-    def _take(self) -> Connection:
-        while self._idle:
-            connection, used = self._idle.pop()
-            if time.monotonic() - used < _IDLE_SECONDS:
-                return connection
-            try:
-                if not connection.can_read(timeout=0):
-                    return connection
-            except (RedisError, OSError):
-                pass
-            connection.disconnect()  # closed by the other side, or holding what nobody asked for
-        return self._connect()
-
-    def _drop(self, connection: Connection) -> None:
-        connection.disconnect()
-        while self._idle:  # what broke one has most likely broken all
-            self._idle.pop()[0].disconnect()
 
 
 class Breaker:

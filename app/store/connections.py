@@ -1,0 +1,148 @@
+"""Connections to one Redis server, the one used last first, each read and written without the driver's layers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import hiredis
+from redis._parsers.base import BaseParser
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+CONNECT_SECONDS = 0.5
+READ_SECONDS = 1.0
+_IDLE_SECONDS = 5.0
+
+
+class Connection(Protocol):
+    """What is used of the driver's connection."""
+
+    _sock: socket.socket | None
+
+    def connect(self) -> None: ...
+    def send_command(self, *args: Any) -> None: ...
+    def read_response(self, *, timeout: float = ..., disconnect_on_error: bool = ...) -> Any: ...
+    def can_read(self, timeout: float = 0) -> bool: ...
+    def disconnect(self) -> None: ...
+
+
+class Redis(Protocol):
+    """Whatever takes a command and gives its reply, raising the driver's errors: one server, Sentinel or a Cluster."""
+
+    def execute(self, *args: Any, wait: int = 0) -> Any: ...
+
+
+class Wire:
+    """A connection that the driver has made and signed in, with hiredis alone between it and its user.
+
+    The driver's own path costs three times the CPU of the trip itself (docs/decisions/speed.md).
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        connection.connect()
+        self._connection = connection
+        if connection._sock is None:
+            raise RedisConnectionError("not connected")
+        self._socket = connection._sock
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=BaseParser.parse_error)
+        self.used = 0.0
+
+    def call(self, args: tuple[Any, ...]) -> Any:
+        """Sends one command and reads its reply; the driver's errors where it is one."""
+        self._socket.sendall(hiredis.pack_command(args))
+        while (reply := self._reader.gets()) is False:
+            data = self._socket.recv(65536)
+            if not data:
+                raise RedisConnectionError("closed by the server")
+            self._reader.feed(data)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def stale(self) -> bool:
+        """Whether it was closed by the other side, or holds what nobody asked for. Asked only after some idleness."""
+        if time.monotonic() - self.used < _IDLE_SECONDS:
+            return False
+        try:
+            return bool(self._connection.can_read(timeout=0))
+        except (RedisConnectionError, RedisTimeoutError, OSError):
+            return True
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+class Connections:
+    """Connections to one primary, 64 at most. A failed one is never used again."""
+
+    def __init__(self, connect: Callable[[], Connection], *, most: int = 64) -> None:
+        self._connect = connect
+        self._idle: deque[Wire] = deque()
+        self._places = deque(range(most))
+        self._freed = threading.Event()
+
+    def execute(self, *args: Any, wait: int = 0) -> Any:
+        """One command, sent once. With ``wait`` also WAIT for that many replicas; NOREPLICAS where they are fewer."""
+        place = self._place()
+        try:
+            return self._on(self._take(), args, wait)
+        finally:
+            self._places.append(place)
+            self._freed.set()
+
+    def _place(self) -> int:
+        """A place among the connections, taken without a lock: a deque's ends are atomic."""
+        deadline = 0.0
+        while True:
+            try:
+                return self._places.pop()
+            except IndexError:
+                now = time.monotonic()
+                deadline = deadline or now + READ_SECONDS
+                if now > deadline:
+                    raise RedisTimeoutError("no free connection") from None
+                self._freed.clear()
+                self._freed.wait(0.05)
+
+    def _on(self, wire: Wire, args: tuple[Any, ...], wait: int) -> Any:
+        try:
+            reply = wire.call(args)
+            if wait and wire.call(("WAIT", wait, int(READ_SECONDS * 800))) < wait:
+                raise ResponseError("NOREPLICAS too few replicas acknowledged")
+        except ResponseError as error:
+            if str(error).startswith("READONLY"):
+                self._drop(wire)  # the primary has moved: look for it anew
+            else:
+                self._keep(wire)
+            raise
+        except BaseException:
+            # Also when the caller was cancelled: its reply would otherwise be read by the next one.
+            self._drop(wire)
+            raise
+        self._keep(wire)
+        return reply
+
+    def _keep(self, wire: Wire) -> None:
+        wire.used = time.monotonic()
+        self._idle.append(wire)
+
+    def _take(self) -> Wire:
+        while True:
+            try:
+                wire = self._idle.pop()
+            except IndexError:
+                return Wire(self._connect())
+            if not wire.stale():
+                return wire
+            wire.close()
+
+    def _drop(self, wire: Wire) -> None:
+        wire.close()
+        while self._idle:  # what broke one has most likely broken all
+            self._idle.pop().close()
