@@ -98,7 +98,7 @@ textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
   .greeting { font-size: 2.3em; }
   .suggestions { grid-template-columns: 1fr 1fr; }
 }
-@container chat (max-width: 340px) { .header { padding-inline-start: 12px; } .mark { display: none; } :host { --_gutter: 14px; } }
+@container chat (max-width: 340px) { .mark { display: none; } }
 @media (prefers-reduced-motion: no-preference) {
   .batons i { animation: pass 1.2s infinite ease-in-out; }
   .batons i:nth-child(2) { animation-delay: .16s; }

@@ -33,7 +33,7 @@ function hint(state: State): string {
 }
 
 export function composer(parts: ComposerParts): TemplateResult {
-  const { state, words: { t }, draft } = parts;
+  const { state, words: { t, dir }, draft } = parts;
   const elsewhere = !!state.answering && !state.answering.mine;
   const busy = state.waiting || !!state.answering;
   const field = (event: Event): HTMLTextAreaElement => (event.currentTarget as Element).closest("form")!.querySelector("textarea")!;
@@ -42,7 +42,7 @@ export function composer(parts: ComposerParts): TemplateResult {
     parts.send(field(event).value);
   };
   return html`<form class=${elsewhere ? "composer held" : "composer"} part="composer" @submit=${send}>
-    <textarea part="input" rows="1" dir="auto" aria-label=${t("composer")} aria-describedby="reason" placeholder=${elsewhere ? "" : t(hint(state))}
+    <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="reason" placeholder=${elsewhere ? "" : t(hint(state))}
       enterkeyhint="send" autocomplete="off" maxlength="16000" ?readonly=${elsewhere} aria-disabled=${elsewhere ? "true" : nothing}
       @input=${(event: Event) => parts.typed(field(event).value)}
       @keydown=${(event: KeyboardEvent) => enter(event, () => parts.send(field(event).value))}></textarea>

@@ -32,9 +32,9 @@ export const proseStyles = css`
 .quiet { min-height: 44px; padding: 0 14px; border: 0; background: none; color: var(--_muted); font-weight: 600; cursor: pointer; }
 .quiet:hover { color: var(--_ink); }
 .quiet:focus-visible { outline-offset: -3px; border-radius: 10px; }
-.code pre { margin: 0; padding: 12px 14px; overflow: auto; scrollbar-width: thin; tab-size: 4; text-align: left; }
+.code pre { margin: 0; padding: 12px 14px; overflow: auto; scrollbar-width: thin; tab-size: 4; line-height: 1.45; text-align: left; }
 .code pre:focus-visible, .table:focus-visible { outline-offset: -2px; }
-.code pre code { padding: 0; background: none; font-size: .875em; white-space: pre; overflow-wrap: normal; }
+.code pre code { padding: 0; background: none; font-size: .875em; line-height: inherit; white-space: pre; overflow-wrap: normal; }
 .table { overflow: auto; border: 1px solid var(--_line); border-radius: 12px; scrollbar-width: thin; }
 table { border-collapse: collapse; width: 100%; font-size: .93em; line-height: 1.42; overflow-wrap: normal; font-variant-numeric: tabular-nums; }
 th, td { padding: 8px 13px; text-align: start; vertical-align: top; min-width: 5em; }
