@@ -38,7 +38,9 @@ def _options() -> argparse.ArgumentParser:
     commands = knowledge.add_subparsers(title="commands", required=True)
     ask = commands.add_parser("ask", help="answer one question")
     ask.add_argument("question")
-    ask.add_argument("--after", action="append", default=[], metavar="QUESTION", help="an earlier question; may come again")
+    ask.add_argument(
+        "--after", action="append", default=[], metavar="QUESTION", help="an earlier question; may come again"
+    )
     ask.set_defaults(run=_ask)
     index = commands.add_parser("index", help="index a folder and say how large it is")
     index.add_argument("folder", type=Path)
@@ -62,14 +64,14 @@ def _ask(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
     return 0
 
 
-def _index(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
+def _index(engine: KnowledgeEngine, _: argparse.Namespace) -> int:
     status = engine.wait()
     print(json.dumps(status, indent=2))
     return 1 if status["problem"] else 0
 
 
 def _check(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
-    """Questions are ``{"question", "pages": [paths], "history"?: [earlier questions]}``; no pages: not to be answered."""
+    """Questions are ``{"question", "pages": [paths], "history"?: [earlier ones]}``; no pages: not to be answered."""
     engine.wait()
     questions: list[dict[str, Any]] = json.loads(given.questions.read_text("utf-8"))
     ranks: list[int] = []

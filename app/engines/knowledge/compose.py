@@ -11,7 +11,7 @@ from app.engines.knowledge.extract import Unit, extracted
 from app.engines.knowledge.inline import bare, escaped
 from app.engines.knowledge.judgement import Found
 from app.engines.knowledge.search import Passage
-from app.engines.knowledge.talk import listed
+from app.engines.knowledge.talk import listed, topics
 from app.ports import Citation
 
 MOST_SOURCES = 5
@@ -19,6 +19,8 @@ SNIPPET = 600
 """Characters of a citation's snippet at most."""
 SECOND = 0.72
 """A further passage speaks too where its score reaches this share of the best one's."""
+SHORT = 320
+"""Characters of an answer beyond which one passage is enough."""
 ALSO = 0.45
 """A further page is named as a source where its score reaches this share."""
 RIVAL = 0.9
@@ -52,7 +54,11 @@ def composed(db: sqlite3.Connection, found: Found, base: str) -> Answer:
         return _not_found(db, found)
     pages = [passage.hit.page for passage in leaders]
     cited = tuple(_citation(passage, _spoken(parts, passage), base) for passage in leaders)
-    text = _choice(parts, pages) if rivals else "\n\n".join(_paragraph(part, pages.index(part.passage.hit.page) + 1) for part in parts)
+    text = (
+        _choice(parts, pages)
+        if rivals
+        else "\n\n".join(_paragraph(part, pages.index(part.passage.hit.page) + 1) for part in parts)
+    )
     silent = [at for at, page in enumerate(pages) if page not in {part.passage.hit.page for part in parts}]
     if silent:
         text += "\n\nSee also " + ", ".join(f"{escaped(leaders[at].title)} [{at + 1}]" for at in silent) + "."
@@ -79,12 +85,11 @@ def _leaders(found: Found) -> list[Passage]:
 
 def _speaking(found: Found) -> list[Part]:
     terms = (*found.asked.terms, *found.asked.context)
-    top = found.passages[0].hit.score
     parts: list[Part] = []
     said: list[set[str]] = []
     for passage in found.passages[:4]:
-        if parts and passage.hit.score < SECOND * top:
-            break
+        if parts and not _worth_adding(passage, found.passages[0], parts[0]):
+            continue
         units = [unit for unit in extracted(passage, terms, found.text) if not _again(unit, said)]
         said += [set(unit.plain.lower().split()) for unit in units]
         if units:
@@ -92,6 +97,12 @@ def _speaking(found: Found) -> list[Part]:
         if len(parts) == 2:
             break
     return parts
+
+
+def _worth_adding(passage: Passage, first: Passage, spoken: Part) -> bool:
+    """Whether a further passage speaks too: nearly as good, covering as much, and the first one was short."""
+    short = sum(len(unit.plain) for unit in spoken.units) < SHORT
+    return short and passage.hit.score >= SECOND * first.hit.score and passage.hit.cover >= 0.95 * first.hit.cover
 
 
 def _again(unit: Unit, said: Sequence[set[str]]) -> bool:
@@ -105,7 +116,8 @@ def _rivals(found: Found, leaders: list[Passage]) -> list[Part]:
     if found.asked.context or len(leaders) < 2 or len(heavy) > 2 or len(found.text.split()) > 4:
         return []
     first, second = leaders[:2]
-    if second.hit.score < RIVAL * first.hit.score or first.title == second.title:
+    near = second.hit.score >= RIVAL * first.hit.score and min(first.hit.named, second.hit.named) >= 0.9
+    if not near or first.title == second.title:
         return []
     parts = [Part(one, tuple(extracted(one, found.asked.terms, found.text)[:1])) for one in (first, second)]
     return parts if all(part.units and part.units[0].kind == "text" for part in parts) else []
@@ -113,7 +125,8 @@ def _rivals(found: Found, leaders: list[Passage]) -> list[Part]:
 
 def _choice(parts: list[Part], pages: list[int]) -> str:
     lines = [
-        f"- **{escaped(_named(part.passage))}**: {part.units[0].parts[0]} [{pages.index(part.passage.hit.page) + 1}]" for part in parts
+        f"- **{escaped(_named(part.passage))}**: {part.units[0].parts[0]} [{pages.index(part.passage.hit.page) + 1}]"
+        for part in parts
     ]
     return "This comes up in more than one place:\n\n" + "\n".join(lines) + "\n\nWhich of them do you mean?"
 
@@ -130,7 +143,13 @@ def _paragraph(part: Part, number: int) -> str:
             prose.append(unit.parts[0])
             before = unit.at
             continue
-        lines += [" ".join(prose) + f" [{number}]"] if prose else [f"{escaped(_named(part.passage))}: [{number}]"] if not lines else []
+        lines += (
+            [" ".join(prose) + f" [{number}]"]
+            if prose
+            else [f"{escaped(_named(part.passage))}: [{number}]"]
+            if not lines
+            else []
+        )
         prose, before = [], None
         lines.append("\n".join(unit.parts))
     if prose:
@@ -180,10 +199,7 @@ def _not_found(db: sqlite3.Connection, found: Found) -> Answer:
     near = list(dict.fromkeys(passage.title for passage in found.passages if passage.title))[:3]
     if near:
         return Answer(f"I could not find that in these pages. The nearest topics here are {_joined(near)}.", ())
-    sql = "SELECT DISTINCT title FROM pages WHERE title <> '' ORDER BY id LIMIT 3"
-    some = [title for (title,) in db.execute(sql)]
-    more = f" They are about things like {listed([escaped(title) for title in some])}." if some else ""
-    return Answer(f"I could not find that in these pages.{more}", ())
+    return Answer(f"I could not find that in these pages.{topics(db)}", ())
 
 
 def _joined(names: list[str]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from app.engines.knowledge.compose import Answer, composed, sources
-from app.engines.knowledge.folder import front_matter, written
-from app.engines.knowledge.judgement import Found, looked_up
+from app.engines.knowledge.folder import written
+from app.engines.knowledge.judgement import looked_up
 from app.engines.knowledge.markdown import Heading, headings
 from app.engines.knowledge.shelf import Shelf
 from app.engines.knowledge.slugs import slug
@@ -115,11 +115,10 @@ class KnowledgeEngine:
         self._shelf.close()
 
     def _composed(self, db: sqlite3.Connection, turn: Turn) -> Answer:
-        found: Found = looked_up(db, turn.question, turn.history)
-        return composed(db, found, self._base)
+        return composed(db, looked_up(db, turn.question, turn.history), self._base)
 
     def _topics(self) -> str:
-        return self._shelf.use(lambda db: topics(db), "")
+        return self._shelf.use(topics, "")
 
 
 def _stored(db: sqlite3.Connection, path: str) -> tuple[str, str, str, bytes] | None:
@@ -128,7 +127,7 @@ def _stored(db: sqlite3.Connection, path: str) -> tuple[str, str, str, bytes] | 
         row = db.execute(sql.format("path"), (path,)).fetchone()
         for file in (f"{path}.md", f"{path}/README.md", f"{path}/index.md", path):
             row = row or db.execute(sql.format("file"), (file,)).fetchone()
-        return row
+        return None if row is None else (row[0], row[1], row[2], row[3])
     except (UnicodeError, sqlite3.Error):
         return None
 
@@ -145,6 +144,3 @@ def _spoken(text: str, turn: Turn) -> Iterator[Text]:
             held = ""
     if held:
         yield Text(held)
-
-
-__all__ = ["KnowledgeEngine", "Page", "front_matter"]

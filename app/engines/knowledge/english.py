@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
-_ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ly", ""), ("d", ""), ("ed", ""), ("ing", ""), ("ing", "e"), ("er", ""), ("er", "e"))
+_ENDINGS = (
+    ("s", ""),
+    ("es", ""),
+    ("ies", "y"),
+    ("ly", ""),
+    ("d", ""),
+    ("ed", ""),
+    ("ing", ""),
+    ("ing", "e"),
+    ("er", ""),
+    ("er", "e"),
+)
 _DOUBLES = re.compile(r"(?:^|[^aeiou])[aeiou][^aeiouwxy]$")
 
 
@@ -34,7 +45,11 @@ def _forms(word: str) -> Iterable[str]:
     yield word
     for end, new in _ENDINGS:
         root = word[: -len(end)]
-        if word.endswith(end) and len(root) > 2 and not (end in {"ed", "ing", "er"} and not new and _DOUBLES.search(root)):
+        if (
+            word.endswith(end)
+            and len(root) > 2
+            and not (end in {"ed", "ing", "er"} and not new and _DOUBLES.search(root))
+        ):
             yield root + new
         if end in {"ed", "ing", "er"} and word.endswith(end) and len(root) > 3 and root[-1] == root[-2]:
             yield root[:-1]

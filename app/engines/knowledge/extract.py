@@ -19,15 +19,28 @@ SOME = 6
 CODE_LINES = 40
 """Lines of a code block beyond which it is left to the page."""
 
-_AMOUNT = re.compile(r"\bhow (?:long|many|much|often|big|large|old|far|fast|soon|quickly|late)\b|\bwhen\b|\bprice|\bcosts?\b|"
-                     r"\bfees?\b|\blimit|\bmaximum\b|\bminimum\b|\bdeadline\b|\bhours\b", re.IGNORECASE)  # fmt: skip
-_DOING = re.compile(r"\bhow (?:do|can|to|does|should|would|could)\b|\bsteps?\b|\bcommand\b|\bexample\b|\bsnippet\b|\bset ?up\b|"
-                    r"\binstall\b|\bway to\b", re.IGNORECASE)  # fmt: skip
-_MEANING = re.compile(r"\bwhat(?:'s| is| are| does\b.*\bmean)|\bmeaning\b|\bdefin|\bexplain\b|\bwho (?:is|are)\b", re.IGNORECASE)
-_DANGLES = re.compile(r"(?:It|Its|This|That|These|Those|They|Their|Them|However|Otherwise|But|And|Or|So|Then|Also|He|She|In this case|"
-                      r"For example|Instead|If so|If not|Therefore|Note that this|The same|Both|Such)\b")  # fmt: skip
-_DIGIT = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|never|always|daily|weekly|monthly|free|"
-                    r"immediately|once|twice|hour|minute|day|week|month|year)s?\b", re.IGNORECASE)  # fmt: skip
+_AMOUNT = re.compile(
+    r"\bhow (?:long|many|much|often|big|large|old|far|fast|soon|quickly|late)\b|\bwhen\b|\bprice|\bcosts?\b|"
+    r"\bfees?\b|\blimit|\bmaximum\b|\bminimum\b|\bdeadline\b|\bhours\b",
+    re.IGNORECASE,
+)
+_DOING = re.compile(
+    r"\bhow (?:do|can|to|does|should|would|could)\b|\bsteps?\b|\bcommand\b|\bexample\b|\bsnippet\b|\bset ?up\b|"
+    r"\binstall\b|\bway to\b",
+    re.IGNORECASE,
+)
+_MEANING = re.compile(
+    r"\bwhat(?:'s| is| are| does\b.*\bmean)|\bmeaning\b|\bdefin|\bexplain\b|\bwho (?:is|are)\b", re.IGNORECASE
+)
+_DANGLES = re.compile(
+    r"(?:It|Its|This|That|These|Those|They|Their|Them|However|Otherwise|But|And|Or|So|Then|Also|He|She|In this case|"
+    r"For example|Instead|If so|If not|Therefore|The same|Both|Such)\b"
+)
+_DIGIT = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|never|always|daily|weekly|monthly|free|"
+    r"immediately|once|twice|hour|minute|day|week|month|year)s?\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,9 @@ def extracted(passage: Passage, terms: Sequence[Term], question: str) -> list[Un
     """The units of a passage that answer, in the page's order, cut to what is worth reading; never empty for a passage
     that has any text."""
     head = _held(" ".join((passage.title, *passage.trail)), terms)
-    scored = [replace(unit, score=_score(unit, place, head, terms, question)) for place, unit in enumerate(units(passage))]
+    scored = [
+        replace(unit, score=_score(unit, place, head, terms, question)) for place, unit in enumerate(units(passage))
+    ]
     scored = [unit for unit in scored if unit.kind != "code" or unit.parts[0].count("\n") <= CODE_LINES]
     if not scored:
         return []
@@ -131,13 +146,14 @@ def _shortened(unit: Unit, terms: Sequence[Term]) -> Unit:
     """A long list or table cut to the parts that fit the question best, in their order."""
     head = 2 if unit.kind == "table" else 0
     body = unit.parts[head:]
-    if unit.kind not in {"list", "table"} or len(body) <= ITEMS and sum(map(len, body)) <= 1200:
+    if unit.kind not in {"list", "table"} or (len(body) <= ITEMS and sum(map(len, body)) <= 1200):
         return unit
     marks = [sum(_held(bare(part), terms).values()) for part in body]
     best = max(marks)
     order = sorted(range(len(body)), key=lambda one: (-marks[one], one))
     kept = [one for one in order if marks[one] >= 0.6 * best][:SOME]
-    size, some = 0, []
+    size = 0
+    some: list[int] = []
     for one in kept:
         size += len(body[one])
         if some and size > 1200:

@@ -132,7 +132,9 @@ def written(text: str, file: str) -> Written:
     title = told.get("title", "")
     if not title:
         title = next((heading.text for heading in headings(source) if heading.text), "")
-    return Written(" ".join((title or _named(file)).split()), _address(told.get("url", "")), told.get("tags", ""), source)
+    return Written(
+        " ".join((title or _named(file)).split()), _address(told.get("url", "")), told.get("tags", ""), source
+    )
 
 
 def front_matter(text: str) -> tuple[dict[str, str], str]:

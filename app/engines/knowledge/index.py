@@ -11,10 +11,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
-from app.engines.knowledge.folder import BadPage, Found, Written, front_matter, paths, read, scan, written
+from app.engines.knowledge.folder import BadPage, Found, front_matter, paths, read, scan, written
 from app.engines.knowledge.markdown import Block, Chunk, chunks
 from app.engines.knowledge.words import plain_words, stem, stems
 
@@ -28,7 +28,8 @@ CREATE VIRTUAL TABLE chunk_words USING fts5(title, head, body, tokenize = "unico
 CREATE VIRTUAL TABLE page_words USING fts5(title, head, body, content = '', detail = column,
                                            tokenize = "unicode61 remove_diacritics 0");
 CREATE VIRTUAL TABLE seen USING fts5vocab(chunk_words, row);
-CREATE TABLE words (word TEXT PRIMARY KEY, stem TEXT NOT NULL, size INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE words (word TEXT PRIMARY KEY, stem TEXT NOT NULL, size INTEGER NOT NULL, count INTEGER NOT NULL)
+  WITHOUT ROWID;
 """
 
 
@@ -79,24 +80,21 @@ def _fill(db: sqlite3.Connection, folder: Path, found: list[Found], previous: Pa
     pages = 0
     for one, text in _texts(folder, found, previous, problems):
         pages += 1
-        page = written(text, one.file)
-        _page(db, pages, one.file, where[one.file], text, page, vocabulary)
+        vocabulary.update(_page(db, pages, (one.file, where[one.file]), text))
     db.executemany(
         "INSERT INTO words VALUES (?, ?, ?, ?)",
-        ((word, stem(word), len(word), count) for word, count in vocabulary.items() if word.isalpha() and len(word) > 2),
+        ((word, stem(word), len(word), many) for word, many in vocabulary.items() if word.isalpha() and len(word) > 2),
     )
     db.execute("INSERT INTO chunk_words (chunk_words) VALUES ('optimize')")
     total = db.execute("SELECT count(*) FROM chunks").fetchone()[0]
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     built = Built(pages, total, now, tuple(problems))
     told = {"pages": str(pages), "chunks": str(total), "indexed_at": now, "problems": json.dumps(problems)}
     db.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
     return built
 
 
-def _texts(
-    folder: Path, found: list[Found], previous: Path | None, problems: list[str]
-) -> Iterator[tuple[Found, str]]:
+def _texts(folder: Path, found: list[Found], previous: Path | None, problems: list[str]) -> Iterator[tuple[Found, str]]:
     for one in found:
         try:
             yield one, read(folder, one)
@@ -122,19 +120,20 @@ def _kept(previous: Path | None, file: str) -> str | None:
         return None
 
 
-def _page(
-    db: sqlite3.Connection, page: int, file: str, path: str, text: str, told: Written, vocabulary: Counter[str]
-) -> None:
+def _page(db: sqlite3.Connection, page: int, where: tuple[str, str], text: str) -> list[str]:
+    """Store one page and its chunks; gives the words that it is made of."""
+    file, path = where
+    told = written(text, file)
     packed = zlib.compress(text.encode("utf-8", "replace"))
     title = " ".join(stems(f"{told.title} {file[:-3].replace('/', ' ')} {told.tags}"))
-    vocabulary.update(plain_words(f"{told.title} {told.tags} {re.sub(r'[-_/]+', ' ', file[:-3])}"))
+    said = plain_words(f"{told.title} {told.tags} {re.sub(r'[-_/]+', ' ', file[:-3])}")
     bodies: list[str] = []
     heads: list[str] = []
     first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM chunks").fetchone()[0]
     summary = front_matter(text)[0].get("description", "")
     for chunk in chunks(told.source, told.title):
         plain = "\n".join(block.plain for block in chunk.blocks)
-        vocabulary.update(plain_words(f"{' '.join(chunk.trail)} {plain}"))
+        said += plain_words(f"{' '.join(chunk.trail)} {plain}")
         head, body = " ".join(stems(" ".join(chunk.trail))), " ".join(stems(plain))
         row = db.execute(
             "INSERT INTO chunks (page, trail, anchor, blocks) VALUES (?, ?, ?, ?)",
@@ -145,12 +144,13 @@ def _page(
         heads += [head] if chunk.trail else []
     bodies.append(" ".join(stems(summary)))
     last = db.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0]
-    row = (page, file, path, told.url, told.title, packed, first, last)
-    db.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    whole = (page, file, path, told.url, told.title, packed, first, last)
+    db.execute("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", whole)
     db.execute(
         "INSERT INTO page_words (rowid, title, head, body) VALUES (?, ?, ?, ?)",
         (page, title, " ".join(dict.fromkeys(heads)), " ".join(bodies)),
     )
+    return said
 
 
 def _packed(chunk: Chunk) -> bytes:

@@ -91,8 +91,7 @@ def _unescaped(text: str) -> str:
 def sentences(run: str) -> list[str]:
     """The sentences of a run, in order; joined by single spaces they are the run again."""
     found: list[str] = []
-    for part in _SENTENCE.split(run):
-        part = part.strip()
+    for part in map(str.strip, _SENTENCE.split(run)):
         if found and (_SHORTENED.search(found[-1]) or found[-1].count("`") % 2 or found[-1].count("**") % 2):
             found[-1] = f"{found[-1]} {part}"
         elif part:

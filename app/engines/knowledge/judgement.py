@@ -13,7 +13,7 @@ from app.ports import Said
 PASSAGES = 12
 """Passages that are read for one answer."""
 LOOKED_AT = 5
-ENOUGH = 4.6
+ENOUGH = 4.3
 """Where answerable and other questions part; the weights come from a logistic fit (docs/decisions/search.md)."""
 
 
@@ -45,7 +45,6 @@ def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
     """Whether what is asked is in the folder: too much of it nowhere, or never in one place, means no."""
     if not hits:
         return False
-    best = hits[:LOOKED_AT]
-    cover, named, matched = max(h.cover for h in best), max(h.named for h in best), max(h.matched for h in best)
     against = 5 * wanted.absent(topical=True) + 1.5 * wanted.absent(topical=False)
-    return 5.8 * cover + 2.5 * named + 1.1 * matched - against >= ENOUGH
+    best = max(5.8 * hit.cover + 2.5 * hit.named + 1.1 * hit.matched for hit in hits[:LOOKED_AT])
+    return best - against >= ENOUGH

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
@@ -116,26 +116,34 @@ def _close(tokens: list[Token], at: int) -> int:
 
 
 def _blocks(tokens: list[Token], at: int) -> Iterator[Block]:
-    kind = tokens[at].type
-    if kind == "paragraph_open":
-        parts = sentences(_FENCE_WORDS.sub("", run(tokens[at + 1].children)))
-        if parts:
-            yield Block("text", tuple(parts))
-    elif kind in {"fence", "code_block"}:
-        yield _code(tokens[at])
-    elif kind == "html_block":
-        text = " ".join(without_tags(tokens[at].content).split())
-        if text:
-            yield Block("text", tuple(sentences(escaped(text))))
-    elif kind == "table_open":
-        yield from _table(tokens[at : _close(tokens, at)])
-    elif kind in {"bullet_list_open", "ordered_list_open"}:
-        yield from _cut("list", [], _items(tokens, at, _close(tokens, at)))
-    elif kind == "blockquote_open":
-        end = _close(tokens, at)
-        for inner in range(at + 1, end):
-            if tokens[inner].level == tokens[at].level + 1 and tokens[inner].nesting >= 0:
-                yield from _blocks(tokens, inner)
+    make = _MAKERS.get(tokens[at].type)
+    return make(tokens, at) if make else iter(())
+
+
+def _prose(tokens: list[Token], at: int) -> Iterator[Block]:
+    parts = sentences(_FENCE_WORDS.sub("", run(tokens[at + 1].children)))
+    if parts:
+        yield Block("text", tuple(parts))
+
+
+def _raw(tokens: list[Token], at: int) -> Iterator[Block]:
+    text = " ".join(without_tags(tokens[at].content).split())
+    if text:
+        yield Block("text", tuple(sentences(escaped(text))))
+
+
+def _quote(tokens: list[Token], at: int) -> Iterator[Block]:
+    for inner in range(at + 1, _close(tokens, at)):
+        if tokens[inner].level == tokens[at].level + 1 and tokens[inner].nesting >= 0:
+            yield from _blocks(tokens, inner)
+
+
+def _list(tokens: list[Token], at: int) -> Iterator[Block]:
+    return _cut("list", [], _items(tokens, at, _close(tokens, at)))
+
+
+def _listing(tokens: list[Token], at: int) -> Iterator[Block]:
+    yield _code(tokens[at])
 
 
 def _code(token: Token) -> Block:
@@ -157,9 +165,10 @@ def _cut(kind: str, head: list[str], parts: list[str]) -> Iterator[Block]:
         yield Block(kind, (*head, *taken))
 
 
-def _table(tokens: list[Token]) -> Iterator[Block]:
+def _table(tokens: list[Token], start: int) -> Iterator[Block]:
     rows: list[list[str]] = []
-    for at, token in enumerate(tokens):
+    for at in range(start, _close(tokens, start)):
+        token = tokens[at]
         if token.type == "tr_open":
             rows.append([])
         elif token.type in {"th_open", "td_open"}:
@@ -199,3 +208,15 @@ def _item(tokens: list[Token], at: int, end: int) -> str:
             inner = close
         inner += 1
     return "\n".join(line for line in lines if line)
+
+
+_MAKERS: dict[str, Callable[[list[Token], int], Iterator[Block]]] = {
+    "paragraph_open": _prose,
+    "html_block": _raw,
+    "fence": _listing,
+    "code_block": _listing,
+    "table_open": _table,
+    "bullet_list_open": _list,
+    "ordered_list_open": _list,
+    "blockquote_open": _quote,
+}

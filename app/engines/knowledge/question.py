@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from app.engines.knowledge.english import topical
 from app.engines.knowledge.spelling import everyday, repaired
@@ -29,17 +30,39 @@ MOST_TERMS = 32
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _ASKS = re.compile(
-    r"\?|^\s*(?:and\s+|so\s+|but\s+|then\s+)?(?:how|what|when|where|who|why|which|can|could|do|does|did|is|are|will|would|should|may|"
-    r"am|tell me|show me|explain|i (?:want|need|would like) to)\b",
+    r"\?|^\s*(?:and\s+|so\s+|but\s+|then\s+)?(?:how|what|when|where|who|why|which|can|could|do|does|did|is|are|will|"
+    r"would|should|may|am|tell me|show me|explain|i (?:want|need|would like) to)\b",
     re.IGNORECASE,
 )
 _LEANS = re.compile(
-    r"^\s*(?:and|but|or|also|then|so|what about|how about|what if|why|why not|how so|how long|how much|how many|how come|"
-    r"when|where|since when|for how long|is that|does that|are they|which one|the (?:first|second|other|latter|former))\b",
+    r"^\s*(?:and|but|or|also|then|so|what about|how about|what if|why|why not|how so|how long|how much|how many|"
+    r"how come|when|where|since when|for how long|is that|does that|are they|which one|"
+    r"the (?:first|second|other|latter|former))\b",
     re.IGNORECASE,
 )
 _STATES = re.compile(r"\bUS\b|\bU\.S\.(?:A\.?)?")
-_POINTS = frozenset("it its that this they them their those these one ones he she there same both former latter".split())
+_POINTS = frozenset(
+    [
+        "it",
+        "its",
+        "that",
+        "this",
+        "they",
+        "them",
+        "their",
+        "those",
+        "these",
+        "one",
+        "ones",
+        "he",
+        "she",
+        "there",
+        "same",
+        "both",
+        "former",
+        "latter",
+    ]
+)
 _OPENS = re.compile(r"^\s*(?:and|but|or|also|what about|how about|what if)\b", re.IGNORECASE)
 
 
@@ -140,7 +163,7 @@ def _terms(db: sqlite3.Connection, text: str, weight: float) -> tuple[Term, ...]
     said = [word for word in dict.fromkeys(words(text)) if word not in STOP and (len(word) > 1 or word.isdigit())]
     if not said:
         said = [word for word in dict.fromkeys(words(text)) if len(word) > 3]
-    joined = {a: a + b for a, b in zip(said, said[1:], strict=False) if a.isalpha() and b.isalpha() and _count(db, stem(a + b))}
+    joined = {a: a + b for a, b in pairwise(said) if a.isalpha() and b.isalpha() and _count(db, stem(a + b))}
     found: dict[str, Term] = {}
     for word in said[: 2 * MOST_TERMS]:
         term = _term(db, word, total, weight, joined.get(word, ""))

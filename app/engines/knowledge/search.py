@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.engines.knowledge.index import unpacked
 from app.engines.knowledge.markdown import Block
-from app.engines.knowledge.question import Asked, Term
+from app.engines.knowledge.question import ASIDE, Asked, Term
 
 TITLE, HEAD, BODY = 3.0, 2.0, 1.0
 PAGE = 2.0
@@ -33,7 +33,8 @@ class Hit:
     """A chunk that was found.
 
     ``cover`` is the share of the question that it and its headings hold, ``named`` the share that its title and
-    headings hold, 0 to 1; ``matched`` counts the terms it holds that name something.
+    headings hold, 0 to 1; ``matched`` counts the terms it holds that name something, those of a
+    story's telling sentences by half.
     """
 
     chunk: int
@@ -41,7 +42,7 @@ class Hit:
     score: float
     cover: float
     named: float
-    matched: int
+    matched: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,7 @@ def search(db: sqlite3.Connection, wanted: Asked) -> list[Hit]:
         return []
     pages = _pages(db, terms)
     rows = _candidates(db, terms, pages)
-    total = sum(term.stake for term in (*wanted.terms, *wanted.context)) or 1.0
-    hits = [_hit(row, terms, total, pages.get(row[1], 0.0)) for row in rows]
+    hits = [_hit(row, wanted, terms, pages.get(row[1], 0.0)) for row in rows]
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.chunk))
 
 
@@ -74,7 +74,8 @@ def passages(db: sqlite3.Connection, hits: Iterable[Hit]) -> list[Passage]:
     found = []
     for hit in hits:
         trail, anchor, blocks, path, url, title = db.execute(
-            "SELECT trail, anchor, blocks, path, url, title FROM chunks JOIN pages ON pages.id = page WHERE chunks.id = ?",
+            """SELECT trail, anchor, blocks, path, url, title
+               FROM chunks JOIN pages ON pages.id = page WHERE chunks.id = ?""",
             (hit.chunk,),
         ).fetchone()
         found.append(Passage(hit, path, url, title, tuple(json.loads(trail)), anchor, unpacked(blocks)))
@@ -98,7 +99,8 @@ def _pages(db: sqlite3.Connection, terms: list[Term]) -> dict[int, float]:
 
 Row = tuple[int, int, str, str, str]
 _ROWS = """SELECT w.rowid, c.page, w.title, w.head, w.body FROM
-             (SELECT rowid AS id FROM chunk_words WHERE chunk_words MATCH ? {} ORDER BY bm25(chunk_words, 4, 3, 1) LIMIT ?) AS best
+             (SELECT rowid AS id FROM chunk_words WHERE chunk_words MATCH ? {}
+              ORDER BY bm25(chunk_words, 4, 3, 1) LIMIT ?) AS best
            JOIN chunk_words AS w ON w.rowid = best.id JOIN chunks AS c ON c.id = best.id"""
 
 
@@ -113,12 +115,13 @@ def _candidates(db: sqlite3.Connection, terms: list[Term], pages: dict[int, floa
     return list(rows.values())
 
 
-def _hit(row: Row, terms: list[Term], total: float, page: float) -> Hit:
+def _hit(row: Row, wanted: Asked, terms: list[Term], page: float) -> Hit:
     chunk, page_id, title, head, body = row
     fields = ((title.split(), TITLE, _AVERAGE["title"], 0.3), (head.split(), HEAD, _AVERAGE["head"], 0.3),
               (body.split(), BODY, _AVERAGE["body"], 0.7))  # fmt: skip
-    score = held = named = 0.0
-    matched = 0
+    score = matched = 0.0
+    held: dict[Term, float] = {}
+    named: dict[Term, float] = {}
     for term in terms:
         counts = [_times(words, term) for words, _, _, _ in fields]
         count = sum(
@@ -126,12 +129,23 @@ def _hit(row: Row, terms: list[Term], total: float, page: float) -> Hit:
             for times, (words, weight, average, slope) in zip(counts, fields, strict=True)
         )
         if count:
-            score += term.mass * (count * 2.2 / (count + 1.2) + NAMED * min(1.0, counts[0]) + HEADED * min(1.0, counts[1]))
-            held += term.stake * (1.0 if max(counts) >= 1 else NEAR)
-            named += term.stake if counts[0] or counts[1] else 0.0
-            matched += term.heavy
-    score = (score + PAGE * page) * (1 - COVER + COVER * held / total)
-    return Hit(chunk, page_id, score, held / total, named / total, matched)
+            score += term.mass * (
+                count * 2.2 / (count + 1.2) + NAMED * min(1.0, counts[0]) + HEADED * min(1.0, counts[1])
+            )
+            held[term] = term.stake * (1.0 if max(counts) >= 1 else NEAR)
+            named[term] = term.stake * min(1.0, max(counts[0], counts[1]))
+            matched += (1.0 if term.weight > ASIDE else ASIDE) * term.heavy
+    everything = (*wanted.terms, *wanted.context)
+    cover = _share(held, everything)
+    score = (score + PAGE * page) * (1 - COVER + COVER * cover)
+    focus = everything if wanted.context else wanted.focus
+    return Hit(chunk, page_id, score, max(cover, _share(held, focus)), _share(named, focus), matched)
+
+
+def _share(held: dict[Term, float], terms: Sequence[Term]) -> float:
+    """How much of what is at stake a chunk holds, 0 to 1."""
+    total = sum(term.stake for term in terms)
+    return sum(held.get(term, 0.0) for term in terms) / total if total else 0.0
 
 
 def _times(words: list[str], term: Term) -> float:

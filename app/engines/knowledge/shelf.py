@@ -95,10 +95,12 @@ class Shelf:
         try:
             found = scan(self.folder)
         except OSError as wrong:
-            return self._trouble(f"The knowledge folder cannot be read ({wrong.strerror or 'unknown error'}).")
+            self._trouble(f"The knowledge folder cannot be read ({wrong.strerror or 'unknown error'}).")
+            return
         self._pause = max(LOOK, 50 * (time.monotonic() - now))
         if not found and (self._db is not None or not self._newest()):
-            return self._trouble("The knowledge folder holds no Markdown pages.")
+            self._trouble("The knowledge folder holds no Markdown pages.")
+            return
         wanted = self._data / f"{self._mine}-{fingerprint(found)}.db"
         if wanted == self._file:
             self._problem = None
@@ -139,7 +141,8 @@ class Shelf:
         if self._db is None:
             newest = self._newest()
             if newest is None and len(found) <= SMALL:
-                return self._make(wanted, apart=False)
+                self._make(wanted, apart=False)
+                return
             if newest is not None:
                 self._open(newest)
         if (self._building is None or not self._building.is_alive()) and wanted.name != self._failed:

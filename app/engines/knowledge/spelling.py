@@ -82,7 +82,7 @@ def _halves(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
 
 
 def distance(one: str, other: str, most: int) -> int:
-    """Insertions, deletions, changes and swaps of neighbours between two words; ``most + 1`` when more than ``most``."""
+    """Insertions, deletions, changes and neighbours swapped between two words, at most ``most + 1``."""
     if abs(len(one) - len(other)) > most:
         return most + 1
     older: list[int] = []

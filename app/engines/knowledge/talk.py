@@ -5,41 +5,49 @@ from __future__ import annotations
 import re
 import sqlite3
 
+from app.engines.knowledge.inline import escaped
+
 _EDGE = r"[\s!.,?~:;)(*'\"-]*"
 _NAMES = r"(?:\s+(?:there|all|everyone|bot|assistant|team|again|so much|very much|a lot|a bunch|you|everybody|folks))*"
+_HELLO = r"(?:hi+|hello+|hey+|hiya|yo|greetings|howdy|good (?:morning|afternoon|evening|day)|hallo|hola|salut|moin)"
+_THANKS = r"(?:thanks|thank you|thank u|thx|ty|cheers|much appreciated|danke|merci|gracias)"
+_HOW = r"(?:how are you(?: doing)?(?: today)?|how's it going|what's up|sup)"
+_AFTER_THANKS = (
+    r"(?:that (?:helps|helped|was helpful|is all|works)|for (?:your|the) help|you(?:'re| are) (?:great|the best)|"
+    r"bye|goodbye|very helpful|perfect|great|so|very|much|a|lot)"
+)
+_BYE = (
+    r"(?:bye+|goodbye|bye bye|see (?:you|ya)(?: later| soon)?|good night|cya|ciao|farewell|"
+    r"have a (?:nice|good|great) (?:day|evening|weekend|one))"
+)
+_FINE = (
+    r"(?:ok(?:ay)?|great|perfect|cool|awesome|nice|got it|i see|alright|sounds good|understood|good bot|wow|yes|no|"
+    r"that (?:helps|helped|was helpful|makes sense|worked))(?:\s+(?:thanks|then|now))?"
+)
+_WHO = (
+    r"(?:(?:hi|hello|hey|so)[\s,]+)?(?:who are you|what are you|what's your name|what is your name|"
+    r"are you (?:a )?(?:robot|bot|human|real(?: person)?|an? ai|a person)|what can you do(?: for me)?|"
+    r"what can i ask(?: you)?|what do you know|can you help(?: me)?|help(?: me)?|i need help|i have a question|"
+    r"how can you help(?: me)?|what (?:topics|subjects) (?:do|can) you (?:know|cover|answer))(?: please)?"
+)
+_PLAY = (
+    r"(?:please |can you |could you |will you )*"
+    r"(?:tell|write|sing|make|compose|give)(?: me| us)?(?: an?| some| another)?"
+    r"(?: (?:funny|good|short|nice|little))*\s+(?:jokes?|poems?|story|stories|songs?|haikus?|raps?|limericks?|riddles?)"
+    r"(?:\s+(?:about|on|for|in)\b.{0,60})?"
+)
+_WELCOME = (
+    rf"(?:(?:many|ok(?:ay)?|great|perfect|cool|awesome|alright|yes|no|hi|hello|and|{_HELLO}{_NAMES})[\s,!.]+)*"
+    rf"{_THANKS}{_NAMES}(?:[\s,!.]+{_AFTER_THANKS})*"
+)
 _TALK = (
-    (
-        rf"(?:hi+|hello+|hey+|hiya|yo|greetings|howdy|good (?:morning|afternoon|evening|day)|hallo|hola|salut|moin){_NAMES}"
-        r"(?:[\s,!.]+(?:how are you(?: doing)?(?: today)?|how's it going|what's up))?",
-        "Hello! What would you like to know?{topics}",
-    ),
-    (
-        r"(?:many |ok(?:ay)? |great |perfect |cool |awesome |alright |yes |no |hi |and )*"
-        rf"(?:thanks|thank you|thank u|thx|ty|cheers|much appreciated|danke|merci|gracias){_NAMES}"
-        r"(?:[\s,!.]+(?:that (?:helps|helped|was helpful|is all|works)|for (?:your|the) help|you(?:'re| are) (?:great|the best)|"
-        r"bye|goodbye|very helpful|perfect|great|so|very|much|a|lot))*",
-        "You are welcome! If anything else comes up, just ask.",
-    ),
-    (
-        r"(?:ok(?:ay)? |thanks |well )*(?:bye+|goodbye|bye bye|see (?:you|ya)(?: later| soon)?|good night|cya|ciao|farewell|"
-        r"have a (?:nice|good|great) (?:day|evening|weekend|one))" + _NAMES,
-        "Goodbye! Come back whenever you have a question.",
-    ),
-    (
-        r"(?:ok(?:ay)?|great|perfect|cool|awesome|nice|got it|i see|alright|sounds good|understood|good bot|wow|"
-        r"that (?:helps|helped|was helpful|makes sense|worked))(?:\s+(?:thanks|then|now))?",
-        "Glad that helps. If anything else comes up, just ask.",
-    ),
-    (
-        r"(?:how are you(?: doing)?(?: today)?|how's it going|what's up|sup)",
-        "All is well, thank you. What would you like to know?{topics}",
-    ),
-    (
-        r"(?:hi |hello |hey |so )?(?:who are you|what are you|are you (?:a )?(?:robot|bot|human|real(?: person)?|real|an? ai|a person)|"
-        r"what can you do(?: for me)?|what can i ask(?: you)?|what do you know|can you help(?: me)?|help(?: me)?|i need help|"
-        r"how can you help(?: me)?|what (?:topics|subjects) (?:do|can) you (?:know|cover|answer))(?: please)?",
-        "I am an assistant that looks things up in this site's pages and shows where it found them.{topics}",
-    ),
+    (rf"{_HELLO}{_NAMES}(?:[\s,!.]+{_HOW})?", "Hello! What would you like to know?{topics}"),
+    (_WELCOME, "You are welcome! If anything else comes up, just ask."),
+    (rf"(?:ok(?:ay)? |thanks |well )*{_BYE}{_NAMES}", "Goodbye! Come back whenever you have a question."),
+    (_FINE, "Glad that helps. If anything else comes up, just ask."),
+    (_HOW, "All is well, thank you. What would you like to know?{topics}"),
+    (_WHO, "I am an assistant that looks things up in this site's pages and shows where it found them.{topics}"),
+    (_PLAY, "I am afraid that I only know what stands in this site's pages.{topics}"),
 )
 _RULES = tuple((re.compile(_EDGE + pattern + _EDGE, re.IGNORECASE), reply) for pattern, reply in _TALK)
 
@@ -54,8 +62,9 @@ def small_talk(text: str) -> str | None:
 
 def topics(db: sqlite3.Connection, most: int = 3) -> str:
     """One sentence that names a few pages one may ask about, or nothing."""
-    sql = "SELECT DISTINCT title FROM pages WHERE title <> '' ORDER BY length(path) - length(replace(path, '/', '')), id LIMIT ?"
-    titles = [title.replace("{", "(").replace("}", ")") for (title,) in db.execute(sql, (most,))]
+    sql = """SELECT DISTINCT title FROM pages WHERE title <> ''
+             ORDER BY length(file) - length(replace(file, '/', '')), id LIMIT ?"""
+    titles = [escaped(title).replace("{", "(").replace("}", ")") for (title,) in db.execute(sql, (most,))]
     return f" You could ask about {listed(titles)}." if titles else ""
 
 

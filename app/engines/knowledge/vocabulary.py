@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from app.engines.knowledge.words import stem
 
-STOP = frozenset(
-    """
+_STOP = """
     a about actually after again ago all almost already also although always am an and another any anybody anyone
     anything anyway anywhere are aren arent around as at away be because been before being both but by can cannot cant
     could couldnt couldve did didnt do does doesnt doing done dont during each either else em even ever every everyone
@@ -21,33 +20,35 @@ STOP = frozenset(
     werent weve what whatever whats when whenever where wheres wherever whether which while who whoever whole whom whos
     whose why will with within without wont would wouldnt yeah yes yet you youd youll your youre yours yourself youve
     yep nope hmm um uh lol btw wanna ya yo gimme dear sir madam folks guys greetings asap fyi
-    """.split()
-)
+"""
+STOP = frozenset(_STOP.split())
 """Left out of a query. Kept in the index, so that nothing is lost to phrases."""
 
-ASKING = frozenset(
-    """
-    able advice anyhow appreciate ask asked asking asks assist assistance believe best better bit bother chance clue
-    confused could curious describe details detail difference differences different elaborate exactly example examples
-    explain explained explaining explanation feel figure find finding found get gets getting give given gives go goes
-    going good got great guess guide guidance guy happen happened happening happens hard hear heard help helpful helps
-    hope hoping idea info information interested kind know knowing known learn let lately long look looked looking looks
-    love matter mind need needed needing needs please possible possibly proper properly purpose question questions quick
-    quickly reason recommend recommended regarding right said seem seems see seeing show showing simple simply sort
-    stuff suggest supposed talk tell telling thanks think thinking thought told tried try trying understand
-    understanding understood walk want wanted wanting wants way ways wish wonder wondering word work worked working
-    works wrong yesterday today tomorrow tonight currently old new now often please really come comes coming keep keeps
-    keeping kept make makes making made take takes taking took put puts use used uses using usage every far fast big
-    small little large bad nice okay fine day days week weeks month months year years time times hour hours minute
-    minutes people person someone friend friends guys man woman everyone colleague boss team bought am pm thing lot
-    number amount actual basically certain certainly clear clearly common default easy easily enough entire first last
-    second full general generally important main normal normally particular point several similar single specific
-    usual various full start started starting stop happened allow allowed allows let possible support supported supports
-    handle handles set sets setting settings setup change changed changes add added adding check run running call called
-    calls two three four five ten end ends ended ending turn turned turning turns bring become becomes hold stay live lives
-    undo somehow away side top bottom part parts kind whole hand hands onto piece reach
-    """.split()
-)
+_ASKING = """
+step steps procedure instructions instruction tutorial overview summary method methods blame policy matter issue issues
+problem problems reply answer answers worry worried sorry sure
+     able advice anyhow appreciate ask asked asking asks assist assistance believe best better bit bother chance
+clue     confused could curious describe details detail difference differences different elaborate exactly example
+examples     explain explained explaining explanation feel figure find finding found get gets getting give given
+gives go goes     going good got great guess guide guidance guy happen happened happening happens hard hear heard
+help helpful helps     hope hoping idea info information interested kind know knowing known learn let lately long
+look looked looking looks     love matter mind need needed needing needs please possible possibly proper properly
+purpose question questions quick     quickly reason recommend recommended regarding right said seem seems see seeing
+show showing simple simply sort     stuff suggest supposed talk tell telling thanks think thinking thought told
+tried try trying understand     understanding understood walk want wanted wanting wants way ways wish wonder
+wondering word work worked working     works wrong yesterday today tomorrow tonight currently old new now often
+please really come comes coming keep keeps     keeping kept make makes making made take takes taking took put puts
+use used uses using usage every far fast big     small little large bad nice okay fine day days week weeks month
+months year years time times hour hours minute     minutes people person someone friend friends guys man woman
+everyone colleague boss team bought am pm thing lot     number amount actual basically certain certainly clear
+clearly common default easy easily enough entire first last     second full general generally important main normal
+normally particular point several similar single specific     usual various full start started starting stop
+happened allow allowed allows let possible support supported supports     handle handles set sets setting settings
+setup change changed changes add added adding check run running call called     calls two three four five ten end
+ends ended ending turn turned turning turns bring become becomes hold stay live lives     undo somehow away side top
+bottom part parts kind whole hand hands onto piece reach
+"""
+ASKING = frozenset(_ASKING.split())
 """Words of asking and telling: they retrieve, but their absence from a folder says little."""
 
 LIGHT = frozenset(stem(word) for word in ASKING)
@@ -102,7 +103,7 @@ invoice bill receipt billing
 expire expiration expiry lapse ttl valid
 keep retain retention store stored save kept
 secret private confidential privacy
-duration long period time take takes
+duration period
 hours open opening
 team group
 permission permissions access rights allowed
@@ -142,6 +143,7 @@ fabric cloth textile
 cable cord flex wire
 stain spot mark
 method way option
+policy rule
 phd doctorate
 apply application
 requirement require need prerequisite
@@ -195,7 +197,8 @@ _BELOW = """
 usa america us: states american america
 uk britain england british scotland: kingdom british
 eu: europe european
-france germany spain italy netherlands belgium austria poland portugal sweden denmark finland greece: european europe eu country
+france germany spain italy netherlands belgium austria: european europe eu country
+poland portugal sweden denmark finland greece: european europe eu country
 switzerland norway japan china india australia brazil mexico: country international elsewhere
 canada: country america
 dog cat puppy kitten: pet animal

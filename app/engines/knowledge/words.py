@@ -45,8 +45,7 @@ def stems(text: str) -> list[str]:
 
 def _bare(word: str) -> str:
     word = word.replace("’", "'").lower()
-    if word.endswith("'s"):
-        word = word[:-2]
+    word = word.removesuffix("'s")
     return word.replace("'", "")[:LONGEST]
 
 
@@ -82,25 +81,83 @@ _VOWEL = re.compile(r"[aeiou]|(?<=[^aeiou])y")
 _RUNS = re.compile(r"(?:[aeiouy]+)(?:[^aeiouy]+)")
 _SHORT = re.compile(r"[^aeiouy][aeiouy][^aeiouywx]$")
 _ODD = {
-    "paid": "pay", "bought": "buy", "used": "use", "uses": "use", "using": "use", "usage": "use", "reuse": "reus",
-    "delivery": "deliv", "deliveries": "deliv", "expiry": "expir", "risky": "risk", "buses": "bus", "pays": "pay",
-    "payment": "pay", "payments": "pay", "paying": "pay", "payable": "pay", "subscription": "subscrib",
-    "subscriptions": "subscrib", "description": "describ", "descriptions": "describ", "buying": "buy",
-    "analyses": "analysi", "analysis": "analysi", "renewal": "renew", "renewals": "renew", "sent": "send", "kept": "keep", "lost": "lose", "chose": "choos",
-    "chosen": "choos", "broken": "break", "broke": "break", "began": "begin", "begun": "begin", "ran": "run",
-    "written": "write", "wrote": "write", "forgot": "forget", "forgotten": "forget", "made": "make", "sold": "sell",
-    "built": "build", "held": "hold", "found": "find", "men": "man", "women": "woman", "children": "child",
-    "people": "peopl", "data": "data", "https": "https", "cheaper": "cheap", "cheapest": "cheap", "bigger": "big", "biggest": "big",
-    "larger": "larg", "largest": "larg", "smaller": "small", "smallest": "small", "faster": "fast", "fastest": "fast",
-    "longer": "long", "longest": "long", "died": "die", "dies": "die", "death": "death", "news": "news", "taken": "take", "took": "take", "given": "give", "gave": "give",
-    "shown": "show", "seen": "see", "left": "leav", "stolen": "steal", "froze": "freez", "frozen": "freez",
-    "indices": "index", "indexes": "index", "told": "tell", "hid": "hide", "hidden": "hide", "spent": "spend",
-    "dying": "die", "universe": "universe", "universes": "universe", "university": "universiti", "universities": "universiti",
-    "news": "news", "organic": "organic", "general": "general", "generals": "general", "generally": "general",
-    "animal": "animal", "animals": "animal", "international": "internation", "internal": "internal", "policy": "polici",
-    "police": "police", "import": "import", "important": "important", "importance": "important", "capital": "capital",
-    "capitals": "capital", "ration": "ration", "rational": "rational", "relative": "relativ", "relation": "relat", "lying": "lie", "shipping": "ship", "shipment": "ship", "shipments": "ship",
-}  # fmt: skip
+    form: root
+    for line in """
+analysi: analyses analysis
+animal: animal animals
+begin: began begun
+big: bigger biggest
+break: broken broke
+build: built
+bus: buses
+buy: bought buying
+capital: capital capitals
+cheap: cheaper cheapest
+child: children
+choos: chose chosen
+data: data
+death: death
+deliv: delivery deliveries
+describ: description descriptions
+die: died dies dying
+expir: expiry
+fast: faster fastest
+find: found
+forget: forgot forgotten
+freez: froze frozen
+general: general generals generally
+give: given gave
+hide: hid hidden
+hold: held
+https: https
+import: import
+important: important importance
+index: indices indexes
+internal: internal
+internation: international
+keep: kept
+larg: larger largest
+leav: left
+lie: lying
+long: longer longest
+lose: lost
+make: made
+man: men
+news: news
+organic: organic
+pay: paid pays payment payments paying payable
+peopl: people
+police: police
+polici: policy
+ration: ration
+rational: rational
+relat: relation
+relativ: relative
+renew: renewal renewals
+reus: reuse
+risk: risky
+run: ran
+see: seen
+sell: sold
+send: sent
+ship: shipping shipment shipments
+show: shown
+small: smaller smallest
+spend: spent
+steal: stolen
+subscrib: subscription subscriptions
+take: taken took
+tell: told
+universe: universe universes
+universiti: university universities
+use: used uses using usage
+woman: women
+write: written wrote
+""".strip().splitlines()
+    for root, _, forms in [line.partition(": ")]
+    for form in forms.split()
+}
+"""Forms that the rules below would take for other words, or part from their own; by form, the stem."""
 
 
 @lru_cache(maxsize=50_000)
@@ -119,7 +176,25 @@ def stem(word: str) -> str:
 
 
 _FRONTS = ("un", "re", "non", "pre", "mis", "de", "in", "dis")
-_BACKS = ("age", "er", "or", "ist", "al", "ity", "ship", "hood", "less", "ful", "able", "y", "ance", "ment", "ness", "ic", "ion")
+_BACKS = (
+    "age",
+    "er",
+    "or",
+    "ist",
+    "al",
+    "ity",
+    "ship",
+    "hood",
+    "less",
+    "ful",
+    "able",
+    "y",
+    "ance",
+    "ment",
+    "ness",
+    "ic",
+    "ion",
+)
 
 
 def derived(word: str) -> list[str]:
