@@ -80,6 +80,17 @@ def test_nine_tabs_share_one_conversation(visit: Visit, context: BrowserContext)
         expect(tab.articles).to_have_count(4)
 
 
+def test_nine_tabs_with_a_conversation_each(visit: Visit) -> None:
+    """Nine tabs of nine conversations are all answered, though a browser opens six connections to a host."""
+    tabs = [visit(tag='data-session-scope="tab"').open() for _ in range(9)]
+    for number, tab in enumerate(tabs):
+        tab.ask(f"Question {number}")
+    for number, tab in enumerate(tabs):
+        expect(tab.answers).to_contain_text(words(30), timeout=20_000)
+        expect(tab.articles.first).to_contain_text(f"Question {number}")
+        expect(tab.articles).to_have_count(2)
+
+
 def test_another_tab_waits_while_an_answer_is_written(visit: Visit) -> None:
     """While one tab's answer is being written the other shows it growing and takes no question."""
     one, two = visit().open(), visit().open()

@@ -20,7 +20,7 @@ export class ApiError extends Error {
 export interface History { status: Status; messages: Message[]; has_more: boolean; cursor: string }
 export interface Resumed extends History { session_id: string; /** It was a link made for sharing. */ shared?: boolean }
 
-interface Call { method?: string; body?: unknown; session?: string; accept?: string; timeout?: number; signal?: AbortSignal }
+interface Call { method?: string; body?: unknown; session?: string; accept?: string; timeout?: number; signal?: AbortSignal; after?: string }
 
 const SECONDS = 1000;
 
@@ -29,7 +29,7 @@ export type Api = ReturnType<typeof createApi>;
 /** `base` is the service's address with a slash at its end. */
 export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(url, init)) {
   /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
-  async function open(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal }: Call = {}): Promise<Response> {
+  async function open(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeout * SECONDS);
     const forward = () => stop.abort();
@@ -37,6 +37,8 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     if (signal?.aborted) stop.abort();
     const headers: Record<string, string> = { Accept: accept };
     if (session) headers.Authorization = `Bearer ${session}`;
+    // A header, for a browser asks leave (a preflight) again for every other address.
+    if (after) headers["Last-Event-ID"] = after;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     try {
       const response = await fetchIt(base + path, {
@@ -88,17 +90,12 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
       return response.blob();
     },
     async erase(session: string): Promise<void> { await open(me, { method: "DELETE", session }); },
-    /** Resolves when the service has taken the question: the turn then runs whether or not anybody reads this stream. */
-    async ask(session: string, query: string, client_id: string, signal?: AbortSignal): Promise<void> {
-      const response = await open("api/chat", {
-        method: "POST", session, body: { query, client_id }, accept: "text/event-stream", timeout: 20, signal,
-      });
-      // The words come by the feed; this connection is one of the browser's six and is given back at once.
-      response.body?.cancel().catch(() => {});
-    },
+    /** Resolves when the service has taken the question: the turn then runs whether or not anybody reads this stream of it. */
+    ask: (session: string, query: string, client_id: string, signal?: AbortSignal) =>
+      open("api/chat", { method: "POST", session, body: { query, client_id }, accept: "text/event-stream", timeout: 20, signal }),
     /** The feed's response, from after `cursor`. */
     events: (session: string, cursor: string, signal: AbortSignal) =>
-      open(`${me}/events${cursor ? `?after=${encodeURIComponent(cursor)}` : ""}`, { session, accept: "text/event-stream", timeout: 20, signal }),
+      open(`${me}/events`, { session, accept: "text/event-stream", timeout: 20, signal, after: cursor }),
   };
 }
 

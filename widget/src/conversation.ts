@@ -184,6 +184,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     const local = !question.again;
     store.unsent = store.unsent.filter((one) => one.client_id !== client_id);
     if (fate.fate === "taken") {
+      if (fate.stream) void (desk.live?.listen(fate.stream) ?? fate.stream.body?.cancel());
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
       sessions.touch();
       if (desk.waiting) watchFor(client_id);

@@ -1,5 +1,6 @@
 /** One conversation, live in many tabs: one of them holds the feed, one the heartbeat, and tells the others what comes. */
 import type { Api, ApiError } from "./api.js";
+import { createParser, type Frame } from "./parse.js";
 import { openFeed, type Feed, type Timing } from "./stream.js";
 import { hold, line, shortName, type Platform } from "./tabs.js";
 import { readEvent, type ChatEvent, type Turn } from "./transcript.js";
@@ -27,6 +28,8 @@ export interface Live {
   /** Where to go on from, once the history was read. */
   place(cursor: string): void;
   tell(kind: "erased" | "ended"): void;
+  /** A question was taken, and this is its own stream. */
+  listen(response: Response): Promise<void>;
   wake(): void;
   stop(): void;
 }
@@ -34,14 +37,25 @@ export interface Live {
 /** Feeds of different conversations that one browser keeps open at a time: it has six connections for all its tabs. */
 const SLOTS = 2;
 const POLL = 3_000;
+/** How long a question's own stream may hold a connection. */
+const EARLY = 5_000;
 /** A tab that hears nothing of the one that holds the feed for so long helps itself. */
 const PATIENCE = 25_000;
+
+/** The event in a frame, and its data to pass on; null for what is none. */
+function readFrame({ event: kind, data: text }: Frame): { event: ChatEvent; data: Record<string, unknown> } | null {
+  try {
+    const data: unknown = JSON.parse(text), event = readEvent(kind, data);
+    return event && { event, data: data as Record<string, unknown> };
+  } catch { return null; }
+}
 
 export function createLive(parts: LiveParts): Live {
   const { api, session, platform: { locks } } = parts;
   const name = shortName(api.base + session);
   const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: Array.from({ length: SLOTS }, (_, n) => `baton:slot:${n}:${api.base}`) };
-  let cursor = "", chain = "", feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false;
+  // `place`: how far into the running answer the cursor is, in characters.
+  let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false;
   let wanted = { feed: false, beat: false }, placed = false;
   let leaveFeed: (() => void) | null = null, leaveBeat: (() => void) | null = null, watch: ReturnType<typeof setInterval> | undefined;
 
@@ -68,6 +82,8 @@ export function createLive(parts: LiveParts): Live {
     if (torn) channel.post({ kind: "ask" });
     if (!named) return;
     chain = cursor = id;
+    if (event.event === "answer.start") place = 0;
+    if (event.event === "answer.delta") place = (event.at ?? place) + event.text.length;
     if (gap) void sync();
   }
 
@@ -101,34 +117,65 @@ export function createLive(parts: LiveParts): Live {
       polling = on ? setInterval(() => { channel.post({ kind: "alive" }); void sync(); }, POLL) : undefined;
     };
     poll(true);
+    let deaf = false;
     const leaveSlot = hold(locks, roles.slots, () => {
       poll(false);
       feed = openFeed({
         connect: (at, signal) => api.events(session, at, signal),
         cursor: () => cursor,
         onFrame(frame) {
-          let data: unknown;
-          try { data = JSON.parse(frame.data); } catch { return; }
-          const event = readEvent(frame.event, data);
-          if (event?.event === "ping") channel.post({ kind: "alive" });
-          if (event?.event === "reset") { void sync(); return; }
-          const at = event?.event === "answer.delta" ? parts.turn()?.at ?? 0 : undefined;
+          const read = readFrame(frame);
+          if (deaf) return;
+          if (read?.event.event === "ping") channel.post({ kind: "alive" });
+          if (read?.event.event === "reset") {
+            // What comes now follows on something that was missed: nothing of it is used until the history was read.
+            deaf = true;
+            void sync().then(() => { deaf = false; feed?.again(); });
+            return;
+          }
           const after = chain;
           if (frame.id) chain = cursor = frame.id;
-          if (!event || event.event === "ping") return;
+          if (!read || read.event.event === "ping") return;
+          const { event, data } = read;
+          if (event.event === "answer.start") place = 0;
+          if (event.event === "answer.delta") { data.at = event.at = place; place += event.text.length; }
           parts.onEvent(event);
-          pass(frame.event, at === undefined ? data : { ...(data as object), at }, frame.id ?? "", after);
+          pass(frame.event, data, frame.id ?? "", after);
         },
         onState(state) {
+          open = state === "open";
+          if (open) early?.();
           poll(state === "mute");
           if (state === "mute") void sync();
           else parts.onFeed(state);
         },
         onRefused: parts.onRefused,
       }, parts.timing);
-      return () => { feed?.stop(); feed = null; };
+      return () => { feed?.stop(); feed = null; open = false; };
     });
     return () => { leads = false; poll(false); leaveSlot(); };
+  }
+
+  /** The words of a question's own stream, until the feed speaks: the first answer need not wait for that. */
+  async function listen(response: Response): Promise<void> {
+    const reader = response.body?.getReader();
+    const quit = early = () => { early = null; reader?.cancel().catch(() => {}); };
+    if (open || stopped || !reader || (placed && !leads)) return quit();
+    const limit = setTimeout(quit, EARLY), text = new TextDecoder();
+    let at = 0;
+    const parse = createParser((frame) => {
+      const event = readFrame(frame)?.event;
+      if (!event || open || stopped) return;
+      if (event.event === "answer.start") at = 0;
+      if (event.event === "answer.delta") { event.at = at; at += event.text.length; }
+      // Its end is told by the feed, in the order of all that is told.
+      if (event.event === "answer.start" || event.event === "answer.delta") parts.onEvent(event);
+    });
+    try {
+      for (let got = await reader.read(); !got.done && early === quit; got = await reader.read()) parse(text.decode(got.value, { stream: true }));
+    } catch { /* the feed has it all */ }
+    clearTimeout(limit);
+    quit();
   }
 
   function wantFeed(on: boolean): void {
@@ -174,11 +221,13 @@ export function createLive(parts: LiveParts): Live {
       if (kind === "erased") channel.post({ kind });
       else pass("session", { status: "ended" });
     },
+    listen,
     wake() { feed?.wake(); },
     stop() {
       if (stopped) return;
       wantFeed(false);
       wantBeat(false);
+      early?.();
       stopped = true;
       channel.close();
     },

@@ -4,7 +4,7 @@ import { ApiError, type Api } from "./api.js";
 export interface Question { client_id: string; text: string; at: string; /** A stored question that is to be answered again. */ again?: boolean }
 
 /** How a question fared. `back`: the text belongs in the composer again; `failed`: it stays in the log, with Retry. */
-export type Fate = { fate: "taken" } | { fate: "unanswered"; code: string } | { fate: "cancelled" }
+export type Fate = { fate: "taken"; /** Its own stream. */ stream?: Response } | { fate: "unanswered"; code: string } | { fate: "cancelled" }
   | { fate: "failed" | "back"; notice: string; seconds: number };
 
 export interface OutboxParts {
@@ -60,8 +60,7 @@ export function createOutbox(parts: OutboxParts) {
       }
       parts.onDelivery(question, "sending");
       try {
-        await parts.api.ask(await parts.session(), question.text, question.client_id, abort.signal);
-        return { fate: "taken" };
+        return { fate: "taken", stream: await parts.api.ask(await parts.session(), question.text, question.client_id, abort.signal) };
       } catch (cause) {
         if (mine.seen) return { fate: "taken" };
         if (abort.signal.aborted) return { fate: "cancelled" };

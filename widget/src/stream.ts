@@ -16,7 +16,7 @@ export interface FeedSource {
 export interface Timing { silence: number; first: number; most: number; random: () => number; now: () => number }
 const TIMING: Timing = { silence: 20_000, first: 400, most: 15_000, random: Math.random, now: Date.now };
 
-export interface Feed { stop(): void; /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void }
+export interface Feed { stop(): void; /** Leaves this connection for another, from the cursor as it is now. */ again(): void; /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void }
 
 export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed {
   const { silence, first, most, random, now } = { ...TIMING, ...timing };
@@ -85,6 +85,7 @@ export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed
   void run();
   return {
     stop() { stopped = true; current?.abort(); hurry?.(); },
+    again() { current?.abort(); },
     wake() {
       if (hurry) { failures = 0; hurry(); }
       // After a ping's time without a word the connection may have died in its sleep.

@@ -37,9 +37,9 @@ test("no answer at all is a network error, which may be tried again", async () =
   await expect(api.status("s")).rejects.toMatchObject({ code: "network", network: true, retryable: true });
 });
 
-test("a question gives its connection back as soon as the service has taken it", async () => {
-  let given = false;
-  const api = createApi("https://svc.test/", async () => new Response(new ReadableStream({ cancel() { given = true; } }), { headers: { "Content-Type": "text/event-stream" } }));
-  await api.ask("s", "Hello?", "q.1");
-  expect(given).toBe(true);
+test("the place in the feed goes in a header, so that the address stays the same", async () => {
+  const { api, calls } = answering(200, "");
+  await api.events("s", "7-abc", new AbortController().signal);
+  expect(calls[0]!.url).toBe("https://svc.test/api/session/me/events");
+  expect(new Headers(calls[0]!.init.headers).get("Last-Event-ID")).toBe("7-abc");
 });

@@ -171,6 +171,34 @@ test("a feed that is cut at every event gives the whole answer once", async () =
   expect(texts(tab.state)).toEqual(["Hello?", words.join("")]);
 });
 
+test("the first words need not wait for the feed, and the feed's words do not double them", async () => {
+  for (let n = 0; n < 3; n++) service.refusals.push({ call: "GET /api/session/me/events", status: 503, code: "storage_unavailable", retryAfter: 1 });
+  const tab = await asked();
+  expect(service.feeds).toBe(0);
+  service.delta(only(), "One ");
+  await until(() => tab.state.answering?.text === "One ", () => tab.state);
+  await until(() => service.feeds === 1, () => tab.state);
+  service.delta(only(), "two");
+  await until(() => tab.state.answering?.text === "One two", () => tab.state);
+  service.finish(only());
+  await rested(tab);
+  expect(texts(tab.state)).toEqual(["Hello?", "One two"]);
+});
+
+test("a position that is gone is made good from the history, with the running answer whole", async () => {
+  const tab = await asked();
+  service.delta(only(), "One ");
+  await until(() => tab.state.answering?.text === "One ", () => tab.state);
+  service.forgetPositions = true;
+  service.cutFeeds(only());
+  service.delta(only(), "two ");
+  await until(() => tab.state.answering?.text === "One two ", () => tab.state);
+  service.delta(only(), "three");
+  service.finish(only());
+  await rested(tab);
+  expect(texts(tab.state)).toEqual(["Hello?", "One two three"]);
+});
+
 test("a proxy that holds the feed back does not hold the answer back for ever", async () => {
   service.mute = true;
   const tab = browser.tab();

@@ -17,6 +17,8 @@ export class FakeService {
   /** Feeds open, but a proxy holds every byte back. */
   mute = false;
   feeds = 0;
+  /** The next feed is told that its position is gone. */
+  forgetPositions = false;
   private n = 0;
 
   count(call: string): number { return this.calls.filter((one) => `${one.method} ${one.path}`.startsWith(call)).length; }
@@ -37,23 +39,23 @@ export class FakeService {
       const [{ status, code, retryAfter }] = this.refusals.splice(refusal, 1) as [FakeService["refusals"][number]];
       return problem(status, code, retryAfter);
     }
-    const response = this.route(method, pathname, searchParams, session, body, init.signal ?? null);
+    const response = this.route(method, pathname, searchParams, session, body, init.signal ?? null, headers);
     const lost = this.lost.findIndex((one) => name.startsWith(one));
     if (lost >= 0) { this.lost.splice(lost, 1); throw new TypeError("Failed to fetch"); }
     return response;
   };
 
-  private route(method: string, path: string, query: URLSearchParams, bearer: string, body: Json, signal: AbortSignal | null): Response {
+  private route(method: string, path: string, query: URLSearchParams, bearer: string, body: Json, signal: AbortSignal | null, headers: Headers): Response {
     if (path === "/api/session/create") return json({ success: true, session_id: this.create().id, status: "active" }, 201);
     if (path === "/api/session/resume") return this.resume(body);
     const session = this.sessions.get(bearer);
     if (!session) return problem(404, "session_not_found");
-    if (path === "/api/chat") return this.chat(session, body);
+    if (path === "/api/chat") return this.chat(session, body, signal);
     const call = `${method} ${path.replace("/api/session/me", "")}`;
     switch (call) {
       case "GET ": return json({ success: true, session_id: session.id, status: session.status });
       case "GET /messages": return this.history(session, query);
-      case "GET /events": return this.events(session, query.get("after"), signal);
+      case "GET /events": return this.events(session, headers.get("Last-Event-ID"), signal);
       case "POST /heartbeat": return session.status === "ended" ? problem(409, "session_ended") : json({ success: true, status: session.status });
       case "POST /stop": { const stopped = Boolean(session.turn); if (stopped) this.finish(session, { stopped: true }); return json({ success: true, stopped }); }
       case "POST /end": this.setStatus(session, "ended"); return json({ success: true, status: "ended" });
@@ -96,7 +98,7 @@ export class FakeService {
     return json(this.page(session, query.get("before"), Number(query.get("limit") ?? 100)));
   }
 
-  private chat(session: Session, { query, client_id }: Json): Response {
+  private chat(session: Session, { query, client_id }: Json, signal: AbortSignal | null): Response {
     if (session.status === "ended") return problem(409, "session_ended");
     if (session.turn && session.turn.client_id !== client_id) return problem(409, "turn_in_progress");
     if (!session.asked.has(client_id)) {
@@ -107,7 +109,8 @@ export class FakeService {
       session.asked.set(client_id, "running");
       this.begin(session, client_id);
     }
-    return new Response(new ReadableStream({ start(out) { out.enqueue(new TextEncoder().encode(": taken\n\n")); } }), { headers: { "Content-Type": "text/event-stream" } });
+    const turn = session.log.findLastIndex((one) => one.event === "answer.start");
+    return this.events(session, `c${turn < 0 ? session.log.length : turn}`, signal, false);
   }
 
   // --- what the service does by itself ---
@@ -149,12 +152,13 @@ export class FakeService {
   private ring(session: Session): void { for (const hear of this.ears.get(session.id) ?? []) hear(); }
   private ears = new Map<string, Set<() => void>>();
 
-  private events(session: Session, after: string | null, signal: AbortSignal | null): Response {
+  private events(session: Session, after: string | null, signal: AbortSignal | null, counted = true): Response {
     let at = after ? Number(after.slice(1)) : session.log.length, lost = false;
+    if (counted && this.forgetPositions) { this.forgetPositions = false; lost = true; }
     if (after && (!/^[ce]\d+$/.test(after) || at > session.log.length)) lost = true;
     const ears = this.ears.get(session.id) ?? new Set();
     this.ears.set(session.id, ears);
-    this.feeds++;
+    if (counted) this.feeds++;
     const text = new TextEncoder();
     let over = false, hear = () => {}, cut = () => {};
     const body = new ReadableStream<Uint8Array>({
@@ -168,7 +172,7 @@ export class FakeService {
             out.enqueue(text.encode(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
           }
         };
-        cut = () => { if (over) return; over = true; this.feeds--; ears.delete(hear); session.open.delete(cut); try { out.close(); } catch { /* gone */ } };
+        cut = () => { if (over) return; over = true; if (counted) this.feeds--; ears.delete(hear); session.open.delete(cut); try { out.close(); } catch { /* gone */ } };
         ears.add(hear);
         session.open.add(cut);
         hear();
