@@ -11,17 +11,25 @@ from app.ports import Citation
 
 _NUMBERS = r"\d{1,3}(?:[ ]?[,;][ ]?\d{1,3}){0,9}"
 _TARGET = r"\](?:\(|:)\s{0,99}<?[^\s<>()]{0,300}"
+_BARE = r"(?:https?://|www\.)[^\s<>()\[\]`]{0,300}"
 _TOKEN = re.compile(
-    r"(?P<code>`+)"
-    r"|(?P<gap>\n[ \t]*\n)"
+    r"(?P<escaped>\\[^\n])"
+    r"|(?P<code>`+)"
+    r"|(?P<line>\n)"
     rf"|(?P<marker>[ ]?(?:\[\^?(?P<plain>{_NUMBERS})\]|【(?P<wide>\d{{1,3}})[^【】\n]{{0,60}}】))(?P<next>(?=[(:]))?"
-    r"|(?P<target>\](?:\(|:)\s{0,99}<?(?P<address>[^\s<>()]{0,300}))"
-    r"|(?P<auto><(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}:[^\s<>]{0,300}))"
+    r"|(?P<target>\](?:\(|:)\s{0,99}<?(?P<to>[^\s<>()]{0,300}))"
+    r"|(?P<angle><(?P<auto>[A-Za-z][A-Za-z0-9+.-]{0,30}:[^\s<>]{0,300}))"
+    rf"|(?P<bare>{_BARE})",
+    re.IGNORECASE,
 )
 _UNFINISHED = re.compile(
-    rf"(?:`+|\n[ \t]*\n?|[ ]|[ ]?\[\^?[\d,; ]{{0,60}}(?:\]|{_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
-    rf"|\]|{_TARGET}|<(?:[A-Za-z][^\s<>]{{0,330}})?)\Z"
+    rf"(?:\\+`*|`+|[ ]|[ ]?\[\^?[\d,; ]{{0,60}}(?:\]|{_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
+    rf"|\]|{_TARGET}|<(?:[A-Za-z][^\s<>]{{0,330}})?"
+    rf"|h|ht|htt|https?|https?:|https?:/|w|ww|www|{_BARE})\Z",
+    re.IGNORECASE,
 )
+_BEFORE_A_FENCE = re.compile(r"[\s>*+\-0-9.]*\Z")
+_LIKE_AN_ADDRESS = re.compile(r":|//|\\|&|www\.", re.IGNORECASE)
 _RELATIVE = re.compile(r"(?!//)[A-Za-z0-9._~/#?=+-]+\Z")
 _OURS = re.compile(r"https?://([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?)(?=[/?#]|\Z)", re.IGNORECASE)
 
@@ -30,8 +38,9 @@ class Markers:
     """One answer's words and the sources it may cite.
 
     ``[n]`` means the n-th source; what it becomes is numbered in the order of first use, one number a page.
-    A number without a source is left out. A link survives where it leads to the host of a source; any other is
-    broken by a space, so that it is shown as text. Words are held back only while they may be part of a marker.
+    A number without a source is left out. An address survives as a link where it leads to the host of a source; any
+    other is shown as code, which nothing makes a link of. What stands in code comes as it is. Words are held back
+    only while they may be part of a marker or an address.
     """
 
     def __init__(self, sources: Sequence[Citation]) -> None:
@@ -40,6 +49,7 @@ class Markers:
         self._used: dict[str, Citation] = {}
         self._held = ""
         self._code = ""
+        self._line = ""
 
     @property
     def cited(self) -> tuple[Citation, ...]:
@@ -57,31 +67,59 @@ class Markers:
     def rest(self) -> str:
         """What was held back, at the end of the answer."""
         text, self._held = self._held, ""
-        return self._read(text)
+        return self._read(text) + self._closed()
 
     def _read(self, text: str) -> str:
-        return _TOKEN.sub(self._token, text)
+        said = _TOKEN.sub(self._token, text)
+        start = text.rfind("\n") + 1
+        self._line = (self._line if not start else "")[-99:] + text[start:]
+        return said
 
     def _token(self, match: re.Match[str]) -> str:
         found = match[0]
-        if match["code"]:
-            return self._fence(found)
-        if match["gap"]:
-            self._code = self._code if len(self._code) >= 3 else ""
+        if match["line"]:
+            return self._closed() + found if len(self._code) < 3 else found
+        if match["code"] or (self._code and found == "\\`"):
+            return self._fence(match)
+        if self._code or match["escaped"]:
             return found
         if match["marker"]:
-            return found if self._code else self._cite(match)
-        if match["target"]:
-            return found if self._leads_home(match["address"]) else f"] {found[1:]}"
-        return found if self._leads_home(match["scheme"]) else f"< {found[1:]}"
+            return self._cite(match)
+        return self._address(match)
 
-    def _fence(self, run: str) -> str:
-        """Follows where code begins and ends: an index in code is no marker."""
-        if not self._code:
-            self._code = run
-        elif run == self._code or (len(self._code) >= 3 and len(run) >= len(self._code)):
-            self._code = ""
+    def _closed(self) -> str:
+        """Ends code that its line or the answer leaves open: a reader would not see code there, but words."""
+        run, self._code = self._code, ""
+        return run if len(run) < 3 else ""
+
+    def _fence(self, match: re.Match[str]) -> str:
+        """Follows where code begins and ends."""
+        run = match[0].removeprefix("\\")
+        begun = match.string[: match.start()]
+        line = begun.rpartition("\n")[2] if "\n" in begun else self._line + begun
+        first = _BEFORE_A_FENCE.match(line) is not None
+        if self._code:
+            if (first and 3 <= len(self._code) <= len(run)) or (run == self._code and len(run) < 3):
+                self._code = ""
+            return match[0]
+        if len(run) >= 3 and not first:
+            return ""  # neither a fence nor code that could be followed
+        self._code = run
         return run
+
+    def _address(self, match: re.Match[str]) -> str:
+        """A link's target, or an address that a reader would make a link of."""
+        found = match[0]
+        address = match["to"] or match["auto"] or match["bare"] or ""
+        if self._leads_home(address) and not (match["bare"] and _RELATIVE.match(address)):
+            return found
+        before = found[: len(found) - len(address)]
+        if match["target"]:
+            before = f"] {before[1:].replace('<', '')}"
+        if not _LIKE_AN_ADDRESS.search(address):
+            return before + address
+        core = address.replace("`", "").rstrip(".,;:!?'\"*_~")
+        return f"{before}`{core}`{address[len(core) :] if '`' not in address else ''}"
 
     def _cite(self, match: re.Match[str]) -> str:
         numbers = re.findall(r"\d+", match["plain"] or match["wide"])
