@@ -6,7 +6,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response
@@ -76,8 +75,11 @@ class Feed:
     def _claim(self) -> bool:
         self._claimed = time.monotonic()
         session, address = self._most
-        mine = self._log.feed("", session, self._name, self._ref)
-        return bool(mine and self._log.feed(self._address, address, self._name))
+        try:
+            mine = self._log.feed("", session, self._name, self._ref)
+            return bool(mine and self._log.feed(self._address, address, self._name))
+        except StorageUnavailable:  # it refuses writes: reading goes on, uncounted
+            return True
 
     def leave(self) -> None:
         """Gives the place back."""
@@ -94,8 +96,7 @@ class Feed:
                 if now > until:
                     return
                 if now - self._claimed > CLAIM_SECONDS:
-                    with suppress(StorageUnavailable):
-                        self._claim()
+                    self._claim()
         finally:
             self._gauge.dec()
             self.leave()

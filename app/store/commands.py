@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import StorageUnavailable
-from app.store.connections import Redis
+from app.store.connections import Nodes, Redis
+
+_log = logging.getLogger(__name__)
 
 _REFUSALS = {
     "READONLY",
@@ -27,15 +30,31 @@ _REFUSALS = {
     "MASTERDOWN",
 }
 _REFUSALS |= {"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"}
+_SIGNS = (
+    # The driver's own words while it signs in.
+    ("invalid username", "WRONGPASS"),
+    ("WRONGPASS", "WRONGPASS"),
+    ("uthentication", "NOAUTH"),
+    ("NOAUTH", "NOAUTH"),
+    ("max number of clients", "MAXCLIENTS"),
+    ("loading", "LOADING"),
+    # A script in a slot that is on its way to another node.
+    ("non local key", "TRYAGAIN"),
+)
 
 
 class Breaker:
-    """After two failures in a row answers at once for half a second, then lets one call try."""
+    """After two failures in a row answers at once for half a second, then lets one call try.
 
-    def __init__(self) -> None:
+    Says once in the log that something fails, for each kind of trouble, and once that it works again.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._failures = 0
         self._until = 0.0
         self._kind = "unreachable"
+        self._told: set[str] = set()
 
     def check(self) -> None:
         """Raises StorageUnavailable while open."""
@@ -49,9 +68,15 @@ class Breaker:
         self._failures += 1
         self._kind = kind
         self._until = time.monotonic() + 0.5
+        if kind not in self._told:
+            self._told.add(kind)
+            _log.warning("storage unavailable for %s: %s", self._what, kind)
 
     def worked(self) -> None:
         self._failures = 0
+        if self._told:
+            self._told.clear()
+            _log.warning("storage works again for %s", self._what)
 
 
 class Script:
@@ -64,8 +89,9 @@ class Script:
         self.name = name
         self.writes = "no-writes" not in words
         parts = [(folder / f"{word}.lua").read_text() for word in words if word != "no-writes"]
-        # The flag lets Redis run it while writes are paused, refused or out of memory (Redis 7, "Script flags").
+        # By the flag and EVALSHA_RO it runs while writes are paused, refused or out of memory (Redis 7, "Script flags").
         shebang = "#!lua\n" if self.writes else "#!lua flags=no-writes\n"
+        self.by_name, self.whole = ("EVALSHA", "EVAL") if self.writes else ("EVALSHA_RO", "EVAL_RO")
         self.source = shebang + "\n".join([*parts, own])
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
@@ -76,36 +102,50 @@ class Commands:
     def __init__(self, redis: Redis, *, wait_replicas: int = 0) -> None:
         self._redis = redis
         self._wait = wait_replicas
-        self._breakers = {True: Breaker(), False: Breaker()}
+        self._node = redis.node if isinstance(redis, Nodes) else None
+        self._breakers: dict[object, Breaker] = {True: Breaker("writes"), False: Breaker("reads")}
 
     def run(self, script: Script, keys: tuple[str, ...], *args: Any, wait: bool = False) -> Any:
         """The script's reply. Raises StorageUnavailable; after a write its outcome is then unknown."""
         replicas = self._wait if wait else 0
+        rest = (len(keys), *keys, *args)
         try:
-            return self._once(script.writes, ("EVALSHA", script.sha, len(keys), *keys, *args), replicas)
-        except NoScriptError:  # nothing was run, so sending it whole is safe
-            return self._once(script.writes, ("EVAL", script.source, len(keys), *keys, *args), replicas)
+            return self._once(script.writes, (script.by_name, script.sha, *rest), replicas)
+        except ResponseError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        # Nothing was run, so sending it whole is safe.
+        return self._once(script.writes, (script.whole, script.source, *rest), replicas)
 
     def call(self, *args: Any) -> Any:
         """One reading command's reply."""
         return self._once(False, args, 0)
 
     def _once(self, writes: bool, args: tuple[Any, ...], replicas: int) -> Any:
-        breaker = self._breakers[writes]
+        breaker = self._breakers[writes] if self._node is None else self._breaker_of_node(writes, args)
         breaker.check()
         try:
             reply = self._redis.execute(*args, wait=replicas)
-        except NoScriptError:
-            breaker.worked()
-            raise
         except (RedisError, OSError) as error:
             kind = kind_of(error)
             if kind is None:
+                breaker.worked()
                 raise
             breaker.failed(kind)
             raise StorageUnavailable(kind) from None
         breaker.worked()
         return reply
+
+    def _breaker_of_node(self, writes: bool, args: tuple[Any, ...]) -> Breaker:
+        """A Cluster's nodes break apart: those that are well go on."""
+        try:
+            key = (writes, self._node(args) if self._node else None)
+        except (RedisError, OSError):
+            key = (writes, None)
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            breaker = self._breakers.setdefault(key, Breaker("writes" if writes else "reads"))
+        return breaker
 
 
 def kind_of(error: BaseException) -> str | None:
@@ -113,14 +153,10 @@ def kind_of(error: BaseException) -> str | None:
     if isinstance(error, RedisTimeoutError | TimeoutError):
         return "timeout"
     text = str(error)
-    word = text.split(" ", 1)[0]
+    word = str(getattr(error, "status_code", None) or text.split(" ", 1)[0])
     if word in _REFUSALS:
         return word
-    for sign, kind in (
-        ("NOAUTH", "NOAUTH"), ("uthentication", "NOAUTH"), ("WRONGPASS", "WRONGPASS"), ("invalid username", "WRONGPASS"),
-        ("max number of clients", "MAXCLIENTS"), ("loading", "LOADING"), ("read only", "READONLY"),
-        ("OOM", "OOM"), ("BUSY", "BUSY"), ("MISCONF", "MISCONF"), ("NOREPLICAS", "NOREPLICAS"),
-    ):  # fmt: skip
+    for sign, kind in _SIGNS:
         if sign in text:
             return kind
     if isinstance(error, RedisConnectionError | OSError | RedisClusterException):

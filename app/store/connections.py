@@ -7,10 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import hiredis
-from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -38,6 +37,13 @@ class Redis(Protocol):
     def execute(self, *args: Any, wait: int = 0) -> Any: ...
 
 
+@runtime_checkable
+class Nodes(Protocol):
+    """A Redis of several servers: which one a command belongs to. Raises the driver's errors where none is known."""
+
+    def node(self, args: tuple[Any, ...]) -> object: ...
+
+
 class Wire:
     """A connection that the driver has made and signed in, with hiredis alone between it and its user.
 
@@ -50,11 +56,11 @@ class Wire:
         if connection._sock is None:
             raise RedisConnectionError("not connected")
         self._socket = connection._sock
-        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=BaseParser.parse_error)
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=ResponseError)
         self.used = 0.0
 
     def call(self, args: tuple[Any, ...]) -> Any:
-        """Sends one command and reads its reply; the driver's errors where it is one."""
+        """Sends one command and reads its reply. Raises ResponseError, in the server's own words, where it refuses."""
         self._socket.sendall(hiredis.pack_command(args))
         while (reply := self._reader.gets()) is False:
             data = self._socket.recv(65536)
@@ -87,11 +93,15 @@ class Connections:
         self._places = deque(range(most))
         self._freed = threading.Event()
 
-    def execute(self, *args: Any, wait: int = 0) -> Any:
-        """One command, sent once. With ``wait`` also WAIT for that many replicas; NOREPLICAS where they are fewer."""
+    def execute(self, *args: Any, wait: int = 0, asking: bool = False) -> Any:
+        """One command, sent once. With ``wait`` also WAIT for that many replicas; NOREPLICAS where they are fewer.
+
+        ``asking``: this node takes the slot over and is to serve it already.
+        """
         place = self._place()
         try:
-            return self._on(self._take(), args, wait)
+            wire = self._take()
+            return self._on(wire, args, wait, asking=asking)
         finally:
             self._places.append(place)
             self._freed.set()
@@ -110,14 +120,16 @@ class Connections:
                 self._freed.clear()
                 self._freed.wait(0.05)
 
-    def _on(self, wire: Wire, args: tuple[Any, ...], wait: int) -> Any:
+    def _on(self, wire: Wire, args: tuple[Any, ...], wait: int, *, asking: bool) -> Any:
         try:
+            if asking:
+                wire.call(("ASKING",))
             reply = wire.call(args)
             if wait and wire.call(("WAIT", wait, int(READ_SECONDS * 800))) < wait:
                 raise ResponseError("NOREPLICAS too few replicas acknowledged")
         except ResponseError as error:
-            if str(error).startswith("READONLY"):
-                self._drop(wire)  # the primary has moved: look for it anew
+            if str(error).startswith(("READONLY", "NOREPLICAS")):
+                self._drop(wire)  # the primary may have moved: look for it anew
             else:
                 self._keep(wire)
             raise
