@@ -1,5 +1,6 @@
 /** Reads the words of one Markdown block: emphasis, code, links, citations. Links are only what `safeLink` lets through. */
 import { referenceName, type References } from "./markdown";
+import { ENTITY, entity, unescape } from "./markdown-entities";
 import { safeLink } from "./nodes";
 
 export type Inline =
@@ -10,32 +11,16 @@ export type Inline =
   | { kind: "cite"; n: number }
   | { kind: "break" };
 
-const NAMED: Record<string, string> = {
-  amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", trade: "™", hellip: "…",
-  ndash: "–", mdash: "—", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”", bull: "•", middot: "·", euro: "€", times: "×", rarr: "→", larr: "←",
-};
-const ENTITY = /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/y;
 const PLAIN = /[^\\`*_~[\]!<&\n]+/y;
 const BARE = /(?:https?:\/\/|www\.)[^\s<>"`]+/y;
 const EMAIL = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}/;
 const ANGLE = /<((?:https?:\/\/|mailto:)[^\s<>]*|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+)>/iy;
 const TARGET = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*))(?:\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?\s*\)/y;
 const REFERRED = /\[([^\]\\]{0,200})\]/y;
-const CITED = /\[(\d{1,2})\](?![(:[])/y;
+const CITED = /\[(\d{1,2})\](?![(:])(?:(?=\[([^\]]{1,200})\]))?/y;
 const ESCAPED = /[!-/:-@[-`{-~]/;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 const MOST_OPEN = 40;
-
-function unescape(text: string): string {
-  const whole = new RegExp(ENTITY.source, "g");
-  return text.replace(/\\([!-/:-@[-`{-~])/g, "$1").replace(whole, (all, dec, hexa, name) => entity(all, dec, hexa, name));
-}
-
-function entity(all: string, dec?: string, hexa?: string, name?: string): string {
-  if (name) return Object.hasOwn(NAMED, name) ? NAMED[name]! : all;
-  const code = dec ? parseInt(dec, 10) : parseInt(hexa!, 16);
-  return code === 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? "\ufffd" : String.fromCodePoint(code);
-}
 
 interface Mark { at: number; char: string; count: number; opens: boolean; closes: boolean }
 interface Bracket { at: number; image: boolean; from: number; marks: number }
@@ -193,7 +178,7 @@ class Scanner {
 
   private open(image: boolean): void {
     const cited = image ? null : this.match(CITED);
-    if (cited && !this.references.has(cited[1]!)) {
+    if (cited && ![cited[1]!, cited[2] ?? ""].some((name) => this.references.has(referenceName(name)))) {
       this.out.push({ kind: "cite", n: Number(cited[1]) });
       this.at += cited[0].length;
       return;

@@ -13,7 +13,6 @@ export interface Line {
 }
 
 const RENEWING = new Set(["ended", "gone", "deadLink", "full", "notYours"]);
-const TIMED: Record<string, string> = { wait: "wait" };
 
 /** The sentence for a 429: seconds, or minutes from ninety seconds on. */
 export function waiting(seconds: number, words: Language): string {
@@ -29,12 +28,13 @@ export function lines(state: State, words: Language): Line[] {
   if (state.fromElsewhere && state.status !== "ended") add("elsewhere", "warning", { text: words.t("elsewhere"), renew: true });
   if (state.status === "ended") add("ended", "info", { renew: true });
   if (state.status === "gone" && !state.notice) add("gone", "info", { renew: true });
-  const wait = Number(state.wait || (state.notice && TIMED[state.notice.key] && state.notice.params?.["seconds"]) || 0);
-  if (wait > 0) add("wait", "warning", { text: waiting(wait, words), counting: true });
-  if (state.notice && !(TIMED[state.notice.key] && wait > 0)) {
-    const { key, tone, params } = state.notice;
-    const n = Number(params?.["seconds"] ?? params?.["n"] ?? 0);
-    if (!TIMED[key]) add(key, tone, { text: words.t(`notice.${key}`, { ...params, n: Math.max(1, n) }), renew: RENEWING.has(key) });
+  const { notice } = state;
+  const wait = Number(state.wait || (notice?.key === "wait" && notice.params?.["seconds"]) || 0);
+  if (wait > 0 && notice?.key !== "engineBusy") add("wait", "warning", { text: waiting(wait, words), counting: true });
+  if (notice && notice.key !== "wait") {
+    const n = Math.max(1, Number(notice.params?.["seconds"] ?? wait));
+    const text = words.t(`notice.${notice.key}`, { ...notice.params, n });
+    add(notice.key, notice.tone, { text, counting: n > 1, renew: RENEWING.has(notice.key) });
   }
   if (state.connection !== "online" && !state.notice) add(state.connection, "warning");
   const first = found.findIndex((line) => line.renew);
