@@ -1,0 +1,193 @@
+"""What happens when calls meet: erase, end and questions at the same instant; and requests that share a connection."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from tests.contract.actor import NOBODY, Caller, Visitor, at_once, is_problem
+from tests.contract.bot import spoken
+from tests.contract.conftest import Started
+from tests.contract.feeds import ids, joined, story
+from tests.contract.launch import eventually
+
+
+def test_two_questions_at_once(own: Started) -> None:
+    """Of different questions asked at the same instant one is answered, the others are `turn_in_progress`; one engine call."""
+    visitor = Caller(own.base).create()
+    answers = at_once(10, lambda number: visitor.ask(f"rivals tokens=40 delay=0.02 n={number}", client_id=f"c{number}"))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
+    for answer in answers:
+        if answer.status_code == 409:
+            is_problem(answer, 409, "turn_in_progress")
+    assert own.own.engine_calls("rivals") == 1
+    assert len(visitor.texts()) == 2
+
+
+def test_erase_in_a_crowd(own: Started) -> None:
+    """An erase that meets appends, questions, heartbeats, resumes and handoffs leaves no key, whatever came first."""
+    caller = Caller(own.base)
+    before = own.key_names()
+    for _ in range(5):
+        visitor = caller.create()
+        calls = [
+            lambda one: one.erase(), lambda one: one.say("x", client_id="a"), lambda one: one.ask("tokens=5", client_id="b"),
+            lambda one: one.post("/heartbeat"), lambda one: one.caller.resume(one.id), lambda one: one.post("/handoff"),
+            lambda one: one.post("/handoff", {"kind": "share"}), lambda one: one.post("/end"), lambda one: one.post("/stop"), lambda one: one.get(),
+        ]  # fmt: skip
+        answers = at_once(len(calls), lambda number, visitor=visitor, calls=calls: calls[number](visitor))
+        assert answers[0].status_code == 204
+        assert {answer.status_code for answer in answers[1:]} <= {200, 201, 404, 409, 502}
+        is_problem(visitor.get(), 404, "session_not_found")
+    left = eventually(lambda: [name for name in own.key_names() if name not in before] == [], 3)
+    assert left, [name for name in own.key_names() if name not in before]
+
+
+def test_an_end_in_a_crowd(visitor: Visitor) -> None:
+    """After an end nothing is appended: what was acknowledged stands before it, the rest is `session_ended`."""
+    answers = at_once(12, lambda number: visitor.post("/end") if number == 5 else visitor.say(f"m{number}"))
+    stored = sorted(answer.json()["message"]["content"] for answer in answers if answer.status_code == 201)
+    assert {answer.status_code for answer in answers} <= {200, 201, 409}
+    assert sorted(visitor.texts()) == stored
+    is_problem(visitor.say("late"), 409, "session_ended")
+
+
+def test_tickets_in_a_crowd(visitor: Visitor) -> None:
+    """Many tickets, many takers: every ticket is spent exactly once."""
+    tickets = [visitor.ticket() for _ in range(8)]
+    answers = at_once(32, lambda number: (number % 8, visitor.caller.resume(tickets[number % 8]).status_code))
+    won = Counter(ticket for ticket, status in answers if status == 200)
+    assert won == dict.fromkeys(range(8), 1)
+
+
+def test_racing_replays_are_free(limited: Started) -> None:
+    """Racing calls with one client id count once against the limits, and all of them get their answer."""
+    caller = Caller(limited.base, address="127.0.0.201")
+    visitor = caller.create()
+    assert sorted(answer.status_code for answer in at_once(16, lambda _: visitor.say("x", client_id="a"))) == [
+        200
+    ] * 15 + [201]
+    assert {
+        answer.status_code for answer in at_once(16, lambda _: visitor.ask("tokens=10 delay=0.02", client_id="b"))
+    } == {200}
+    assert [visitor.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
+
+
+def test_a_malformed_id_never_reaches_redis(own: Started) -> None:
+    """A malformed id is refused without asking Redis."""
+    caller = Caller(own.base)
+    with own.redis.client() as look:
+
+        def calls() -> int:
+            stats = look.info("commandstats")
+            return sum(
+                entry["calls"] for name, entry in stats.items() if "eval" in name or "fcall" in name or "hget" in name
+            )
+
+        before = calls()
+        for useless in ("ses_x", "x", "tkt_" + "A" * 32, "ses_" + "A" * 33):
+            for _ in range(10):
+                is_problem(caller.get(f"/api/session/{useless}"), 404, "session_not_found")
+                is_problem(
+                    caller.get("/api/session/me", headers={"Authorization": f"Bearer {useless}"}),
+                    404,
+                    "session_not_found",
+                )
+        assert calls() - before < 10
+
+
+def read_answers(wire: socket.socket, count: int, seconds: float = 10) -> list[bytes]:
+    """Status lines of the next answers on a connection; fewer when the other side closes it."""
+    wire.settimeout(seconds)
+    seen = b""
+    with suppress(TimeoutError, ConnectionResetError):
+        while seen.count(b"HTTP/1.1 ") < count and (piece := wire.recv(65536)):
+            seen += piece
+    return [part[:3] for part in seen.split(b"HTTP/1.1 ")[1:]]
+
+
+@pytest.mark.parametrize(("path", "kind", "body", "first"), [
+    (f"/api/session/{NOBODY}/messages", "application/json", b'{"message": "x"}', b"404"),
+    ("/api/nowhere", "application/json", b'{"message": "x"}', b"404"),
+    ("/api/session/create", "text/plain", b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"415"),
+    ("/api/session/resume", "application/json", b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+])  # fmt: skip
+def test_a_body_left_unread(plain: Started, path: str, kind: str, body: bytes, first: bytes) -> None:
+    """A refused request's body is never taken for the next request of its connection."""
+    host, port = plain.base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as wire:
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        )
+        wire.sendall(head + body)
+        assert read_answers(wire, 1) == [first]
+        wire.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert read_answers(wire, 1) in ([b"200"], [])
+
+
+def test_too_large_is_never_smuggled(plain: Started) -> None:
+    """Nor is the rest of a body that was too large."""
+    host, port = plain.base.removeprefix("http://").split(":")
+    inner = b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    body = inner * (70000 // len(inner))
+    with socket.create_connection((host, int(port))) as wire:
+        head = f"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        wire.sendall(head + body)
+        seen = read_answers(wire, 2, 1.5)
+    assert seen == [b"413"]
+
+
+def test_many_calls_on_one_connection(plain: Started) -> None:
+    """A connection kept alive serves call after call, refused ones between."""
+    with httpx.Client(base_url=plain.base, timeout=10) as http:
+        created = http.post("/api/session/create").json()["session_id"]
+        for number in range(10):
+            assert http.post("/api/chat", json={"query": ""}).status_code == 422
+            assert http.post("/api/chat", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
+            assert http.post(f"/api/session/{created}/messages", json={"message": f"m{number}"}).status_code == 201
+        assert http.get(f"/api/session/{created}").json()["message_count"] == 10
+
+
+def test_a_long_answer_taken_up_late(visitor: Visitor) -> None:
+    """After a very long answer an early position brings all of it or `reset`, never a part in silence."""
+    cursor = visitor.get("/messages").json()["cursor"]
+    with visitor.events() as feed:
+        visitor.ask("tokens=10000")
+        told = story(feed.until("answer.end"))
+    assert joined(told) == spoken(10000)
+    places = [cursor, *[event.id for event in told if event.id][:: max(1, len(told) // 6)][:-1]]
+    for place in places:
+        with visitor.events(after=place) as late:
+            rest = story(late.until("answer.end", "reset"))
+        seen = [] if place == cursor else told[: 1 + [event.id for event in told].index(place)]
+        if rest[0].event != "reset":
+            assert joined(seen) + joined(rest) == spoken(10000)
+            assert not set(ids(seen)) & set(ids(rest))
+
+
+def test_after_the_end_the_feed_still_tells(visitor: Visitor) -> None:
+    """Whoever was away when the session ended is told so when he comes back with his last id."""
+    with visitor.events() as feed:
+        visitor.said("one")
+        place = feed.until("message")[-1].id
+    visitor.post("/end")
+    with visitor.events(last=place) as feed, visitor.ws(after=place) as socket_feed:
+        for one in (feed, socket_feed):
+            assert story(one.until("session", seconds=5))[-1].data["status"] == "ended"
+
+
+def test_keys_that_cannot_be_encoded(visitor: Visitor) -> None:
+    """Lone surrogates are refused wherever they hide, in keys of metadata too."""
+    for body in ('{"message": "x", "metadata": {"\\ud800": 1}}', '{"message": "x", "metadata": {"a": ["\\udfff"]}}'):
+        answer = visitor.caller.post(
+            visitor.path("/messages"), content=body, headers={"Content-Type": "application/json"}
+        )
+        is_problem(answer, 422, "invalid_request")
+    odd = json.dumps({"message": "x", "\ud800": 1})
+    answer = visitor.caller.post(visitor.path("/messages"), content=odd, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (201, 400, 422)
