@@ -89,7 +89,7 @@ class Script:
         self.name = name
         self.writes = "no-writes" not in words
         parts = [(folder / f"{word}.lua").read_text() for word in words if word != "no-writes"]
-        # By the flag and EVALSHA_RO it runs while writes are paused, refused or out of memory (Redis 7, "Script flags").
+        # By the flag and EVALSHA_RO it runs while writes are paused, refused or out of memory (Redis 7).
         shebang = "#!lua\n" if self.writes else "#!lua flags=no-writes\n"
         self.by_name, self.whole = ("EVALSHA", "EVAL") if self.writes else ("EVALSHA_RO", "EVAL_RO")
         self.source = shebang + "\n".join([*parts, own])
