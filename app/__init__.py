@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 
-from app import engines
+from app import engines, identity
 from app.answering import Answering, Ears, Means
 from app.config import Config
 from app.conversation import Conversations
@@ -47,6 +47,7 @@ class Baton:
     knowledge: Any
     create_limit: limits.AddressLimit
     address_limit: limits.AddressLimit
+    identity: Mapping[str, str]
 
 
 def create_app(config: Config | None = None, *, log: RedisLog | None = None, engine: Engine | None = None) -> Flask:
@@ -73,6 +74,7 @@ def create_app(config: Config | None = None, *, log: RedisLog | None = None, eng
         knowledge,
         limits.AddressLimit(log, "create", config.rate_limit_create, proxies=config.trusted_proxies),
         limits.AddressLimit(log, "speak", config.rate_limit_address, proxies=config.trusted_proxies),
+        identity.secrets_of(config.identity_secret.get_secret_value()) if config.identity_secret else {},
     )
     # What the server calls as a worker goes: listeners are told to come back, running answers are waited for.
     app.extensions |= {"baton.leaving": log.close_doors, "baton.drain": answering.drain}

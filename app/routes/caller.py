@@ -13,6 +13,7 @@ from flask.globals import request
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.errors import BatonError, Forbidden, NotFound
+from app.identity import user_of
 from app.routes.openapi import Operation, describes
 from app.session import ref_of
 
@@ -21,7 +22,7 @@ _COLLECTIONS = ("create", "resume")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A session as its caller names it. ``who`` is ``*`` with the API key, else empty or a signed-in user."""
+    """A session as its caller names it. ``who`` is ``*`` with the API key, else a signed-in user or empty."""
 
     session_id: str
     ref: str
@@ -53,9 +54,16 @@ def has_key() -> bool:
     return True
 
 
-def who() -> str:
-    """As whom the call is made."""
-    return "*" if has_key() else ""
+def who(token: str = "") -> str:
+    """As whom the call is made: the service's owner, the user of ``token`` or of ``Baton-User``, or nobody known.
+
+    Raises Forbidden (``bad_token``) for a token that does not verify.
+    """
+    environ = request.environ
+    if "HTTP_AUTHORIZATION" in environ and has_key():
+        return "*"
+    token = token or environ.get("HTTP_BATON_USER", "")
+    return user_of(token, baton().identity) if token else ""
 
 
 def caller(session_id: str | None) -> Caller:
@@ -68,7 +76,7 @@ def caller(session_id: str | None) -> Caller:
     if ref is None or text is None:
         raise NotFound
     request.environ["baton.session_ref"] = ref[:10]
-    return Caller(text, ref, who() if plain and "HTTP_AUTHORIZATION" in request.environ else "")
+    return Caller(text, ref, who())
 
 
 def checked(one: Caller, read: Callable[[], T]) -> T:

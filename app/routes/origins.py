@@ -20,7 +20,7 @@ _EXPOSE: Headers = [("Access-Control-Expose-Headers", _EXPOSED)]
 _ANY = ("Access-Control-Allow-Origin", "*")
 _PREFLIGHT: Headers = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
-    ("Access-Control-Allow-Headers", "authorization, content-type, last-event-id"),
+    ("Access-Control-Allow-Headers", "authorization, content-type, last-event-id, baton-user"),
     ("Access-Control-Max-Age", "7200"),
 ]
 

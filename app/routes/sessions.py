@@ -6,6 +6,7 @@ import orjson
 from flask import Blueprint, Response
 
 from app.conversation import Page
+from app.identity import user_of
 from app.routes import body, calls, limits
 from app.routes.caller import Caller, baton, checked, on_session, who
 from app.routes.openapi import describes
@@ -25,11 +26,14 @@ def create() -> Response:
     """Begins a conversation."""
     config = baton().config
     sent = body.read_object(optional=True)
-    metadata = body.metadata(sent)
+    metadata, token = body.together(
+        lambda: body.metadata(sent), lambda: body.text(sent, "user_token", 4096, required=False)
+    )
+    owner = user_of(token, baton().identity) if token else ""
     admission = baton().create_limit.count()
     if admission.refusal:
         raise admission.refusal
-    session_id, created, expires = baton().conversations.open(metadata)
+    session_id, created, expires = baton().conversations.open(metadata, owner)
     answer = reply(
         {
             "session_id": session_id,
@@ -91,8 +95,12 @@ def hand_off(caller: Caller) -> Response:
 def resume() -> Response:
     """Takes up a conversation by its id or a ticket."""
     sent = body.read_object()
-    text, client_id = body.together(lambda: body.text(sent, "session", 4096), lambda: body.client_id(sent))
-    resumed = baton().conversations.resume(text, who(), client_id)
+    text, client_id, token = body.together(
+        lambda: body.text(sent, "session", 4096),
+        lambda: body.client_id(sent),
+        lambda: body.text(sent, "user_token", 4096, required=False),
+    )
+    resumed = baton().conversations.resume(text, who(token), client_id)
     return page_of(resumed.session_id, resumed.page, shared=resumed.kind == "share")
 
 

@@ -105,7 +105,7 @@ def test_preflight(strict: FlaskClient) -> None:
     assert answer.headers["Access-Control-Max-Age"] == "7200"
     assert set(answer.headers["Access-Control-Allow-Methods"].split(", ")) == {"GET", "POST", "DELETE"}
     allowed = set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
-    assert allowed == {"authorization", "content-type", "last-event-id"}
+    assert allowed == {"authorization", "content-type", "last-event-id", "baton-user"}
 
 
 def test_any_origin_when_unset() -> None:

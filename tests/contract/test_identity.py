@@ -1,0 +1,58 @@
+"""Conversations of signed-in visitors: the site vouches, the id alone opens nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import httpx
+import jwt
+import pytest
+
+from tests.conftest import Service
+
+SECRET = "a secret of at least thirty-two bytes"
+
+
+def token(user: str) -> str:
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 60, "aud": "baton"}, SECRET, "HS256")
+
+
+@pytest.fixture
+def url(service: Callable[..., Service]) -> str:
+    return service(BATON_IDENTITY_SECRET=SECRET).url
+
+
+def test_an_owned_conversation_opens_to_its_owner_alone(url: str) -> None:
+    """Without the owner's token the id reads and writes nothing; with it everything works; another's token does not."""
+    with httpx.Client(base_url=url) as caller:
+        session = caller.post("/api/session/create", json={"user_token": token("ada")}).json()["session_id"]
+        place = f"/api/session/{session}"
+        for proof in ({}, {"Baton-User": token("eve")}):
+            answers = [
+                caller.get(place, headers=proof),
+                caller.get(f"{place}/messages", headers=proof),
+                caller.get(f"{place}/events", headers=proof),
+                caller.get(f"{place}/transcript", headers=proof),
+                caller.post(f"{place}/messages", json={"message": "hello"}, headers=proof),
+                caller.post(f"{place}/handoff", headers=proof),
+                caller.post(f"{place}/heartbeat", headers=proof),
+                caller.post(f"{place}/stop", headers=proof),
+                caller.post(f"{place}/end", headers=proof),
+                caller.post("/api/chat", json={"session_id": session, "query": "hello"}, headers=proof),
+                caller.post("/api/session/resume", json={"session": session}, headers=proof),
+                caller.delete(place, headers=proof),
+            ]
+            assert [(one.status_code, one.json()["code"]) for one in answers] == [(403, "not_owner")] * len(answers)
+        mine = {"Baton-User": token("ada")}
+        assert caller.post(f"{place}/messages", json={"message": "hello"}, headers=mine).status_code == 201
+        assert caller.post("/api/session/resume", json={"session": session, "user_token": token("ada")}).json()[
+            "messages"
+        ]
+        assert caller.delete(place, headers=mine).status_code == 204
+
+
+def test_a_token_that_does_not_verify_begins_nothing(url: str) -> None:
+    """A conversation is not begun for somebody who cannot be believed: 403 `bad_token`."""
+    refused = httpx.post(f"{url}/api/session/create", json={"user_token": "not.a.token"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "bad_token")

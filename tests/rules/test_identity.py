@@ -1,0 +1,67 @@
+"""Who a site says its visitor is, and what is believed of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from app.errors import Forbidden
+from app.identity import secrets_of, user_of
+
+SECRET = "a secret of at least thirty-two bytes"
+
+
+def token(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+    """A token that verifies, but for what is said otherwise."""
+    told = {"sub": "visitor-1", "exp": int(time.time()) + 60} | claims
+    return jwt.encode({k: v for k, v in told.items() if v is not None}, secret, "HS256", headers=headers)
+
+
+def test_one_user_is_one_owner() -> None:
+    """Two tokens of one user name the same owner, another user's another, and the name itself is not in it."""
+    secrets = secrets_of(SECRET)
+    mine = user_of(token(), secrets)
+    assert mine == user_of(token(exp=int(time.time()) + 600, aud="baton"), secrets)
+    assert mine != user_of(token(sub="visitor-2"), secrets)
+    assert "visitor" not in mine
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "x",
+        "a.b.c",
+        token(exp=1),
+        token(exp=None),
+        token(sub=None),
+        token(aud="another service"),
+        token("another secret of thirty-two bytes or more"),
+        jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, "", "none"),
+        jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, SECRET * 2, "HS512"),
+    ],
+)
+def test_what_does_not_verify_is_refused(wrong: str) -> None:
+    """Expired, endless, nameless, for another service, signed by another or by nobody: one and the same refusal."""
+    with pytest.raises(Forbidden) as refused:
+        user_of(wrong, secrets_of(SECRET))
+    assert refused.value.code == "bad_token"
+
+
+def test_no_secret_believes_nobody() -> None:
+    """Without a secret no token verifies."""
+    with pytest.raises(Forbidden):
+        user_of(token(), {})
+
+
+def test_secrets_rotate_by_their_id() -> None:
+    """Each token is checked with the secret that its kid names, and with no other."""
+    old, new = SECRET + " old", SECRET + " new"
+    secrets = secrets_of(f"2025={old},2026={new}")
+    assert user_of(token(old, {"kid": "2025"}), secrets) == user_of(token(new, {"kid": "2026"}), secrets)
+    for wrong in (token(old, {"kid": "2026"}), token(old), token(old, {"kid": "2024"})):
+        with pytest.raises(Forbidden):
+            user_of(wrong, secrets)
