@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, render_template
 
 from app.routes import assets
 from app.routes.rendering import render
@@ -39,7 +38,6 @@ ERRORS = (
     ("engine_timeout", 504, "The answer took too long. The question is kept; the same call tries again."),
 )
 """Every code of a problem, its status, and when it is told; ``/docs#<code>`` is the type of the problem."""
-LOOKS = {"color": r"#[0-9A-Fa-f]{6}", "theme": r"light|dark|auto", "lang": r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?"}
 TOLD = {
     404: "There is nothing at this address.",
     405: "This address does not take what was sent to it.",
@@ -67,7 +65,12 @@ def _page(body: str, *, status: int = 200, framed_by: str = "'none'", keep: str 
 
 @blueprint.app_context_processor
 def _addresses() -> dict[str, Any]:
-    return {"versioned": assets.versioned, "built": assets.built}
+    return {"versioned": assets.versioned, "built": assets.built, "has_page": _has_page}
+
+
+def _has_page(path: str) -> bool:
+    """Whether the knowledge folder holds this page: it may be about something else than Baton."""
+    return _baton().knowledge.page(path) is not None
 
 
 @blueprint.get("/")
@@ -81,16 +84,10 @@ def demo() -> Response:
 
 @blueprint.get("/chat")
 def chat() -> Response:
-    """The full page: the same bytes whatever the session; what it carries on with is the browser's own affair.
-
-    The address may choose the looks (``color``, ``theme``, ``lang``), so that the page matches the widget. Words
-    are not taken from it: a link must not be able to make this page say something.
-    """
+    """The full page: the same bytes for everybody; what it carries on with is the browser's own affair."""
     origins = _baton().config.allowed_origins
     framed_by = "*" if origins is None else " ".join(origins) or "'none'"
-    asked = {name: request.args.get(name, "") for name in LOOKS}
-    looks = {name: value for name, value in asked.items() if re.fullmatch(LOOKS[name], value)}
-    response = _page(render_template("chat.html", looks=looks), framed_by=framed_by, keep="no-store")
+    response = _page(render_template("chat.html"), framed_by=framed_by, keep="no-store")
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 
@@ -122,7 +119,7 @@ def api() -> Response:
 def knowledge(path: str) -> Response:
     """A page of the knowledge folder, where a citation opens."""
     engine = _baton().knowledge
-    page = engine.page(path.rstrip("/")) if engine else None
+    page = engine.page(path.rstrip("/"))
     if page is None:
         return missing("There is no such page here. It may have been renamed or taken away.")
     rendered = render(page.markdown, page.file, KNOWLEDGE, engine.slug)

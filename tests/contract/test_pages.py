@@ -6,13 +6,14 @@ import base64
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
 
+from tests.conftest import Service
 from tests.contract.conftest import Started
 from tests.contract.seen import Seen, policy
 
@@ -27,6 +28,7 @@ POLICY = {
     "form-action": "'none'",
     "base-uri": "'none'",
 }
+StartService = Callable[..., Service]
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -79,21 +81,11 @@ def test_the_full_page_is_the_same_bytes_whatever_the_session(web: httpx.Client)
     """R9: nothing of the address is reflected, looked up, cached or indexed."""
     plain = web.get("/chat")
     for session in ("x", "ses_" + "a" * 32, "<script>", "%00", "tkt_" + "b" * 32, ""):
-        other = web.get("/chat", params={"session": session})
+        other = web.get("/chat", params={"session": session, "color": "#123456"})
         assert (other.status_code, other.content) == (200, plain.content)
         assert "Set-Cookie" not in other.headers
     assert plain.headers["Cache-Control"] == "no-store"
     assert "noindex" in plain.headers["X-Robots-Tag"]
-
-
-def test_the_full_page_takes_its_looks_from_the_address_and_nothing_else(web: httpx.Client) -> None:
-    """A colour, a theme, a language of the right form; no words, and nothing that could break out."""
-    looks = {"color": "#0b6e5f", "theme": "dark", "lang": "de"}
-    shown = Seen(web.get("/chat", params=looks).text)
-    assert shown.all("baton-chat") == [{"data-" + name: value for name, value in looks.items()}]
-    assert shown.all("html") == [{"lang": "de"}]
-    wrong = {"color": 'red" onload="x', "theme": "x", "lang": '"><script>', "title": "Your bank", "greeting": "Hello"}
-    assert web.get("/chat", params=wrong).content == web.get("/chat").content
 
 
 def test_the_first_script_of_the_full_page_runs_before_anything_else(web: httpx.Client) -> None:
@@ -207,6 +199,16 @@ def test_every_link_between_the_documents_leads_somewhere(web: httpx.Client) -> 
             there = target.path or path
             assert there in pages, (path, link["href"])
             assert not target.fragment or unquote(target.fragment) in pages[there].ids(), (path, link["href"])
+
+
+def test_no_page_leads_nowhere_when_the_folder_is_about_something_else(service: StartService, tmp_path: Path) -> None:
+    """With a site's own documents the pages do without links into Baton's."""
+    (tmp_path / "opening-hours.md").write_text("# Opening hours\n\nWe open at nine.\n", "utf-8")
+    base = service(BATON_KNOWLEDGE_DIR=str(tmp_path)).url
+    for path in ("/", "/install", "/docs", "/nowhere", "/knowledge/opening-hours"):
+        for link in Seen(httpx.get(base + path, headers=HTML).text).all("a"):
+            href = str(link["href"])
+            assert not href.startswith("/") or httpx.get(base + href, headers=HTML).status_code == 200, (path, href)
 
 
 def test_the_readme_names_files_that_are_there() -> None:

@@ -103,3 +103,18 @@ def test_the_demo_site_opens_its_chat_by_a_button(plain: Started, tab: Tab) -> N
     page.get_by_role("button", name="Ask it something").click()
     expect(page.get_by_role("dialog", name="Ask Baton")).to_be_visible()
     tab.is_clean(plain.base)
+
+
+def test_the_full_page_takes_its_looks_from_the_address_and_nothing_else(plain: Started, tab: Tab) -> None:
+    """A colour, a theme, a language of the right form, kept through a reload; no words; the address is left clean."""
+    page, chat = tab.page, tab.page.locator("baton-chat")
+    page.goto(plain.base + "/chat?color=%230b6e5f&theme=dark&lang=de&title=Your+bank&session=tkt_x")
+    for _ in range(2):
+        expect(chat).to_have_attribute("data-color", "#0b6e5f")
+        expect(chat).to_have_attribute("data-theme", "dark")
+        expect(page.locator("html")).to_have_attribute("lang", "de")
+        assert chat.get_attribute("data-title") is None
+        assert page.url == plain.base + "/chat?title=Your+bank"
+        page.reload()
+    page.goto(plain.base + "/chat?color=red%22+onload=x&theme=x&lang=%22%3E")
+    expect(chat).to_have_attribute("data-color", "#0b6e5f")
