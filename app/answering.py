@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 
 import orjson
 
-from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
+from app.errors import BatonError, EngineFailed, NotFound, StorageUnavailable
 from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, SessionLog, Stage, Text, Turn
+from app.pump import ENDED, Pump, Spawn, Stop
 from app.transcript import said_before
 
 _log = logging.getLogger(__name__)
@@ -24,39 +24,6 @@ MOST_CHARS = 100_000
 """An answer that does not end is ended; the wire has no use for a longer one."""
 STORAGE_PATIENCE_SECONDS = 60.0
 _HISTORY = 100
-_ENDED = object()
-
-Spawn = Callable[[Callable[[], None]], object]
-
-
-class Stop:
-    """StopSignal: set once, from any thread."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._callbacks: list[Callable[[], None]] = []
-
-    def is_set(self) -> bool:
-        return self._event.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        return self._event.wait(timeout)
-
-    def on_set(self, callback: Callable[[], None]) -> None:
-        self._callbacks.append(callback)
-        if self.is_set():
-            self._call()
-
-    def set(self) -> None:
-        self._event.set()
-        self._call()
-
-    def _call(self) -> None:
-        while self._callbacks:
-            try:
-                self._callbacks.pop()()
-            except Exception as error:  # noqa: BLE001 - an engine's own clean-up must not harm the turn
-                _log.warning("a stop callback failed: %s", type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,60 +33,6 @@ class Ears:
     began: Callable[[str], None] = lambda _engine: None
     first_word: Callable[[str, float], None] = lambda _engine, _seconds: None
     ended: Callable[[str, str], None] = lambda _engine, _outcome: None
-
-
-class Pump:
-    """Runs an engine in a thread of its own and hands out its pieces; bounded, so an endless one is held back."""
-
-    def __init__(self, engine: Engine, turn: Turn, spawn: Spawn) -> None:
-        self._engine = engine
-        self._turn = turn
-        self._stop = turn.stop
-        self._pieces: queue.Queue[object] = queue.Queue(256)
-        self._heard = time.monotonic()
-        spawn(self._run)
-
-    def _run(self) -> None:
-        last: object = _ENDED
-        pieces: Iterator[Piece] | None = None
-        try:
-            pieces = self._engine.answer(self._turn)
-            for piece in pieces:
-                if not self._put(piece):
-                    break
-        except BatonError as error:
-            last = error
-        except Exception as error:  # noqa: BLE001 - whatever an engine raises fails its own turn only
-            _log.warning("engine %s failed: %s", self._engine.name, type(error).__name__)
-            last = EngineFailed()
-        finally:
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
-            self._put(last)
-
-    def _put(self, piece: object) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._pieces.put(piece, timeout=1.0)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def take(self, seconds: float) -> object | None:
-        """The next piece, an error, or ``_ENDED``; None after ``seconds``. Raises EngineTimeout after silence."""
-        left = self._heard + self._turn.silence - time.monotonic()
-        try:
-            piece = (
-                self._pieces.get(timeout=min(seconds, left)) if min(seconds, left) > 0 else self._pieces.get_nowait()
-            )
-        except queue.Empty:
-            if time.monotonic() - self._heard >= self._turn.silence:
-                raise EngineTimeout from None
-            return None
-        self._heard = time.monotonic()
-        return piece
 
 
 @dataclass(slots=True)
@@ -205,7 +118,7 @@ class Answering:
         pump = self._pump(Turn(question, (), stop, self._means.find, silence=self._means.silence))
         said = Saying()
         try:
-            while (piece := pump.take(self._means.silence)) is not _ENDED:
+            while (piece := pump.take(self._means.silence)) is not ENDED:
                 if isinstance(piece, BatonError):
                     raise piece
                 if piece is not None:
@@ -276,7 +189,7 @@ class Answering:
         while True:
             due = gather if said.pending or said.stage else renew
             piece = pump.take(max(0.0, due - time.monotonic()))
-            if piece is _ENDED:
+            if piece is ENDED:
                 return True
             if isinstance(piece, BatonError):
                 raise piece

@@ -1,0 +1,102 @@
+"""Runs an engine in a thread of its own and hands out its pieces, within bounds of time and memory."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from app.errors import BatonError, EngineFailed, EngineTimeout
+from app.ports import Engine, Piece, Turn
+
+_log = logging.getLogger(__name__)
+
+ENDED = object()
+"""What a pump hands out after the last piece."""
+Spawn = Callable[[Callable[[], None]], object]
+
+
+class Stop:
+    """StopSignal: set once, from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._event.wait(timeout)
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        self._callbacks.append(callback)
+        if self.is_set():
+            self._call()
+
+    def set(self) -> None:
+        self._event.set()
+        self._call()
+
+    def _call(self) -> None:
+        while self._callbacks:
+            try:
+                self._callbacks.pop()()
+            except Exception as error:  # noqa: BLE001 - an engine's own clean-up must not harm the turn
+                _log.warning("a stop callback failed: %s", type(error).__name__)
+
+
+class Pump:
+    """Runs an engine in a thread of its own and hands out its pieces; bounded, so an endless one is held back."""
+
+    def __init__(self, engine: Engine, turn: Turn, spawn: Spawn) -> None:
+        self._engine = engine
+        self._turn = turn
+        self._stop = turn.stop
+        self._pieces: queue.Queue[object] = queue.Queue(256)
+        self._heard = time.monotonic()
+        spawn(self._run)
+
+    def _run(self) -> None:
+        last: object = ENDED
+        pieces: Iterator[Piece] | None = None
+        try:
+            pieces = self._engine.answer(self._turn)
+            for piece in pieces:
+                if not self._put(piece):
+                    break
+        except BatonError as error:
+            last = error
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises fails its own turn only
+            _log.warning("engine %s failed: %s", self._engine.name, type(error).__name__)
+            last = EngineFailed()
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+            self._put(last)
+
+    def _put(self, piece: object) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._pieces.put(piece, timeout=1.0)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take(self, seconds: float) -> object | None:
+        """The next piece, an error, or ``ENDED``; None after ``seconds``. Raises EngineTimeout after silence."""
+        left = self._heard + self._turn.silence - time.monotonic()
+        try:
+            piece = (
+                self._pieces.get(timeout=min(seconds, left)) if min(seconds, left) > 0 else self._pieces.get_nowait()
+            )
+        except queue.Empty:
+            if time.monotonic() - self._heard >= self._turn.silence:
+                raise EngineTimeout from None
+            return None
+        self._heard = time.monotonic()
+        return piece
