@@ -27,6 +27,8 @@ class Caller:
     session_id: str
     ref: str
     who: str
+    baton: Any
+    """What the application was built with."""
 
 
 View = Callable[..., Response]
@@ -75,8 +77,10 @@ def caller(session_id: str | None) -> Caller:
     ref = ref_of(text)
     if ref is None or text is None:
         raise NotFound
-    request.environ["baton.session_ref"] = ref[:10]
-    return Caller(text, ref, who())
+    environ = request.environ
+    environ["baton.session_ref"] = ref[:10]
+    proven = "HTTP_AUTHORIZATION" in environ or "HTTP_BATON_USER" in environ
+    return Caller(text, ref, who() if proven else "", baton())
 
 
 def checked(one: Caller, read: Callable[[], T]) -> T:
@@ -84,7 +88,7 @@ def checked(one: Caller, read: Callable[[], T]) -> T:
     try:
         return read()
     except BatonError:
-        baton().conversations.look(one.ref, one.who)
+        one.baton.conversations.look(one.ref, one.who)
         raise
 
 

@@ -11,7 +11,7 @@ from app.errors import Forbidden, InvalidRequest
 from app.events import spell_message
 from app.ports import Words
 from app.routes import body, calls, limits
-from app.routes.caller import Caller, baton, checked, on_session
+from app.routes.caller import Caller, checked, on_session
 from app.routes.sessions import page_of
 from app.transcript import Format, spell_transcript
 
@@ -27,28 +27,28 @@ def _one(message: bytes, status: int) -> Response:
 @on_session(blueprint, "POST", "/messages", calls.ADD)
 def add(caller: Caller) -> Response:
     """Adds a message; a known client id gets its first answer again."""
-    spelt, client_id = checked(caller, lambda: _spell(caller.who))
-    limit = baton().address_limit
+    spelt, client_id = checked(caller, lambda: _spell(caller))
+    limit = caller.baton.address_limit
     admission = limit.count()
-    written = baton().conversations.say(caller.ref, caller.who, Words(spelt, client_id or "", admission.refusal))
+    written = caller.baton.conversations.say(caller.ref, caller.who, Words(spelt, client_id or "", admission.refusal))
     if not written.fresh:
         limit.refund(admission)
         return _one(written.message, 200)
-    return limits.show(_one(written.message, 201), baton().log.rules.session_limit, written.left, written.reset)
+    return limits.show(_one(written.message, 201), caller.baton.log.rules.session_limit, written.left, written.reset)
 
 
-def _spell(who: str) -> tuple[bytes, str | None]:
+def _spell(caller: Caller) -> tuple[bytes, str | None]:
     """The message of the body, ready to be stored. Raises BadRequest, Forbidden or InvalidRequest."""
     sent = body.read_object()
     role = sent.get("role")
     if role is None:
         role = "user"
     if role != "user":
-        if not isinstance(role, str) or who != "*":
+        if not isinstance(role, str) or caller.who != "*":
             raise Forbidden("Only the service's owner may speak in another role than user.")
         if role not in _ROLES:
             raise InvalidRequest("role", "must be one of user, assistant, system")
-    most = baton().config.max_message_chars
+    most = caller.baton.config.max_message_chars
     content, metadata, client_id = body.together(
         lambda: body.text(sent, "message", most), lambda: body.metadata(sent), lambda: body.client_id(sent)
     )
@@ -64,7 +64,7 @@ def read(caller: Caller) -> Response:
     if after is not None and before is not None:
         raise InvalidRequest("before", "cannot be used together with after")
     where = "after" if after is not None else "before" if before is not None else ""
-    page = baton().conversations.look(caller.ref, caller.who, where, after or before or "", most)
+    page = caller.baton.conversations.look(caller.ref, caller.who, where, after or before or "", most)
     return page_of(caller.session_id, page)
 
 
@@ -72,7 +72,7 @@ def read(caller: Caller) -> Response:
 def rate(caller: Caller, message_id: str) -> Response:
     """What a visitor thinks of an answer."""
     rating = checked(caller, _rating)
-    return _one(baton().conversations.rate(caller.ref, caller.who, message_id, rating), 200)
+    return _one(caller.baton.conversations.rate(caller.ref, caller.who, message_id, rating), 200)
 
 
 def _rating() -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ def _rating() -> dict[str, Any] | None:
 def transcript(caller: Caller) -> Response:
     """The conversation as a file."""
     kind = cast("Format", checked(caller, lambda: body.choice(request.args, "format", tuple(_TYPES), "md")))
-    look = baton().conversations.look(caller.ref, caller.who, most=baton().config.max_messages + 1).look
+    look = caller.baton.conversations.look(caller.ref, caller.who, most=caller.baton.config.max_messages + 1).look
     answer = Response(spell_transcript(look.messages, kind), mimetype=_TYPES[kind])
     answer.headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'
     return answer

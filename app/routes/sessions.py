@@ -52,7 +52,7 @@ def create() -> Response:
 @on_session(blueprint, "GET", "", calls.READ)
 def look(caller: Caller) -> Response:
     """How the conversation stands; not an activity."""
-    page = baton().conversations.look(caller.ref, caller.who)
+    page = caller.baton.conversations.look(caller.ref, caller.who)
     return reply(
         {
             "session_id": caller.session_id,
@@ -69,14 +69,14 @@ def look(caller: Caller) -> Response:
 @on_session(blueprint, "POST", "/heartbeat", calls.BEAT)
 def heartbeat(caller: Caller) -> Response:
     """The visitor is there."""
-    expires = baton().conversations.beat(caller.ref, caller.who)
+    expires = caller.baton.conversations.beat(caller.ref, caller.who)
     return reply({"status": "active", "expires_at": timestamp(expires)})
 
 
 @on_session(blueprint, "POST", "/end", calls.END)
 def end(caller: Caller) -> Response:
     """Ends the conversation for good."""
-    baton().conversations.end(caller.ref, caller.who)
+    caller.baton.conversations.end(caller.ref, caller.who)
     return reply({"status": "ended"})
 
 
@@ -84,8 +84,8 @@ def end(caller: Caller) -> Response:
 def hand_off(caller: Caller) -> Response:
     """A link that carries the conversation on elsewhere."""
     kind = checked(caller, lambda: body.choice(body.read_object(optional=True), "kind", ("once", "share"), "once"))
-    ticket, left = baton().conversations.hand_off(caller.ref, caller.who, caller.session_id, kind)
-    page = baton().config.chat_page
+    ticket, left = caller.baton.conversations.hand_off(caller.ref, caller.who, caller.session_id, kind)
+    page = caller.baton.config.chat_page
     url = f"{page}{'&' if '?' in page else '?'}session={ticket}"
     return reply({"url": url, "ticket": ticket, "expires_in": max(1, round(left / 1000))})
 
@@ -107,7 +107,7 @@ def resume() -> Response:
 @on_session(blueprint, "DELETE", "", calls.ERASE)
 def erase(caller: Caller) -> Response:
     """Nothing of the conversation is left."""
-    baton().conversations.erase(caller.ref, caller.who)
+    caller.baton.conversations.erase(caller.ref, caller.who)
     return Response(status=204)
 
 
