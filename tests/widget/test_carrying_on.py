@@ -16,7 +16,7 @@ Visit = Callable[..., Visitor]
 
 
 def test_nothing_is_asked_before_the_visitors_first_intent(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """Until a visitor reaches for the chat, the service is asked for /widget.js and nothing else; then for no other host."""
+    """Until a visitor reaches for the chat the service is asked for /widget.js alone; and no other host, ever."""
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     visitor = visit()
@@ -52,7 +52,7 @@ def test_a_reload_in_mid_answer(visit: Visit, cut: int) -> None:
 
 
 def test_the_full_page_goes_on_in_mid_answer(visit: Visit) -> None:
-    """The full page shows what was said so far and goes on, and so does the widget; the address is clean; a reload carries on."""
+    """The full page shows what was said so far and goes on, so does the widget; its address is clean; it reloads."""
     visitor = visit().open().ask("a long one")
     expect(visitor.answers).to_contain_text("w10 ")
     page = visitor.carry_on()
@@ -130,7 +130,7 @@ def test_a_question_asked_offline_is_sent_once(visit: Visit, context: BrowserCon
     expect(visitor.answers).to_contain_text(words(30))
     context.set_offline(True)
     visitor.ask("Again")
-    expect(visitor.status.filter(has_text=re.compile("offline", re.I))).to_be_visible()
+    expect(visitor.status.filter(has_text=re.compile("offline", re.IGNORECASE))).to_be_visible()
     context.set_offline(False)
     expect(visitor.answers).to_have_count(2)
     expect(visitor.answers.last).to_contain_text(words(30))
@@ -166,7 +166,8 @@ def test_stop(visit: Visit) -> None:
     visitor.button("Stop").click()
     expect(visitor.button("Stop")).to_have_count(0, timeout=5000)
     said = visitor.answers.last.inner_text()
-    assert "w5 " in said and "w119" not in said
+    assert "w5 " in said
+    assert "w119" not in said
 
 
 def test_retry_after_a_broken_answer(visit: Visit) -> None:
@@ -178,7 +179,7 @@ def test_retry_after_a_broken_answer(visit: Visit) -> None:
 
 
 def test_an_end_is_seen_in_the_other_tab_and_on_the_page(visit: Visit) -> None:
-    """An end in one place is seen in the others within two seconds; the history stays; the next question begins anew."""
+    """An end is seen everywhere within two seconds; the history stays; the next question begins anew."""
     one, two = visit().open(), visit().open()
     one.ask("Hello")
     expect(two.answers).to_contain_text(words(30))
@@ -196,7 +197,9 @@ def test_an_end_is_seen_in_the_other_tab_and_on_the_page(visit: Visit) -> None:
 def test_a_dead_link(visit: Visit, baton: str) -> None:
     """A link that no longer works says so in plain words, and a question can be asked at once."""
     page = visit(f"{baton}/chat?session=tkt_{'x' * 46}")
-    expect(page.page.get_by_role("status").or_(page.page.get_by_role("alert")).filter(has_text=re.compile("link"))).to_be_visible()
+    expect(
+        page.page.get_by_role("status").or_(page.page.get_by_role("alert")).filter(has_text=re.compile("link"))
+    ).to_be_visible()
     assert "session=" not in page.page.url
     page.ask("Hello")
     expect(page.answers).to_contain_text(words(30))
@@ -207,7 +210,8 @@ def test_a_session_that_is_gone_begins_anew(visit: Visit, context: BrowserContex
     visitor = visit().open().ask("Hello")
     expect(visitor.answers).to_contain_text(words(30))
     visitor.page.evaluate("""() => { const key = Object.keys(localStorage).find((one) => one.endsWith(':session'));
-        const saved = JSON.parse(localStorage[key]); localStorage[key] = JSON.stringify({...saved, id: 'ses_' + 'x'.repeat(32)}) }""")
+        const saved = JSON.parse(localStorage[key]);
+        localStorage[key] = JSON.stringify({...saved, id: 'ses_' + 'x'.repeat(32)}) }""")
     visitor.page.reload()
     expect(visitor.box).to_be_visible()
     visitor.ask("Hello again")
