@@ -9,6 +9,8 @@ export interface Surroundings {
   t(key: string, params?: Record<string, string | number>): string;
   citations: readonly Citation[];
   references: References;
+  /** The answer is still being made: its sources come at the end. */
+  live: boolean;
   /** The highest level that the answer's headings have, and the level of the element that was made last. */
   headings: { top: number; last: number };
   copied(): void;
@@ -40,7 +42,7 @@ function words(parts: readonly Inline[], around: Surroundings): Child[] {
 }
 
 function cited(n: number, around: Surroundings): Child {
-  return around.citations.length && n >= 1 && n <= around.citations.length ? chip(n, around) : `[${n}]`;
+  return n >= 1 && (around.live || n <= around.citations.length) ? chip(n, around) : `[${n}]`;
 }
 
 const read = (text: string, around: Surroundings): Child[] => words(inline(text, around.references), around);

@@ -5,7 +5,7 @@ import { safeLink } from "../src/nodes";
 
 const sources = [1, 2, 3].map((n) => ({ title: `Page ${n}`, url: `https://docs.example/${n}`, snippet: "" }));
 const around = (): Surroundings => ({
-  t: (key) => key, citations: sources, references: new Map(), headings: { top: 7, last: 2 }, copied() {}, failed() {},
+  t: (key) => key, citations: sources, live: false, references: new Map(), headings: { top: 7, last: 2 }, copied() {}, failed() {},
 });
 
 function whole(text: string): HTMLElement {

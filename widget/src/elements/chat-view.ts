@@ -64,7 +64,7 @@ function header(chat: BatonChat, state: State, page: boolean): TemplateResult {
 
 function intro(chat: BatonChat, state: State): Part {
   const { t } = chat.words;
-  if (state.loading) return html`<p class="loading"><span class="batons" aria-hidden="true"><i></i><i></i><i></i></span>${t("loading")}…</p>`;
+  if (state.loading && !state.messages.length) return html`<p class="loading"><span class="batons" aria-hidden="true"><i></i><i></i><i></i></span>${t("loading")}…</p>`;
   if (state.hasOlder) return nothing;
   const { greeting, suggestions = [] } = chat.options;
   const begun = state.messages.length > 0 || state.waiting || !!state.answering;

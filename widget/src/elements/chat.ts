@@ -44,6 +44,7 @@ export class BatonChat extends HTMLElement implements Desk {
   private unwatch: (() => void) | undefined;
   private settled: Promise<void> = Promise.resolve();
   private pending = false;
+  private stale = true;
   private frame = 0;
   private taken = 0;
   private empty = true;
@@ -102,6 +103,7 @@ export class BatonChat extends HTMLElement implements Desk {
 
   private took(name: string): void {
     if (!this.isConnected) return;
+    this.stale = true;
     if (name === "conversation") {
       this.unsubscribe?.();
       this.unsubscribe = this.conversation?.subscribe(() => this.soon());
@@ -137,7 +139,7 @@ export class BatonChat extends HTMLElement implements Desk {
     if (!state) return;
     this.words = language(this.options.lang);
     this.setAttribute("variant", this.variant);
-    this.paint();
+    if (this.stale) this.paint();
     render(chatView(this, state), this.root);
     if (this.shown !== this.conversation) this.begin();
     this.log?.update(state);
@@ -157,6 +159,7 @@ export class BatonChat extends HTMLElement implements Desk {
   private mountLog(): void {
     const talk = part<Talk>("talk");
     if (!talk) return;
+    this.stale = true;
     this.log = new talk.LogView(this.find("#log"), this.find("#messages"), this, new talk.Announcer(this.find("#live")), () => this.requestUpdate());
     this.requestUpdate();
   }
@@ -186,6 +189,7 @@ export class BatonChat extends HTMLElement implements Desk {
 
   /** Puts on the style sheets; the colours come from `options` and from what is around. */
   paint(): void {
+    this.stale = false;
     const theme = themeSheet(asHex(this.options.color, this), isDark(this.options.theme));
     const texts = [chatStyles, ...(part<Talk>("talk")?.talkStyles ?? []), part<Aside>("aside")?.asideStyles ?? ""];
     const wanted = [...texts.filter(Boolean).map(sheet), theme];

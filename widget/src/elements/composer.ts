@@ -43,7 +43,7 @@ export function composer(parts: ComposerParts): TemplateResult {
   };
   return html`<form class=${elsewhere ? "composer held" : "composer"} part="composer" @submit=${send}>
     <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="reason" placeholder=${elsewhere ? "" : t(hint(state))}
-      enterkeyhint="send" autocomplete="off" maxlength="16000" ?readonly=${elsewhere} aria-disabled=${elsewhere ? "true" : nothing}
+      enterkeyhint="send" autocomplete="off" ?readonly=${elsewhere} aria-disabled=${elsewhere ? "true" : nothing}
       @input=${(event: Event) => parts.typed(field(event).value)}
       @keydown=${(event: KeyboardEvent) => enter(event, () => parts.send(field(event).value))}></textarea>
     ${busy

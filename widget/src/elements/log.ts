@@ -173,7 +173,7 @@ export class LogView {
     const working = !words && (state.waiting || !!state.answering);
     const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
     const stage = state.answering?.stage ?? "thinking";
-    const shown = working ? stage : retry ? "retry" : "";
+    const shown = working ? stage : retry ? `retry ${last?.role}` : "";
     if (this.tail.dataset["shown"] === shown) return;
     this.tail.dataset["shown"] = shown;
     this.tail.replaceChildren();

@@ -30,8 +30,8 @@ export function nameOf(message: Message, words: Language): string {
   return typeof operator === "string" && operator ? operator : words.t("assistant");
 }
 
-export const surroundings = (desk: Desk, citations: readonly Citation[]): Surroundings => ({
-  t: (key, params) => desk.words.t(key, params), citations, references: new Map(), headings: { top: 7, last: 2 },
+export const surroundings = (desk: Desk, citations: readonly Citation[], live = false): Surroundings => ({
+  t: (key, params) => desk.words.t(key, params), citations, live, references: new Map(), headings: { top: 7, last: 2 },
   copied: () => desk.tell("copied"), failed: () => desk.tell("copy.failed"),
 });
 
@@ -59,7 +59,7 @@ export class MessageView {
       this.element.setAttribute("aria-busy", "true");
       this.name(this.desk.words.t("assistant"), new Date().toISOString());
     }
-    this.stream ??= new MarkdownView(this.text, surroundings(this.desk, []));
+    this.stream ??= new MarkdownView(this.text, surroundings(this.desk, [], true));
     this.stream.update(text);
   }
 

@@ -29,7 +29,7 @@ const styles = css`
   border-radius: 11px; border: 2px solid var(--_paper); background: var(--_error); color: var(--_paper);
   font: 700 12px/18px ui-sans-serif, system-ui, sans-serif; text-align: center;
 }
-.panel.full:not([hidden]) ~ [part~=launcher], [part~=launcher].open:has(~ .panel.full) { display: none; }
+[part~=launcher].covered { display: none; }
 @media (prefers-reduced-motion: no-preference) {
   .panel:not([hidden]) { animation: rise .26s cubic-bezier(.2, .9, .25, 1); }
   .panel.full:not([hidden]) { animation-name: slide; }

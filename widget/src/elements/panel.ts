@@ -52,6 +52,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   const fit = (): void => {
     chat.compact = small.matches;
     panel.classList.toggle("full", small.matches);
+    launcher?.classList.toggle("covered", isOpen && small.matches);
     const view = window.visualViewport;
     // Above the keyboard: the part of the screen that is left, wherever the browser has scrolled it.
     const keyboard = small.matches && view && view.scale < 1.05 && window.innerHeight - view.height > 60;
@@ -88,6 +89,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     const inside = root.activeElement !== null && panel.contains(root.activeElement);
     if (panel.popover && panel.matches(":popover-open")) panel.hidePopover();
     panel.hidden = true;
+    fit();
     label();
     if (inside) (before?.isConnected && before !== document.body ? before : launcher)?.focus();
     host.dispatchEvent(new CustomEvent("baton-close", { bubbles: true, composed: true }));
