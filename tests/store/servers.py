@@ -17,6 +17,7 @@ from app.store.embedded import EmbeddedServer, server_binary
 from tests.conftest import free_port, until
 
 NAME = "baton"
+COUNTED = ("evalsha", "hget", "hset", "hmget", "xadd", "xrange", "xrevrange", "exists", "pexpireat", "get", "time")
 
 
 class Server:
@@ -82,7 +83,8 @@ class Backend:
         slot = key_slot(ref.encode())
         return self.primaries[slot * len(self.primaries) // 16384]
 
-    def keys(self) -> list[bytes]:
+    def held(self) -> list[bytes]:
+        """Every key there is."""
         return [key for one in self.primaries for key in one.keys("*")]
 
     def flush(self) -> None:
@@ -90,8 +92,13 @@ class Backend:
             one.flushall()
 
     def commands(self) -> int:
-        """How many commands have been run so far, those inside scripts and this one included."""
-        return sum(int(one.info("stats")["total_commands_processed"]) for one in self.primaries)
+        """How many commands on data have been run so far, those inside scripts included."""
+        found = [one.info("commandstats") for one in self.primaries]
+        return sum(told["calls"] for stats in found for name, told in stats.items() if name[8:] in COUNTED)
+
+    def endless(self) -> list[bytes]:
+        """The keys that would live for ever."""
+        return [key for one in self.primaries for key in one.keys("*") if one.pttl(key) == -1]
 
 
 class Sentinels:
@@ -147,20 +154,17 @@ class ClusterServers:
     """Three primaries, each with a replica, that take a second to give up on a node."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.nodes = [
-            Server(
-                folder, "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout", "1000",
-                "--appendonly", "yes", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", *options,
-            )
-            for _ in range(6)
-        ]  # fmt: skip
+        bus = [free_port() for _ in range(6)]
+        given = "--cluster-enabled yes --cluster-node-timeout 1000 --cluster-replica-validity-factor 0 --appendonly yes"
+        self.nodes = [Server(folder, *given.split(), "--cluster-port", str(port), *options) for port in bus]
         first, *others = self.nodes
         for number, one in enumerate(self.nodes[:3]):
             one.ask("CLUSTER", "ADDSLOTSRANGE", -(-16384 * number // 3), -(-16384 * (number + 1) // 3) - 1)
-        bus = [int(one._command[one._command.index("--cluster-port") + 1]) for one in self.nodes]
         for one, port in zip(others, bus[1:], strict=True):
             first.ask("CLUSTER", "MEET", "127.0.0.1", one.port, port)
-        until(lambda: all(one.ask("CLUSTER", "NODES").count(b" connected") == 6 for one in self.nodes), 30, "them to meet")
+        until(
+            lambda: all(one.ask("CLUSTER", "NODES").count(b" connected") == 6 for one in self.nodes), 30, "them to meet"
+        )
         for primary, replica in zip(self.nodes[:3], self.nodes[3:], strict=True):
             name = primary.ask("CLUSTER", "MYID")
             until(lambda name=name, replica=replica: _follows(replica, name), 20, "a replica to follow")
@@ -169,6 +173,10 @@ class ClusterServers:
     @property
     def url(self) -> str:
         return f"redis+cluster://{','.join(one.address for one in self.nodes[:2])}"
+
+    def met(self) -> bool:
+        """Whether every node is connected to every other."""
+        return all(one.ask("CLUSTER", "NODES").count(b" connected") == 6 for one in self.nodes)
 
     def ready(self) -> bool:
         """Whether every node finds the Cluster well and every primary has its replica online."""
@@ -238,4 +246,6 @@ def cluster(folder: Path) -> Iterator[Backend]:
         servers.stop()
 
 
-BACKENDS = {"embedded": embedded, "redis-server": on_path, "sentinel": sentinel, "cluster": cluster}
+BACKENDS = {"embedded": embedded, "sentinel": sentinel, "cluster": cluster}
+if shutil.which("redis-server"):
+    BACKENDS["redis-server"] = on_path
