@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from app.ports import Said
 PASSAGES = 12
 """Passages that are read for one answer."""
 LOOKED_AT = 5
-ENOUGH = 4.3
+ENOUGH = 4.0
 """Where answerable and other questions part; the weights come from a logistic fit (docs/decisions/search.md)."""
+BY_SIZE, SMALL = 0.3, 50
+"""In a large folder more is found by chance: so much more is asked of it, by the logarithm of its chunks over fifty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,12 @@ def looked_up(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Fou
 
 def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
     """Whether what is asked is in the folder: too much of it nowhere, or never in one place, means no."""
+    return certainty(wanted, hits) >= ENOUGH + BY_SIZE * math.log(max(1.0, wanted.size / SMALL))
+
+
+def certainty(wanted: Asked, hits: Sequence[Hit]) -> float:
+    """What speaks for an answer, less what speaks against it."""
     if not hits:
-        return False
+        return 0.0
     against = 5 * wanted.absent(topical=True) + 1.5 * wanted.absent(topical=False)
-    best = max(5.8 * hit.cover + 2.5 * hit.named + 1.1 * hit.matched for hit in hits[:LOOKED_AT])
-    return best - against >= ENOUGH
+    return max(5.8 * hit.cover + 2.5 * hit.named + 1.1 * hit.matched for hit in hits[:LOOKED_AT]) - against

@@ -23,8 +23,10 @@ CONTEXT = 0.45
 """What a word of the earlier question weighs beside a word of the present one."""
 ASIDE = 0.5
 """What a word of a story's telling sentences weighs beside one of its asking sentences."""
-RARE = 5.0
+RARE = 3.0
 """The idf beyond which a word's rarity says nothing more about whether the folder answers."""
+PLAIN = 0.6
+"""What an absent word of everyday English ("forgot") weighs beside one that names a matter of its own."""
 HEAVY = 0.4
 MOST_TERMS = 32
 
@@ -87,7 +89,8 @@ class Term:
     @property
     def stake(self) -> float:
         """What finding it tells of whether there is an answer: beyond a point, rarer says no more."""
-        return min(self.idf, RARE) * self.weight
+        plain = PLAIN if self.absent and not self.topical else 1.0
+        return min(self.idf, RARE) * self.weight * plain
 
     @property
     def heavy(self) -> bool:
@@ -102,6 +105,8 @@ class Asked:
     terms: tuple[Term, ...]
     focus: tuple[Term, ...]
     context: tuple[Term, ...] = ()
+    size: int = 1
+    """Chunks of the folder: in a larger one more is found by chance."""
 
     def absent(self, *, topical: bool) -> float:
         """The share of what is asked in so many words that the folder mentions nowhere, 0 to 1, by kind of word."""
@@ -119,7 +124,7 @@ def asked(db: sqlite3.Connection, text: str) -> Asked:
     if not any(term.heavy for term in focus):
         focus = tuple(replace(term, weight=term.weight / ASIDE) for term in rest) + focus
         rest = ()
-    return Asked((focus + rest)[:MOST_TERMS], focus[:MOST_TERMS])
+    return Asked((focus + rest)[:MOST_TERMS], focus[:MOST_TERMS], size=_size(db))
 
 
 def leaning(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Asked | None:
@@ -135,7 +140,7 @@ def leaning(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Asked
         if lent and not leans(question):
             break
         weight *= 0.6
-    return Asked(now.terms, now.focus, tuple(lent.values())[:MOST_TERMS]) if lent else None
+    return replace(now, context=tuple(lent.values())[:MOST_TERMS]) if lent else None
 
 
 def leans(text: str) -> bool:
@@ -159,7 +164,7 @@ def _parts(text: str) -> tuple[str, str]:
 
 
 def _terms(db: sqlite3.Connection, text: str, weight: float) -> tuple[Term, ...]:
-    total = db.execute("SELECT max(rowid) FROM chunks").fetchone()[0] or 1
+    total = _size(db)
     said = [word for word in dict.fromkeys(words(text)) if word not in STOP and (len(word) > 1 or word.isdigit())]
     if not said:
         said = [word for word in dict.fromkeys(words(text)) if len(word) > 3]
@@ -188,6 +193,10 @@ def _term(db: sqlite3.Connection, word: str, total: int, weight: float, joined: 
     if not own and not kin:
         return Term(word, (root,), (), _idf(total, 0), light * weight, True, topical(word))
     return Term(word, own or (root,), kin, _idf(total, max(count, near // 2)), light * weight, False)
+
+
+def _size(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT max(rowid) FROM chunks").fetchone()[0] or 1)
 
 
 def _idf(total: int, count: int) -> float:

@@ -1,0 +1,1 @@
+"""How well the knowledge engine answers, beside other searches over the same pages."""
