@@ -1,0 +1,122 @@
+"""What is claimed and counted in Redis: tickets, places of feeds, the engine budget, windows of addresses."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from app import session
+from app.store.log import RedisLog
+from tests.conftest import until
+from tests.store.conftest import Open, at_once, new
+from tests.store.servers import Backend
+
+
+def ticket(log: RedisLog, ref: str, kind: session.Kind = "once") -> session.Ticket:
+    made = session.new_ticket(ref)
+    log.hand_off(ref, "", made.hash, kind, made.seal("ses_" + "x" * 32))
+    return made
+
+
+def taken(log: RedisLog, ref: str, hash_: str, client_id: str = "") -> bool:
+    with suppress(Exception):
+        return bool(log.take(ref, "", hash_, client_id)[0])
+    return False
+
+
+def test_fifty_takes_at_once_have_one_winner(opened: Open) -> None:
+    """A once ticket is taken by one of fifty, over two workers, and never again."""
+    logs = [opened(), opened()]
+    ref = new(logs[0])
+    made = ticket(logs[0], ref)
+    found = at_once(50, lambda n: taken(logs[n % 2], ref, made.hash, f"c{n}" if n % 3 else ""))
+    assert found.count(True) == 1
+    assert not taken(logs[0], ref, made.hash)
+
+
+def test_a_lost_reply_does_not_burn_a_ticket(log: RedisLog) -> None:
+    """The same client id takes the same ticket again and gets the same answer; another client id does not."""
+    ref = new(log)
+    made = ticket(log, ref)
+    first = log.take(ref, "", made.hash, "c1")
+    assert log.take(ref, "", made.hash, "c1") == first
+    assert not taken(log, ref, made.hash, "c2")
+    assert not taken(log, ref, made.hash, "")
+
+
+def test_a_once_ticket_is_dead_after_its_time(opened: Open) -> None:
+    """Past its time a ticket is gone, also for the one who took it."""
+    log = opened(ticket_ttl=300)
+    ref = new(log)
+    fresh, used = ticket(log, ref), ticket(log, ref)
+    assert taken(log, ref, used.hash, "c1")
+    look = log.read(ref, "", "", 0, 0).now
+    until(lambda: log.read(ref, "", "", 0, 0).now > look + 350, 5, "the time to pass")
+    assert not taken(log, ref, fresh.hash)
+    assert not taken(log, ref, used.hash, "c1")
+
+
+def test_a_share_ticket_is_good_until_the_end(opened: Open) -> None:
+    """A share ticket works again and again, past the time of a once ticket, and not after the session's end."""
+    log = opened(ticket_ttl=100)
+    ref = new(log)
+    made = ticket(log, ref, "share")
+    began = log.read(ref, "", "", 0, 0).now
+    until(lambda: log.read(ref, "", "", 0, 0).now > began + 150, 5, "a once ticket's time to pass")
+    assert [taken(log, ref, made.hash) for _ in range(3)] == [True] * 3
+    log.finish(ref, "")
+    assert not taken(log, ref, made.hash)
+
+
+def test_tickets_cannot_fill_the_memory(log: RedisLog, backend: Backend) -> None:
+    """A session keeps at most a hundred tickets; the newest one is among them."""
+    ref = new(log)
+    made = [ticket(log, ref, "once" if n % 2 else "share") for n in range(130)]
+    assert backend.holder(ref).hlen(f"baton:{{{ref}}}:tickets") == 100
+    assert taken(log, ref, made[-1].hash)
+
+
+def test_feeds_are_held_to_their_number(log: RedisLog) -> None:
+    """So many feeds at once and no more; a renewal is none more; a place given back is free."""
+    ref = new(log)
+    assert [log.feed("s", 3, f"f{n}", ref) for n in range(4)] == [True, True, True, False]
+    assert log.feed("s", 3, "f1", ref)
+    log.unfeed("s", "f0", ref)
+    assert log.feed("s", 3, "f3", ref)
+    assert [log.feed("address", 1, f"f{n}") for n in range(2)] == [True, False]
+    log.unfeed("address", "f0")
+    assert log.feed("address", 1, "f1")
+
+
+def test_the_engine_budget_holds_over_all_workers(opened: Open) -> None:
+    """Twenty claims at once over two workers: as many as may run get a place; one given back is free again."""
+    logs = [opened(engines_at_once=3, engines_a_minute=100), opened(engines_at_once=3, engines_a_minute=100)]
+    waits = at_once(20, lambda n: logs[n % 2].claim(f"turn_{n}"))
+    assert waits.count(0) == 3
+    assert all(wait > 0 for wait in waits if wait)
+    logs[0].release(f"turn_{waits.index(0)}")
+    assert logs[1].claim("turn_late") == 0
+    assert logs[1].claim("turn_later") > 0
+
+
+def test_the_budget_of_a_minute(opened: Open, backend: Backend) -> None:
+    """So many calls a minute, those that ended included, those never made not; then one waits, at most a minute."""
+    log = opened(engines_at_once=10, engines_a_minute=3)
+    assert log.claim("unused") == 0
+    log.release("unused", unused=True)
+    for n in range(3):
+        assert log.claim(f"turn_{n}") == 0
+        log.release(f"turn_{n}")
+    assert 0 < log.claim("turn_3") <= 60_000
+    assert backend.endless() == []
+
+
+def test_an_address_window(log: RedisLog) -> None:
+    """So many calls in a window; what is left counts down; a call given back counts no more; then it is whole again."""
+    key = "baton:limits:{abc}:create"
+    assert [log.count(key, 2, 400)[:2] for _ in range(3)] == [(True, 1), (True, 0), (False, 0)]
+    log.refund(key)
+    assert log.count(key, 2, 400)[0]
+    admitted, left, reset = log.count(key, 2, 400)
+    assert (admitted, left) == (False, 0)
+    assert 0 < reset <= 400
+    until(lambda: log.count(key, 2, 400)[0], 5, "the window to pass")
