@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
@@ -39,6 +42,22 @@ def test_injected_later(visit: Visit, baton: str, site: str) -> None:
     visitor.page.evaluate("""() => { document.body.textContent = '';
         const tag = document.createElement('script');
         tag.async = true; tag.src = '/widget.js'; document.head.append(tag) }""")
+    works(visitor)
+
+
+def test_one_version_with_an_integrity_hash(visit: Visit, baton: str) -> None:
+    """The tag may name one version of the script by its hash, at an address that never changes its content."""
+    script = httpx.get(f"{baton}/widget.js").content
+    version = hashlib.sha256(script).hexdigest()[:12]
+    integrity = "sha384-" + base64.b64encode(hashlib.sha384(script).digest()).decode()
+    address = f"{baton}/assets/{version}/widget.js"
+    visitor = visit(f"{baton}/health")
+    visitor.page.evaluate(
+        """([src, integrity]) => { document.body.textContent = '';
+        const tag = Object.assign(document.createElement('script'), { src, integrity, crossOrigin: 'anonymous' });
+        document.head.append(tag) }""",
+        [address, integrity],
+    )
     works(visitor)
 
 

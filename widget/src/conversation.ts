@@ -31,7 +31,8 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const options = readOptions({ ...given });
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
   const own = deps.own ?? false;
-  const store = createStore(api.base, options.sessionScope, own, deps.places ?? places());
+  const storage = deps.places ?? places();
+  const store = createStore(api.base, options.sessionScope, own, storage);
   const desk = newDesk(options.sessionKey ?? null);
   const listeners = new Set<() => void>(), resting = new Set<() => void>();
   let started: Promise<void> | null = null, putBacks = 0;
@@ -54,7 +55,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     },
   });
   const sessions = createSessions({
-    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(),
+    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(storage.local),
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
   });
   let state: State = compose(desk, null, 0, page.online);

@@ -12,7 +12,7 @@ type Method = "open" | "close" | "toggle" | "end";
   // Pasted twice: the first one stays, and comes back where a page change took its element away.
   if ((earlier as Raw)?.init) { (earlier as Raw).init(); return; }
 
-  const address = /^(.*\/)(?:assets\/(?:[^/]+\/)?)?widget\.js(?:[?#].*)?$/;
+  const address = /^(.*?\/)(?:assets\/(?:[^/]+\/)?)?widget\.js(?:[?#].*)?$/;
   const script = (page.currentScript ?? [...page.scripts].findLast((tag) => address.test(tag.src))) as HTMLScriptElement | null;
   const service = address.exec(script?.src ?? "")?.[1] ?? location.origin + "/";
 

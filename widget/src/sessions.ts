@@ -44,10 +44,11 @@ export function createSessions(parts: SessionParts) {
       ...parts.live, api, session: id, platform: machine, heartbeat: options.heartbeatInterval,
       turn: () => desk.transcript.turn, sync, onBeat: touch,
       onFeed(next) {
-        clearTimeout(down);
-        if (next === "open") setDown(false);
         // A short break is nobody's business.
-        else down = setTimeout(setDown, 3_000, true);
+        if (next === "trying") { down ??= setTimeout(setDown, 3_000, true); return; }
+        clearTimeout(down);
+        down = undefined;
+        setDown(false);
       },
       onRefused(error) { clearTimeout(down); if (mine === desk.era) refused(error); },
       onErased: () => { if (mine === desk.era) lose("erased"); },
@@ -159,11 +160,11 @@ export function createSessions(parts: SessionParts) {
   /** A duplicated tab starts with a copy of the other's storage, and must not go on in its conversation. */
   async function claimTab(): Promise<void> {
     const name = store.tabId;
-    const duplicate = name !== null && await isDuplicate(machine.locks, `baton:tab:${name}`);
+    const duplicate = name !== null && await isDuplicate(machine.sure, `baton:tab:${name}`);
     if (duplicate) store.disown();
     if (name !== null && !duplicate) return;
     store.tabId = randomName();
-    await isDuplicate(machine.locks, `baton:tab:${store.tabId}`);
+    await isDuplicate(machine.sure, `baton:tab:${store.tabId}`);
   }
 
   async function resume(what: string, client_id: string, notice: "continued" | "restored", elsewhere = false): Promise<void> {

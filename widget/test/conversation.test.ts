@@ -199,6 +199,31 @@ test("a position that is gone is made good from the history, with the running an
   expect(texts(tab.state)).toEqual(["Hello?", "One two three"]);
 });
 
+test("on plain http, where a page has no locks, nine tabs share one feed all the same", async () => {
+  browser.plain = true;
+  const tabs = Array.from({ length: 9 }, () => browser.tab());
+  await Promise.all(tabs.map((tab) => tab.ready));
+  await asked("Hello?", tabs[0]);
+  await until(() => tabs.every((tab) => texts(tab.state).includes("Hello?")), () => tabs.map((tab) => tab.state));
+  answer("Good day to all of you.");
+  for (const tab of tabs) await until(() => texts(tab.state).length === 2 && !tab.state.answering, () => tab.state);
+  for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
+  expect(service.feeds).toBeLessThanOrEqual(2);
+  expect(service.sessions.size).toBe(1);
+});
+
+test("a service that goes away is told after a moment, and untold when it is back", async () => {
+  const tab = await asked();
+  answer("Good day.");
+  await rested(tab);
+  service.down = true;
+  service.cutFeeds(only());
+  await until(() => tab.state.connection === "reconnecting", () => tab.state, 4500);
+  expect(tab.state.notice?.key).toBe("reconnecting");
+  service.down = false;
+  await until(() => tab.state.connection === "online" && !tab.state.notice, () => tab.state);
+});
+
 test("a proxy that holds the feed back does not hold the answer back for ever", async () => {
   service.mute = true;
   const tab = browser.tab();

@@ -1,5 +1,7 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
 import { createConversation } from "../src/conversation.js";
+import { leases } from "../src/leases.js";
+import { randomName } from "../src/tabs.js";
 import type { Conversation, Options } from "../src/types.js";
 import type { FakeService } from "./fake-service.js";
 
@@ -50,13 +52,20 @@ export class Browser {
     const conversation = createConversation({ apiUrl: "https://svc.test/", ...options }, {
       fetch: this.service.fetch, own,
       places: { local: this.shared(), tab: storage as unknown as Storage },
-      platform: { locks: this.locks as unknown as LockManager, channel: (name) => new BroadcastChannel(name) },
+      platform: { ...(this.holders() as unknown as { locks: LockManager; sure: LockManager | null }), channel: (name) => new BroadcastChannel(name) },
       timing: { first: 20, most: 200 },
     });
     this.tabs.push({ conversation, storage });
     if (active) conversation.setActive(true);
     const ready = start ? conversation.start(session ? { session } : {}) : Promise.resolve();
     return { conversation, storage, ready, get state() { return conversation.state; } };
+  }
+
+  /** A page on plain http has no Web Locks. */
+  plain = false;
+  private holders(): { locks: Locks; sure: Locks | null } {
+    if (this.plain) return { locks: leases(this.local as unknown as Storage, randomName()) as unknown as Locks, sure: null };
+    return { locks: this.locks, sure: this.locks };
   }
 
   /** localStorage; what is written tells the window, as another tab's writing would. */
