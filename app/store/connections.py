@@ -61,7 +61,10 @@ class Wire:
 
     def call(self, args: tuple[Any, ...]) -> Any:
         """Sends one command and reads its reply. Raises ResponseError, in the server's own words, where it refuses."""
-        self._socket.sendall(hiredis.pack_command(args))
+        packed = hiredis.pack_command(args)
+        sent = self._socket.send(packed)
+        if sent < len(packed):  # sendall alone would ask the socket for its buffer's size every time
+            self._socket.sendall(packed[sent:])
         while (reply := self._reader.gets()) is False:
             data = self._socket.recv(65536)
             if not data:

@@ -1,0 +1,24 @@
+"""`python -m bench NAME`: runs one measurement, or says which there are."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Every measurement there is."""
+    files = [path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_") and path.stem != "noop"]
+    return sorted(files + [path.parent.name for path in HERE.glob("*/__main__.py")])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in names():
+        print("make bench BENCH=NAME, NAME one of:", ", ".join(names()))
+        raise SystemExit(len(sys.argv) > 1)
+    sys.argv = sys.argv[1:]
+    name = sys.argv[0]
+    runpy.run_module(f"bench.{name}", run_name="__main__")

@@ -1,0 +1,158 @@
+"""Requests a second of each call against a Flask route that does nothing: `make bench BENCH=http`.
+
+The same gunicorn for all: one worker on one core, the load and Redis on the other; five rounds, interleaved; medians.
+Needs wrk.
+The CPU time of the worker a request is told beside the rate: it is steadier on a busy machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+SECONDS = int(os.environ.get("SECONDS_A_ROUND", "3"))
+BODY = '{"message": "What is AI risk?", "role": "user"}'
+LIMITS = dict.fromkeys(("BATON_RATE_LIMIT_CREATE", "BATON_RATE_LIMIT_SESSION", "BATON_RATE_LIMIT_ADDRESS"), "")
+HIGH = dict.fromkeys(LIMITS, "100000000 per hour")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call under load."""
+
+    name: str
+    service: str
+    method: str
+    path: str
+    bodies: tuple[str, ...] = ("",)
+    """Sent in turn."""
+    against: str = "noop POST"
+
+
+def start(app: str, port: int, **env: str) -> subprocess.Popen[bytes]:
+    """A service of one worker on the first core."""
+    env = os.environ | {"PORT": str(port), "WEB_CONCURRENCY": "1", "BATON_DATA_DIR": tempfile.mkdtemp(), **env}
+    command = ["taskset", "-c", "0", sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", app]
+    log = (Path(env["BATON_DATA_DIR"]) / "log").open("wb")
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True)
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+        except urllib.error.HTTPError:
+            break
+        except OSError:
+            time.sleep(0.1)
+            continue
+        break
+    return process
+
+
+def worker(process: subprocess.Popen[bytes]) -> int:
+    """The pid of the one worker."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return next(int(pid) for pid in children if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(url: str, case: Case) -> float:
+    """Requests a second that were answered well."""
+    script = Path(tempfile.mkdtemp()) / "call.lua"
+    bodies = ", ".join(f"[[{body}]]" for body in case.bodies)
+    script.write_text(
+        f'local bodies, n = {{{bodies}}}, 0\nlocal headers = {{["Content-Type"] = "application/json"}}\n'
+        f'request = function()\n  n = n % #bodies + 1\n  return wrk.format("{case.method}", nil, headers, bodies[n])\nend\n'
+    )
+    command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{SECONDS}s", "-s", str(script), url + case.path]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in told:
+        raise SystemExit(f"{case.name}: {told}")
+    return float(next(line.split()[1] for line in told.splitlines() if line.startswith("Requests/sec")))
+
+
+def cases(url: str) -> list[Case]:
+    """Every call that is measured, on sessions of their own."""
+
+    def session(messages: int = 0) -> str:
+        place = httpx.post(f"{url}/api/session/create").headers["Location"]
+        for _ in range(messages):
+            httpx.post(f"{url}{place}/messages", content=BODY, headers={"Content-Type": "application/json"})
+        return place
+
+    read, fresh = session(50), session()
+    # So many that none is asked again while its answer is being made.
+    asked = [session().rpartition("/")[2] for _ in range(300)]
+    chats = tuple(f'{{"query": "What is AI risk?", "session_id": "{one}"}}' for one in asked)
+    return [
+        Case("noop POST", "noop", "POST", "/noop", (BODY,)),
+        Case("noop GET", "noop", "GET", "/noop", against="noop GET"),
+        Case("append, limits off", "free", "POST", f"{fresh}/messages", (BODY,)),
+        Case("append, both limits on", "limited", "POST", "", (BODY,)),
+        Case("read of the last 50", "free", "GET", f"{read}/messages?limit=50", against="noop GET"),
+        Case("create, limit on", "limited", "POST", "/api/session/create", ("{}",)),
+        Case("chat alone, echo", "free", "POST", "/api/chat", ('{"query": "What is AI risk?"}',)),
+        Case("chat in a session, echo", "free", "POST", "/api/chat", chats),
+    ]
+
+
+def main() -> None:
+    """Prints a table."""
+    if not shutil.which("wrk"):
+        raise SystemExit("This needs wrk: apt-get install wrk")
+    huge = {"BATON_MAX_MESSAGES": "900000000", "BATON_ENGINE": "python:bench.noop:echo"}
+    huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "1000"}
+    ports = {"noop": 8701, "free": 8702, "limited": 8703}
+    services = {
+        "noop": start("bench.noop:create_app()", ports["noop"]),
+        "free": start("app:create_app()", ports["free"], **huge, **LIMITS),
+        "limited": start("app:create_app()", ports["limited"], **huge, **HIGH),
+    }
+    try:
+        measure(services, {name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
+    finally:
+        for process in services.values():
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def measure(services: dict[str, subprocess.Popen[bytes]], urls: dict[str, str]) -> None:
+    """Rounds over all cases, then the medians."""
+    place = httpx.post(f"{urls['limited']}/api/session/create").headers["Location"]
+    every = [
+        case if case.path else Case(case.name, case.service, case.method, f"{place}/messages", case.bodies)
+        for case in cases(urls["free"])
+    ]
+    rates: dict[str, list[float]] = {case.name: [] for case in every}
+    costs: dict[str, list[float]] = {case.name: [] for case in every}
+    for _ in range(ROUNDS):
+        for case in every:
+            pid = worker(services[case.service])
+            before = cpu(pid)
+            rate = load(urls[case.service], case)
+            rates[case.name].append(rate)
+            costs[case.name].append((cpu(pid) - before) / (rate * SECONDS) * 1e6)
+    print(f"{'call':26} {'a second':>9} {'ratio':>6} {'CPU us':>7} {'by CPU':>7}")
+    for case in every:
+        rate, cost = statistics.median(rates[case.name]), statistics.median(costs[case.name])
+        base = statistics.median(rates[case.against]), statistics.median(costs[case.against])
+        print(f"{case.name:26} {rate:9.0f} {rate / base[0]:6.2f} {cost:7.0f} {base[1] / cost:7.2f}")
+
+
+if __name__ == "__main__":
+    main()
