@@ -108,6 +108,8 @@ class Service:
         self.calls = self.folder / "calls"
         self.calls.touch()
         self.output = self.folder / "output"
+        self.last_words = ""
+        self.data_folder = settings.get("BATON_DATA_DIR", str(self.folder / "data"))
         self.process = self._spawn(settings)
         if wait:
             self.await_health()
@@ -116,13 +118,18 @@ class Service:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         env = inherited | {
             "HOST": "127.0.0.1", "PORT": str(self.port), "REDIS_URL": self.redis_url, "WEB_CONCURRENCY": "2",
-            "BATON_DATA_DIR": str(self.folder / "data"), "BATON_TEST_CALLS": str(self.calls),
+            "BATON_DATA_DIR": self.data_folder, "BATON_TEST_CALLS": str(self.calls),
             "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
         with self.output.open("wb") as sink:
             return subprocess.Popen(
-                command, cwd=ROOT, env=env | settings, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=ROOT,
+                env={name: value for name, value in (env | settings).items() if value or name != "REDIS_URL"},
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def await_health(self, seconds: float = 30.0) -> None:
@@ -172,5 +179,8 @@ class Service:
         return self.process.returncode
 
     def remove(self) -> None:
-        self.stop(2.0)
+        """Kill it, for it has nothing to lose; its output is kept in ``last_words``."""
+        self.process.kill()
+        self.stop(0)
+        self.last_words = self.log()
         shutil.rmtree(self.folder, ignore_errors=True)

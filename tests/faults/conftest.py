@@ -1,15 +1,19 @@
-"""A Redis and services of a test's own, to be broken."""
+"""A Redis and services of a test's own, to be broken; and the table of faults that ends a run."""
 
 from __future__ import annotations
 
-import contextlib
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.contract.conftest import PLAIN
 from tests.contract.launch import RedisProcess, Service
+from tests.faults.ledger import FIGURES
 from tests.faults.proxy import Proxy
+
+RESULTS: dict[str, tuple[str, str, bool]] = {}
+"""By test: the fault, the sentence, and whether it was survived."""
 
 
 @pytest.fixture
@@ -30,21 +34,44 @@ def proxy(redis: RedisProcess) -> Iterator[Proxy]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Service]]:
-    """Starts services with the settings of the contract tests; afterwards none of them has seen an unforeseen error."""
+    """Starts services with the settings of the contract tests; none of them may have seen an unforeseen error."""
     started: list[Service] = []
 
     def start(url: str, **settings: str) -> Service:
         started.append(Service(url, **{**PLAIN, "BATON_ENGINE_TIMEOUT": "10", **settings}))
         return started[-1]
 
-    with contextlib.ExitStack() as later:
-        yield start
-        for service in started:
-            later.callback(service.remove)
-        unforeseen = [
-            line
-            for service in started
-            for line in service.log().splitlines()
-            if "internal_error" in line or '"Traceback' in line
-        ]
-        assert unforeseen == []
+    yield start
+    for service in started:
+        service.remove()
+    lines = [line for service in started for line in service.last_words.splitlines()]
+    assert [line for line in lines if "internal_error" in line or "unforeseen" in line or "Traceback" in line] == []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Keep what became of each test whose sentence begins with the name of a promise or a fault."""
+    report = (yield).get_result()
+    sentence = (getattr(getattr(item, "function", None), "__doc__", "") or "").split("\n")[0]
+    named = re.match(r"([FR]\d+): (.*)", sentence)
+    if named and report.when in ("call", "teardown"):
+        before = RESULTS.get(item.nodeid, (named[1], named[2], True))
+        RESULTS[item.nodeid] = (named[1], named[2], before[2] and report.passed)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One row a fault: survived or not, and what was measured."""
+    if not RESULTS:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.line(
+        f"{'fault':6}{'survived':10}{'ok':>6}{'unknown':>9}{'lost':>6}{'doubled':>9}{'longest s':>11}{'heal s':>8}  what"
+    )
+    for test, (fault, sentence, survived) in sorted(
+        RESULTS.items(), key=lambda row: (row[1][0][0], int(row[1][0][1:]), row[0])
+    ):
+        seen = FIGURES.get(test, {})
+        counts = [f"{seen[name]:.0f}" if name in seen else "-" for name in ("ok", "unknown", "lost", "doubled")]
+        times = [f"{seen[name]:.2f}" if name in seen else "-" for name in ("longest", "heal")]
+        row = f"{fault:6}{'yes' if survived else 'NO':10}{counts[0]:>6}{counts[1]:>9}{counts[2]:>6}{counts[3]:>9}{times[0]:>11}{times[1]:>8}"
+        terminalreporter.line(f"{row}  {sentence[:70]}")

@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
 
 import httpx
 
-from tests.contract.actor import Visitor
+from tests.contract.actor import Caller, Visitor
 from tests.contract.launch import eventually
+
+FIGURES: dict[str, dict[str, float]] = {}
+"""What each test measured, by its name: ``ok``, ``unknown``, ``lost``, ``doubled``, ``longest`` and ``heal`` (seconds)."""
+
+
+def note(**figures: float) -> None:
+    """Adds figures of the running test to the table that ends the run; of the same figure the worst is kept."""
+    name = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+    mine = FIGURES.setdefault(name, {})
+    for figure, value in figures.items():
+        mine[figure] = max(mine.get(figure, 0), value)
+
+
+def bounded(call: Callable[[], httpx.Response], seconds: float = 3.5) -> httpx.Response:
+    """The answer of a call that may not wait longer: 2.5 s for storage, and what a busy test machine adds."""
+    begun = time.monotonic()
+    answer = call()
+    waited = time.monotonic() - begun
+    note(longest=waited)
+    assert waited < seconds, f"waited {waited:.1f} s: {answer.text[:200]}"
+    return answer
+
+
+def heals(caller: Caller, seconds: float = 3.0) -> bool:
+    """Whether everything is well again within so many seconds (and a busy machine's one), health included."""
+    begun = time.monotonic()
+
+    def well() -> bool:
+        answers = [caller.post("/api/session/create").status_code for _ in range(6)]
+        return answers == [201] * 6 and caller.get("/health").status_code == 200
+
+    healed = eventually(well, seconds + 1, 0.1)
+    note(heal=time.monotonic() - begun)
+    return healed
 
 
 @dataclass
 class Outcome:
-    """What became of the operations: each ok, refused (told so), or unknown (503 or no answer)."""
+    """What became of the operations: each ok, or unknown (503 or no answer)."""
 
     ok: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -35,7 +70,7 @@ class Writers:
         self.going = True
         self.threads = [threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(len(visitors))]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Writers:  # noqa: PYI034 - nobody derives from it
         for thread in self.threads:
             thread.start()
         return self
@@ -51,7 +86,7 @@ class Writers:
 
     def _write(self, number: int) -> None:
         outcome, visitor, count = self.outcomes[number], self.visitors[number], 0
-        while self.going:
+        while self.going and count < 450:
             count += 1
             text, begun = f"{number}:{count}", time.monotonic()
             try:
@@ -65,8 +100,10 @@ class Writers:
 
     def goes_on(self, seconds: float = 10.0) -> bool:
         """Whether something more is acknowledged within so many seconds."""
-        before = self.acknowledged
-        return eventually(lambda: self.acknowledged > before, seconds)
+        before, begun = self.acknowledged, time.monotonic()
+        went_on = eventually(lambda: self.acknowledged > before, seconds)
+        note(heal=time.monotonic() - begun)
+        return went_on
 
     @staticmethod
     def texts(visitor: Visitor) -> list[str]:
@@ -75,15 +112,25 @@ class Writers:
         assert answer, "reads do not heal"
         return [message["content"] for message in answer.json()["messages"]]
 
-    def check(self) -> None:
-        """Nothing acknowledged lost, nothing doubled, nothing of a stranger, no status but 201, 200 and 503."""
+    def check(self, longest: float = 3.5) -> None:
+        """Nothing acknowledged lost, nothing doubled, nothing of a stranger, no status but 201, 200 and 503, no long wait."""
         for number, (visitor, outcome) in enumerate(zip(self.visitors, self.outcomes, strict=True)):
             everything = self.texts(visitor)
             there = [text for text in everything if text.startswith(f"{number}:")]
+            doubled = [text for text, times in Counter(there).items() if times > 1]
+            lost = [text for text in outcome.ok if text not in set(there)]
+            note(
+                lost=len(lost),
+                doubled=len(doubled),
+                longest=outcome.longest,
+                unknown=len(outcome.unknown),
+                ok=len(outcome.ok),
+            )
             assert len(everything) == len(there), "words of a stranger"
-            assert [text for text, times in Counter(there).items() if times > 1] == []
-            assert [text for text in outcome.ok if text not in set(there)] == []
+            assert doubled == []
+            assert lost == []
             assert set(outcome.statuses) <= {0, 200, 201, 503}, outcome.statuses
+            assert outcome.longest < longest
 
     def resend(self) -> None:
         """Send again what came to an unknown end: afterwards everything is there once."""
