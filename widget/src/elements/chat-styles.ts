@@ -56,10 +56,6 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .batons { display: inline-flex; gap: 5px; padding-inline-start: 5px; }
 .batons i { width: 4px; height: 15px; border-radius: 2px; background: var(--_accent); rotate: 32deg; opacity: .3; }
 .dock { position: relative; flex: none; padding: 4px 12px 12px; padding-bottom: max(12px, env(safe-area-inset-bottom)); }
-.latest { position: absolute; z-index: 2; bottom: calc(100% + 8px); inset-inline: 0; margin-inline: auto; width: fit-content; min-width: 44px; height: 44px; padding: 0 12px; display: flex; gap: 8px; align-items: center; justify-content: center;
-  border: 1px solid var(--_line); border-radius: 22px; background: var(--_raised); color: var(--_ink); cursor: pointer; box-shadow: 0 4px 14px rgb(0 0 0 / .14); }
-.latest .icon { width: 18px; height: 18px; }
-.latest.news { padding-inline: 14px 18px; background: var(--_fill); border-color: transparent; color: var(--_on-fill); font-weight: 600; }
 .notice { --_tone: var(--_edge); position: relative; display: flex; align-items: center; flex-wrap: wrap; gap: 2px 12px; margin-bottom: 6px; padding: 9px 14px; padding-inline-start: 30px; border-radius: 13px; font-size: .9em; line-height: 1.42; background: var(--_sunken); color: var(--_ink); }
 .notice::before { content: ""; position: absolute; inset-block-start: 12px; inset-inline-start: 15px; width: 4px; height: 14px; border-radius: 2px; background: var(--_tone); rotate: 32deg; }
 .notice > span { flex: 1 1 13em; }
@@ -82,16 +78,6 @@ textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
 .go:disabled { background: var(--_sunken); color: var(--_muted); cursor: default; }
 .go[type=button] .icon { fill: currentColor; }
 .go:hover:not(:disabled) { filter: brightness(1.08); }
-.veil { position: absolute; inset: 0; z-index: 6; display: grid; place-items: center; padding: 20px; background: rgb(0 0 0 / .42); }
-.dialog { width: min(360px, 100%); padding: 22px; border-radius: 18px; background: var(--_raised); border: 1px solid var(--_line); box-shadow: 0 20px 60px -10px rgb(0 0 0 / .4); }
-.dialog h2 { font-size: 1.14em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; }
-.dialog p { margin-top: 6px; color: var(--_muted); text-wrap: pretty; }
-.dialog input { width: 100%; min-height: 44px; margin-top: 12px; padding: 8px 12px; border: 1px solid var(--_edge); border-radius: 10px; background: var(--_paper); font-size: max(16px, .95em); }
-.choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 18px; }
-.plain, .strong { min-height: 44px; padding: 0 18px; border-radius: 12px; border: 1px solid var(--_edge); background: none; font-weight: 600; cursor: pointer; }
-.plain:hover { background: var(--_sunken); }
-.strong { border-color: transparent; background: var(--_fill); color: var(--_on-fill); }
-.strong.danger { background: var(--_error); color: var(--_raised); }
 @container chat (min-width: 700px) {
   .log, .dock { padding-inline: max(24px, calc((100% - 46rem) / 2)); }
   .dock { padding-bottom: 22px; }
@@ -105,15 +91,14 @@ textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
   .batons i:nth-child(3) { animation-delay: .32s; }
   .batons i, .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
   .menu, .dialog { animation: appear .16s ease-out; }
-  .veil { animation: fade .16s; }
   button { transition: background-color .12s, color .12s, border-color .12s; }
 }
 @keyframes pass { 0%, 60%, 100% { opacity: .28; } 25% { opacity: 1; } }
 @keyframes appear { from { opacity: 0; transform: translateY(-4px); } }
-@keyframes fade { from { opacity: 0; } }
 @media (forced-colors: active) {
-  .go, .strong, .latest, .suggestions button, .menu, .dialog, .notice { border: 1px solid ButtonBorder; }
+  .go, .suggestions button, .menu, .notice { border: 1px solid ButtonBorder; }
   .go:disabled { color: GrayText; }
+  .composer:focus-within { outline: 2px solid Highlight; }
   .batons i { forced-color-adjust: none; background: CanvasText; }
 }
 `;

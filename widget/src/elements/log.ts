@@ -65,7 +65,7 @@ export class LogView {
     // Older messages that were put before those on the screen are built from the newest back, like a long history.
     this.from = fresh ? Math.max(0, messages.length - AT_ONCE) : known;
     this.messages = messages;
-    if (!fresh && messages.length > (old?.length ?? 0) && this.grewAtEnd(messages, old) && !this.follower.following) this.unseen = true;
+    if (!fresh && messages.length > (old?.length ?? 0) && this.grewAtEnd(messages, old)) this.miss();
     this.sync();
     this.announce(state, old, fresh);
     if (fresh) this.follower.toEnd();
@@ -149,14 +149,17 @@ export class LogView {
       this.drop();
       this.live = { turn, view: new MessageView(this.desk, "assistant") };
       this.tail.before(this.live.view.element);
-      if (!this.follower.following) this.unseen = true;
     }
     this.live!.view.write(text);
     this.announcer.grow(turn, text);
-    if (!this.follower.following && !this.unseen) {
-      this.unseen = true;
-      this.changed();
-    }
+    this.miss();
+  }
+
+  /** New words came; a visitor who reads further up is told so, not moved. */
+  private miss(): void {
+    if (this.follower.following || this.unseen) return;
+    this.unseen = true;
+    this.changed();
   }
 
   private drop(): void {

@@ -18,6 +18,10 @@ export interface Panel {
 
 const SMALL = "(max-width: 520px), (max-height: 460px)";
 
+/** The parts of the chat that a page may style through baton-widget::part(). */
+const PARTS = "header,title,menu,log,greeting,suggestion,message,message-user,message-assistant,message-system,text,text-user,text-assistant,"
+  + "code,chip,source,dock,notice,composer,input,send,button,dialog";
+
 export function mountPanel(host: HTMLElement, conversation: Conversation, options: Options): Panel {
   defineChat();
   partsFrom((file) => import(new URL(file, import.meta.url).href));
@@ -26,6 +30,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   let words = language(options.lang);
   const chat = document.createElement("baton-chat") as BatonChat;
   Object.assign(chat, { conversation, options, variant: "panel", dismiss: () => close() });
+  chat.setAttribute("exportparts", PARTS);
   const panel = document.createElement("div");
   const attributes = { role: "dialog", part: "panel", tabindex: "-1", hidden: "" };
   for (const [name, value] of Object.entries(attributes)) panel.setAttribute(name, value);
