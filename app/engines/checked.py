@@ -112,6 +112,9 @@ def plain(value: object, most: int) -> str:
 
 
 def _citation(given: object) -> Citation | None:
+    title: Any
+    url: Any
+    snippet: Any
     if isinstance(given, Citation):
         title, url, snippet = given.title, given.url, given.snippet
     elif isinstance(given, Mapping):

@@ -70,7 +70,7 @@ def load(target: str) -> Callable[..., Any]:
             found = getattr(found, name)
     except Exception as error:
         raise ConfigError(f'{MUST} (is "python:{target}": {type(error).__name__}: {error})') from error
-    call = found if callable(found) else getattr(found, "answer", None)
+    call: Callable[..., Any] | None = found if callable(found) else getattr(found, "answer", None)
     if not callable(call):
         raise ConfigError(f'{MUST} (is "python:{target}")')
     return call
@@ -79,7 +79,8 @@ def load(target: str) -> Callable[..., Any]:
 def said(target: Callable[..., Any], turn: Turn) -> Iterator[Any]:
     """Calls it, and yields what it says in whatever way it says it; runs inside the thread."""
     if inspect.isclass(target):
-        target = target().answer
+        made: Any = target()
+        target = made.answer
     result = _called(target, turn)
     answer = getattr(result, "answer", None)
     if callable(answer):  # a function that makes an engine

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from gevent._hub_local import get_hub_if_exists  # type: ignore[import-not-found,unused-ignore]
-from gevent.monkey import get_original
+from gevent._hub_local import get_hub_if_exists  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from gevent.monkey import get_original  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from app.engines.checked import Patience
 from app.errors import EngineBusy
