@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from app.engines.knowledge.english import topical
+from app.engines.knowledge.english import known, topical
 from app.engines.knowledge.spelling import everyday, repaired
 from app.engines.knowledge.vocabulary import KIN, LIGHT, STOP
 from app.engines.knowledge.words import derived, plain_words, stem, words
@@ -184,9 +184,14 @@ def _term(db: sqlite3.Connection, word: str, total: int, weight: float, joined: 
     count = _count(db, root)
     if not count and not kin:
         own = repaired(db, word)
-        kin = () if own else tuple(other for other in derived(word) if _count(db, other))[:2]
+        meant = "" if own else everyday(word)
+        if meant:
+            return replace(_term(db, meant, total, weight, ""), word=word)
+        kin = (
+            () if own else tuple(stem(other) for other in derived(word) if known(other) and _count(db, stem(other)))[:2]
+        )
         count = min((_count(db, part) for part in own), default=0)
-        light *= 0.9 if own or kin else LIGHTNESS if everyday(word) else 1.0
+        light *= 0.9 if own or kin else 1.0
     if joined:
         kin = (*kin, stem(joined))
     near = max((_count(db, other) for other in kin), default=0)

@@ -6,7 +6,7 @@ import sqlite3
 import string
 
 from app.engines.knowledge.english import known
-from app.engines.knowledge.vocabulary import ASKING, STOP
+from app.engines.knowledge.vocabulary import ASKING, KIN, STOP
 from app.engines.knowledge.words import stem
 
 SHORTEST = 4
@@ -34,10 +34,12 @@ def repaired(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
 
 
 def everyday(word: str) -> str:
-    """The word of asking that an unknown word was meant to be, "colleague" for "collegue"; nothing for any other."""
+    """The everyday word that the folder lacks too and that was meant, "colleague" for "collegue"; or nothing."""
     if len(word) < SHORTEST or not word.isalpha() or known(word):
         return ""
-    return next((near for near in sorted(_one_off(word)) if near in ASKING or near in STOP), "")
+    near = sorted(other for other in _one_off(word) if len(other) >= SHORTEST and other[0] == word[0])
+    asking = (other for other in near if other in ASKING or other in STOP)
+    return next(asking, "") or next((other for other in near if stem(other) in KIN and known(other)), "")
 
 
 def _one_off(word: str) -> set[str]:

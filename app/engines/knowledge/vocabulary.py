@@ -144,6 +144,7 @@ cable cord flex wire
 stain spot mark
 method way option
 policy rule
+europe european eu
 phd doctorate
 apply application
 requirement require need prerequisite

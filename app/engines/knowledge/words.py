@@ -25,37 +25,45 @@ def normal(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Lower-case words in order; ``createServer`` also gives its parts, ``sign-up`` also ``signup``."""
-    found: list[str] = []
-    text = normal(text)
-    for match in _WORD.finditer(text):
-        found += _split(match.group())
-    found += [word for word in map(_glue, _GLUED.findall(text)) if word]
-    return found
+    return [part for word in _taken(text) for part in _split(word)]
 
 
 def plain_words(text: str) -> list[str]:
     """Lower-case words in order, as a reader would count them: nothing split, nothing joined."""
-    return [_bare(match.group()) for match in _WORD.finditer(normal(text))]
+    return [_bare(word) for word in _WORD.findall(normal(text))]
 
 
 def stems(text: str) -> list[str]:
     """The stems of ``words(text)``."""
-    return [stem(word) for word in words(text)]
+    return [root for word in _taken(text) for root in _stems(word)]
 
 
+def _taken(text: str) -> list[str]:
+    """Raw words, then those that two make when a hyphen, a dot or a line between them is left out."""
+    text = normal(text)
+    return [*_WORD.findall(text), *filter(None, map(_glue, _GLUED.findall(text)))]
+
+
+@lru_cache(maxsize=50_000)
+def _stems(word: str) -> tuple[str, ...]:
+    return tuple(stem(part) for part in _split(word))
+
+
+@lru_cache(maxsize=50_000)
 def _bare(word: str) -> str:
     word = word.replace("’", "'").lower()
     word = word.removesuffix("'s")
     return word.replace("'", "")[:LONGEST]
 
 
-def _split(word: str) -> list[str]:
+@lru_cache(maxsize=50_000)
+def _split(word: str) -> tuple[str, ...]:
     whole = _bare(word)
     if _CJK.search(whole):
-        return [whole[i : i + 2] for i in range(max(1, len(whole) - 1))]
+        return tuple(whole[i : i + 2] for i in range(max(1, len(whole) - 1)))
     humps = _HUMP.split(word) if any(c.isupper() for c in word[1:]) else []
     parts = [_bare(part) for part in humps if len(part) > 1] if len(humps) > 1 else []
-    return [*parts, whole] if whole else []
+    return (*parts, whole) if whole else ()
 
 
 def _glue(text: str) -> str:
@@ -91,6 +99,7 @@ break: broken broke
 build: built
 bus: buses
 buy: bought buying
+instalment: instalment instalments installment installments
 capital: capital capitals
 cheap: cheaper cheapest
 child: children
@@ -198,13 +207,12 @@ _BACKS = (
 
 
 def derived(word: str) -> list[str]:
-    """Stems that a word may have been made from: ``watt`` for ``wattage``, ``use`` for ``unused``."""
-    found = [stem(word[len(front) :]) for front in _FRONTS if word.startswith(front) and len(word) - len(front) > 3]
+    """Words that a word may have been made from: ``watt`` for ``wattage``, ``used`` for ``unused``; not all exist."""
+    found = [word[len(front) :] for front in _FRONTS if word.startswith(front) and len(word) - len(front) > 3]
     for back in _BACKS:
-        if word.endswith(back) and len(word) - len(back) > 3:
-            root = word[: -len(back)]
-            found += [stem(root), stem(root + "e")]
-    return list(dict.fromkeys(one for one in found if len(one) > 2))
+        root = word[: -len(back)]
+        found += [root, root + "e"] if word.endswith(back) and len(root) > 3 else []
+    return found
 
 
 def _measure(part: str) -> int:
