@@ -6,6 +6,7 @@ import html
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.errors import EngineFailed, EngineTimeout
