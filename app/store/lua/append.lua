@@ -2,7 +2,7 @@
 -- ARGV: who, ttl, max age, client id, rest of the message's JSON, most messages, limit, window ms, admitted
 local cid = ARGV[4]
 local known = cid ~= '' and redis.call('HGET', cids, 'm:' .. cid)
-if known then return {'replay', entry(known)} end
+if known then again() return {'replay', entry(known)} end
 if ended then return {'ended'} end
 -- A running answer has a place of its own kept free.
 if count + redis.call('EXISTS', turn) >= tonumber(ARGV[6]) then return {'full'} end

@@ -8,8 +8,8 @@ local state = cid ~= '' and redis.call('HGET', cids, 'q:' .. cid)
 local question, outcome, past
 if state then
   question, outcome, past = string.match(state, '^(%d+):(%w+):(.*)$')
-  if outcome == 'run' and not dead then return {'joined', running[1], running[4]} end
-  if outcome ~= 'run' and outcome ~= 'failed' then return {'done', entry(outcome), past} end
+  if outcome == 'run' and not dead then again() return {'joined', running[1], running[4]} end
+  if outcome ~= 'run' and outcome ~= 'failed' then again() return {'done', entry(outcome), past} end
 end
 if ended then return {'ended'} end
 if dead then return {'dead', running[1]} end

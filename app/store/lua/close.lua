@@ -3,7 +3,7 @@
 --       citations JSON, byte offset, last text, only when dead ('1')
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
 local id = running[1]
-if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then return {'closed'} end
+if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then again() return {'closed'} end
 if ARGV[12] == '1' and tonumber(running[2]) >= now then return {'alive'} end
 if ARGV[11] ~= '' then grow(id, tonumber(ARGV[10]), ARGV[11], '') end
 

@@ -11,6 +11,8 @@ if kind == 'once' then
     redis.call('HSET', tickets, ARGV[2], mark)
   elseif ARGV[3] == '' or taker ~= '@' .. ARGV[3] then
     return {'gone'}
+  else
+    again()
   end
 end
 return {'ok', sealed, kind}

@@ -43,4 +43,7 @@ local function save(active, ttl, max_age)
   end
 end
 
+-- A retry of what is done already writes this and nothing else, so that WAIT waits for what its first try wrote.
+local function again() redis.call('PEXPIREAT', meta, expires) end
+
 local function ring() redis.call('PUBLISH', base .. 'bell', seq) end
