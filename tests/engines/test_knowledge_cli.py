@@ -1,0 +1,50 @@
+"""The command line over the knowledge folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+
+SHOP = Path(__file__).resolve().parents[2] / "bench" / "answers" / "corpora" / "larkspur"
+
+
+def test_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    """``knowledge ask`` prints the answer and where it stands."""
+    assert main(["knowledge", "ask", "how long is the guarantee", "--dir", str(SHOP)]) == 0
+    said = capsys.readouterr().out
+    assert "ten years" in said
+    assert "[1] Guarantee" in said
+    assert "/knowledge/warranty#guarantee" in said
+
+
+def test_ask_after(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--after`` asks as a follow-up."""
+    main(["knowledge", "ask", "and the paper shades?", "--after", "how do I clean brass?", "--dir", str(SHOP)])
+    assert "/knowledge/care/cleaning" in capsys.readouterr().out
+
+
+def test_index(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """``knowledge index`` says how many pages there are and leaves the index where it is told to."""
+    assert main(["knowledge", "index", str(SHOP), "--data", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["pages"] == 10
+    assert list(tmp_path.glob("*.db"))
+
+
+def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """``knowledge check`` counts right pages, refusals and false answers, and fails on too many of the last."""
+    good = [{"question": "how long is the guarantee", "pages": ["warranty"]}, {"question": "bake a pizza", "pages": []}]
+    (tmp_path / "good.json").write_text(json.dumps(good))
+    assert main(["knowledge", "check", str(tmp_path / "good.json"), "--dir", str(SHOP)]) == 0
+    assert "recall@1 1.00, @3 1.00, refused 0" in capsys.readouterr().out
+    (tmp_path / "bad.json").write_text(json.dumps([{"question": "how long is the guarantee", "pages": []}]))
+    assert main(["knowledge", "check", str(tmp_path / "bad.json"), "--dir", str(SHOP)]) == 1
+
+
+def test_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is not there is one plain line."""
+    assert main(["knowledge", "ask", "x", "--dir", "/nowhere/at/all"]) == 2
+    assert capsys.readouterr().out == "/nowhere/at/all is not a folder\n"
