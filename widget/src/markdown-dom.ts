@@ -109,8 +109,39 @@ export function draw(block: Block, around: Surroundings): HTMLElement {
   }
 }
 
+/** How much of a growing paragraph has been read for good: characters, and the nodes made of them. */
+const done = new WeakMap<HTMLElement, { offset: number; nodes: number }>();
+const LONG = 500;
+/** So much of the end is always read again: what comes may still change it. */
+const OPEN = 200;
+
+/** Where a text can be cut so that nothing after the cut changes what stands before it; 0 where it cannot. */
+function cut(text: string, references: References): number {
+  const at = text.lastIndexOf(" ", text.length - OPEN) + 1;
+  if (at < 2 || /\s/.test(text[at - 2]!) || /\s/.test(text[at]!)) return 0;
+  const open = (parts: Inline[]): boolean => parts.some((part) => part.kind === "text" && /[*~`[<\\]|(?<!\w)_|_(?!\w)/.test(part.text));
+  return open(inline(text.slice(0, at), references)) ? 0 : at;
+}
+
+function growParagraph(element: HTMLElement, text: string, around: Surroundings): void {
+  const kept = done.get(element) ?? { offset: 0, nodes: 0 };
+  while (element.childNodes.length > kept.nodes) element.lastChild!.remove();
+  let rest = text.slice(kept.offset);
+  const size = rest.length > LONG ? cut(rest, around.references) : 0;
+  if (size) {
+    element.append(...read(rest.slice(0, size), around));
+    rest = rest.slice(size);
+    done.set(element, { offset: kept.offset + size, nodes: element.childNodes.length });
+  }
+  element.append(...read(rest, around));
+}
+
 /** Brings the last block up to date without building again what has not changed; false when it must be drawn anew. */
 export function grow(element: HTMLElement, before: Block, now: Block, around: Surroundings): boolean {
+  if (before.kind === "paragraph" && now.kind === "paragraph" && now.text.startsWith(before.text)) {
+    growParagraph(element, now.text, around);
+    return true;
+  }
   if (before.kind === "code" && now.kind === "code" && before.lang === now.lang && now.text.startsWith(before.text)) {
     const text = element.querySelector("pre > code")!;
     const added = now.text.slice(before.text.length);

@@ -84,6 +84,14 @@ describe("Markdown", () => {
     for (const step of [1, 2, 3, 5, 8, 13, 50]) expect(grown(DOCUMENT, step).innerHTML, `step ${step}`).toBe(expected);
   });
 
+  it("shows a very long paragraph the same, although most of it is read only once", () => {
+    const text = "A **bold** word, `code`, snake_case, a [link](https://a.example/) and [1]; *more of it*\nin the next line. ".repeat(9);
+    const odd = "2 * 3, then a _word and `half a code, [half a link. ".repeat(5);
+    for (const one of [text, odd, text + odd, odd + text, `**${text}**`]) {
+      for (const step of [3, 40]) expect(grown(one, step).innerHTML, `step ${step}`).toBe(whole(one).innerHTML);
+    }
+  });
+
   it("leaves finished blocks alone while the last one grows", () => {
     const element = document.createElement("div");
     const view = new MarkdownView(element, around());
