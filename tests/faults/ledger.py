@@ -119,18 +119,13 @@ class Writers:
             there = [text for text in everything if text.startswith(f"{number}:")]
             doubled = [text for text, times in Counter(there).items() if times > 1]
             lost = [text for text in outcome.ok if text not in set(there)]
-            note(
-                lost=len(lost),
-                doubled=len(doubled),
-                longest=outcome.longest,
-                unknown=len(outcome.unknown),
-                ok=len(outcome.ok),
-            )
+            note(lost=len(lost), doubled=len(doubled), longest=outcome.longest)
             assert len(everything) == len(there), "words of a stranger"
             assert doubled == []
             assert lost == []
             assert set(outcome.statuses) <= {0, 200, 201, 503}, outcome.statuses
             assert outcome.longest < longest
+        note(ok=self.acknowledged, unknown=sum(len(outcome.unknown) for outcome in self.outcomes))
 
     def resend(self) -> None:
         """Send again what came to an unknown end: afterwards everything is there once."""
