@@ -14,7 +14,7 @@ const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
 async function bundle(entry, format, define = {}) {
   const result = await build({
     absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
-    target: ["es2021", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
+    target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
     plugins: [templates], metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
@@ -54,6 +54,7 @@ const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("
 
 // What the panel fetches when it first needs it: the list of messages with its Markdown, and the words of other languages.
 const parts = {
+  "leases.js": await bundle("src/leases.ts", "esm"),
   "talk.js": await bundle("src/talk.ts", "esm"),
   ...Object.fromEntries(await Promise.all((await readdir(`${here}src/words`)).sort().filter((file) => file !== "en.json")
     .map(async (file) => [`words-${file.replace(".json", ".js")}`, await bundle(`src/words/${file}`, "esm")]))),
@@ -81,7 +82,7 @@ for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": pan
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
-const mine = (name) => /^((widget|panel|page|talk|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const mine = (name) => /^((widget|panel|page|talk|leases|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
 const present = (await readdir(out)).filter(mine);
 if (verify) {
   const wrong = new Set(present.filter((name) => !(name in files)));

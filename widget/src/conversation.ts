@@ -55,7 +55,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     },
   });
   const sessions = createSessions({
-    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(storage.local),
+    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(), places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
   });
   let state: State = compose(desk, null, 0, page.online);

@@ -33,16 +33,16 @@ export function createDeeds(parts: DeedParts) {
     const { session, era } = desk;
     if (!session) return null;
     for (let n = 1; ; n++) {
-      try { return await work(session); } catch (error) {
-        if (era !== desk.era) throw error;
-        if (error instanceof ApiError && error.gone) { sessions.lose("gone"); throw error; }
-        if (error instanceof ApiError && error.code === "session_ended") { become("ended"); throw error; }
-        if (error instanceof ApiError && error.retryable && n < tries && error.retryAfter <= 5) {
-          await page.pause(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
-          continue;
+      try { return await work(session); } catch (cause) {
+        const error = cause as ApiError;
+        if (era === desk.era) {
+          if (error.gone) sessions.lose("gone");
+          else if (error.code === "session_ended") become("ended");
+          else if (error.retryable && n < tries && error.retryAfter <= 5) {
+            await page.pause(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
+            continue;
+          } else { tell(notice, 0); publish(); }
         }
-        tell(notice, 0);
-        publish();
         throw error;
       }
     }
@@ -72,7 +72,7 @@ export function createDeeds(parts: DeedParts) {
         if (!desk.session) await sessions.ensure();
       } catch (error) { tell("unreachable", 0); publish(); throw error; }
       const found = await call((session) => api.handoff(session, kind), "unreachable");
-      if (!found) throw new ApiError("network", 0, "The chat cannot be reached just now");
+      if (!found) throw new ApiError("network", 0, "Not reached");
       if (!options.chatUrl) return found.url;
       const url = new URL(options.chatUrl);
       url.searchParams.set("session", found.ticket);
@@ -81,7 +81,7 @@ export function createDeeds(parts: DeedParts) {
 
     async transcript(format) {
       const found = await call((session) => api.transcript(session, format), "unreachable");
-      if (!found) throw new ApiError("session_not_found", 404, "There is no conversation to keep yet");
+      if (!found) throw new ApiError("session_not_found", 404, "Nothing to keep yet");
       return found;
     },
 

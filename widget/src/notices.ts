@@ -1,11 +1,9 @@
 /** The one line of the status region: what stays, what passes, and the countdown of a wait. */
 import type { Notice } from "./types.js";
 
-const TONES: Record<string, Notice["tone"]> = {
-  restored: "info", continued: "info", ended: "info", gone: "info", erased: "info",
-  deadLink: "warning", offline: "warning", reconnecting: "warning", wait: "warning", busy: "warning",
-  engineBusy: "warning", full: "warning", tooLong: "warning",
-};
+/** Everything else is an error. */
+const INFO = ["restored", "continued", "ended", "gone", "erased"];
+const WARNING = ["deadLink", "offline", "reconnecting", "wait", "busy", "engineBusy", "full", "tooLong"];
 
 export type Notices = ReturnType<typeof createNotices>;
 
@@ -13,7 +11,7 @@ export function createNotices(changed: () => void) {
   let lasting: Notice | null = null, passing: Notice | null = null, link: Notice | null = null, until = 0;
   let timer: ReturnType<typeof setInterval> | undefined;
 
-  const make = (key: string, params?: Notice["params"]): Notice => ({ key, tone: TONES[key] ?? "error", ...(params ? { params } : {}) });
+  const make = (key: string, params?: Notice["params"]): Notice => ({ key, params, tone: INFO.includes(key) ? "info" : WARNING.includes(key) ? "warning" : "error" });
   const left = () => Math.max(0, Math.ceil((until - Date.now()) / 1000));
 
   function tick(): void {

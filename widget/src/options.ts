@@ -16,7 +16,7 @@ const SESSION = /^ses_[A-Za-z0-9_-]{32}$/;
 export function readOptions(raw: Raw): Settings {
   const sessionKey = text(raw.sessionKey);
   return {
-    color: text(raw.color), title: text(raw.title), greeting: text(raw.greeting), lang: text(raw.lang), offset: text(raw.offset),
+    ...Object.fromEntries(["color", "title", "greeting", "lang", "offset"].map((name) => [name, text(raw[name])])),
     position: one(raw.position, "bottom-right", "bottom-left"),
     theme: one(raw.theme, "auto", "light", "dark"),
     suggestions: list(raw.suggestions),

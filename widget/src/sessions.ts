@@ -2,9 +2,10 @@
 import { ApiError, type Api, type History } from "./api.js";
 import { isOver, type Desk } from "./desk.js";
 import { createLive, type LiveParts } from "./live.js";
+import { part, want } from "./lazy.js";
 import type { Notices } from "./notices.js";
 import type { Settings } from "./options.js";
-import type { Saved, Store } from "./storage.js";
+import type { Places, Saved, Store } from "./storage.js";
 import { alone, isDuplicate, randomName, type Platform } from "./tabs.js";
 import { EMPTY, isLocal } from "./transcript.js";
 import type { Page } from "./watch.js";
@@ -18,6 +19,7 @@ export interface SessionParts {
   page: Page;
   options: Settings;
   own: boolean;
+  places: Places;
   live: Pick<LiveParts, "onEvent" | "timing">;
   /** The desk has changed: show it, and want of the feed what is wanted now. */
   changed(): void;
@@ -92,7 +94,7 @@ export function createSessions(parts: SessionParts) {
   async function sync(): Promise<string> {
     const mine = desk.era, known = new Set(desk.transcript.messages.map((one) => one.id));
     const found = await api.history(desk.session ?? "", undefined, Math.min(500, Math.max(100, known.size)));
-    if (mine !== desk.era) throw new ApiError("aborted", 0, "Another conversation has begun");
+    if (mine !== desk.era) throw new ApiError("aborted", 0, "Too late");
     accept(found, known);
     return found.cursor;
   }
@@ -107,7 +109,7 @@ export function createSessions(parts: SessionParts) {
         return;
       } catch (error) {
         if (mine !== desk.era) return;
-        if (error instanceof ApiError && error.gone) return lose("gone");
+        if ((error as ApiError).gone) return lose("gone");
         await page.pause(backoff(tries));
       }
     }
@@ -128,7 +130,7 @@ export function createSessions(parts: SessionParts) {
       const other = store.shares && !desk.key && options.autoRestore ? store.load() : null;
       const known = other && other.id !== desk.session && fresh(other);
       const id = known ? other.id : (await api.create()).session_id;
-      if (mine !== desk.era) throw new ApiError("aborted", 0, "Another conversation has begun");
+      if (mine !== desk.era) throw new ApiError("aborted", 0, "Too late");
       turnPage();
       desk.key = null;
       const common = own ? store.common() : null;
@@ -142,6 +144,7 @@ export function createSessions(parts: SessionParts) {
 
   /** At the start of the page: what it came with, or what the browser remembers. Resolves when that is shown. */
   async function begin(link?: string): Promise<void> {
+    if (!machine.locks) await borrowLocks();
     if (options.sessionScope === "tab") await claimTab();
     const opening = link ? { session: link, client_id: randomName() } : own ? store.opening : null;
     if (opening) {
@@ -155,6 +158,13 @@ export function createSessions(parts: SessionParts) {
     if (record && own) return resume(record.id, randomName(), "restored", record.elsewhere);
     const found = record ?? (own ? store.common() : null);
     if (found && options.autoRestore && fresh(found)) await resume(found.id, randomName(), "restored", found.elsewhere);
+  }
+
+  /** On plain http a page has no locks: leases in the storage take their place, fetched for those pages alone. */
+  async function borrowLocks(): Promise<void> {
+    const { local } = parts.places;
+    try { if (!local || !(local.length >= 0)) return; } catch { return; }
+    if (await want("leases")) machine.locks = part<typeof import("./leases.js")>("leases")!.leases(local, randomName());
   }
 
   /** A duplicated tab starts with a copy of the other's storage, and must not go on in its conversation. */
@@ -181,7 +191,7 @@ export function createSessions(parts: SessionParts) {
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         if (!error.retryable) return deny(error, notice === "continued");
-        notices.connection(page.online ? "unreachable" : "offline");
+        desk.feedDown = true;
         changed();
         await page.pause(Math.max(error.retryAfter * 1000, backoff(tries)));
       }
@@ -193,6 +203,7 @@ export function createSessions(parts: SessionParts) {
     store.forget(null);
     desk.key = null;
     desk.status = "none";
+    desk.feedDown = false;
     notices.keep(error.status === 403 ? "notYours" : link ? "deadLink" : "gone");
     changed();
   }

@@ -60,25 +60,24 @@ export function createStore(base: string, scope: Scope, own: boolean, { local, t
   const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
   const home = own && scope !== "page" ? tab : shared;
 
+  const common = () => (scope === "browser" ? readJson<Saved>(local, "session", isSaved) : null);
+
   return {
     /** The storage key of the session, for `storage` events. */
     key: `${prefix}session`,
     shares: scope === "browser" && !own,
     load(): Saved | null { return readJson<Saved>(home, "session", isSaved); },
     /** What the other tabs of this browser carry. */
-    common(): Saved | null { return scope === "browser" ? readJson<Saved>(local, "session", isSaved) : null; },
+    common,
     save(saved: Saved): void {
       write(home, "session", JSON.stringify(saved));
-      if (own && scope === "browser") {
-        const common = readJson<Saved>(local, "session", isSaved);
-        if (common?.id === saved.id) write(local, "session", JSON.stringify(saved));
-      }
+      if (own && common()?.id === saved.id) write(local, "session", JSON.stringify(saved));
     },
     /** Lets the browser's other tabs have it too: begun here, from nothing. */
     share(saved: Saved): void { if (scope === "browser") write(local, "session", JSON.stringify(saved)); },
     forget(id: string | null): void {
       write(home, "session", null);
-      if (own && scope === "browser" && id && readJson<Saved>(local, "session", isSaved)?.id === id) write(local, "session", null);
+        if (own && id && common()?.id === id) write(local, "session", null);
     },
     get draft(): string { return read(tab, "draft") ?? ""; },
     set draft(text: string) { write(tab, "draft", text || null); },
@@ -99,6 +98,6 @@ export function createStore(base: string, scope: Scope, own: boolean, { local, t
     get tabId(): string | null { return read(tab, "tab"); },
     set tabId(id: string | null) { write(tab, "tab", id); },
     /** A duplicated tab came with a copy of everything: it starts with nothing. */
-    disown(): void { for (const name of ["session", "draft", "unsent", "asked", "opening", "open"]) write(tab, name, null); },
+    disown(): void { for (const name of ["session", "draft", "unsent", "asked", "opening"]) write(tab, name, null); },
   };
 }

@@ -33,8 +33,9 @@ export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed
         wait = spoke ? random() * first : backoff();
       } catch (error) {
         if (stopped) return;
-        if (error instanceof ApiError && (error.gone || error.status === 403)) { stopped = true; source.onRefused(error); return; }
-        wait = Math.max(backoff(), error instanceof ApiError ? error.retryAfter * 1000 : 0);
+        const { gone, status, retryAfter = 0 } = error as ApiError;
+        if (gone || status === 403) { stopped = true; source.onRefused(error as ApiError); return; }
+        wait = Math.max(backoff(), retryAfter * 1000);
       }
       if (stopped) return;
       source.onState("trying");
@@ -97,7 +98,7 @@ export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed
 /** A read that ends with the signal even where the platform's stream does not. */
 function abortable(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): Promise<ReadableStreamReadResult<Uint8Array>> {
   return new Promise((resolve, reject) => {
-    const stop = () => { reader.cancel().catch(() => {}); reject(new ApiError("network", 0, "The feed went silent", true)); };
+    const stop = () => { reader.cancel().catch(() => {}); reject(new ApiError("network", 0, "Silent", true)); };
     if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
     reader.read().then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));

@@ -1,17 +1,13 @@
 /** Tabs of one browser: which of them does a thing for all (Web Locks), and how they tell each other (BroadcastChannel). */
-import { leases } from "./leases.js";
-
 export type Locks = Pick<LockManager, "request">;
 
 /** Where the platform has neither, every tab does everything itself. */
 export interface Platform { locks: Locks | null; /** Locks that end with the page for certain. */ sure: Locks | null; channel: ((name: string) => BroadcastChannel) | null }
 
-export function platform(local: Storage | null): Platform {
-  const sure = navigator.locks ?? null;
-  let locks: Locks | null = sure;
-  try { if (!sure && local) { local.getItem(""); locks = leases(local, randomName()); } } catch { /* every tab for itself */ }
+export function platform(): Platform {
+  const locks = navigator.locks ?? null;
   return {
-    locks, sure,
+    locks, sure: locks,
     channel: typeof BroadcastChannel === "undefined" ? null : (name) => new BroadcastChannel(name),
   };
 }
