@@ -191,6 +191,7 @@ def test_paths_and_titles(start: Open, pages: Path) -> None:
     folder = engine.page("a b")
     assert folder is not None
     assert folder.title == "Sweet & sour"
+    assert folder.file == "a b/index.md"
     assert "title:" not in folder.markdown
     assert engine.page("a b/index") == folder
 
