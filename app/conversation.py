@@ -216,10 +216,11 @@ class Conversations:
         return Resumed(session_id, self.look(ref, who, most=NEWEST), kind)
 
     def rate(self, ref: str, who: str, message_id: str, rating: dict[str, Any] | None) -> bytes:
-        """Keeps what a visitor thinks of an answer (None takes it back); the message."""
-        number = message_number(message_id, session.tag_of(ref))
-        if number is None:
-            raise NotFound
+        """Keeps what a visitor thinks of an answer (None takes it back); the message.
+
+        Raises NotFound, coded ``not_found`` where the session is there and the answer is not.
+        """
+        number = message_number(message_id, session.tag_of(ref)) or 0  # 0 names no message
         return self._log.rate(ref, who, number, orjson.dumps(rating) if rating else b"")
 
     def erase(self, ref: str, who: str) -> None:

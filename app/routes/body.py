@@ -143,17 +143,19 @@ def _check_depth(text: str) -> None:
 def text(body: Mapping[str, Any], name: str, most: int, *, required: bool = True) -> str:
     """The string of this field exactly as sent: at most ``most`` characters, not whitespace alone, encodable.
 
-    "" when it is absent (or null) and not ``required``. Raises InvalidRequest.
+    "" when it is absent (or null, or white space alone) and not ``required``. Raises InvalidRequest.
     """
     value = body.get(name)
     if value is None and not required:
         return ""
     if not isinstance(value, str):
         raise InvalidRequest(name, "is missing" if name not in body else "must be a string")
-    if not value.strip(SPACE):
-        raise InvalidRequest(name, "must not be empty")
     if len(value) > most:
         raise InvalidRequest(name, f"must have at most {most} characters")
+    if not value.strip(SPACE):
+        if required:
+            raise InvalidRequest(name, "must not be empty")
+        return ""
     if not value.isascii() and not _encodable(value):
         raise InvalidRequest(name, "holds half of a surrogate pair, which is not a character")
     return value

@@ -53,7 +53,6 @@ SESSION_ID: Schema = {
 STATUS: Schema = {"enum": ["active", "abandoned", "ended"]}
 METADATA: Schema = {
     "type": ["object", "null"],
-    "maxProperties": 20,
     "additionalProperties": ref("Value"),
     "description": "At most 4 KiB as compact JSON.",
 }

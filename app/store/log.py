@@ -48,7 +48,7 @@ class Rules:
 def _check(reply: list[Any], refusal: Exception | None = None) -> list[Any]:
     """The reply, where the verb did its work; else the error that its first word names."""
     word = reply[0]
-    if word in (b"gone", b"unknown"):
+    if word == b"gone":
         raise NotFound
     if word == b"not_owner":
         raise Forbidden("This conversation belongs to a signed-in user.", code="not_owner")
@@ -193,7 +193,10 @@ class RedisLog:
         return reply[1].decode(), reply[2].decode()
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
-        message = _check(self._run("rate", ref, who, number, rating, wait=True))[1]
+        word, *rest = _check(self._run("rate", ref, who, number, rating, wait=True))
+        if word == b"unknown":
+            raise NotFound("No such answer in this conversation.", code="not_found")
+        message = rest[0]
         return rated([message], {str(number): rating})[0] if rating else bytes(message)
 
     def erase(self, ref: str, who: str) -> None:

@@ -42,7 +42,7 @@ def test_text_refused(value: Any) -> None:
 
 
 def test_text_bounds() -> None:
-    """Length is counted in characters; a field that is not required may be absent or null but not wrong."""
+    """Length is counted in characters; a field that is not required may be absent, null or empty but not wrong."""
     assert body.text({"a": "😀" * 10}, "a", 10) == "😀" * 10
     with pytest.raises(InvalidRequest):
         body.text({"a": "x" * 11}, "a", 10)
@@ -50,6 +50,9 @@ def test_text_bounds() -> None:
         body.text({}, "a", 10)
     assert body.text({}, "a", 10, required=False) == ""
     assert body.text({"a": None}, "a", 10, required=False) == ""
+    assert body.text({"a": ""}, "a", 10, required=False) == body.text({"a": " \n"}, "a", 10, required=False) == ""
+    with pytest.raises(InvalidRequest):
+        body.text({"a": " " * 11}, "a", 10, required=False)
     with pytest.raises(InvalidRequest):
         body.text({"a": 5}, "a", 10, required=False)
 

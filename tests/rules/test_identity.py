@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -39,6 +40,8 @@ def test_one_user_is_one_owner() -> None:
         token(exp=None),
         token(sub=None),
         token(aud="another service"),
+        token(jti=5),
+        jwt.PyJWS().encode(json.dumps({"sub": 5, "exp": int(time.time()) + 60}).encode(), SECRET, "HS256"),
         token("another secret of thirty-two bytes or more"),
         jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, "", "none"),
         jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, SECRET * 2, "HS512"),
