@@ -179,7 +179,7 @@ def test_what_counts_as_a_page(start: Open, pages: Path, tmp_path: Path) -> None
 
 
 def test_paths_and_titles(start: Open, pages: Path) -> None:
-    """README and index stand for their folder, addresses are encoded, titles are the front matter's or the heading's."""
+    """README and index stand for their folder, addresses are encoded, titles come from front matter or heading."""
     (pages / "a b").mkdir()
     (pages / "a b" / "index.md").write_text("---\ntitle: 'Sweet & sour'\n---\n\n## Fillings\n\nRaspberry filling.\n")
     (pages / "größe?.md").write_text("Only marzipan here, under no heading.\n")

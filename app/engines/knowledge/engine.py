@@ -29,8 +29,6 @@ class Page:
     """A page of the folder. ``markdown`` comes without front matter; ``path`` is what stands after ``/knowledge/``."""
 
     path: str
-    file: str
-    """The file below the folder, against which the page's own links are meant."""
     title: str
     markdown: str
     url: str
@@ -92,7 +90,7 @@ class KnowledgeEngine:
             return None
         where, file, url, packed = row
         told = written(zlib.decompress(packed).decode("utf-8"), file)
-        return Page(where, file, told.title, told.source, url, tuple(headings(told.source)), file)
+        return Page(where, told.title, told.source, url, tuple(headings(told.source)), file)
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
         """``status()`` once no index is being built any more, at the latest after ``seconds``."""
