@@ -59,6 +59,12 @@ class Server:
             connection.send_command(*words)
             return connection.read_response()
 
+    def role(self) -> bytes:
+        """``master``, ``slave`` or ``sentinel``; empty where it does not answer now."""
+        with contextlib.suppress(redis.RedisError):
+            return bytes(self.ask("ROLE")[0])
+        return b""
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -102,12 +108,14 @@ class Backend:
 
 
 class Sentinels:
-    """A primary, a replica and three Sentinels that take a second to give up on the primary."""
+    """A primary, its replicas and three Sentinels that take a second to give up on the primary."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, replicas: int = 1) -> None:
         self.data = [Server(folder, "--appendonly", "yes", *options)]
         first = self.data[0]
-        self.data.append(Server(folder, "--appendonly", "yes", "--replicaof", "127.0.0.1", str(first.port), *options))
+        self.replicas = replicas
+        follow = ("--appendonly", "yes", "--replicaof", "127.0.0.1", str(first.port))
+        self.data += [Server(folder, *follow, *options) for _ in range(replicas)]
         self.sentinels = [
             Server(
                 folder,
@@ -126,17 +134,17 @@ class Sentinels:
         for one in self.sentinels:
             flat = one.ask("SENTINEL", "MASTER", NAME)
             told = dict(zip(flat[::2], flat[1::2], strict=True))
-            if int(told[b"num-slaves"]) < 1 or int(told[b"num-other-sentinels"]) < 2:
+            if int(told[b"num-slaves"]) < self.replicas or int(told[b"num-other-sentinels"]) < 2:
                 return False
         return self.linked()
 
     def linked(self) -> bool:
-        """Whether the primary has its replica online."""
-        return any(_replicas(one) for one in self.data if one.answers())
+        """Whether the primary has its replicas online."""
+        return max(map(_replicas, self.data)) >= self.replicas
 
     def primary(self) -> Server:
         """The server that says it is the primary."""
-        return next(one for one in self.data if one.answers() and one.ask("ROLE")[0] == b"master")
+        return next(one for one in self.data if one.role() == b"master")
 
     def stop(self) -> None:
         for one in [*self.sentinels, *self.data]:
@@ -146,8 +154,10 @@ class Sentinels:
 
 def _replicas(server: Server) -> int:
     """How many replicas a primary has; none where it is no primary."""
-    role = server.ask("ROLE")
-    return len(role[2]) if role[0] == b"master" else 0
+    with contextlib.suppress(redis.RedisError):
+        role = server.ask("ROLE")
+        return len(role[2]) if role[0] == b"master" else 0
+    return 0
 
 
 class ClusterServers:
@@ -180,20 +190,20 @@ class ClusterServers:
 
     def ready(self) -> bool:
         """Whether every node finds the Cluster well and every primary has its replica online."""
-        for one in self.nodes:
-            if b"cluster_state:ok" not in one.ask("CLUSTER", "INFO"):
+        with contextlib.suppress(redis.RedisError):
+            if not all(b"cluster_state:ok" in one.ask("CLUSTER", "INFO") for one in self.nodes):
                 return False
         return sum(map(_replicas, self.nodes)) == 3
 
-    def holder(self, ref: str) -> Server:
-        """The primary that holds the session now."""
+    def holder(self, ref: str) -> Server | None:
+        """The primary that holds the session, where one says so of itself now."""
         slot = key_slot(ref.encode())
         for one in self.nodes:
             with contextlib.suppress(redis.RedisError):
                 for first, last, primary, *_ in one.ask("CLUSTER", "SLOTS"):
                     if first <= slot <= last and int(primary[1]) == one.port:
                         return one
-        raise LookupError(ref)
+        return None
 
     def stop(self) -> None:
         for one in self.nodes:
