@@ -90,8 +90,14 @@ def pinned_widget(version: str) -> Response:
 
 @blueprint.get("/assets/<path:name>")
 def file(name: str) -> Response:
-    """A built or hand-written file; one whose address names its version is kept for ever."""
+    """A built or hand-written file; one whose address names its version is kept for ever.
+
+    A page that was opened before a deploy may still ask for a part of the widget by its old name: it gets the new one.
+    """
     found = asset(name)
+    if found is None and _named_by_content(name):
+        successor = built(name.rpartition("-")[0] + ".js").removeprefix("/assets/")
+        return send(asset(successor), FOR_MINUTES)
     hashed = found is not None and request.args.get("v") == found.digest
     return send(found, FOR_EVER if hashed or _named_by_content(name) else FOR_MINUTES)
 
