@@ -100,8 +100,9 @@ class RedisProcess:
 class Service:
     """One running Baton: gunicorn with its workers, its output kept in a file."""
 
-    def __init__(self, redis_url: str, *, wait: bool = True, port: int | None = None, **settings: str) -> None:
-        self.port = port or free_port()
+    def __init__(self, redis_url: str, *, wait: bool = True, app: str = "app:create_app()", **settings: str) -> None:
+        self.app = app
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.redis_url = redis_url
         self.folder = Path(tempfile.mkdtemp(prefix="baton-service-"))
@@ -121,7 +122,7 @@ class Service:
             "BATON_DATA_DIR": self.data_folder, "BATON_TEST_CALLS": str(self.calls),
             "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app:create_app()"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self.app]
         with self.output.open("wb") as sink:
             return subprocess.Popen(
                 command,
