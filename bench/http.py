@@ -2,7 +2,8 @@
 
 The same gunicorn for all: one worker on one core, the load and Redis on the other; five rounds, interleaved; medians.
 Needs wrk.
-The CPU time of the worker a request is told beside the rate: it is steadier on a busy machine.
+The CPU time of the worker a request is told beside the rate: it is steadier on a busy machine. ``ROUNDS``,
+``SECONDS_A_ROUND`` and ``CASES`` (words of the names that are wanted, by commas) make it shorter.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from app.store.embedded import EmbeddedServer, embedded_url
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -40,6 +43,16 @@ class Case:
     bodies: tuple[str, ...] = ("",)
     """Sent in turn."""
     against: str = "noop POST"
+
+
+def redis(folder: str) -> EmbeddedServer:
+    """The embedded server on the second core, set up as shipped."""
+    server = EmbeddedServer(Path(folder))
+    ours = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(ours)})
+    server.start()
+    os.sched_setaffinity(0, ours)
+    return server
 
 
 def start(app: str, port: int, **env: str) -> subprocess.Popen[bytes]:
@@ -109,6 +122,7 @@ def cases(url: str) -> list[Case]:
         Case("create, limit on", "limited", "POST", "/api/session/create", ("{}",)),
         Case("chat alone, echo", "free", "POST", "/api/chat", ('{"query": "What is AI risk?"}',)),
         Case("chat in a session, echo", "free", "POST", "/api/chat", chats),
+        Case("the same, a Python engine", "threaded", "POST", "/api/chat", chats),
     ]
 
 
@@ -116,19 +130,26 @@ def main() -> None:
     """Prints a table."""
     if not shutil.which("wrk"):
         raise SystemExit("This needs wrk: apt-get install wrk")
-    huge = {"BATON_MAX_MESSAGES": "900000000", "BATON_ENGINE": "python:bench.noop:echo"}
+    folder = tempfile.mkdtemp()
+    server = redis(folder)
+    huge = {"BATON_MAX_MESSAGES": "900000000", "REDIS_URL": embedded_url(Path(folder))}
     huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "1000"}
-    ports = {"noop": 8701, "free": 8702, "limited": 8703}
+    threaded = {"BATON_ENGINE": "python:bench.noop:echo"}
+    ports = {"noop": 8701, "free": 8702, "limited": 8703, "threaded": 8704}
     services = {
-        "noop": start("bench.noop:create_app()", ports["noop"]),
-        "free": start("app:create_app()", ports["free"], **huge, **LIMITS),
-        "limited": start("app:create_app()", ports["limited"], **huge, **HIGH),
+        "noop": start("bench.noop:create_app()", ports["noop"], REDIS_URL=huge["REDIS_URL"]),
+        "free": start("bench.noop:echoing()", ports["free"], **huge, **LIMITS),
+        "limited": start("bench.noop:echoing()", ports["limited"], **huge, **HIGH),
+        "threaded": start("app:create_app()", ports["threaded"], **huge, **LIMITS, **threaded),
     }
     try:
         measure(services, {name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
     finally:
         for process in services.values():
             os.killpg(process.pid, signal.SIGTERM)
+        for process in services.values():
+            process.wait()
+        server.stop()
 
 
 def measure(services: dict[str, subprocess.Popen[bytes]], urls: dict[str, str]) -> None:
@@ -138,6 +159,8 @@ def measure(services: dict[str, subprocess.Popen[bytes]], urls: dict[str, str]) 
         case if case.path else Case(case.name, case.service, case.method, f"{place}/messages", case.bodies)
         for case in cases(urls["free"])
     ]
+    wanted = os.environ.get("CASES", "").split(",")
+    every = [case for case in every if case.name.startswith("noop") or any(word in case.name for word in wanted)]
     rates: dict[str, list[float]] = {case.name: [] for case in every}
     costs: dict[str, list[float]] = {case.name: [] for case in every}
     for _ in range(ROUNDS):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from flask import Flask, Response
 
+from app import create_app as service
 from app.ports import Piece, Text, Turn
 
 
@@ -23,3 +24,18 @@ def create_app() -> Flask:
 def echo(turn: Turn) -> Iterator[Piece]:
     """An engine that says what it was asked."""
     yield Text(turn.question)
+
+
+class Echo:
+    """The same within the service, without the thread of its own that somebody's Python gets."""
+
+    name = "echo"
+
+    def answer(self, turn: Turn) -> Iterator[Piece]:
+        """What was asked."""
+        yield Text(turn.question)
+
+
+def echoing() -> Flask:
+    """The service as shipped, with an engine that does nothing."""
+    return service(engine=Echo())
