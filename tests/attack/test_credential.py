@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
+import httpx
 import pytest
 
 from app import create_app, session
@@ -101,9 +102,10 @@ def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> N
     assert target.commands() == before
 
 
-def shake(path: str) -> list[tuple[str, str]]:
-    """The header lines that this path wants."""
-    return UPGRADE if path == "/ws" else []
+def knock(target: Aim, method: str, one: str, path: str) -> httpx.Response:
+    """A call on the session ``one``; where it is the socket's, with a proper handshake."""
+    where = f"/api/session/{one}{path}".replace("<message_id>", "msg_1")
+    return bare(target.base, method, where, UPGRADE if path == "/ws" else [])
 
 
 def quoted(text: str) -> str:
