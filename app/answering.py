@@ -55,9 +55,9 @@ class Saying:
             self.chars += len(piece.text)
             if self.chars > MOST_CHARS:
                 raise EngineFailed("The answer was too long.")
-        elif isinstance(piece, Cited):
+        elif isinstance(piece, Cited) and isinstance(piece.citations, Sequence):
             self.citations = tuple(piece.citations)[:5]
-        elif isinstance(piece, Stage):
+        elif isinstance(piece, Stage) and isinstance(piece.name, str):
             self.stage = piece.name
         elif isinstance(piece, Degraded):
             self.degraded = piece.reason
@@ -65,12 +65,15 @@ class Saying:
             raise EngineFailed("The engine gave something that is no piece of an answer.")
 
     def closing(self) -> Closing:
-        """The good end of the answer."""
-        citations = [asdict(one) for one in self.citations]
-        metadata: dict[str, object] = {"citations": citations} if citations else {}
-        if self.degraded:
-            metadata["degraded"] = self.degraded
-        return Closing("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
+        """The good end of the answer. Raises EngineFailed where its citations cannot be kept."""
+        try:
+            citations = [asdict(one) for one in self.citations]
+            metadata: dict[str, object] = {"citations": citations} if citations else {}
+            if self.degraded:
+                metadata["degraded"] = self.degraded
+            return Closing("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
+        except (TypeError, ValueError):
+            raise EngineFailed("The engine gave something that is no piece of an answer.") from None
 
 
 @dataclass(slots=True)
@@ -188,7 +191,9 @@ class Answering:
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
             due = gather if said.pending or said.stage else renew
-            piece = pump.take(max(0.0, due - time.monotonic()))
+            left = due - time.monotonic()
+            # What is due goes out before more is taken in: an engine that never pauses would else be heard at its end.
+            piece = pump.take(left) if left > 0 else None
             if piece is ENDED:
                 return True
             if isinstance(piece, BatonError):
