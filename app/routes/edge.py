@@ -51,6 +51,8 @@ def _around(inner: Wsgi, origins: Collection[str] | None) -> Wsgi:
             headers.append(("X-Request-Id", ours))
             if path.startswith("/api"):
                 _never_store(headers)
+            if status[:3] == "204" or environ["REQUEST_METHOD"] == "OPTIONS":
+                _no_kind(headers)
             allow(environ, path, headers)
             seconds = perf_counter() - begun
             method = environ["REQUEST_METHOD"]
@@ -82,3 +84,9 @@ def _never_store(headers: Headers) -> None:
                 headers[place] = _NO_STORE
             return
     headers.append(_NO_STORE)
+
+
+def _no_kind(headers: Headers) -> None:
+    """What has no body has no content type; the framework would call it HTML."""
+    if not any(name == "Content-Length" and value != "0" for name, value in headers):
+        headers[:] = [(name, value) for name, value in headers if name != "Content-Type"]

@@ -74,9 +74,7 @@ def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> N
     for method, path in sorted(OF_A_SESSION):
         seen = set()
         for one in ids.values():
-            answer = bare(
-                target.base, method, f"/api/session/{one}{path}".replace("<message_id>", "msg_1"), shake(path)
-            )
+            answer = knock(target, method, one, path)
             assert answer.status_code == 404, (method, path, one)
             kept = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
             seen.add((answer.content, tuple(sorted(kept.items()))))
@@ -95,10 +93,7 @@ def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> N
     before = target.commands()
     for one in [*odd, ids["malformed"], ids["a ticket"]]:
         for method, path in sorted(OF_A_SESSION):
-            answer = bare(
-                target.base, method, f"/api/session/{quoted(one)}{path}".replace("<message_id>", "1"), shake(path)
-            )
-            assert answer.status_code == 404
+            assert knock(target, method, quoted(one), path).status_code == 404
     assert target.commands() == before
 
 

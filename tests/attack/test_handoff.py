@@ -43,12 +43,7 @@ def test_r08_scanners_burn_nothing(target: Aim, caller: Caller) -> None:
     visitor = caller.create()
     link = visitor.post("/handoff").json()
     path = httpx.URL(link["url"]).raw_path.decode()
-    purposes = [
-        {},
-        {"Purpose": "prefetch"},
-        {"Sec-Purpose": "prefetch;prerender"},
-        {"User-Agent": "Slackbot-LinkExpanding"},
-    ]
+    bots: list[dict[str, str]] = [{}, {"Purpose": "prefetch"}, {"Sec-Purpose": "prefetch"}, {"User-Agent": "Slackbot"}]
     for headers in bots:
         for method in ("GET", "HEAD", "OPTIONS", "PROPFIND", "POST"):
             caller(method, path, headers=headers)
