@@ -14,9 +14,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.store.lane import Lane
+
 CONNECT_SECONDS = 0.5
 READ_SECONDS = 1.0
 _IDLE_SECONDS = 5.0
+_WRITES = ("EVALSHA", "EVAL", "ZREM", "PUBLISH")
 
 
 class Connection(Protocol):
@@ -74,6 +77,23 @@ class Wire:
             raise reply
         return reply
 
+    def calls(self, packed: bytes, most: int) -> list[Any]:
+        """Sends ``most`` commands at once and reads their replies; a refusal stands among them as an exception."""
+        sent = self._socket.send(packed)
+        if sent < len(packed):
+            self._socket.sendall(packed[sent:])
+        replies: list[Any] = []
+        gets = self._reader.gets
+        while True:
+            while len(replies) < most and (reply := gets()) is not False:
+                replies.append(reply)
+            if len(replies) == most:
+                return replies
+            data = self._socket.recv(65536)
+            if not data:
+                raise RedisConnectionError("closed by the server")
+            self._reader.feed(data)
+
     def stale(self) -> bool:
         """Whether it was closed by the other side, or holds what nobody asked for. Asked only after some idleness."""
         if time.monotonic() - self.used < _IDLE_SECONDS:
@@ -95,15 +115,19 @@ class Connections:
         self._idle: deque[Wire] = deque()
         self._places = deque(range(most))
         self._freed = threading.Event()
+        # Apart, for a server may hold writes back and go on answering reads.
+        self._writes, self._reads = Lane(self), Lane(self)
 
     def execute(self, *args: Any, wait: int = 0, asking: bool = False) -> Any:
         """One command, sent once. With ``wait`` also WAIT for that many replicas; NOREPLICAS where they are fewer.
 
         ``asking``: this node takes the slot over and is to serve it already.
         """
+        if not wait and not asking:
+            return (self._writes if args[0] in _WRITES else self._reads).call(args)
         place = self._place()
         try:
-            wire = self._take()
+            wire = self.take()
             return self._on(wire, args, wait, asking=asking)
         finally:
             self._places.append(place)
@@ -132,22 +156,22 @@ class Connections:
                 raise ResponseError("NOREPLICAS too few replicas acknowledged")
         except ResponseError as error:
             if str(error).startswith(("READONLY", "NOREPLICAS")):
-                self._drop(wire)  # the primary may have moved: look for it anew
+                self.drop(wire)  # the primary may have moved: look for it anew
             else:
-                self._keep(wire)
+                self.keep(wire)
             raise
         except BaseException:
             # Also when the caller was cancelled: its reply would otherwise be read by the next one.
-            self._drop(wire)
+            self.drop(wire)
             raise
-        self._keep(wire)
+        self.keep(wire)
         return reply
 
-    def _keep(self, wire: Wire) -> None:
+    def keep(self, wire: Wire) -> None:
         wire.used = time.monotonic()
         self._idle.append(wire)
 
-    def _take(self) -> Wire:
+    def take(self) -> Wire:
         while True:
             try:
                 wire = self._idle.pop()
@@ -157,7 +181,7 @@ class Connections:
                 return wire
             wire.close()
 
-    def _drop(self, wire: Wire) -> None:
+    def drop(self, wire: Wire) -> None:
         wire.close()
         while self._idle:  # what broke one has most likely broken all
             self._idle.pop().close()
