@@ -139,8 +139,12 @@ class Sentinels:
         return self.linked()
 
     def linked(self) -> bool:
-        """Whether the primary has its replicas online."""
-        return max(map(_replicas, self.data)) >= self.replicas
+        """Whether the primary has its replicas online, and they have all that it has."""
+        with contextlib.suppress(redis.RedisError):
+            told = [one.ask("INFO", "replication") for one in self.data]
+            up = sum(b"master_link_status:up" in one for one in told)
+            return max(map(_replicas, self.data)) >= self.replicas <= up
+        return False
 
     def primary(self) -> Server:
         """The server that says it is the primary."""
