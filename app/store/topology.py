@@ -201,6 +201,7 @@ class Cluster:
             return other.execute(*args, wait=wait, asking=word == "ASK")
         except (RedisError, OSError):
             self._stale = True
+            self._put_last(node)
             raise
 
     def node(self, args: tuple[Any, ...]) -> Address:
