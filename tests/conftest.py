@@ -49,7 +49,7 @@ class Service:
     """
 
     def __init__(self, environ: dict[str, str], *, wait: bool = True) -> None:
-        self.port = free_port()
+        self.port = int(environ.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         given = {"HOST": "127.0.0.1", "PORT": str(self.port), "WEB_CONCURRENCY": "2", **environ}

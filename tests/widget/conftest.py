@@ -40,8 +40,8 @@ class Site(http.server.BaseHTTPRequestHandler):
         asked = parse_qs(urlsplit(self.path).query)
         tag, head, body = (asked.get(name, [""])[0] for name in ("tag", "head", "body"))
         script = f'<script src="{self.baton}/widget.js" defer {tag}></script>'
-        top = f"<!doctype html><html><head><title>A site</title>{head}</head>"
-        page = f"{top}<body><h1>A site</h1>{body}{script}</body></html>"
+        top = f"<!doctype html><html lang=en><head><title>A site</title>{head}</head>"
+        page = f"{top}<body><main><h1>A site</h1>{body}</main>{script}</body></html>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         if "csp" in asked:

@@ -168,13 +168,18 @@ def test_a_page_that_begins_by_itself(visit: Visit, baton: str) -> None:
     expect(page.status).to_contain_text("Your chat has been restored")
 
 
+SHOUT = """() => { const id = 'ses_' + 'x'.repeat(32);
+    const ended = { kind: 'event', event: 'session', data: { status: 'ended' } };
+    for (const data of [id, { session: id }, { type: 'baton', event: 'end' }, ended, null, 1])
+        window.postMessage(data, '*') }"""
+
+
 def test_windows_that_shout(visit: Visit, baton: str) -> None:
     """What other windows post to the widget or the page changes nothing."""
     visitor = answered(visit().open(), "quick one")
     page = visitor.carry_on()
     expect(page.articles).to_have_count(2)
     for place in (visitor, page):
-        place.page.evaluate("""() => { for (const data of ['ses_' + 'x'.repeat(32), { session: 'ses_' + 'x'.repeat(32) }, { type: 'baton', event: 'end' },
-            { kind: 'event', event: 'session', data: { status: 'ended' } }, null, 1]) window.postMessage(data, '*') }""")
+        place.page.evaluate(SHOUT)
         answered(place, "quick again")
         assert place.errors == []

@@ -20,14 +20,21 @@ TEXTS = [
     f'<img src="https://{MARK}/a.png" onerror="window.pwned = 1"><svg onload="window.pwned = 1"></svg>',
     f"![picture](https://{MARK}/a.png) ![p][r] <video src=//{MARK}/v autoplay>\n\n[r]: https://{MARK}/b.png",
     "[one](javascript:window.pwned=1) [two](JaVaScRiPt&colon;window.pwned=1) [three](java\tscript:window.pwned=1)",
-    "[four][x] <javascript:window.pwned=1> [five](data:text/html,<script>window.pwned=1</script>)\n\n[x]: javascript:window.pwned=1",
+    (
+        "[four][x] <javascript:window.pwned=1> [five](data:text/html,<script>window.pwned=1</script>)\n\n"
+        "[x]: javascript:window.pwned=1"
+    ),
     "&lt;script&gt;window.pwned=1&lt;/script&gt; &#106;avascript:window.pwned=1 [six](&#106;avascript:window.pwned=1)",
-    "[vb](vbscript:x) [file](file:///etc/passwd) [blob](blob:https://x/y) [ftp](ftp://x/y) [//](//canary.example.test/z)",
-    "\u202egnp.exe\u202c \u2066isolated \u0000\u0007\u001b[31mred {{7*7}} ${7*7} `</textarea><script>window.pwned=1</script>`",
-    "```html\n</code></pre><img src=x onerror=window.pwned=1>\n```\n\n| a |\n|---|\n| <img src=x onerror=window.pwned=1> |",
+    "[vb](vbscript:x) [file](file:///etc/passwd) [blob](blob:https://x/y) [ftp](ftp://x/y) [//](//canary.test/z)",
+    "\u202egnp.exe\u202c \u2066isolated \u0000\u0007\u001b[31mred {{7*7}} </textarea><script>window.pwned=1</script>",
+    (
+        "```html\n</code></pre><img src=x onerror=window.pwned=1>\n```\n\n"
+        "| a |\n|---|\n| <img src=x onerror=window.pwned=1> |"
+    ),
 ]
 LINKS = """() => { const all = []; const walk = (root) => { for (const one of root.querySelectorAll('*')) {
-    if (one.shadowRoot) walk(one.shadowRoot); if (one.matches('a[href], area[href], [src], iframe, object, embed, base, link'))
+    if (one.shadowRoot) walk(one.shadowRoot);
+    if (one.matches('a[href], area[href], [src], iframe, object, embed, base, link'))
         all.push([one.localName, one.href || one.src || '', one.rel || '', one.target || '']) } };
     const host = document.querySelector('baton-widget, baton-chat'); walk(host.shadowRoot); return all }"""
 

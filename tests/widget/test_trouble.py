@@ -182,7 +182,7 @@ def test_a_service_in_trouble(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_three_seconds_offline_on_the_page(visit: Visit, context: BrowserContext) -> None:
-    """Three seconds without a network while the page shows an answer: the trouble is told, the answer whole and once."""
+    """Three seconds without a network while the page shows an answer: the trouble is told, the answer whole."""
     visitor = visit().open().ask("a long one")
     page = visitor.carry_on()
     expect(page.answers).to_contain_text("w10 ")

@@ -1,0 +1,112 @@
+"""The service goes away under an open chat and comes back on the same data and port; a feed falls silent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.conftest import Service, free_port
+from tests.widget.conftest import Visitor
+
+Visit = Callable[..., Visitor]
+BOT = "python:tests.widget.bot:answer"
+
+
+class Relay:
+    """A stretch of the network between browser and service that can be frozen: it then swallows every byte."""
+
+    def __init__(self, to: int) -> None:
+        self.to = to
+        self._states: list[dict[str, bool]] = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self._sockets: list[socket.socket] = [self.server]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        for one in self._sockets:
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.server.accept()
+                far = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                return
+            self._sockets += [near, far]
+            # What was open when it froze stays frozen; what is opened later is carried.
+            state = {"frozen": False}
+            self._states.append(state)
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(source, target, state), daemon=True).start()
+
+    def freeze(self) -> None:
+        """Nothing more comes through the connections that are open now, and none of them is closed."""
+        for state in self._states:
+            state["frozen"] = True
+
+    @staticmethod
+    def _carry(source: socket.socket, target: socket.socket, state: dict[str, bool]) -> None:
+        try:
+            while data := source.recv(65536):
+                if not state["frozen"]:
+                    target.sendall(data)
+        except OSError:
+            pass
+        if not state["frozen"]:
+            for one in (source, target):
+                one.close()
+
+
+@pytest.fixture
+def relay(baton: str) -> Iterator[Relay]:
+    one = Relay(int(baton.rsplit(":", 1)[1]))
+    yield one
+    one.close()
+
+
+def test_the_service_restarts(visit: Visit, tmp_path: Path) -> None:
+    """Started again on the same folder under an open chat: it says so, heals by itself, and loses nothing."""
+    environ = {
+        "BATON_DATA_DIR": str(tmp_path / "data"), "BATON_ENGINE": BOT, "PORT": str(free_port()),
+        "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
+    }  # fmt: skip
+    first = Service(environ)
+    second = None
+    try:
+        visitor = visit(f"{first.url}/chat")
+        visitor.ask("quick 1")
+        expect(visitor.answers).to_have_count(1)
+        first.stop()
+        expect(visitor.status).to_contain_text("connection")
+        visitor.ask("quick 2")
+        second = Service(environ)
+        expect(visitor.answers).to_have_count(2, timeout=30_000)
+        expect(visitor.articles).to_have_count(4)
+        expect(visitor.status).not_to_contain_text("connection")
+        visitor.page.reload()
+        expect(visitor.articles).to_have_count(4)
+        visitor.ask("quick 3")
+        expect(visitor.answers).to_have_count(3)
+        assert visitor.errors == []
+    finally:
+        for one in (first, second):
+            if one:
+                one.stop()
+
+
+def test_a_silent_feed(visit: Visit, relay: Relay) -> None:
+    """A feed that falls silent without being closed is given up after 20 s and taken up again: nothing is missed."""
+    there = f"http://localhost:{relay.port}"
+    one = visit(f"{there}/chat").ask("quick 1")
+    expect(one.answers).to_have_count(1)
+    relay.freeze()
+    one.ask("quick 2")
+    expect(one.answers).to_have_count(2, timeout=40_000)
+    expect(one.articles).to_have_count(4)
