@@ -74,7 +74,8 @@ export class MessageView {
     this.element.removeAttribute("aria-busy");
     this.element.classList.toggle("pending", !!message.delivery && message.delivery !== "failed");
     this.element.classList.toggle("failed", message.delivery === "failed");
-    this.finish(message, sources);
+    // Somebody is writing what would have helped: the rating just saved is on the screen already.
+    if (!same || !this.foot.querySelector(".why")) this.finish(message, sources);
   }
 
   private name(name: string, iso: string): void {
