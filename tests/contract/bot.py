@@ -1,7 +1,7 @@
 """The engine behind the contract tests: behaviour is chosen by words in the question.
 
-``tokens=200 delay=0.01`` says "w0 w1 ... "; ``fail``, ``fail-after=20``, ``hang``, ``stall-after=20``, ``empty``, ``raise-once``
-and ``break-once=20`` (only the first call of that very question), ``tell`` (everything that the engine was given, as JSON),
+``tokens=200 delay=0.01`` says "w0 w1 ... "; ``fail``, ``fail-after=20``, ``hang``, ``stall-after=20``, ``empty``,
+``raise-once`` and ``break-once=20`` (only the first call of that very question), ``tell`` (what it was given, as JSON),
 ``cite``; anything else is echoed. Each call adds a line to the file named by BATON_TEST_CALLS.
 """
 

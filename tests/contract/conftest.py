@@ -1,6 +1,7 @@
 """The services that the contract tests talk to, one a group of settings, each started when first wanted.
 
-``BATON_TEST_URL`` names a running service instead of the first one; it must have been started with the settings of ``PLAIN``.
+``BATON_TEST_URL`` names a running service instead of the first one;
+it must have been started with the settings of ``PLAIN``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,29 @@ from tests.contract.launch import RedisProcess, Service
 API_KEY = "key-of-the-server-0123456789"
 NO_LIMITS = {f"BATON_RATE_LIMIT_{name}": "" for name in ("CREATE", "SESSION", "ADDRESS")}
 SCRIPTED = {"BATON_ENGINE": "python:tests.contract.bot:answer"}
-PLAIN = {**NO_LIMITS, **SCRIPTED, "BATON_API_KEY": API_KEY, "BATON_ENGINE_TIMEOUT": "2", "BATON_ENGINE_PER_MINUTE": "100000",
-         "BATON_PUBLIC_URL": "https://chat.example"}  # fmt: skip
-BRIEF = {**SCRIPTED, "BATON_SESSION_TTL": "3", "BATON_SESSION_MAX_AGE": "6", "BATON_IDLE_TIMEOUT": "1", "BATON_TICKET_TTL": "1",
-         "BATON_RATE_LIMIT_CREATE": "20 per minute", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-         "BATON_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:1234", "BATON_TRUSTED_PROXIES": "1",
-         "BATON_MAX_MESSAGES": "6", "BATON_MAX_MESSAGE_CHARS": "50",
-         "BATON_CHAT_PAGE_URL": "https://site.example/chatbot?lang=de"}  # fmt: skip
+PLAIN = {
+    **NO_LIMITS,
+    **SCRIPTED,
+    "BATON_API_KEY": API_KEY,
+    "BATON_ENGINE_TIMEOUT": "2",
+    "BATON_ENGINE_PER_MINUTE": "100000",
+    "BATON_PUBLIC_URL": "https://chat.example",
+}
+BRIEF = {
+    **SCRIPTED,
+    "BATON_SESSION_TTL": "3",
+    "BATON_SESSION_MAX_AGE": "6",
+    "BATON_IDLE_TIMEOUT": "1",
+    "BATON_TICKET_TTL": "1",
+    "BATON_RATE_LIMIT_CREATE": "20 per minute",
+    "BATON_RATE_LIMIT_SESSION": "",
+    "BATON_RATE_LIMIT_ADDRESS": "",
+    "BATON_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:1234",
+    "BATON_TRUSTED_PROXIES": "1",
+    "BATON_MAX_MESSAGES": "6",
+    "BATON_MAX_MESSAGE_CHARS": "50",
+    "BATON_CHAT_PAGE_URL": "https://site.example/chatbot?lang=de",
+}
 LIMITED = {**SCRIPTED, "BATON_RATE_LIMIT_CREATE": "5 per minute", "BATON_RATE_LIMIT_SESSION": "6 per hour",
            "BATON_RATE_LIMIT_ADDRESS": "12 per minute", "BATON_API_KEY": API_KEY}  # fmt: skip
 BUDGET = {**NO_LIMITS, **SCRIPTED, "BATON_ENGINE_CONCURRENCY": "2", "BATON_ENGINE_PER_MINUTE": "6"}
@@ -90,7 +107,9 @@ def own(request: pytest.FixtureRequest) -> Iterator[Started]:
 
 @pytest.fixture(scope="session")
 def brief() -> Iterator[Started]:
-    """Everything small: lives 3 s, 6 s at most, idle after 1 s, tickets 1 s, 6 messages of 50 characters; two origins."""
+    """Everything small: lives 3 s, 6 s at most, idle after 1 s, tickets 1 s, 6 messages of 50 characters; two
+    origins.
+    """
     yield from _running(BRIEF)
 
 

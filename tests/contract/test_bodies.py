@@ -17,17 +17,47 @@ JSON = {"Content-Type": "application/json"}
 GOOD = b'{"message": "hello"}'
 
 
-@pytest.mark.parametrize("body", [
-    b"", b" ", b"{", b"[]", b'"text"', b"1", b"null", b"true", b'{"message": "hello"', b"{'message': 'hello'}", GOOD + b"x", GOOD + GOOD,
-    GOOD + b"\x00", b'{"message": "\xff"}', b'{"message": "\xc0\xaf"}', b'{"message": "\xed\xa0\x80"}', b"\xef\xbb\xbf" + GOOD,
-    GOOD.decode().encode("utf-16"), GOOD.decode().encode("utf-16-le"), GOOD.decode().encode("utf-32"),
-    b'{"message": "hello", "metadata": {"n": NaN}}', b'{"message": "hello", "metadata": {"n": Infinity}}',
-    b'{"message": "hello", "metadata": {"n": -Infinity}}', b'{"message": "a", "message": "b"}', b'{"message": "a", "\\u006dessage": "b"}',
-    b'{"message": "a", "metadata": {"k": 1, "k": 2}}', b'{"message": "hello",}', b'{"message": "a\nb"}', b'{"message": "\\x41"}',
-    b'{"message": "hello", "metadata": ' + b'{"a":' * 25 + b"1" + b"}" * 25 + b"}",
-    b'{"message": "hello", "metadata": {"a": ' + b"[" * 30000 + b"]" * 30000 + b"}}", b"[" * 60000, b'{"a":' * 12000,
-    b'{"message": "hello", "metadata": {"n": 0x10}}', b'{"message": "hello", "metadata": {"n": 01}}',
-], ids=lambda body: repr(body[:24]))  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"[]",
+        b'"text"',
+        b"1",
+        b"null",
+        b"true",
+        b'{"message": "hello"',
+        b"{'message': 'hello'}",
+        GOOD + b"x",
+        GOOD + GOOD,
+        GOOD + b"\x00",
+        b'{"message": "\xff"}',
+        b'{"message": "\xc0\xaf"}',
+        b'{"message": "\xed\xa0\x80"}',
+        b"\xef\xbb\xbf" + GOOD,
+        GOOD.decode().encode("utf-16"),
+        GOOD.decode().encode("utf-16-le"),
+        GOOD.decode().encode("utf-32"),
+        b'{"message": "hello", "metadata": {"n": NaN}}',
+        b'{"message": "hello", "metadata": {"n": Infinity}}',
+        b'{"message": "hello", "metadata": {"n": -Infinity}}',
+        b'{"message": "a", "message": "b"}',
+        b'{"message": "a", "\\u006dessage": "b"}',
+        b'{"message": "a", "metadata": {"k": 1, "k": 2}}',
+        b'{"message": "hello",}',
+        b'{"message": "a\nb"}',
+        b'{"message": "\\x41"}',
+        b'{"message": "hello", "metadata": ' + b'{"a":' * 25 + b"1" + b"}" * 25 + b"}",
+        b'{"message": "hello", "metadata": {"a": ' + b"[" * 30000 + b"]" * 30000 + b"}}",
+        b"[" * 60000,
+        b'{"a":' * 12000,
+        b'{"message": "hello", "metadata": {"n": 0x10}}',
+        b'{"message": "hello", "metadata": {"n": 01}}',
+    ],
+    ids=lambda body: repr(body[:24]),
+)
 def test_not_a_json_object(visitor: Visitor, body: bytes) -> None:
     """`invalid_json` 400: the body is not a JSON object, read strictly; nothing is stored."""
     is_problem(visitor.caller.post(visitor.path("/messages"), content=body, headers=JSON), 400, "invalid_json")
@@ -45,8 +75,21 @@ def test_numbers_beyond_reason(visitor: Visitor, number: str) -> None:
     assert visitor.get("/messages").status_code == 200
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json",
-                                          "application/jsonp", "application/json-seq", "application/xml", "x", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/json",
+        "application/jsonp",
+        "application/json-seq",
+        "application/xml",
+        "x",
+        "",
+    ],
+)
 @pytest.mark.parametrize("path", ["/messages", "/handoff"])
 def test_only_application_json(visitor: Visitor, content_type: str | None, path: str) -> None:
     """`unsupported_media_type` 415: a body that is not `application/json`; so a cross-site form can do nothing."""
@@ -130,13 +173,33 @@ def field_of(visitor: Visitor, body: dict[str, Any], *, chat: bool = False) -> l
     return [entry["field"] for entry in problem["errors"]]
 
 
-BAD_TEXTS = [None, "", " ", " \n\t\r ", "\u2003\u00a0", 1, 1.5, True, False, [], ["a"], {}, {"a": "b"}, "x" * 4001, "\U0001f30d" * 4001,
-             "\ud800", "a\udfffb", "\ude00\ud83d"]  # fmt: skip
+BAD_TEXTS = [
+    None,
+    "",
+    " ",
+    " \n\t\r ",
+    "\u2003\u00a0",
+    1,
+    1.5,
+    True,
+    False,
+    [],
+    ["a"],
+    {},
+    {"a": "b"},
+    "x" * 4001,
+    "\U0001f30d" * 4001,
+    "\ud800",
+    "a\udfffb",
+    "\ude00\ud83d",
+]
 
 
 @pytest.mark.parametrize("text", BAD_TEXTS, ids=lambda text: ascii(text)[:20])
 def test_bad_texts(visitor: Visitor, text: Any) -> None:
-    """`invalid_request` 422: a text missing, empty (whitespace alone counts), too long, of the wrong type, or not encodable."""
+    """`invalid_request` 422: a text missing, empty (whitespace alone counts), too long, of the wrong type, or not
+    encodable.
+    """
     assert field_of(visitor, {"message": text}) == ["message"]
     assert field_of(visitor, {"query": text}, chat=True) == ["query"]
     assert visitor.get().json()["message_count"] == 0
@@ -165,8 +228,11 @@ def test_good_client_ids(visitor: Visitor, client_id: str) -> None:
     assert visitor.said("x", client_id=client_id)["client_id"] == client_id
 
 
-@pytest.mark.parametrize("metadata", [1, "text", True, [], [{}], {"k": "x" * 4096}, {"k" * 4096: 1}, {"k": "é" * 2100}, {"k": "\ud800"}],
-                         ids=lambda value: ascii(value)[:20])  # fmt: skip
+@pytest.mark.parametrize(
+    "metadata",
+    [1, "text", True, [], [{}], {"k": "x" * 4096}, {"k" * 4096: 1}, {"k": "é" * 2100}, {"k": "\ud800"}],
+    ids=lambda value: ascii(value)[:20],
+)
 def test_bad_metadata(visitor: Visitor, metadata: Any) -> None:
     """`metadata` is an object of at most 4 KiB, of a message and of a session."""
     assert field_of(visitor, {"message": "x", "metadata": metadata}) == ["metadata"]
@@ -181,8 +247,19 @@ def test_good_metadata(visitor: Visitor) -> None:
     assert [message["metadata"].get("page") for message in visitor.history()] == [None, None, "/a"]
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "501"}, {"limit": "-1"}, {"limit": "abc"}, {"limit": "1.5"}, {"limit": ""},
-                                   {"limit": "9" * 5000}, {"limit": "１"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "501"},
+        {"limit": "-1"},
+        {"limit": "abc"},
+        {"limit": "1.5"},
+        {"limit": ""},
+        {"limit": "9" * 5000},
+        {"limit": "１"},
+    ],
+)
 def test_bad_limits(visitor: Visitor, query: dict[str, str]) -> None:
     """`limit` is 1 to 500."""
     problem = is_problem(visitor.get("/messages", params=query), 422, "invalid_request")

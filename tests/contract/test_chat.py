@@ -15,7 +15,7 @@ from tests.contract.bot import spoken
 from tests.contract.conftest import Started
 from tests.contract.launch import eventually
 
-LONG = "tokens=100 delay=0.03"
+LONG = "tokens=50 delay=0.03"
 
 
 def asked(visitor: Visitor, query: str, into: list[httpx.Response], **more: str) -> threading.Thread:
@@ -28,7 +28,9 @@ def asked(visitor: Visitor, query: str, into: list[httpx.Response], **more: str)
 
 
 def test_answer(visitor: Visitor) -> None:
-    """JSON: `{success, answer, citations: [{title, url, snippet}], session_id, message_id}`; both are in the history afterwards."""
+    """JSON: `{success, answer, citations: [{title, url, snippet}], session_id, message_id}`; both are in the history
+    afterwards.
+    """
     answer = visitor.ask("cite something")
     body = answer.json()
     assert answer.status_code == 200
@@ -96,8 +98,8 @@ def test_one_turn_at_a_time(visitor: Visitor) -> None:
         assert is_problem(refused, 409, "turn_in_progress")["retryable"] is True
         assert int(refused.headers["retry-after"]) >= 1
     thread.join(20)
-    assert answers[0].json()["answer"] == spoken(100)
-    assert visitor.texts() == [LONG, spoken(100)]
+    assert answers[0].json()["answer"] == spoken(50)
+    assert visitor.texts() == [LONG, spoken(50)]
     assert visitor.ask("now").status_code == 200
 
 
@@ -108,7 +110,7 @@ def test_appends_go_on(visitor: Visitor) -> None:
     assert visitor.say("meanwhile").status_code == 201
     assert "meanwhile" in visitor.texts()
     thread.join(20)
-    assert sorted(visitor.texts()) == sorted([LONG, "meanwhile", spoken(100)])
+    assert sorted(visitor.texts()) == sorted([LONG, "meanwhile", spoken(50)])
 
 
 def test_an_unfinished_answer_is_not_in_messages(visitor: Visitor) -> None:
@@ -118,7 +120,7 @@ def test_an_unfinished_answer_is_not_in_messages(visitor: Visitor) -> None:
     assert visitor.texts() == [LONG]
     assert visitor.get().json()["message_count"] == 1
     thread.join(20)
-    assert visitor.texts() == [LONG, spoken(100)]
+    assert visitor.texts() == [LONG, spoken(50)]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
@@ -128,8 +130,8 @@ def test_a_turn_goes_on_without_its_client(plain: Started, visitor: Visitor, acc
     body = json.dumps({"query": "tokens=60 delay=0.02"}).encode()
     with socket.create_connection((host, int(port))) as wire:
         wire.sendall(
-            f"POST /api/chat HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nAuthorization: Bearer {visitor.id}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            f"POST /api/chat HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nAuthorization: Bearer {visitor.id}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
         assert eventually(lambda: visitor.get().json()["message_count"] == 1)
@@ -179,12 +181,20 @@ def test_stop_of_a_silent_engine(visitor: Visitor) -> None:
     assert visitor.ask("next").status_code == 200
 
 
-@pytest.mark.parametrize(("query", "status", "code"), [
-    ("fail", 502, "engine_failed"), ("empty", 502, "engine_failed"), ("hang", 504, "engine_timeout"), ("fail-after=20", 502, "engine_failed"),
-    ("stall-after=20", 504, "engine_timeout"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("fail", 502, "engine_failed"),
+        ("empty", 502, "engine_failed"),
+        ("hang", 504, "engine_timeout"),
+        ("fail-after=20", 502, "engine_failed"),
+        ("stall-after=20", 504, "engine_timeout"),
+    ],
+)
 def test_an_answer_that_could_not_be_made(visitor: Visitor, query: str, status: int, code: str) -> None:
-    """`engine_failed` 502, `engine_timeout` 504: the question is kept, words said are kept, the next question is answered."""
+    """`engine_failed` 502, `engine_timeout` 504: the question is kept, words said are kept, the next question is
+    answered.
+    """
     begun = time.monotonic()
     problem = is_problem(visitor.ask(query), status, code)
     assert problem["retryable"] is True

@@ -114,12 +114,20 @@ def test_refused_before_the_first_byte(visitor: Visitor) -> None:
     is_problem(visitor.ask("x", headers=stream), 409, "session_ended")
 
 
-@pytest.mark.parametrize(("query", "code", "words"), [
-    ("fail", "engine_failed", 0), ("empty", "engine_failed", 0), ("hang", "engine_timeout", 0), ("fail-after=20", "engine_failed", 20),
-    ("stall-after=20", "engine_timeout", 20),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "code", "words"),
+    [
+        ("fail", "engine_failed", 0),
+        ("empty", "engine_failed", 0),
+        ("hang", "engine_timeout", 0),
+        ("fail-after=20", "engine_failed", 20),
+        ("stall-after=20", "engine_timeout", 20),
+    ],
+)
 def test_a_failure_in_a_stream(visitor: Visitor, query: str, code: str, words: int) -> None:
-    """`answer.error`: `{turn_id, code, detail, message?}`; `message` is what was said before it broke, kept in the history."""
+    """`answer.error`: `{turn_id, code, detail, message?}`; `message` is what was said before it broke, kept in the
+    history.
+    """
     with visitor.events() as feed:
         stream = visitor.ask_streamed(query)
         assert stream.status == 200
@@ -192,7 +200,9 @@ def test_ping(visitor: Visitor, kind: str) -> None:
 
 
 def test_ws_frames(visitor: Visitor) -> None:
-    """A frame is one JSON object `{id, event, data}`; `{"type": "ping"}` gets `{"event": "pong"}`; rubbish harms nobody."""
+    """A frame is one JSON object `{id, event, data}`; `{"type": "ping"}` gets `{"event": "pong"}`; rubbish harms
+    nobody.
+    """
     with visitor.ws() as feed:
         assert isinstance(feed, WsFeed)
         assert feed.subprotocol == "baton"

@@ -13,10 +13,14 @@ from tests.contract.launch import RedisProcess, Service
 
 PAGES = {
     "README.md": "# Heron Harbour\n\nHeron Harbour is a marina with two hundred berths on the east shore.\n",
-    "berths/index.md": "# Berths\n\nBerths are rented by the season.\n\n## Prices\n\nA berth for a sailing boat of eight metres costs 740 crowns a season.\n",
-    "visiting/dogs.md": "---\ntitle: Dogs ashore\n---\n\n# Something else\n\nDogs must be kept on a lead on all pontoons, and may swim at the slipway.\n",
-    "visiting/fuel.md": "---\ntitle: Fuel\nurl: https://harbour.example/fuel-dock\n---\n\nDiesel is sold at the fuel dock from seven in the morning.\n",
-    "deep/er/still/laundry.md": "# Laundry\n\nThe washing machines take tokens, which the harbour office sells.\n\n## Opening hours of the laundry\n\nThe laundry closes at nine in the evening.\n",
+    "berths/index.md": "# Berths\n\nBerths are rented by the season.\n\n## Prices\n\n"
+    "A berth for a sailing boat of eight metres costs 740 crowns a season.\n",
+    "visiting/dogs.md": "---\ntitle: Dogs ashore\n---\n\n# Something else\n\n"
+    "Dogs must be kept on a lead on all pontoons, and may swim at the slipway.\n",
+    "visiting/fuel.md": "---\ntitle: Fuel\nurl: https://harbour.example/fuel-dock\n---\n\n"
+    "Diesel is sold at the fuel dock from seven in the morning.\n",
+    "deep/er/still/laundry.md": "# Laundry\n\nThe washing machines take tokens, which the harbour office sells.\n\n"
+    "## Opening hours of the laundry\n\nThe laundry closes at nine in the evening.\n",
     "notes.txt": "The secret password is swordfish.\n",
 }
 
@@ -32,13 +36,31 @@ def harbour(folder: Callable[[dict[str, str]], Path]) -> Iterator[Caller]:
     redis.stop()
 
 
-@pytest.mark.parametrize(("question", "title", "url", "words"), [
-    ("How much does a berth for a sailing boat cost?", "Berths", "https://chat.example/knowledge/berths#prices", "740 crowns"),
-    ("Must dogs be kept on a lead?", "Dogs ashore", "https://chat.example/knowledge/visiting/dogs", "on a lead"),
-    ("When is diesel sold?", "Fuel", "https://harbour.example/fuel-dock", "seven in the morning"),
-    ("When does the laundry close?", "Laundry", "https://chat.example/knowledge/deep/er/still/laundry#opening-hours-of-the-laundry", "nine in the evening"),
-    ("How many berths does the marina have?", "Heron Harbour", "https://chat.example/knowledge", "two hundred berths"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("question", "title", "url", "words"),
+    [
+        (
+            "How much does a berth for a sailing boat cost?",
+            "Berths",
+            "https://chat.example/knowledge/berths#prices",
+            "740 crowns",
+        ),
+        ("Must dogs be kept on a lead?", "Dogs ashore", "https://chat.example/knowledge/visiting/dogs", "on a lead"),
+        ("When is diesel sold?", "Fuel", "https://harbour.example/fuel-dock", "seven in the morning"),
+        (
+            "When does the laundry close?",
+            "Laundry",
+            "https://chat.example/knowledge/deep/er/still/laundry#opening-hours-of-the-laundry",
+            "nine in the evening",
+        ),
+        (
+            "How many berths does the marina have?",
+            "Heron Harbour",
+            "https://chat.example/knowledge",
+            "two hundred berths",
+        ),
+    ],
+)
 def test_citations(harbour: Caller, question: str, title: str, url: str, words: str) -> None:
     """Best first, at most 5, one a page; `url`, `title` and `snippet` as the page says."""
     body = harbour.post("/api/chat", json={"query": question}).json()

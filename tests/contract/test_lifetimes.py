@@ -127,10 +127,15 @@ def test_expired_is_the_same_404(visitor: Visitor) -> None:
 def test_sliding(caller: Caller) -> None:
     """A session lives `SESSION_TTL` after its last activity: create, append, chat, heartbeat, resume; not a read."""
     kinds = {
-        "append": lambda one: one.say("x"), "chat": lambda one: one.ask("x"), "heartbeat": lambda one: one.post("/heartbeat"),
-        "resume": lambda one: one.caller.resume(one.id), "stream": lambda one: one.ask_streamed("x").until_closed(),
-        "look": lambda one: one.get(), "read": lambda one: one.get("/messages"), "transcript": lambda one: one.get("/transcript"),
-    }  # fmt: skip
+        "append": lambda one: one.say("x"),
+        "chat": lambda one: one.ask("x"),
+        "heartbeat": lambda one: one.post("/heartbeat"),
+        "resume": lambda one: one.caller.resume(one.id),
+        "stream": lambda one: one.ask_streamed("x").until_closed(),
+        "look": lambda one: one.get(),
+        "read": lambda one: one.get("/messages"),
+        "transcript": lambda one: one.get("/transcript"),
+    }
     reads = {"look", "read", "transcript"}
     visitors = {kind: caller.create() for kind in kinds}
     begun = time.monotonic()

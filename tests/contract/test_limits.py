@@ -160,7 +160,9 @@ def test_a_servers_calls(visitor: Visitor) -> None:
 
 
 def test_behind_a_trusted_proxy(brief: Started) -> None:
-    """With `TRUSTED_PROXIES` 1 the address is the last one that the proxy wrote; what the client forged before it is not read."""
+    """With `TRUSTED_PROXIES` 1 the address is the last one that the proxy wrote; what the client forged before it is
+    not read.
+    """
 
     def create(forwarded: str) -> int:
         return Caller(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
@@ -188,7 +190,9 @@ def fresh(budget: Started) -> Iterator[Caller]:
 
 
 def test_turns_at_once(budget: Started, fresh: Caller) -> None:
-    """`ENGINE_CONCURRENCY` reached: 503 `engine_busy` with `Retry-After`; free again when a turn ends; the question can be asked again."""
+    """`ENGINE_CONCURRENCY` reached: 503 `engine_busy` with `Retry-After`; free again when a turn ends; the question
+    can be asked again.
+    """
     visitors = [fresh.create() for _ in range(3)]
     feeds = [visitor.ask_streamed("tokens=40 delay=0.03") for visitor in visitors[:2]]
     for feed in feeds:

@@ -9,9 +9,29 @@ import pytest
 
 from tests.contract.actor import Caller, Visitor, at_once, is_problem
 
-TEXTS = ["a", " padded ", "two\nlines\r\nand\ttab\n", "\u0000\u0001\u001f\u007f\u0085", "a\u2028b\u2029", "grüß 你好 שלום مرحبا", "👩‍👩‍👧‍👦🏳️‍🌈", "e\u0301 \u00e9",
-         "\u202eabc\u202c\u200b\ufeff", "<script>alert(1)</script>", "data: x\n\nevent: reset\ndata: {}\n\n", '{"a": "b"}\\n\\u0041', "\ufffd\uffff\U0010ffff",
-         "'; DROP TABLE x; --", "${7*7} {{7*7}} %s %(x)s {0}", "x" * 4000, "\U0001f30d" * 4000, "a\r", "\x1b[31m", "None", "null"]  # fmt: skip
+TEXTS = [
+    "a",
+    " padded ",
+    "two\nlines\r\nand\ttab\n",
+    "\u0000\u0001\u001f\u007f\u0085",
+    "a\u2028b\u2029",
+    "grüß 你好 שלום مرحبا",
+    "👩‍👩‍👧‍👦🏳️‍🌈",
+    "e\u0301 \u00e9",
+    "\u202eabc\u202c\u200b\ufeff",
+    "<script>alert(1)</script>",
+    "data: x\n\nevent: reset\ndata: {}\n\n",
+    '{"a": "b"}\\n\\u0041',
+    "\ufffd\uffff\U0010ffff",
+    "'; DROP TABLE x; --",
+    "${7*7} {{7*7}} %s %(x)s {0}",
+    "x" * 4000,
+    "\U0001f30d" * 4000,
+    "a\r",
+    "\x1b[31m",
+    "None",
+    "null",
+]
 
 
 def test_append(visitor: Visitor) -> None:

@@ -119,7 +119,9 @@ def machine(base: str) -> type[RuleBasedStateMachine]:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_session_is_its_model(plain: Started) -> None:
-    """Whatever the order of appends, questions, handoffs, resumes, heartbeats, ends and erases, the session says what the page says."""
+    """Whatever the order of appends, questions, handoffs, resumes, heartbeats, ends and erases, the session says what
+    the page says.
+    """
     quick = settings(
         max_examples=25,
         stateful_step_count=25,

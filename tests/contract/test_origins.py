@@ -8,12 +8,36 @@ from tests.contract.actor import Caller
 from tests.contract.conftest import Started
 
 ALLOWED = ["https://a.example.com", "http://localhost:1234"]
-OTHERS = ["http://a.example.com", "https://a.example.com:444", "https://a.example.com.evil.test", "https://evil.test", "null", "https://A.EXAMPLE.COM",
-          "https://a.example.com@evil.test", "https://user@a.example.com", "https://a.example.com.", "https://xa.example.com", "https://example.com",
-          "https://b.a.example.com", "https://aXexample.com", "http://localhost", "http://localhost:12345", "*", "https://a.example.com, https://evil.test",
-          "https://a.example.com/", "file://", "https://a.example.com%60.evil.test"]  # fmt: skip
-CALLS = [("POST", "/api/session/create", {"json": 1}), ("GET", "/api/session/ses_" + "A" * 32, {}), ("GET", "/api/nowhere", {}),
-         ("PUT", "/api/chat", {}), ("POST", "/api/chat", {"json": {}}), ("POST", "/api/chat", {"content": b"x"})]  # fmt: skip
+OTHERS = [
+    "http://a.example.com",
+    "https://a.example.com:444",
+    "https://a.example.com.evil.test",
+    "https://evil.test",
+    "null",
+    "https://A.EXAMPLE.COM",
+    "https://a.example.com@evil.test",
+    "https://user@a.example.com",
+    "https://a.example.com.",
+    "https://xa.example.com",
+    "https://example.com",
+    "https://b.a.example.com",
+    "https://aXexample.com",
+    "http://localhost",
+    "http://localhost:12345",
+    "*",
+    "https://a.example.com, https://evil.test",
+    "https://a.example.com/",
+    "file://",
+    "https://a.example.com%60.evil.test",
+]
+CALLS = [
+    ("POST", "/api/session/create", {"json": 1}),
+    ("GET", "/api/session/ses_" + "A" * 32, {}),
+    ("GET", "/api/nowhere", {}),
+    ("PUT", "/api/chat", {}),
+    ("POST", "/api/chat", {"json": {}}),
+    ("POST", "/api/chat", {"content": b"x"}),
+]
 
 
 def cors(headers: object) -> dict[str, str]:
@@ -23,7 +47,9 @@ def cors(headers: object) -> dict[str, str]:
 @pytest.mark.parametrize("origin", ALLOWED)
 @pytest.mark.parametrize(("method", "path", "more"), CALLS)
 def test_allowed(brief: Started, origin: str, method: str, path: str, more: dict[str, object]) -> None:
-    """An allowed origin gets its own origin and `Vary: Origin`, on errors too; no credentials; the useful headers exposed."""
+    """An allowed origin gets its own origin and `Vary: Origin`, on errors too; no credentials; the useful headers
+    exposed.
+    """
     answer = Caller(brief.base)(method, path, headers={"Origin": origin}, **more)
     assert answer.headers["access-control-allow-origin"] == origin
     assert "origin" in answer.headers["vary"].lower()
@@ -44,8 +70,16 @@ def test_others_get_nothing(brief: Started, origin: str) -> None:
     assert cors(preflight.headers) == {}
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/chat"), ("POST", "/api/session/create"), ("DELETE", "/api/session/me"),
-                                              ("GET", "/api/session/me/events"), ("POST", "/api/session/me/messages")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/chat"),
+        ("POST", "/api/session/create"),
+        ("DELETE", "/api/session/me"),
+        ("GET", "/api/session/me/events"),
+        ("POST", "/api/session/me/messages"),
+    ],
+)
 def test_preflights(brief: Started, method: str, path: str) -> None:
     """Preflights are cacheable for 2 h and allow `authorization`, `content-type`, `last-event-id`."""
     asked = {

@@ -11,8 +11,28 @@ from tests.contract.test_events import BOTH, follow
 
 
 @BOTH
-@pytest.mark.parametrize("place", ["x", "99999999999999-0", "18446744073709551615-18446744073709551615", "1-1", "-1", "0x10", "1700000000000", "a" * 3000,
-                                   "é", "null", "+", "$", ">", "1-1-1", "99999999999999999999999999-0", "1 -0", " "])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    [
+        "x",
+        "99999999999999-0",
+        "18446744073709551615-18446744073709551615",
+        "1-1",
+        "-1",
+        "0x10",
+        "1700000000000",
+        "a" * 3000,
+        "é",
+        "null",
+        "+",
+        "$",
+        ">",
+        "1-1-1",
+        "99999999999999999999999999-0",
+        "1 -0",
+        " ",
+    ],
+)
 def test_reset(visitor: Visitor, kind: str, place: str) -> None:
     """An unknown, malformed or future position brings `reset`, never silence."""
     visitor.said("one")
@@ -86,7 +106,7 @@ def test_every_cut_point_afterwards(visitor: Visitor) -> None:
 def test_cut_while_it_is_said(visitor: Visitor, kind: str, each: int) -> None:
     """The same while the answer is being made: every few events a new connection, whichever worker answers."""
     cursor = visitor.get("/messages").json()["cursor"]
-    stream = visitor.ask_streamed("tokens=150 delay=0.02")
+    stream = visitor.ask_streamed("tokens=90 delay=0.02")
     seen: list[Event] = []
     place = cursor
     while not seen or seen[-1].event != "answer.end":
@@ -100,7 +120,7 @@ def test_cut_while_it_is_said(visitor: Visitor, kind: str, each: int) -> None:
         seen += told
         place = seen[-1].id or ""
     assert "reset" not in {event.event for event in seen}
-    assert joined(seen) == spoken(150)
+    assert joined(seen) == spoken(90)
     assert len(set(ids(seen))) == len(ids(seen))
     assert [event.event for event in seen if event.event != "answer.delta"] == ["message", "answer.start", "answer.end"]
     stream.until_closed()
@@ -108,7 +128,9 @@ def test_cut_while_it_is_said(visitor: Visitor, kind: str, each: int) -> None:
 
 @BOTH
 def test_cursor_in_mid_answer(visitor: Visitor, kind: str) -> None:
-    """A reader that starts at `cursor` while an answer is being made gets that answer from its first word, and no message twice."""
+    """A reader that starts at `cursor` while an answer is being made gets that answer from its first word, and no
+    message twice.
+    """
     visitor.said("before")
     with visitor.ask_streamed("tokens=100 delay=0.03") as stream:
         for count in (1, 8, 20):

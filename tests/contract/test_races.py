@@ -18,7 +18,9 @@ from tests.contract.launch import eventually
 
 
 def test_two_questions_at_once(own: Started) -> None:
-    """Of different questions asked at the same instant one is answered, the others are `turn_in_progress`; one engine call."""
+    """Of different questions asked at the same instant one is answered, the others are `turn_in_progress`; one engine
+    call.
+    """
     visitor = Caller(own.base).create()
     answers = at_once(10, lambda number: visitor.ask(f"rivals tokens=40 delay=0.02 n={number}", client_id=f"c{number}"))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
@@ -36,10 +38,17 @@ def test_erase_in_a_crowd(own: Started) -> None:
     for _ in range(5):
         visitor = caller.create()
         calls = [
-            lambda one: one.erase(), lambda one: one.say("x", client_id="a"), lambda one: one.ask("tokens=5", client_id="b"),
-            lambda one: one.post("/heartbeat"), lambda one: one.caller.resume(one.id), lambda one: one.post("/handoff"),
-            lambda one: one.post("/handoff", {"kind": "share"}), lambda one: one.post("/end"), lambda one: one.post("/stop"), lambda one: one.get(),
-        ]  # fmt: skip
+            lambda one: one.erase(),
+            lambda one: one.say("x", client_id="a"),
+            lambda one: one.ask("tokens=5", client_id="b"),
+            lambda one: one.post("/heartbeat"),
+            lambda one: one.caller.resume(one.id),
+            lambda one: one.post("/handoff"),
+            lambda one: one.post("/handoff", {"kind": "share"}),
+            lambda one: one.post("/end"),
+            lambda one: one.post("/stop"),
+            lambda one: one.get(),
+        ]
         answers = at_once(len(calls), lambda number, visitor=visitor, calls=calls: calls[number](visitor))
         assert answers[0].status_code == 204
         assert {answer.status_code for answer in answers[1:]} <= {200, 201, 404, 409, 502}
@@ -136,8 +145,8 @@ def test_too_large_is_never_smuggled(plain: Started) -> None:
     inner = b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     body = inner * (70000 // len(inner))
     with socket.create_connection((host, int(port))) as wire:
-        head = f"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        wire.sendall(head + body)
+        head = "POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        wire.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         seen = read_answers(wire, 2, 1.5)
     assert seen == [b"413"]
 

@@ -48,7 +48,9 @@ def test_a_chat_again(own: Started) -> None:
 
 
 def test_racing_chats(own: Started) -> None:
-    """Racing calls with one `client_id` all wait and get 200, never `turn_in_progress`; one engine call, one answer for all."""
+    """Racing calls with one `client_id` all wait and get 200, never `turn_in_progress`; one engine call, one answer
+    for all.
+    """
     visitor = Caller(own.base).create()
     answers = at_once(20, lambda _: visitor.ask("racing-chats tokens=50 delay=0.02", client_id="race"))
     assert [answer.status_code for answer in answers] == [200] * 20

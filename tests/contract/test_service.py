@@ -12,14 +12,30 @@ from tests.contract.actor import Caller, Visitor
 from tests.contract.conftest import Started
 from tests.contract.launch import RedisProcess, Service, eventually
 
-PATHS = ["/api/session/create", "/api/session/resume", "/api/chat", "/api/session/{session_id}", "/api/session/{session_id}/messages",
-         "/api/session/{session_id}/heartbeat", "/api/session/{session_id}/end", "/api/session/{session_id}/handoff",
-         "/api/session/{session_id}/transcript", "/api/session/{session_id}/events", "/api/session/{session_id}/ws",
-         "/api/session/{session_id}/stop", "/health"]  # fmt: skip
+PATHS = [
+    "/api/session/create",
+    "/api/session/resume",
+    "/api/chat",
+    "/api/session/{session_id}",
+    "/api/session/{session_id}/messages",
+    "/api/session/{session_id}/heartbeat",
+    "/api/session/{session_id}/end",
+    "/api/session/{session_id}/handoff",
+    "/api/session/{session_id}/transcript",
+    "/api/session/{session_id}/events",
+    "/api/session/{session_id}/ws",
+    "/api/session/{session_id}/stop",
+    "/health",
+]
 WRONG = {
-    "BATON_SESSION_TTL": ["0", "-1", "1.5", "abc", "1d"], "BATON_ENGINE": ["python:nothing", "gpt"], "BATON_KNOWLEDGE_DIR": ["/does/not/exist"],
-    "BATON_LOG_LEVEL": ["loud"], "BATON_RATE_LIMIT_CREATE": ["many"], "BATON_ALLOWED_ORIGINS": ["https://*.example.com"], "BATON_WAIT_REPLICAS": ["-1"],
-}  # fmt: skip
+    "BATON_SESSION_TTL": ["0", "-1", "1.5", "abc", "1d"],
+    "BATON_ENGINE": ["python:nothing", "gpt"],
+    "BATON_KNOWLEDGE_DIR": ["/does/not/exist"],
+    "BATON_LOG_LEVEL": ["loud"],
+    "BATON_RATE_LIMIT_CREATE": ["many"],
+    "BATON_ALLOWED_ORIGINS": ["https://*.example.com"],
+    "BATON_WAIT_REPLICAS": ["-1"],
+}
 
 
 def test_health(plain: Started) -> None:
@@ -100,7 +116,9 @@ def test_a_wrong_value(variable: str) -> None:
 
 
 def test_durations_down_to_one_second(caller: Caller) -> None:
-    """Durations are whole positive seconds, down to 1; `LOG_LEVEL` in any case; a service without an append-only file says so."""
+    """Durations are whole positive seconds, down to 1; `LOG_LEVEL` in any case; a service without an append-only file
+    says so.
+    """
     redis = RedisProcess(append_only=False)
     names = ("SESSION_TTL", "SESSION_MAX_AGE", "IDLE_TIMEOUT", "TICKET_TTL", "ENGINE_TIMEOUT")
     service = Service(
@@ -121,8 +139,16 @@ def test_durations_down_to_one_second(caller: Caller) -> None:
 
 def test_pages_are_there(caller: Caller) -> None:
     """Every path of the page's table answers, and a path that is none is 404."""
-    for path, kind in (("/", "text/html"), ("/widget.js", "text/javascript"), ("/chat", "text/html"), ("/install", "text/html"), ("/docs", "text/html"),
-                       ("/openapi.json", "application/json"), ("/health", "application/json"), ("/metrics", "text/plain")):  # fmt: skip
+    for path, kind in (
+        ("/", "text/html"),
+        ("/widget.js", "text/javascript"),
+        ("/chat", "text/html"),
+        ("/install", "text/html"),
+        ("/docs", "text/html"),
+        ("/openapi.json", "application/json"),
+        ("/health", "application/json"),
+        ("/metrics", "text/plain"),
+    ):
         answer = caller.get(path)
         assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, kind), path
         assert answer.headers["x-content-type-options"] == "nosniff", path

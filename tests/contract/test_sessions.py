@@ -88,8 +88,14 @@ def test_end(visitor: Visitor) -> None:
         answer = visitor.post("/end")
         assert (answer.status_code, answer.json()["status"]) == (200, "ended")
     assert visitor.get().json()["status"] == "ended"
-    for refused in (visitor.say("x"), visitor.ask("x"), visitor.post("/heartbeat"), visitor.post("/handoff"), visitor.post("/handoff", {"kind": "share"}),
-                    visitor.ask("x", headers={"Accept": "text/event-stream"})):  # fmt: skip
+    for refused in (
+        visitor.say("x"),
+        visitor.ask("x"),
+        visitor.post("/heartbeat"),
+        visitor.post("/handoff"),
+        visitor.post("/handoff", {"kind": "share"}),
+        visitor.ask("x", headers={"Accept": "text/event-stream"}),
+    ):
         assert is_problem(refused, 409, "session_ended")["retryable"] is False
     read = visitor.get("/messages").json()
     assert (read["status"], [message["content"] for message in read["messages"]]) == ("ended", ["before"])

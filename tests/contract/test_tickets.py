@@ -76,8 +76,17 @@ def test_a_ticket_is_no_id(visitor: Visitor, kind: str) -> None:
     """Tickets are good for `resume` and the page alone, nowhere in place of an id."""
     ticket, caller = visitor.ticket(kind), visitor.caller
     bearer = {"Authorization": f"Bearer {ticket}"}
-    for method, rest in (("GET", ""), ("GET", "/messages"), ("POST", "/heartbeat"), ("POST", "/end"), ("POST", "/handoff"), ("DELETE", ""),
-                         ("GET", "/events"), ("POST", "/stop"), ("GET", "/transcript")):  # fmt: skip
+    for method, rest in (
+        ("GET", ""),
+        ("GET", "/messages"),
+        ("POST", "/heartbeat"),
+        ("POST", "/end"),
+        ("POST", "/handoff"),
+        ("DELETE", ""),
+        ("GET", "/events"),
+        ("POST", "/stop"),
+        ("GET", "/transcript"),
+    ):
         is_problem(caller(method, f"/api/session/{ticket}{rest}"), 404, "session_not_found")
         is_problem(caller(method, f"/api/session/me{rest}", headers=bearer), 404, "session_not_found")
     is_problem(caller.post("/api/chat", json={"query": "x", "session_id": ticket}), 404, "session_not_found")

@@ -12,6 +12,7 @@ from tests.contract.launch import RedisProcess, Service
 from tests.faults.ledger import FIGURES
 from tests.faults.proxy import Proxy
 
+COLUMNS = ("ok", "unknown", "lost", "doubled", "longest s", "heal s")
 RESULTS: dict[str, tuple[str, str, bool]] = {}
 """By test: the fault, the sentence, and whether it was survived."""
 
@@ -52,7 +53,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Keep what became of each test whose sentence begins with the name of a promise or a fault."""
     report = (yield).get_result()
-    sentence = (getattr(getattr(item, "function", None), "__doc__", "") or "").split("\n")[0]
+    sentence = " ".join((getattr(getattr(item, "function", None), "__doc__", "") or "").split())
     named = re.match(r"([FR]\d+): (.*)", sentence)
     if named and report.when in ("call", "teardown"):
         before = RESULTS.get(item.nodeid, (named[1], named[2], True))
@@ -64,14 +65,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not RESULTS:
         return
     terminalreporter.section("faults")
-    terminalreporter.line(
-        f"{'fault':6}{'survived':10}{'ok':>6}{'unknown':>9}{'lost':>6}{'doubled':>9}{'longest s':>11}{'heal s':>8}  what"
-    )
-    for test, (fault, sentence, survived) in sorted(
-        RESULTS.items(), key=lambda row: (row[1][0][0], int(row[1][0][1:]), row[0])
-    ):
+    line = "{:6}{:10}{:>6}{:>9}{:>6}{:>9}{:>11}{:>8}  {}".format
+    terminalreporter.line(line("fault", "survived", *COLUMNS, "what"))
+    rows = sorted(RESULTS.items(), key=lambda row: (row[1][0][0], int(row[1][0][1:]), row[0]))
+    for test, (fault, sentence, survived) in rows:
         seen = FIGURES.get(test, {})
-        counts = [f"{seen[name]:.0f}" if name in seen else "-" for name in ("ok", "unknown", "lost", "doubled")]
-        times = [f"{seen[name]:.2f}" if name in seen else "-" for name in ("longest", "heal")]
-        row = f"{fault:6}{'yes' if survived else 'NO':10}{counts[0]:>6}{counts[1]:>9}{counts[2]:>6}{counts[3]:>9}{times[0]:>11}{times[1]:>8}"
-        terminalreporter.line(f"{row}  {sentence[:70]}")
+        cells = [
+            f"{seen[name]:.{2 * (unit == 's')}f}" if name in seen else "-"
+            for name, _, unit in (column.partition(" ") for column in COLUMNS)
+        ]
+        terminalreporter.line(line(fault, "yes" if survived else "NO", *cells, sentence[:70]))

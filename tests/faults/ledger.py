@@ -12,11 +12,11 @@ from functools import partial
 
 import httpx
 
-from tests.contract.actor import Caller, Visitor
+from tests.contract.actor import Caller, Visitor, is_problem
 from tests.contract.launch import eventually
 
 FIGURES: dict[str, dict[str, float]] = {}
-"""What each test measured, by its name: ``ok``, ``unknown``, ``lost``, ``doubled``, ``longest`` and ``heal`` (seconds)."""
+"""What each test measured, by its name: ``ok``, ``unknown``, ``lost``, ``doubled``; ``longest``, ``heal`` (s)."""
 
 
 def note(**figures: float) -> None:
@@ -35,6 +35,11 @@ def bounded(call: Callable[[], httpx.Response], seconds: float = 3.5) -> httpx.R
     note(longest=waited)
     assert waited < seconds, f"waited {waited:.1f} s: {answer.text[:200]}"
     return answer
+
+
+def is_unavailable(answer: httpx.Response) -> None:
+    assert is_problem(answer, 503, "storage_unavailable")["retryable"] is True
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 def heals(caller: Caller, seconds: float = 3.0) -> bool:
@@ -113,7 +118,9 @@ class Writers:
         return [message["content"] for message in answer.json()["messages"]]
 
     def check(self, longest: float = 3.5) -> None:
-        """Nothing acknowledged lost, nothing doubled, nothing of a stranger, no status but 201, 200 and 503, no long wait."""
+        """Nothing acknowledged lost, nothing doubled, nothing of a stranger, no status but 201, 200 and 503, no long
+        wait.
+        """
         for number, (visitor, outcome) in enumerate(zip(self.visitors, self.outcomes, strict=True)):
             everything = self.texts(visitor)
             there = [text for text in everything if text.startswith(f"{number}:")]

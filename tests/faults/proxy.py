@@ -13,7 +13,8 @@ class Proxy:
     """Stands before a server on loopback. What it does may be changed at any moment, for open connections too.
 
     ``delay``: seconds that each reply waits. ``swallow``: replies are thrown away. ``hole``: nothing passes either way.
-    ``refuse``: new connections are reset. ``swallow_after``: the reply to the next request that holds these bytes is lost.
+    ``refuse``: new connections are reset. ``swallow_after``: the next request that holds these bytes
+    loses its reply.
     """
 
     def __init__(self, target: int) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from tests.contract.actor import Caller, Visitor, is_problem
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.faults.ledger import Writers, heals
+from tests.faults.ledger import Writers, bounded, heals, is_unavailable
 
 Serve = Callable[..., Service]
 
 
 def test_for_want_of_replicas(redis: RedisProcess, serve: Serve) -> None:
-    """R27: with `WAIT_REPLICAS` 1 a write that no replica has is 503, outcome unknown; with a replica the same client id succeeds."""
+    """R27: with `WAIT_REPLICAS` 1 a write that no replica has is 503, outcome unknown; with a replica the same client
+    id succeeds.
+    """
     service = serve(redis.url, BATON_WAIT_REPLICAS="1")
     caller = Caller(service.base)
     is_problem(caller.post("/api/session/create"), 503, "storage_unavailable")
@@ -53,7 +55,9 @@ def test_for_want_of_replicas(redis: RedisProcess, serve: Serve) -> None:
 
 
 def test_a_primary_lost(redis: RedisProcess, serve: Serve) -> None:
-    """F9: the primary is lost under load with `WAIT_REPLICAS` 1: on the replica everything acknowledged is there once."""
+    """F9: the primary is lost under load with `WAIT_REPLICAS` 1: on the replica everything acknowledged is there
+    once.
+    """
     replica = RedisProcess("--replicaof", f"127.0.0.1 {redis.port}")
     try:
         service = serve(redis.url, BATON_WAIT_REPLICAS="1")
@@ -123,3 +127,39 @@ def test_the_service_killed(serve: Serve, tmp_path: Path) -> None:
     writers.visitors = [Visitor(again, visitor.id) for visitor in writers.visitors]
     writers.check()
     writers.resend()
+
+
+def test_not_there_at_start(serve: Serve) -> None:
+    """F1: it starts without Redis; `/health` 503, the API 503 in bounded time; it heals by itself within 3 s."""
+    redis = RedisProcess()
+    redis.send(signal.SIGKILL)
+    service = serve(redis.url)
+    caller = Caller(service.base)
+    health = bounded(lambda: caller.get("/health"))
+    assert health.status_code == 503
+    assert health.json()["redis"] != "ok"
+    for _ in range(3):
+        is_unavailable(bounded(lambda: caller.post("/api/session/create")))
+        is_unavailable(bounded(lambda: caller.get("/api/session/ses_" + "A" * 32)))
+    assert caller.get("/widget.js").status_code == 200
+    redis.start()
+    assert heals(caller)
+
+
+def test_without_append_only_file(serve: Serve) -> None:
+    """F7: without an append-only file it says so at start and in `/health`; after a restart clients get 404 and begin
+    anew.
+    """
+    redis = RedisProcess(append_only=False)
+    try:
+        service = serve(redis.url)
+        caller = Caller(service.base)
+        assert caller.get("/health").json()["durability"] == "none"
+        assert "append-only" in service.log() or "appendonly" in service.log()
+        visitor = caller.create()
+        redis.send(signal.SIGKILL)
+        redis.start()
+        assert heals(caller)
+        is_problem(visitor.get(), 404, "session_not_found")
+    finally:
+        redis.stop()

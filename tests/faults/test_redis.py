@@ -14,7 +14,7 @@ from tests.contract.bot import spoken
 from tests.contract.conftest import PLAIN
 from tests.contract.feeds import story
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.faults.ledger import Writers, bounded, heals
+from tests.faults.ledger import Writers, bounded, heals, is_unavailable
 from tests.faults.proxy import Proxy
 
 Serve = Callable[..., Service]
@@ -51,28 +51,6 @@ def service(standing: Service) -> Iterator[Service]:
     yield standing
     unforeseen = [line for line in standing.log().splitlines() if "internal_error" in line or "unforeseen" in line]
     assert unforeseen == []
-
-
-def is_unavailable(answer: httpx.Response) -> None:
-    assert is_problem(answer, 503, "storage_unavailable")["retryable"] is True
-    assert int(answer.headers["retry-after"]) >= 1
-
-
-def test_not_there_at_start(serve: Serve) -> None:
-    """F1: it starts without Redis; `/health` 503, the API 503 in bounded time; it heals by itself within 3 s."""
-    redis = RedisProcess()
-    redis.send(signal.SIGKILL)
-    service = serve(redis.url)
-    caller = Caller(service.base)
-    health = bounded(lambda: caller.get("/health"))
-    assert health.status_code == 503
-    assert health.json()["redis"] != "ok"
-    for _ in range(3):
-        is_unavailable(bounded(lambda: caller.post("/api/session/create")))
-        is_unavailable(bounded(lambda: caller.get("/api/session/ses_" + "A" * 32)))
-    assert caller.get("/widget.js").status_code == 200
-    redis.start()
-    assert heals(caller)
 
 
 def test_killed_and_restarted(redis: RedisProcess, service: Service) -> None:
@@ -191,7 +169,9 @@ REFUSALS = {
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_writes_refused(redis: RedisProcess, service: Service, kind: str) -> None:
-    """F4: writes refused (out of memory, read-only, too few replicas): reads and feeds go on, writes 503, nothing evicted."""
+    """F4: writes refused (out of memory, read-only, too few replicas): reads and feeds go on, writes 503, nothing
+    evicted.
+    """
     visitor = Caller(service.base).create()
     visitor.said("before")
     wrong, right = REFUSALS[kind]
@@ -240,23 +220,6 @@ def test_scripts_forgotten(redis: RedisProcess, service: Service) -> None:
             assert visitor.ask("hello").status_code == 200
 
 
-def test_without_append_only_file(serve: Serve) -> None:
-    """F7: without an append-only file it says so at start and in `/health`; after a restart clients get 404 and begin anew."""
-    redis = RedisProcess(append_only=False)
-    try:
-        service = serve(redis.url)
-        caller = Caller(service.base)
-        assert caller.get("/health").json()["durability"] == "none"
-        assert "append-only" in service.log() or "appendonly" in service.log()
-        visitor = caller.create()
-        redis.send(signal.SIGKILL)
-        redis.start()
-        assert heals(caller)
-        is_problem(visitor.get(), 404, "session_not_found")
-    finally:
-        redis.stop()
-
-
 def test_password_changed(redis: RedisProcess, service: Service) -> None:
     """F8: the password changed: 503, a log line that names the kind, never the password; heals when it is set back."""
     caller = Caller(service.base)
@@ -298,7 +261,9 @@ def test_busy(redis: RedisProcess, service: Service) -> None:
 
 
 def test_a_turn_over_a_restart(redis: RedisProcess, service: Service) -> None:
-    """F6: a Redis restarted in mid-answer: the turn ends in exactly one terminal event, and the next question is answered."""
+    """F6: a Redis restarted in mid-answer: the turn ends in exactly one terminal event, and the next question is
+    answered.
+    """
     visitor = Caller(service.base).create()
     place = visitor.get("/messages").json()["cursor"]
     stream = visitor.ask_streamed("tokens=150 delay=0.03", client_id="c")

@@ -61,7 +61,9 @@ def ask_aside(visitor: Visitor, query: str) -> None:
 
 
 def test_a_killed_worker(redis: RedisProcess, serve: Serve) -> None:
-    """F16: a turn whose worker was killed is closed once within 20 s, its words so far kept; the same call again gives the whole answer."""
+    """F16: a turn whose worker was killed is closed once within 20 s, its words so far kept; the same call again
+    gives the whole answer.
+    """
     service = serve(redis.url)
     visitors = [Caller(service.base).create() for _ in range(5)]
     places, feeds = [], []
@@ -123,7 +125,9 @@ def test_a_killed_worker_and_nobody_listens(redis: RedisProcess, serve: Serve) -
 
 
 def test_a_deploy(redis: RedisProcess, serve: Serve) -> None:
-    """F15: SIGTERM under running answers: each finishes in the drain time; readers are told, go elsewhere and miss nothing."""
+    """F15: SIGTERM under running answers: each finishes in the drain time; readers are told, go elsewhere and miss
+    nothing.
+    """
     leaving, staying = serve(redis.url), serve(redis.url)
     visitors = [Caller(leaving.base).create() for _ in range(16)]
     tellers, places = [], []
