@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import _thread
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,10 +110,9 @@ def _rules(config: Config) -> Rules:
     )
 
 
-def _spawn(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
+def _spawn(work: Callable[[], None]) -> None:
+    """A thread, or under gevent a greenlet, without the 30 us of the object that could be joined."""
+    _thread.start_new_thread(work, ())
 
 
 def _ears() -> Ears:

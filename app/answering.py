@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import orjson
 
@@ -23,7 +23,6 @@ RENEW_SECONDS = 1.0
 MOST_CHARS = 100_000
 """An answer that does not end is ended; the wire has no use for a longer one."""
 STORAGE_PATIENCE_SECONDS = 60.0
-_HISTORY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,9 @@ class Asked:
     number: int
     """The question's message number."""
     again: bool
+    earlier: Sequence[bytes] = ()
+    """The newest messages as stored, oldest first, the question among them."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,11 @@ class Answering:
         """Waits for the running turns to end; False where some still run after ``seconds``."""
         return self._idle.wait(seconds)
 
+    def wait(self, turn_id: str, seconds: float) -> bool:
+        """Waits for a turn of this worker to be over; True at once for any other."""
+        stop = self._running.get(turn_id)
+        return stop is None or stop.wait(seconds)
+
     def running(self) -> int:
         """How many turns run in this worker."""
         return len(self._running)
@@ -159,16 +166,16 @@ class Answering:
         finally:
             stop.set()
             self._means.ears.ended(name, outcome)
-            self._log.release(asked.turn_id)
+            if outcome in ("lost", "stopped"):  # else the place in the budget went with the turn
+                self._log.release(asked.turn_id)
             self._running.pop(asked.turn_id, None)
             if not self._running:
                 self._idle.set()
 
     def _answer(self, asked: Asked, stop: Stop, first_word: Callable[[], None]) -> str:
-        look = self._log.read(asked.ref, "*", "", 0, _HISTORY)
-        history = said_before(look.messages, asked.number, again=asked.again)
+        history = said_before(asked.earlier, asked.number, again=asked.again)
         pump = self._pump(
-            Turn(asked.question, history, stop, self._means.find, asked.ref[:10], look.metadata, self._means.silence)
+            Turn(asked.question, history, stop, self._means.find, asked.ref[:10], asked.metadata, self._means.silence)
         )
         said = Saying()
         try:
@@ -182,7 +189,7 @@ class Answering:
                 raise
             closing = Closing("error", error.code, error.detail, b'{"interrupted":true}')
         closing = replace(closing, offset=said.written, tail=said.pending)
-        self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing))
+        self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True))
         return closing.code or closing.outcome
 
     def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:

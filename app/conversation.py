@@ -14,7 +14,7 @@ from app import session
 from app.answering import Answering, Asked
 from app.errors import EngineBusy, EngineFailed, EngineTimeout, InvalidRequest, NotFound, StorageUnavailable
 from app.events import GONE, TERMINAL, Event, Position, message_number, read_position, spell_message
-from app.ports import Batch, Begun, Look, Piece, SessionLog, Watch, Words, Written
+from app.ports import Batch, Begun, Look, Piece, SessionLog, Toll, Watch, Words, Written
 from app.session import Status
 
 TICK_SECONDS = 5.0
@@ -47,11 +47,11 @@ class Conversations:
         self._answering = answering
         self._idle = idle
 
-    def open(self, metadata: dict[str, Any] | None, owner: str = "") -> tuple[str, int, int]:
+    def open(self, metadata: dict[str, Any] | None, owner: str = "", toll: Toll | None = None) -> tuple[str, int, int]:
         """A new conversation: its id, when it was created and when it expires (ms)."""
         session_id = session.new_id()
         ref = session.ref_of(session_id) or ""
-        created, expires = self._log.create(ref, orjson.dumps(metadata) if metadata else b"", owner)
+        created, expires = self._log.create(ref, orjson.dumps(metadata) if metadata else b"", owner, toll)
         return session_id, created, expires
 
     def look(self, ref: str, who: str, where: str = "", message_id: str = "", most: int = 0) -> Page:
@@ -72,33 +72,24 @@ class Conversations:
         """Stores a message; a known client id gets its first answer again."""
         return self._log.append(ref, who, words)
 
-    def ask(
-        self, ref: str, who: str, question: str, client_id: str | None = None, refusal: Exception | None = None
-    ) -> Begun:
+    def ask(self, ref: str, who: str, question: str, client_id: str | None = None, toll: Toll | None = None) -> Begun:
         """Stores a question and sets a turn going; a known client id joins its turn or has its answer already."""
         turn_id = "turn_" + secrets.token_urlsafe(12)
-        if refusal is None:
-            refusal = self._claim(turn_id)
-        begun = None
-        try:
-            body = spell_message("user", question, None, client_id)
-            begun = self._log.begin(ref, who, Words(body, client_id or "", refusal), turn_id)
-        finally:
-            if refusal is None and (begun is None or begun.outcome != "begun"):
-                self._log.release(turn_id, unused=True)
+        body = spell_message("user", question, None, client_id)
+        begun = self._log.begin(ref, who, Words(body, client_id or "", toll=toll), turn_id, claim=True)
         if begun.outcome == "begun":
             message = orjson.loads(begun.message)
             number = message_number(message["id"], session.tag_of(ref)) or 0
             again = number != begun.start
-            self._answering.start(Asked(ref, turn_id, message["content"], number, again))
+            asked = Asked(ref, turn_id, message["content"], number, again, begun.earlier, begun.metadata)
+            self._answering.start(asked)
         return begun
 
     def ask_alone(self, question: str) -> Iterator[Piece]:
         """The pieces of an answer from the question alone; nothing is stored."""
         turn_id = "turn_" + secrets.token_urlsafe(12)
-        busy = self._claim(turn_id)
-        if busy:
-            raise busy
+        if wait := self._log.claim(turn_id):
+            raise EngineBusy(retry_after=math.ceil(wait / 1000))
         return self._alone(turn_id, question)
 
     def _alone(self, turn_id: str, question: str) -> Iterator[Piece]:
@@ -107,15 +98,13 @@ class Conversations:
         finally:
             self._log.release(turn_id)
 
-    def _claim(self, turn_id: str) -> EngineBusy | None:
-        wait = self._log.claim(turn_id)
-        return EngineBusy(retry_after=math.ceil(wait / 1000)) if wait else None
-
     def answer(self, ref: str, who: str, begun: Begun) -> dict[str, Any]:
         """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""
         if begun.outcome == "done":
             message = orjson.loads(begun.message)
             return {"message": message, "citations": message["metadata"].get("citations", [])}
+        # Most answers are over soon, and then one look into the log is enough.
+        self._answering.wait(begun.turn_id, 1.0)
         for event in self.turn(ref, who, begun):
             if event is None:
                 continue

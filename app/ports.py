@@ -149,6 +149,9 @@ class Begun:
     """The question where begun, the answer where done."""
     left: int = 0
     reset: int = 0
+    earlier: list[bytes] = field(default_factory=list)
+    """The newest messages where begun, oldest first, the question among them."""
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,21 @@ class Closing:
     tail: str = ""
 
 
+@dataclass(slots=True)
+class Toll:
+    """A call that counts against a limit of its own in the same step as its verb; afterwards, how the limit stands.
+
+    ``amount`` calls in ``window`` ms are admitted; ``reset``: ms until the count begins anew.
+    """
+
+    key: str
+    amount: int
+    window: int
+    left: int = 0
+    reset: int = 0
+    refused: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """A message to be stored, spelt by ``spell_message``; ``refusal``: what to raise unless its client id is known."""
@@ -185,6 +203,8 @@ class Words:
     body: bytes
     client_id: str = ""
     refusal: Exception | None = None
+    toll: Toll | None = None
+    """Counted, unless the client id is known; RateLimited past it."""
 
 
 class Watch(Protocol):
@@ -207,20 +227,22 @@ class SessionLog(Protocol):
     signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
     """
 
-    def create(self, ref: str, metadata: bytes, owner: str) -> tuple[int, int]:
-        """Begins a session; when it was created and when it expires, in ms."""
+    def create(self, ref: str, metadata: bytes, owner: str, toll: Toll | None = None) -> tuple[int, int]:
+        """Begins a session; when it was created and when it expires, in ms. Raises RateLimited past the toll."""
         ...
 
     def append(self, ref: str, who: str, words: Words) -> Written: ...
 
-    def begin(self, ref: str, who: str, words: Words, turn_id: str) -> Begun: ...
+    def begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool = False) -> Begun:
+        """``claim``: a turn that begins takes a place in the engine budget; EngineBusy where there is none."""
+        ...
 
     def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
         """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
         ...
 
-    def close(self, ref: str, turn_id: str, closing: Closing) -> bool:
-        """Ends the turn; False where it was closed already."""
+    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> bool:
+        """Ends the turn; False where it was closed already. ``release``: its place in the budget is given back."""
         ...
 
     def stop(self, ref: str, who: str) -> bool:

@@ -91,7 +91,8 @@ def load(url: str, case: Case) -> float:
     bodies = ", ".join(f"[[{body}]]" for body in case.bodies)
     script.write_text(
         f'local bodies, n = {{{bodies}}}, 0\nlocal headers = {{["Content-Type"] = "application/json"}}\n'
-        f'request = function()\n  n = n % #bodies + 1\n  return wrk.format("{case.method}", nil, headers, bodies[n])\nend\n'
+        "request = function()\n  n = n % #bodies + 1\n"
+        f'  return wrk.format("{case.method}", nil, headers, bodies[n])\nend\n'
     )
     command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{SECONDS}s", "-s", str(script), url + case.path]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -33,10 +33,9 @@ def ask() -> Response:
         return _alone(_question(sent)[0])
     one = caller(session_id)
     question, client_id = checked(one, lambda: _question(sent))
-    admission = baton().address_limit.count()
-    begun = baton().conversations.ask(one.ref, one.who, question, client_id, admission.refusal)
-    if begun.outcome != "begun":
-        baton().address_limit.refund(admission)
+    begun = baton().address_limit.charge(
+        lambda toll: baton().conversations.ask(one.ref, one.who, question, client_id, toll)
+    )
     answer = _events(one, begun) if _wants_events() else _json(one, begun)
     return limits.show(answer, baton().log.rules.session_limit, begun.left, begun.reset) if begun.left else answer
 

@@ -6,23 +6,25 @@ import hashlib
 import ipaddress
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import limits
 from flask import Response
 from flask.globals import request
 
 from app.errors import RateLimited, StorageUnavailable
+from app.ports import Toll
 from app.routes.metrics import LIMITED
+
+T = TypeVar("T")
 
 
 class Counts(Protocol):
     """What counts over all workers."""
 
     def count(self, key: str, limit: int, window: int) -> tuple[bool, int, int]: ...
-
-    def refund(self, key: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,12 @@ def window_of(rate: str) -> Window:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How one call stands with its address' limit: ``refusal`` is what to raise unless the call is a replay."""
+    """How one call stands with its address' limit: ``refusal`` is what to raise where it is past it."""
 
     limit: int
     left: int
     reset: int
     refusal: RateLimited | None
-    key: str = ""
 
 
 class AddressLimit:
@@ -67,23 +68,49 @@ class AddressLimit:
         """Counts the current call. Never raises; a call without a limit is always admitted."""
         if self._item is None:
             return Admission(0, 0, 0, None)
-        key = f"baton:limits:{{{network(self._proxies)}}}:{self._name}"
+        key = self._key()
         try:
             admitted, left, reset = self._counts.count(key, self._window.amount, self._window.ms)
         except StorageUnavailable:
-            admitted = self._memory.hit(self._item, key)
-            stats = self._memory.get_window_stats(self._item, key)
-            left, reset = stats.remaining, max(int((stats.reset_time - time.time()) * 1000), 1)
+            admitted, left, reset = self._remembered(key)
         if admitted:
-            return Admission(self._window.amount, left, reset, None, key)
-        LIMITED.labels(self._name).inc()
-        refusal = RateLimited("Too many requests from this address.", retry_after=math.ceil(reset / 1000))
-        return Admission(self._window.amount, 0, reset, refusal)
+            return Admission(self._window.amount, left, reset, None)
+        return Admission(self._window.amount, 0, reset, self._refusal(reset))
 
-    def refund(self, admission: Admission) -> None:
-        """A replay counts against no limit."""
-        if admission.key:
-            self._counts.refund(admission.key)
+    def charge(self, verb: Callable[[Toll | None], T]) -> T:
+        """What a verb of the log gives that counts the current call in its own step: one trip instead of two.
+
+        Raises RateLimited past the limit, by this worker's own count where Redis is away, and what the verb raises.
+        """
+        if self._item is None:
+            return verb(None)
+        toll = Toll(self._key(), self._window.amount, self._window.ms)
+        try:
+            return verb(toll)
+        except RateLimited:
+            if toll.refused:
+                LIMITED.labels(self._name).inc()
+            raise
+        except StorageUnavailable:
+            admitted, _, reset = self._remembered(toll.key)
+            if not admitted:
+                raise self._refusal(reset) from None
+            raise
+
+    def _key(self) -> str:
+        return f"baton:limits:{{{network(self._proxies)}}}:{self._name}"
+
+    def _remembered(self, key: str) -> tuple[bool, int, int]:
+        """The same count, kept by this worker alone."""
+        if self._item is None:
+            return True, 0, 0
+        admitted = self._memory.hit(self._item, key)
+        stats = self._memory.get_window_stats(self._item, key)
+        return admitted, stats.remaining, max(int((stats.reset_time - time.time()) * 1000), 1)
+
+    def _refusal(self, reset: int) -> RateLimited:
+        LIMITED.labels(self._name).inc()
+        return RateLimited("Too many requests from this address.", retry_after=math.ceil(reset / 1000))
 
 
 def show(answer: Response, limit: int, left: int, reset: int) -> Response:

@@ -28,11 +28,11 @@ def _one(message: bytes, status: int) -> Response:
 def add(caller: Caller) -> Response:
     """Adds a message; a known client id gets its first answer again."""
     spelt, client_id = checked(caller, lambda: _spell(caller))
-    limit = caller.baton.address_limit
-    admission = limit.count()
-    written = caller.baton.conversations.say(caller.ref, caller.who, Words(spelt, client_id or "", admission.refusal))
+    say = caller.baton.conversations.say
+    written = caller.baton.address_limit.charge(
+        lambda toll: say(caller.ref, caller.who, Words(spelt, client_id or "", toll=toll))
+    )
     if not written.fresh:
-        limit.refund(admission)
         return _one(written.message, 200)
     return limits.show(_one(written.message, 201), caller.baton.log.rules.session_limit, written.left, written.reset)
 

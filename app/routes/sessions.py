@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import orjson
 from flask import Blueprint, Response
 
 from app.conversation import Page
 from app.identity import user_of
+from app.ports import Toll
 from app.routes import body, calls, limits
 from app.routes.caller import Caller, baton, checked, on_session, who
 from app.routes.openapi import describes
@@ -30,10 +33,14 @@ def create() -> Response:
         lambda: body.metadata(sent), lambda: body.text(sent, "user_token", 4096, required=False)
     )
     owner = user_of(token, baton().identity) if token else ""
-    admission = baton().create_limit.count()
-    if admission.refusal:
-        raise admission.refusal
-    session_id, created, expires = baton().conversations.open(metadata, owner)
+    limit = Toll("", 0, 0)
+
+    def opened(toll: Toll | None) -> tuple[str, int, int]:
+        nonlocal limit
+        limit = toll or limit
+        return cast("tuple[str, int, int]", baton().conversations.open(metadata, owner, toll))
+
+    session_id, created, expires = baton().create_limit.charge(opened)
     answer = reply(
         {
             "session_id": session_id,
@@ -46,7 +53,7 @@ def create() -> Response:
         201,
     )
     answer.headers["Location"] = f"/api/session/{session_id}"
-    return limits.show(answer, admission.limit, admission.left, admission.reset)
+    return limits.show(answer, limit.amount, limit.left, limit.reset)
 
 
 @on_session(blueprint, "GET", "", calls.READ)

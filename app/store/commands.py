@@ -103,6 +103,8 @@ class Commands:
         self._redis = redis
         self._wait = wait_replicas
         self._node = redis.node if isinstance(redis, Nodes) else None
+        self.apart = self._node is not None
+        """Keys of different sessions stand on different servers: no script may take both."""
         self._breakers: dict[object, Breaker] = {True: Breaker("writes"), False: Breaker("reads")}
 
     def run(self, script: Script, keys: tuple[str, ...], *args: Any, wait: bool = False) -> Any:

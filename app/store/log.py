@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from redis.exceptions import RedisError
 
-from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, StorageUnavailable
-from app.ports import Batch, Begun, Closing, Look, Watch, Words, Written
+from app.errors import EngineBusy, InvalidRequest, NotFound, StorageUnavailable
+from app.ports import Batch, Begun, Closing, Look, Toll, Watch, Words, Written
 from app.store.bell import Bell
 from app.store.commands import Commands, Script
+from app.store.replies import check
 from app.transcript import rated
 
 LEASE_MS = 10_000
 _FEED_MS = 45_000
+_CLAIM_MS = LEASE_MS * 12
 _BATCH = 500
+_EARLIER = 100
 _VERBS = (
     "create", "append", "begin", "grow", "close", "finish", "touch", "read", "follow", "handoff", "take", "rate",
     "erase", "count", "refund", "budget", "feed",
@@ -45,26 +48,6 @@ class Rules:
     engines_a_minute: int
 
 
-def _check(reply: list[Any], refusal: Exception | None = None) -> list[Any]:
-    """The reply, where the verb did its work; else the error that its first word names."""
-    word = reply[0]
-    if word == b"gone":
-        raise NotFound
-    if word == b"not_owner":
-        raise Forbidden("This conversation belongs to a signed-in user.", code="not_owner")
-    if word == b"ended":
-        raise Conflict("This conversation has ended. Start a new one.")
-    if word == b"busy":
-        raise Conflict("An answer is being made. Wait for it or stop it.", code="turn_in_progress", retry_after=2)
-    if word == b"full":
-        raise Conflict("This conversation is full. Start a new one.", code="session_full")
-    if word == b"limited":
-        raise RateLimited("Too many messages in this conversation.", retry_after=math.ceil(reply[1] / 1000))
-    if word == b"refused":
-        raise refusal or RateLimited()
-    return reply
-
-
 class RedisLog:
     """SessionLog on Redis. ``ref`` names a session; its keys share one hash tag and so one Cluster slot."""
 
@@ -78,40 +61,83 @@ class RedisLog:
     def _run(self, verb: str, ref: str, *args: Any, wait: bool = False) -> Any:
         return self._redis.run(self._scripts[verb], (f"baton:{{{ref}}}:meta",), *args, wait=wait)
 
-    def create(self, ref: str, metadata: bytes, owner: str) -> tuple[int, int]:
-        _, created, expires = self._run("create", ref, *self._life, metadata, owner, wait=True)
-        return created, expires
+    def _tolled(self, verb: str, ref: str, args: tuple[Any, ...], toll: Toll | None, more: tuple[str, ...] = ()) -> Any:
+        """A verb and its toll in one step, where all keys may stand together: not in a Cluster."""
+        meta = f"baton:{{{ref}}}:meta"
+        if toll is None:
+            return self._redis.run(self._scripts[verb], (meta, *more), *args, 0, 0, wait=True)
+        if self._redis.apart:
+            admitted, toll.left, toll.reset = self.count(toll.key, toll.amount, toll.window)
+            toll.refused = not admitted
+            # With a limit of nothing that is counted nowhere, the verb refuses all but replays.
+            reply = self._redis.run(self._scripts[verb], (meta, *more), *args, 0 if admitted else -1, 0, wait=True)
+            if reply[0] == b"refused":
+                reply[1] = toll.reset
+            if admitted and reply[0] in (b"replay", b"joined", b"done"):
+                self.refund(toll.key)
+            return reply
+        keys = (meta, *more, toll.key)
+        reply = self._redis.run(self._scripts[verb], keys, *args, toll.amount, toll.window, wait=True)
+        toll.refused = reply[0] == b"refused"
+        return reply
+
+    def create(self, ref: str, metadata: bytes, owner: str, toll: Toll | None = None) -> tuple[int, int]:
+        reply = check(self._tolled("create", ref, (*self._life, metadata, owner), toll))
+        if toll and not self._redis.apart:
+            toll.left, toll.reset = reply[3:]
+        return reply[1], reply[2]
 
     def append(self, ref: str, who: str, words: Words) -> Written:
         rules = self.rules
-        reply = self._run(
-            "append", ref, who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
-            rules.session_window, "0" if words.refusal else "1", wait=True,
+        args = (
+            who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
+            rules.session_window, "0" if words.refusal else "1",
         )  # fmt: skip
-        _check(reply, words.refusal)
+        reply = self._tolled("append", ref, args, words.toll)
+        check(reply, words.refusal)
         if reply[0] == b"replay":
             return Written(reply[1], fresh=False)
         self.ring(ref)
         return Written(reply[1], True, reply[2], reply[3])
 
-    def begin(self, ref: str, who: str, words: Words, turn_id: str) -> Begun:
+    def begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool = False) -> Begun:
+        apart = claim and self._redis.apart and not words.refusal
+        wait = self.claim(turn_id) if apart else 0
+        if wait:
+            words = replace(words, refusal=EngineBusy(retry_after=math.ceil(wait / 1000)))
+        begins = False
+        try:
+            begun = self._begin(ref, who, words, turn_id, claim=claim and not self._redis.apart)
+            begins = begun.outcome == "begun"
+            return begun
+        finally:
+            if apart and not wait and not begins:
+                self.release(turn_id, unused=True)
+
+    def _begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool) -> Begun:
         rules = self.rules
-        for _ in range(3):
-            reply = self._run(
-                "begin", ref, who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
-                rules.session_window, "0" if words.refusal else "1", turn_id, LEASE_MS, wait=True,
-            )  # fmt: skip
+        args = (
+            who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
+            rules.session_window, "0" if words.refusal else "1", turn_id, LEASE_MS, _EARLIER,
+            rules.engines_at_once if claim else 0, rules.engines_a_minute, _CLAIM_MS,
+        )  # fmt: skip
+        budget = _BUDGET if claim else ()
+        reply = self._tolled("begin", ref, args, words.toll, budget)
+        for _ in range(2):
             if reply[0] != b"dead":
                 break
             self.reap(ref)
-        _check(reply, words.refusal)
+            reply = self._tolled("begin", ref, args, words.toll, budget)
+        check(reply, words.refusal)
         outcome = reply[0].decode()
         if outcome == "done":
             return Begun(outcome, reply[2].decode(), message=reply[1])
         if outcome == "joined":
             return Begun(outcome, reply[1].decode(), int(reply[2]))
         self.ring(ref)
-        return Begun("begun", reply[1].decode(), int(reply[2]), reply[3], reply[4], reply[5])
+        metadata = orjson.loads(reply[7]) if reply[7] else {}
+        _, turn, start, message, left, reset, earlier, _ = reply
+        return Begun("begun", turn.decode(), int(start), message, left, reset, earlier[::-1], metadata)
 
     def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
         reply = self._run("grow", ref, "*", *self._life, turn_id, LEASE_MS, offset, text, stage)
@@ -120,8 +146,12 @@ class RedisLog:
             self.ring(ref)
         return alive
 
-    def close(self, ref: str, turn_id: str, closing: Closing) -> bool:
-        return self._close(ref, "*", turn_id, closing)
+    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> bool:
+        apart = release and self._redis.apart
+        closed = self._close(ref, "*", turn_id, closing, _BUDGET[:1] if release and not apart else ())
+        if apart:
+            self.release(turn_id)
+        return closed
 
     def stop(self, ref: str, who: str) -> bool:
         return self._close(ref, who, "", _STOPPED)
@@ -130,21 +160,22 @@ class RedisLog:
         with suppress(NotFound):
             self._close(ref, "*", "", _DEAD)
 
-    def _close(self, ref: str, who: str, turn_id: str, closing: Closing) -> bool:
-        reply = self._run(
-            "close", ref, who, *self._life, turn_id, closing.outcome, closing.code, closing.detail, closing.metadata,
+    def _close(self, ref: str, who: str, turn_id: str, closing: Closing, more: tuple[str, ...] = ()) -> bool:
+        reply = self._redis.run(
+            self._scripts["close"], (f"baton:{{{ref}}}:meta", *more), who, *self._life, turn_id,
+            closing.outcome, closing.code, closing.detail, closing.metadata,
             closing.citations, closing.offset, closing.tail, "1" if closing is _DEAD else "0", wait=True,
         )  # fmt: skip
-        _check(reply)
+        check(reply)
         self.ring(ref)
         return bool(reply[0] == b"ok")
 
     def finish(self, ref: str, who: str) -> None:
-        _check(self._run("finish", ref, who, wait=True))
+        check(self._run("finish", ref, who, wait=True))
         self.ring(ref)
 
     def touch(self, ref: str, who: str, *, resume: bool) -> int:
-        reply = _check(self._run("touch", ref, who, *self._life, self.rules.idle, "1" if resume else "0"))
+        reply = check(self._run("touch", ref, who, *self._life, self.rules.idle, "1" if resume else "0"))
         return int(reply[1])
 
     def read(self, ref: str, who: str, where: str, number: int, most: int) -> Look:
@@ -152,7 +183,7 @@ class RedisLog:
         if reply[0] == b"unknown":
             raise InvalidRequest(where, "names no message of this conversation")
         if reply[0].__class__ is bytes:
-            _check(reply)
+            check(reply)
         head, found = reply
         has_more = len(found) > most > 0
         if has_more:
@@ -171,7 +202,7 @@ class RedisLog:
         return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
 
     def follow(self, ref: str, who: str, after: int) -> Batch:
-        reply = _check(self._run("follow", ref, who, after, _BATCH))
+        reply = check(self._run("follow", ref, who, after, _BATCH))
         flat = reply[3]
         events = [(flat[i].decode(), flat[i + 1]) for i in range(0, len(flat), 2)]
         reset = reply[0] == b"reset"
@@ -185,27 +216,27 @@ class RedisLog:
         self._bell.ring(f"baton:{{{ref}}}:bell")
 
     def hand_off(self, ref: str, who: str, ticket: str, kind: str, sealed: str) -> int:
-        reply = _check(self._run("handoff", ref, who, ticket, kind, self.rules.ticket_ttl, sealed, wait=True))
+        reply = check(self._run("handoff", ref, who, ticket, kind, self.rules.ticket_ttl, sealed, wait=True))
         return int(reply[1]) if kind == "share" else min(self.rules.ticket_ttl, int(reply[1]))
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
-        reply = _check(self._run("take", ref, who, ticket, client_id, self.rules.ticket_ttl, wait=True))
+        reply = check(self._run("take", ref, who, ticket, client_id, self.rules.ticket_ttl, wait=True))
         return reply[1].decode(), reply[2].decode()
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
-        word, *rest = _check(self._run("rate", ref, who, number, rating, wait=True))
+        word, *rest = check(self._run("rate", ref, who, number, rating, wait=True))
         if word == b"unknown":
             raise NotFound("No such answer in this conversation.", code="not_found")
         message = rest[0]
         return rated([message], {str(number): rating})[0] if rating else bytes(message)
 
     def erase(self, ref: str, who: str) -> None:
-        _check(self._run("erase", ref, who, wait=True))
+        check(self._run("erase", ref, who, wait=True))
         self.ring(ref)
 
     def claim(self, member: str) -> int:
         rules = self.rules
-        budget = (member, rules.engines_at_once, rules.engines_a_minute, LEASE_MS * 12)
+        budget = (member, rules.engines_at_once, rules.engines_a_minute, _CLAIM_MS)
         return int(self._redis.run(self._scripts["budget"], _BUDGET, *budget)[0])
 
     def release(self, member: str, *, unused: bool = False) -> None:

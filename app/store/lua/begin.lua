@@ -1,6 +1,8 @@
---! clock session write
+--! clock toll session write
 -- ARGV: who, ttl, max age, client id, rest of the question's JSON, most messages, limit, window ms, admitted,
---       turn id, lease ms
+--       turn id, lease ms, most earlier messages, most engine calls at once (0: not asked), most a minute, claim ms,
+--       the address' limit, its window ms
+-- KEYS: meta, engine calls running, engine calls this minute (see budget.lua)
 local cid = ARGV[4]
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start')
 local dead = running[1] and tonumber(running[2]) < now
@@ -8,17 +10,30 @@ local state = cid ~= '' and redis.call('HGET', cids, 'q:' .. cid)
 local question, outcome, past
 if state then
   question, outcome, past = string.match(state, '^(%d+):(%w+):(.*)$')
-  if outcome == 'run' and not dead then again() return {'joined', running[1], running[4]} end
-  if outcome ~= 'run' and outcome ~= 'failed' then again() return {'done', entry(outcome), past} end
+  if outcome == 'run' and not dead then repay() again() return {'joined', running[1], running[4]} end
+  if outcome ~= 'run' and outcome ~= 'failed' then repay() again() return {'done', entry(outcome), past} end
 end
 if ended then return {'ended'} end
-if dead then return {'dead', running[1]} end
+if dead then repay() return {'dead', running[1]} end
 if running[1] then return {'busy'} end
 if count + (state and 1 or 2) > tonumber(ARGV[6]) then return {'full'} end
-if ARGV[9] == '0' then return {'refused'} end
+if ARGV[9] == '0' or not admitted then return {'refused', toll_reset} end
+local at_once, calls = tonumber(ARGV[13]), 0
+if at_once > 0 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  if redis.call('ZCARD', KEYS[2]) >= at_once then return {'crowded', 1000} end
+  calls = tonumber(redis.call('GET', KEYS[3]) or 0)
+  if calls >= tonumber(ARGV[14]) then return {'crowded', math.max(redis.call('PTTL', KEYS[3]), 1)} end
+end
 local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
 local wait = limited(limit, window)
 if wait then return {'limited', wait} end
+if at_once > 0 then
+  redis.call('INCR', KEYS[3])
+  if calls == 0 then redis.call('PEXPIRE', KEYS[3], 60000) end
+  redis.call('ZADD', KEYS[2], now + ARGV[15], ARGV[10])
+  redis.call('PEXPIRE', KEYS[2], ARGV[15] * 2)
+end
 
 local json
 if state then
@@ -35,4 +50,8 @@ redis.call('HSET', turn, 'id', ARGV[10], 'lease', now + ARGV[11], 'cid', cid, 's
 emit('answer.start', '{"turn_id":"' .. ARGV[10] .. '"}')
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 ring()
-return {'begun', ARGV[10], start, json, limit - spent, window_start + window - now}
+-- What the engine may know: the newest first, the question among them.
+local earlier = redis.call('XREVRANGE', history, '+', '-', 'COUNT', ARGV[12])
+for i = 1, #earlier do earlier[i] = earlier[i][2][2] end
+return {'begun', ARGV[10], start, json, limit - spent, window_start + window - now, earlier,
+  redis.call('HGET', meta, 'metadata') or ''}
