@@ -212,7 +212,7 @@ def test_pages_of_the_history(log: RedisLog) -> None:
 
 def test_activity_renews_the_life_of_a_session_and_reading_does_not(opened: Open, backend: Backend) -> None:
     """A session that is touched outlives its first end; one that is only read is forgotten with all its keys."""
-    log = opened(ttl=1_000)
+    log = opened(ttl=1_500)
     kept, left = new(log), new(log)
     log.append(left, "", words("said"))
     started = log.read(kept, "", "", 0, 0).created
@@ -221,7 +221,7 @@ def test_activity_renews_the_life_of_a_session_and_reading_does_not(opened: Open
         if not gone(log, left):
             log.read(left, "", "", 0, 1)
         log.touch(kept, "", resume=False)
-        return log.read(kept, "", "", 0, 0).now > started + 2_200
+        return log.read(kept, "", "", 0, 0).now > started + 3_200
 
     until(past_twice, 10, "two lives to pass")
     assert gone(log, left)

@@ -10,7 +10,10 @@ import pytest
 
 from app.errors import StorageUnavailable
 from app.ports import Closing
+from app.store.advice import advise
+from app.store.commands import Commands
 from app.store.log import RedisLog
+from app.store.topology import reach
 from tests.conftest import until
 from tests.store.conftest import log_at, new, texts, words
 from tests.store.servers import Sentinels, Server
@@ -113,16 +116,15 @@ def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCap
     assert told == ["storage unavailable for writes: unreachable", "storage works again for writes"]
 
 
-def test_a_redis_that_evicts_or_forgets_is_warned_of(
-    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_redis_that_evicts_or_forgets_is_warned_of(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """At the start an evicting policy and a missing append-only file are each one warning; a sound Redis none."""
     with caplog.at_level(logging.WARNING, "app.store.advice"):
-        log_at(url(server)).health()
+        advise(Commands(reach(url(server)).redis))
+        assert caplog.messages == []
         server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         server.ask("CONFIG", "SET", "appendonly", "no")
         log_at(url(server))
-        until(lambda: len(caplog.messages) == 2, 5, "two warnings")
+        until(lambda: len(caplog.messages) == 2, 10, "two warnings")
     assert "maxmemory-policy is allkeys-lru" in caplog.messages[0]
     assert "appendonly is off" in caplog.messages[1]
 
