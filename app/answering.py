@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import orjson
@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.03
 """What comes within this time of the last write goes into the next one together."""
 RENEW_SECONDS = 1.0
+PLACE_SECONDS = 15.0
 MOST_CHARS = 100_000
 """An answer that does not end is ended; the wire has no use for a longer one."""
 STORAGE_PATIENCE_SECONDS = 60.0
@@ -32,6 +33,21 @@ class Ears:
     began: Callable[[str], None] = lambda _engine: None
     first_word: Callable[[str, float], None] = lambda _engine, _seconds: None
     ended: Callable[[str, str], None] = lambda _engine, _outcome: None
+
+
+class Place:
+    """A turn's place in the engine budget, kept while it runs."""
+
+    def __init__(self, log: SessionLog, turn_id: str) -> None:
+        self._log = log
+        self._turn_id = turn_id
+        self._kept = time.monotonic()
+
+    def keep(self) -> None:
+        """Renews it where it is time."""
+        if time.monotonic() - self._kept > PLACE_SECONDS:
+            self._kept = time.monotonic()
+            self._log.renew(self._turn_id)
 
 
 @dataclass(slots=True)
@@ -117,13 +133,14 @@ class Answering:
         self._idle.clear()
         self._means.spawn(lambda: self._run(asked))
 
-    def alone(self, question: str) -> Iterator[Piece]:
+    def alone(self, question: str, turn_id: str) -> Generator[Piece]:
         """The pieces of an answer to a question without a session; nothing of it is kept."""
-        stop = Stop()
+        stop, place = Stop(), Place(self._log, turn_id)
         pump = self._pump(Turn(question, (), stop, self._means.find, silence=self._means.silence))
         said = Saying()
         try:
-            while (piece := pump.take(self._means.silence)) is not ENDED:
+            while (piece := pump.take(PLACE_SECONDS)) is not ENDED:
+                place.keep()
                 if isinstance(piece, BatonError):
                     raise piece
                 if piece is not None:
@@ -195,6 +212,7 @@ class Answering:
     def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:
         """Writes as words come; True at the engine's end, False where the turn was closed by somebody else."""
         renew = time.monotonic() + RENEW_SECONDS
+        place = Place(self._log, asked.turn_id)
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
             due = gather if said.pending or said.stage else renew
@@ -213,6 +231,7 @@ class Answering:
                 continue
             if not self._write(asked, said):
                 return False
+            place.keep()
             gather = time.monotonic() + GATHER_SECONDS
             renew = time.monotonic() + RENEW_SECONDS
 

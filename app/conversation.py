@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,26 @@ class Resumed:
     session_id: str
     page: Page
     kind: str
+
+
+class Alone:
+    """The pieces of an answer that is stored nowhere; ``close`` ends it, also before its first piece was asked for."""
+
+    def __init__(self, log: SessionLog, turn_id: str, pieces: Generator[Piece]) -> None:
+        self._log = log
+        self._turn_id = turn_id
+        self._pieces = pieces
+        self._open = True
+
+    def __iter__(self) -> Iterator[Piece]:
+        return self._pieces
+
+    def close(self) -> None:
+        """Stops the engine and gives its place in the budget back."""
+        if self._open:
+            self._open = False
+            self._pieces.close()
+            self._log.release(self._turn_id)
 
 
 class Conversations:
@@ -85,18 +105,12 @@ class Conversations:
             self._answering.start(asked)
         return begun
 
-    def ask_alone(self, question: str) -> Iterator[Piece]:
-        """The pieces of an answer from the question alone; nothing is stored."""
+    def ask_alone(self, question: str) -> Alone:
+        """An answer from the question alone; nothing is stored. Raises EngineBusy where the budget is used up."""
         turn_id = "turn_" + secrets.token_urlsafe(12)
         if wait := self._log.claim(turn_id):
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
-        return self._alone(turn_id, question)
-
-    def _alone(self, turn_id: str, question: str) -> Iterator[Piece]:
-        try:
-            yield from self._answering.alone(question)
-        finally:
-            self._log.release(turn_id)
+        return Alone(self._log, turn_id, self._answering.alone(question, turn_id))
 
     def answer(self, ref: str, who: str, begun: Begun) -> dict[str, Any]:
         """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""
@@ -130,7 +144,8 @@ class Conversations:
         now = Position(self._log.follow(ref, who, -1).after)
         if text is None:
             return now
-        return read_position(text, session.tag_of(ref)) or Position(10**15)
+        found = read_position(text, session.tag_of(ref))
+        return found if found and found.told <= now.after else Position(10**15)
 
     def follow(
         self, ref: str, who: str, start: Position, *, near: bool = False, gone: Callable[[], bool] | None = None

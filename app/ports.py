@@ -289,6 +289,10 @@ class SessionLog(Protocol):
         """Takes a place in the engine budget; 0, or the ms to wait for one."""
         ...
 
+    def renew(self, member: str) -> None:
+        """Keeps the place while its turn runs: it is good for 45 s at a time."""
+        ...
+
     def release(self, member: str, *, unused: bool = False) -> None:
         """Gives the place back; ``unused``: no call was made, so it does not count for the minute either."""
         ...

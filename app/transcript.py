@@ -53,9 +53,11 @@ def spell_transcript(raw: Sequence[bytes], kind: Format) -> str:
 
 
 def _entry(message: dict[str, Any], kind: Format) -> str:
-    name = str(message["metadata"].get("operator") or _NAMES.get(message["role"], message["role"]))
+    # A visitor's metadata is the visitor's: only what the service or its owner wrote may name an author or sources.
+    told = message["metadata"] if message["role"] == "assistant" else {}
+    name = str(told.get("operator") or _NAMES.get(message["role"], message["role"]))
     when = message["created_at"][:19].replace("T", " ") + " UTC"
-    citations = message["metadata"].get("citations") or []
+    citations = [one for one in told.get("citations") or () if isinstance(one, dict) and {"title", "url"} <= one.keys()]
     if kind == "txt":
         sources = "".join(f"  [{n}] {c['title']} <{c['url']}>\n" for n, c in enumerate(citations, 1))
         return f"{name} ({when}):\n{message['content']}\n{sources}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -106,23 +107,27 @@ def _alone(question: str) -> Response:
     admission = baton().address_limit.count()
     if admission.refusal:
         raise admission.refusal
-    pieces = baton().conversations.ask_alone(question)
+    alone = baton().conversations.ask_alone(question)
     if _wants_events():
-        return stream(_alone_events(pieces))
-    text, citations = "", ()
-    for piece in pieces:
-        if isinstance(piece, Text):
-            text += piece.text
-        elif isinstance(piece, Cited):
-            citations = piece.citations  # type: ignore[assignment]
-    return _answer(text, _plain(citations), None, None)
+        answer = stream(_alone_events(alone))
+        answer.call_on_close(alone.close)
+        return answer
+    text: list[str] = []
+    citations: Any = ()
+    with closing(alone):
+        for piece in alone:
+            if isinstance(piece, Text):
+                text.append(piece.text)
+            elif isinstance(piece, Cited):
+                citations = piece.citations
+    return _answer("".join(text), _plain(citations), None, None)
 
 
 def _plain(citations: Any) -> list[dict[str, str]]:
     return [asdict(one) for one in list(citations)[:5] if isinstance(one, Citation)]
 
 
-def _alone_events(pieces: Iterator[Piece]) -> Iterator[Event]:
+def _alone_events(pieces: Iterable[Piece]) -> Iterator[Event]:
     turn: dict[str, Any] = {"turn_id": None}
     tell: Callable[[str, dict[str, Any]], Event] = lambda kind, data: Event(None, kind, orjson.dumps(turn | data))  # noqa: E731
     yield tell("answer.start", {})

@@ -59,16 +59,18 @@ class Feed:
         self._most = (config.feeds_per_session, config.feeds_per_address)
         self._gauge = FEEDS_OPEN.labels(kind)
         self._claimed = 0.0
+        self._open = False
 
     def open(self) -> None:
         """Takes the place. Raises RateLimited where there is none."""
         for _ in range(_TRIES):
             if self._claim():
                 self._gauge.inc()
+                self._open = True
                 return
             self._log.nudge(self._ref)  # those whose client has left make room
             time.sleep(0.1)
-        self.leave()
+        self._give_back()
         LIMITED.labels("feeds").inc()
         raise RateLimited("Too many open feeds.", retry_after=15)
 
@@ -82,7 +84,13 @@ class Feed:
             return True
 
     def leave(self) -> None:
-        """Gives the place back."""
+        """Gives the place back, once; also where no event was ever asked for."""
+        if self._open:
+            self._open = False
+            self._gauge.dec()
+            self._give_back()
+
+    def _give_back(self) -> None:
         self._log.unfeed("", self._name, self._ref)
         self._log.unfeed(self._address, self._name)
 
@@ -98,17 +106,21 @@ class Feed:
                 if now - self._claimed > CLAIM_SECONDS:
                     self._claim()
         finally:
-            self._gauge.dec()
             self.leave()
 
 
-def follow(caller: Caller, kind: str, after: str | None, gone: Callable[[], bool]) -> Iterator[Event | None]:
-    """A feed of the session, checked before its first event. Raises NotFound, Forbidden or RateLimited."""
+def follow(
+    caller: Caller, kind: str, after: str | None, gone: Callable[[], bool]
+) -> tuple[Feed, Iterator[Event | None]]:
+    """A feed of the session, checked before its first event; whoever takes it calls its ``leave`` in the end.
+
+    Raises NotFound, Forbidden or RateLimited.
+    """
     conversations = baton().conversations
     start = conversations.place(caller.ref, caller.who, after)
     feed = Feed(caller, kind)
     feed.open()
-    return feed.live(conversations.follow(caller.ref, caller.who, start, gone=gone))
+    return feed, feed.live(conversations.follow(caller.ref, caller.who, start, gone=gone))
 
 
 def _departed(environ: dict[str, Any]) -> Callable[[], bool]:
@@ -137,4 +149,7 @@ def events(caller: Caller) -> Response:
         baton().conversations.look(caller.ref, caller.who)
         return Response(mimetype="text/event-stream")
     opening = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % LIFE_SECONDS
-    return stream(follow(caller, "sse", after, _departed(request.environ)), opening)
+    feed, told = follow(caller, "sse", after, _departed(request.environ))
+    answer = stream(told, opening)
+    answer.call_on_close(feed.leave)
+    return answer

@@ -59,13 +59,21 @@ def _spell(caller: Caller) -> tuple[bytes, str | None]:
 def read(caller: Caller) -> Response:
     """A page of the history, oldest first; not an activity."""
     args = request.args
-    most = checked(caller, lambda: body.whole(args, "limit", 100, 1, 500)) if args else 100
-    after, before = args.get("after"), args.get("before")
-    if after is not None and before is not None:
-        raise InvalidRequest("before", "cannot be used together with after")
-    where = "after" if after is not None else "before" if before is not None else ""
-    page = caller.baton.conversations.look(caller.ref, caller.who, where, after or before or "", most)
+    where, message_id, most = checked(caller, _part) if args else ("", "", 100)
+    page = caller.baton.conversations.look(caller.ref, caller.who, where, message_id, most)
     return page_of(caller.session_id, page)
+
+
+def _part() -> tuple[str, str, int]:
+    """Which part of the history is wanted: after or before which message, and at most how many."""
+    args = request.args
+    most = body.whole(args, "limit", 100, 1, 500)
+    if "after" in args and "before" in args:
+        raise InvalidRequest("before", "cannot be used together with after")
+    for where in ("after", "before"):
+        if where in args:
+            return where, args[where], most
+    return "", "", most
 
 
 @on_session(blueprint, "POST", "/messages/<message_id>/feedback", calls.FEEDBACK)

@@ -6,12 +6,13 @@ from typing import cast
 
 import orjson
 from flask import Blueprint, Response
+from flask.globals import request
 
 from app.conversation import Page
 from app.identity import user_of
 from app.ports import Toll
 from app.routes import body, calls, limits
-from app.routes.caller import Caller, baton, checked, on_session, who
+from app.routes.caller import Caller, baton, checked, has_key, on_session, who
 from app.routes.openapi import describes
 from app.session import timestamp
 
@@ -28,6 +29,8 @@ def reply(told: dict[str, object], status: int = 200) -> Response:
 def create() -> Response:
     """Begins a conversation."""
     config = baton().config
+    if "HTTP_AUTHORIZATION" in request.environ:
+        has_key()  # refuses a browser that carries it
     sent = body.read_object(optional=True)
     metadata, token = body.together(
         lambda: body.metadata(sent), lambda: body.text(sent, "user_token", 4096, required=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -12,9 +13,10 @@ from flask.globals import request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
+from app.errors import InvalidRequest
 from app.events import PING, Event
 from app.routes import calls
-from app.routes.caller import bearer, caller
+from app.routes.caller import bearer, caller, checked
 from app.routes.events import follow
 from app.routes.openapi import describes
 
@@ -22,6 +24,7 @@ blueprint = Blueprint("ws", __name__)
 PROTOCOL = "baton"
 OPTIONS = {"subprotocols": [PROTOCOL], "max_message_size": 4096, "ping_interval": 25}
 _sock = Sock(blueprint)
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 def _frame(event: Event) -> str:
@@ -39,11 +42,27 @@ def _named() -> str:
 @blueprint.before_request
 def _open() -> None:
     """Refuses in the handshake what can be refused, as any other call."""
-    named = (request.view_args or {}).get("session_id") or _named()
+    one = caller((request.view_args or {}).get("session_id") or _named())
+    checked(one, _handshake)
     sockets: list[Server] = []
     gone = lambda: any(not ws.connected for ws in sockets)  # noqa: E731
     request.environ["baton.sockets"] = sockets
-    request.environ["baton.events"] = follow(caller(named), "ws", request.args.get("after"), gone)
+    request.environ["baton.feed"], request.environ["baton.events"] = follow(one, "ws", request.args.get("after"), gone)
+
+
+def _handshake() -> None:
+    """Raises InvalidRequest for a handshake that RFC 6455, section 4.2.1, does not allow."""
+    if request.headers.get("Sec-WebSocket-Version") != "13":
+        raise InvalidRequest("Sec-WebSocket-Version", "must be 13")
+    if not _KEY.fullmatch(request.headers.get("Sec-WebSocket-Key", "").strip()):
+        raise InvalidRequest("Sec-WebSocket-Key", "must be 16 bytes in base64")
+
+
+@blueprint.teardown_request
+def _leave(_error: BaseException | None) -> None:
+    feed = request.environ.pop("baton.feed", None)
+    if feed is not None:
+        feed.leave()
 
 
 @describes(calls.SOCKET)

@@ -30,6 +30,7 @@ _REFUSALS = {
     "MASTERDOWN",
 }
 _REFUSALS |= {"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"}
+_WRITES = ("ZREM", "PUBLISH")
 _SIGNS = (
     # The driver's own words while it signs in.
     ("invalid username", "WRONGPASS"),
@@ -120,8 +121,8 @@ class Commands:
         return self._once(script.writes, (script.whole, script.source, *rest), replicas)
 
     def call(self, *args: Any) -> Any:
-        """One reading command's reply."""
-        return self._once(False, args, 0)
+        """One command's reply."""
+        return self._once(args[0] in _WRITES, args, 0)
 
     def _once(self, writes: bool, args: tuple[Any, ...], replicas: int) -> Any:
         breaker = self._breakers[writes] if self._node is None else self._breaker_of_node(writes, args)

@@ -19,12 +19,12 @@ from app.transcript import rated
 
 LEASE_MS = 10_000
 _FEED_MS = 45_000
-_CLAIM_MS = LEASE_MS * 12
+_CLAIM_MS = 45_000
 _BATCH = 500
 _EARLIER = 100
 _VERBS = (
     "create", "append", "begin", "grow", "close", "finish", "touch", "read", "follow", "handoff", "take", "rate",
-    "erase", "count", "refund", "budget", "feed",
+    "erase", "count", "refund", "budget", "renew", "feed",
 )  # fmt: skip
 _BUDGET = ("baton:limits:{engine}:running", "baton:limits:{engine}:minute")
 _STOPPED = Closing("stopped", metadata=b'{"stopped":true}')
@@ -238,6 +238,10 @@ class RedisLog:
         rules = self.rules
         budget = (member, rules.engines_at_once, rules.engines_a_minute, _CLAIM_MS)
         return int(self._redis.run(self._scripts["budget"], _BUDGET, *budget)[0])
+
+    def renew(self, member: str) -> None:
+        with suppress(StorageUnavailable):
+            self._redis.run(self._scripts["renew"], _BUDGET[:1], member, _CLAIM_MS)
 
     def release(self, member: str, *, unused: bool = False) -> None:
         with suppress(StorageUnavailable):
