@@ -142,3 +142,9 @@ class Writers:
                 sent = partial(visitor.say, text, client_id=f"w-{number}-{count}")
                 assert eventually(lambda sent=sent: sent().status_code in (200, 201), 3, 0.1)
             assert Counter(self.texts(visitor)) == Counter(outcome.ok + outcome.unknown)
+
+    def resend_all(self) -> None:
+        """Send everything again, acknowledged or not: afterwards it is there once, in whatever order."""
+        for outcome in self.outcomes:
+            outcome.unknown, outcome.ok = outcome.ok + outcome.unknown, []
+        self.resend()
