@@ -15,6 +15,9 @@ _log = logging.getLogger(__name__)
 
 ENDED = object()
 """What a pump hands out after the last piece."""
+MOST_WAITING = 256
+AT_ONCE_SECONDS = 0.001
+"""Nobody sees so short a wait, and an engine that has all its words at hand gets them into one write."""
 Spawn = Callable[[Callable[[], None]], object]
 
 
@@ -55,7 +58,9 @@ class Pump:
         self._engine = engine
         self._turn = turn
         self._stop = turn.stop
-        self._pieces: queue.Queue[object] = queue.Queue(256)
+        # The bounded queue of the library costs several locks a piece; here one gives and one takes.
+        self._pieces: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._room = threading.Event()
         self._heard = time.monotonic()
         spawn(self._run)
 
@@ -79,24 +84,25 @@ class Pump:
             self._put(last)
 
     def _put(self, piece: object) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._pieces.put(piece, timeout=1.0)
-            except queue.Full:
-                continue
-            return True
-        return False
+        while self._pieces.qsize() >= MOST_WAITING and not self._stop.is_set():
+            self._room.clear()
+            if self._pieces.qsize() >= MOST_WAITING:
+                self._room.wait(1.0)
+        if self._stop.is_set():
+            return False
+        self._pieces.put(piece)
+        return True
 
     def take(self, seconds: float) -> object | None:
         """The next piece, an error, or ``ENDED``; None after ``seconds``. Raises EngineTimeout after silence."""
         left = self._heard + self._turn.silence - time.monotonic()
         try:
-            piece = (
-                self._pieces.get(timeout=min(seconds, left)) if min(seconds, left) > 0 else self._pieces.get_nowait()
-            )
+            piece = self._pieces.get(timeout=max(min(seconds, left), AT_ONCE_SECONDS))
         except queue.Empty:
             if time.monotonic() - self._heard >= self._turn.silence:
                 raise EngineTimeout from None
             return None
         self._heard = time.monotonic()
+        if not self._room.is_set() and self._pieces.qsize() < MOST_WAITING // 2:
+            self._room.set()
         return piece
