@@ -224,10 +224,7 @@ class RedisLog:
         return reply[1].decode(), reply[2].decode()
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
-        word, *rest = check(self._run("rate", ref, who, number, rating, wait=True))
-        if word == b"unknown":
-            raise NotFound("No such answer in this conversation.", code="not_found")
-        message = rest[0]
+        message = check(self._run("rate", ref, who, number, rating, wait=True))[1]
         return rated([message], {str(number): rating})[0] if rating else bytes(message)
 
     def erase(self, ref: str, who: str) -> None:

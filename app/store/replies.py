@@ -11,7 +11,7 @@ from app.errors import Conflict, EngineBusy, Forbidden, NotFound, RateLimited
 _DONE = (b"ok", b"begun", b"replay", b"joined", b"done", b"reset")
 _ERRORS: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"gone": lambda _: NotFound(),
-    b"unknown": lambda _: NotFound(),
+    b"unknown": lambda _: NotFound("No such answer in this conversation.", code="not_found"),
     b"not_owner": lambda _: Forbidden("This conversation belongs to a signed-in user.", code="not_owner"),
     b"ended": lambda _: Conflict("This conversation has ended. Start a new one."),
     b"busy": lambda _: Conflict(
