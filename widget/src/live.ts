@@ -53,7 +53,8 @@ function readFrame({ event: kind, data: text }: Frame): { event: ChatEvent; data
 export function createLive(parts: LiveParts): Live {
   const { api, session, platform: { locks } } = parts;
   const name = shortName(api.base + session);
-  const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: Array.from({ length: SLOTS }, (_, n) => `baton:slot:${n}:${api.base}`) };
+  const places = (kind: string) => Array.from({ length: SLOTS }, (_, n) => `baton:${kind}:${n}:${api.base}`);
+  const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: places("slot"), early: places("early") };
   // `place`: how far into the running answer the cursor is, in characters.
   let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false;
   let wanted = { feed: false, beat: false }, placed = false;
@@ -159,8 +160,12 @@ export function createLive(parts: LiveParts): Live {
   /** The words of a question's own stream, until the feed speaks: the first answer need not wait for that. */
   async function listen(response: Response): Promise<void> {
     const reader = response.body?.getReader();
-    const quit = early = () => { early = null; reader?.cancel().catch(() => {}); };
+    let held = false;
+    const leave = hold(locks, roles.early, () => { held = true; return () => {}; });
+    const quit = early = () => { early = null; leave(); reader?.cancel().catch(() => {}); };
     if (open || stopped || !reader || (placed && !leads)) return quit();
+    // All tabs together have six connections: of streams such as this one some of them may be held at a time.
+    const turned = setTimeout(() => { if (!held && early === quit) quit(); }, 50);
     const limit = setTimeout(quit, EARLY), text = new TextDecoder();
     let at = 0;
     const parse = createParser((frame) => {
@@ -175,6 +180,7 @@ export function createLive(parts: LiveParts): Live {
       for (let got = await reader.read(); !got.done && early === quit; got = await reader.read()) parse(text.decode(got.value, { stream: true }));
     } catch { /* the feed has it all */ }
     clearTimeout(limit);
+    clearTimeout(turned);
     quit();
   }
 
