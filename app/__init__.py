@@ -125,4 +125,10 @@ def _ears() -> Ears:
         if outcome not in ("end", "stopped"):
             metrics.ENGINE_FAILURES.labels(engine, outcome).inc()
 
-    return Ears(began, lambda engine, seconds: metrics.FIRST_WORD_SECONDS.labels(engine).observe(seconds), ended)
+    def used(engine: str, words: int, prompt: int, completion: int) -> None:
+        metrics.ENGINE_WORDS.labels(engine).inc(words)
+        for kind, tokens in (("prompt", prompt), ("completion", completion)):
+            if tokens:
+                metrics.ENGINE_TOKENS.labels(engine, kind).inc(tokens)
+
+    return Ears(began, lambda engine, seconds: metrics.FIRST_WORD_SECONDS.labels(engine).observe(seconds), ended, used)

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
 import orjson
 
-from app.errors import BatonError, EngineFailed, NotFound, StorageUnavailable
-from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, SessionLog, Stage, Text, Turn
+from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
+from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, SessionLog, Stage, Text, Turn, Used
 from app.pump import ENDED, Pump, Spawn, Stop
 from app.transcript import said_before
 
@@ -21,6 +22,8 @@ GATHER_SECONDS = 0.03
 """What comes within this time of the last write goes into the next one together."""
 RENEW_SECONDS = 1.0
 PLACE_SECONDS = 15.0
+MOST_SECONDS = 600.0
+"""However it dribbles, an answer takes no longer: its events must all be at hand until its end."""
 MOST_CHARS = 100_000
 """An answer that does not end is ended; the wire has no use for a longer one."""
 STORAGE_PATIENCE_SECONDS = 60.0
@@ -33,6 +36,8 @@ class Ears:
     began: Callable[[str], None] = lambda _engine: None
     first_word: Callable[[str, float], None] = lambda _engine, _seconds: None
     ended: Callable[[str, str], None] = lambda _engine, _outcome: None
+    used: Callable[[str, int, int, int], None] = lambda _engine, _words, _prompt, _completion: None
+    """Words said, and tokens charged for question and answer where the engine tells."""
 
 
 class Place:
@@ -61,6 +66,11 @@ class Saying:
     chars: int = 0
     citations: Sequence[Citation] = ()
     degraded: str = ""
+    words: int = 0
+    """Runs of letters between spaces."""
+    tokens: tuple[int, int] = (0, 0)
+    """Charged for the question and for the answer."""
+    _in_word: bool = False
 
     def add(self, piece: object) -> None:
         """Takes in one piece. Raises EngineFailed for what is none, or past MOST_CHARS."""
@@ -68,6 +78,7 @@ class Saying:
             # Half a surrogate pair cannot be kept; the rest of the piece can.
             self.pending += piece.text.encode("utf-8", "replace").decode()
             self.chars += len(piece.text)
+            self._count(piece.text)
             if self.chars > MOST_CHARS:
                 raise EngineFailed("The answer was too long.")
         elif isinstance(piece, Cited) and isinstance(piece.citations, Sequence):
@@ -76,8 +87,16 @@ class Saying:
             self.stage = piece.name
         elif isinstance(piece, Degraded):
             self.degraded = piece.reason
+        elif isinstance(piece, Used):
+            self.tokens = (self.tokens[0] + piece.prompt, self.tokens[1] + piece.completion)
         else:
             raise EngineFailed("The engine gave something that is no piece of an answer.")
+
+    def _count(self, text: str) -> None:
+        """A word may come in several pieces."""
+        if text:
+            self.words += len(text.split()) - (self._in_word and not text[0].isspace())
+            self._in_word = not text[-1].isspace()
 
     def closing(self) -> Closing:
         """The good end of the answer. Raises EngineFailed where its citations cannot be kept."""
@@ -145,11 +164,23 @@ class Answering:
                     raise piece
                 if piece is not None:
                     said.add(piece)
-                    yield piece  # type: ignore[misc]  # add() lets nothing but pieces pass
+                    if not isinstance(piece, Used):
+                        yield piece  # type: ignore[misc]  # add() lets nothing but pieces pass
             if not said.chars:
                 raise EngineFailed("The engine had no answer.")
         finally:
             stop.set()
+            self._means.ears.used(self.engine.name, said.words, *said.tokens)
+
+    def abandon(self, ref: str, turn_id: str) -> None:
+        """Closes a turn that may have begun and that nobody answers, as soon as storage is back; returns at once."""
+        lost = Closing("error", EngineFailed.code, "The question got lost on its way. Ask again.")
+
+        def close() -> None:
+            with suppress(BatonError):
+                self._patiently(lambda: self._log.close(ref, turn_id, lost, release=True))
+
+        self._means.spawn(close)
 
     def drain(self, seconds: float) -> bool:
         """Waits for the running turns to end; False where some still run after ``seconds``."""
@@ -205,6 +236,8 @@ class Answering:
             if not isinstance(error, EngineFailed):
                 raise
             closing = Closing("error", error.code, error.detail, b'{"interrupted":true}')
+        finally:
+            self._means.ears.used(self.engine.name, said.words, *said.tokens)
         closing = replace(closing, offset=said.written, tail=said.pending)
         self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True))
         return closing.code or closing.outcome
@@ -213,6 +246,7 @@ class Answering:
         """Writes as words come; True at the engine's end, False where the turn was closed by somebody else."""
         renew = time.monotonic() + RENEW_SECONDS
         place = Place(self._log, asked.turn_id)
+        deadline = time.monotonic() + MOST_SECONDS
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
             due = gather if said.pending or said.stage else renew
@@ -229,6 +263,8 @@ class Answering:
                 if silent and said.chars:
                     first_word()
                 continue
+            if time.monotonic() > deadline:
+                raise EngineTimeout("The answer took too long.")
             if not self._write(asked, said):
                 return False
             place.keep()

@@ -53,7 +53,15 @@ class Degraded:
     reason: str
 
 
-Piece = Text | Cited | Stage | Degraded
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Tokens that the answer was charged with, for the metrics; several add up."""
+
+    prompt: int
+    completion: int
+
+
+Piece = Text | Cited | Stage | Degraded | Used
 
 
 class StopSignal(Protocol):
@@ -229,70 +237,54 @@ class SessionLog(Protocol):
 
     def create(self, ref: str, metadata: bytes, owner: str, toll: Toll | None = None) -> tuple[int, int]:
         """Begins a session; when it was created and when it expires, in ms. Raises RateLimited past the toll."""
-        ...
 
     def append(self, ref: str, who: str, words: Words) -> Written: ...
 
     def begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool = False) -> Begun:
         """``claim``: a turn that begins takes a place in the engine budget; EngineBusy where there is none."""
-        ...
 
     def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
         """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
-        ...
 
     def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> bool:
         """Ends the turn; False where it was closed already. ``release``: its place in the budget is given back."""
-        ...
 
     def stop(self, ref: str, who: str) -> bool:
         """Ends the running turn with what was said so far; False where none runs."""
-        ...
 
-    def reap(self, ref: str) -> None:
-        """Closes the turn of a worker that is no more, if that is what it is."""
-        ...
+    def reap(self, ref: str) -> bool:
+        """Closes the turn of a worker that is no more, if that is what it is; whether it did."""
 
     def finish(self, ref: str, who: str) -> None: ...
 
     def touch(self, ref: str, who: str, *, resume: bool) -> int:
         """The session is seen; when it expires now, in ms."""
-        ...
 
     def read(self, ref: str, who: str, where: str, number: int, most: int) -> Look:
         """``where`` is ``""`` (the newest), ``after`` or ``before`` message ``number``; InvalidRequest if unknown."""
-        ...
 
     def follow(self, ref: str, who: str, after: int) -> Batch:
         """Events after number ``after``; -1 is the end of the log."""
-        ...
 
     def watch(self, ref: str, *, near: bool) -> AbstractContextManager[Watch]:
         """Waits for news of a session; ``near``: this worker writes them itself."""
-        ...
 
     def hand_off(self, ref: str, who: str, ticket: str, kind: str, sealed: str) -> int:
         """Keeps a ticket's hash; ms until it is dead."""
-        ...
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
         """Takes a ticket: the sealed session id and the ticket's kind."""
-        ...
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
         """Keeps what a visitor thinks of an answer; the message."""
-        ...
 
     def erase(self, ref: str, who: str) -> None: ...
 
     def claim(self, member: str) -> int:
         """Takes a place in the engine budget; 0, or the ms to wait for one."""
-        ...
 
     def renew(self, member: str) -> None:
         """Keeps the place while its turn runs: it is good for 45 s at a time."""
-        ...
 
     def release(self, member: str, *, unused: bool = False) -> None:
         """Gives the place back; ``unused``: no call was made, so it does not count for the minute either."""
-        ...

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Degraded, Piece, Stage, StopSignal, Text
+from app.ports import Citation, Cited, Degraded, Piece, Stage, StopSignal, Text, Used
 
 MOST_CHARS = 100_000
 MOST_CITATIONS = 5
@@ -71,6 +71,8 @@ def other(piece: object) -> Piece:
         return piece
     if isinstance(piece, Degraded):
         return Degraded(plain(piece.reason, MOST_SNIPPET))
+    if isinstance(piece, Used) and isinstance(piece.prompt, int) and isinstance(piece.completion, int):
+        return Used(max(0, piece.prompt), max(0, piece.completion))
     raise EngineFailed("The engine gave something that is no piece of an answer.")
 
 

@@ -13,7 +13,7 @@ from app.engines.checked import MOST_CITATIONS, Patience, checked
 from app.engines.markers import Markers
 from app.engines.upstream import Watch, client
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Piece, Stage, Text, Turn
+from app.ports import Citation, Cited, Piece, Stage, Text, Turn, Used
 
 if TYPE_CHECKING:
     import openai
@@ -43,7 +43,7 @@ class OpenAIEngine:
         self._rules = prompt.rules(config.openai_prompt_file)
         self._history_tokens = config.openai_history_tokens
         limit = "max_tokens" if config.openai_base_url else "max_completion_tokens"
-        self._limits: dict[str, Any] = {limit: config.openai_max_tokens}
+        self._limits: dict[str, Any] = {limit: config.openai_max_tokens, "stream_options": {"include_usage": True}}
         self._api = openai.OpenAI(
             base_url=config.openai_base_url or OPENAI,
             api_key=config.openai_api_key.get_secret_value() if config.openai_api_key else "none",
@@ -64,7 +64,9 @@ class OpenAIEngine:
         asked = prompt.messages(turn, self._rules, sources, self._history_tokens)
         markers = Markers(sources)
         for words in self._words(turn, Watch(turn.stop, patience), asked):
-            if text := markers.feed(words):
+            if isinstance(words, Used):
+                yield words
+            elif text := markers.feed(words):
                 yield Text(text)
         if turn.stop.is_set():
             return
@@ -80,7 +82,7 @@ class OpenAIEngine:
             _log.warning("no sources for a question: %s", type(error).__name__)
             return []
 
-    def _words(self, turn: Turn, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str]:
+    def _words(self, turn: Turn, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | Used]:
         """The model's words; one more try where it may help, and never after the first word."""
         said = False
         for last_try in (False, True):
@@ -99,11 +101,11 @@ class OpenAIEngine:
             if turn.stop.wait(wait):
                 return
 
-    def _stream(self, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str]:
+    def _stream(self, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | Used]:
         create: Any = self._api.chat.completions.create  # its overloads do not see through **limits
         with watch.on():
             chunks = create(model=self._model, messages=asked, stream=True, **self._limits)
-        ended = False
+        ended, used = False, None
         try:
             while True:
                 with watch.on():
@@ -111,6 +113,7 @@ class OpenAIEngine:
                 if chunk is None:
                     break
                 watch.heard()
+                used = _used(chunk) or used
                 words, finished = _read(chunk)
                 ended = ended or finished
                 if words:
@@ -122,6 +125,8 @@ class OpenAIEngine:
             chunks.close()
         if not ended and b"[DONE]" not in watch.tail:
             raise EngineFailed(BROKEN)
+        if used is not None:
+            yield used
 
     def _pause(self, error: Exception) -> float | None:
         """Seconds to wait before another try; None where none may help."""
@@ -150,6 +155,14 @@ class OpenAIEngine:
         if isinstance(error, sdk.APIConnectionError):
             return EngineFailed(BROKEN if said else UNREACHABLE)
         return EngineFailed("The answer could not be read.")
+
+
+def _used(chunk: Any) -> Used | None:
+    """The tokens that a chunk tells of; those in the last one that does are the whole answer's."""
+    usage = getattr(chunk, "usage", None)
+    counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    sound = [count for count in counts if isinstance(count, int) and count >= 0]
+    return Used(*sound) if len(sound) == 2 else None
 
 
 def _read(chunk: Any) -> tuple[str, bool]:

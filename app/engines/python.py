@@ -1,166 +1,66 @@
-"""Answers by somebody's Python: a function or a class, plain, generator or async, each turn in a real thread."""
+"""Answers by somebody's Python, in a process of its own beside each worker, so that its work stalls nobody else."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import inspect
 import logging
-import sys
-import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any
+import threading
+from collections.abc import Iterator
 
 from app.config import ConfigError
+from app.engines.apart import Child
 from app.engines.checked import Patience, checked
-from app.engines.markers import aligned
-from app.engines.threads import SWITCH_SECONDS, Thread
 from app.errors import EngineFailed
-from app.ports import Cited, Degraded, Piece, Stage, Text, Turn
+from app.ports import Piece, Turn
 
 _log = logging.getLogger(__name__)
 
 MUST = "BATON_ENGINE: must be python:package.module:attribute, a function or a class with a method answer"
-_BY_NAME: dict[str, Callable[[Turn], Any]] = {
-    "question": lambda turn: turn.question,
-    "query": lambda turn: turn.question,
-    "message": lambda turn: turn.question,
-    "history": lambda turn: [{"role": said.role, "content": said.content} for said in turn.history],
-    "metadata": lambda turn: dict(turn.metadata),
-    "session_ref": lambda turn: turn.session_ref,
-    "find": lambda turn: turn.find,
-    "stop": lambda turn: turn.stop,
-    "turn": lambda turn: turn,
-}
-"""What a parameter of that name is given; a first parameter of any other name is given the turn."""
+START_SECONDS = 20.0
+"""How long the start of the service waits for the engine to be loaded; after that its first turns wait."""
+MOST_STRAYS = 16
+"""Threads at work for turns that are over; a process with so many is replaced by a new one."""
 
 
 class PythonEngine:
-    """``module:attribute``, imported once and called for every turn; a class is made anew each time."""
+    """``module:attribute``, imported once in a process that takes the turns of one worker; replaced where it dies."""
 
     name = "python"
 
     def __init__(self, target: str) -> None:
         """Raises ConfigError where it cannot be imported or called."""
-        self._target = load(target)
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
+        self._target = target
+        self._choosing = threading.Lock()
+        self._child = Child(target)
+        self._child.ready.wait(START_SECONDS)
+        if self._child.dead:
+            why = self._child.wrong or "its process ended"
+            raise ConfigError(" ".join(f'{MUST} (is "python:{target}": {why})'.split()))
 
     def answer(self, turn: Turn) -> Iterator[Piece]:
-        """Raises EngineFailed where the code raises, EngineTimeout when it is silent, EngineBusy past MOST_STRAYS."""
+        """Raises EngineFailed where the code raises or its process dies, EngineTimeout when it is silent."""
         patience = Patience(turn.silence)
         return checked(self._pieces(turn, patience), patience, turn.stop)
 
-    def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece | str]:
-        try:
-            yield from Thread(partial(said, self._target), turn).pieces(patience)
-        except EngineFailed:
-            raise
-        except (Exception, SystemExit) as error:
-            _log.warning("the Python engine raised %s %s", type(error).__name__, _place(error))
-            raise EngineFailed from error
+    def close(self) -> None:
+        """End the process."""
+        self._child.close()
 
+    def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
+        child = self._serving()
+        while not child.ready.wait(0.2):
+            patience.left()
+            if turn.stop.is_set():
+                return
+        if child.dead:
+            raise EngineFailed
+        yield from child.pieces(turn, patience)
 
-def load(target: str) -> Callable[..., Any]:
-    """What ``package.module:attribute`` names. Raises ConfigError where there is none or it cannot be called."""
-    module, _, path = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for name in path.split("."):
-            found = getattr(found, name)
-    except Exception as error:
-        raise ConfigError(f'{MUST} (is "python:{target}": {type(error).__name__}: {error})') from error
-    call: Callable[..., Any] | None = found if callable(found) else getattr(found, "answer", None)
-    if not callable(call):
-        raise ConfigError(f'{MUST} (is "python:{target}")')
-    return call
-
-
-def said(target: Callable[..., Any], turn: Turn) -> Iterator[Any]:
-    """Calls it, and yields what it says in whatever way it says it; runs inside the thread."""
-    if inspect.isclass(target):
-        made: Any = target()
-        target = made.answer
-    result = _called(target, turn)
-    answer = getattr(result, "answer", None)
-    if callable(answer):  # a function that makes an engine
-        result = _called(answer, turn)
-    yield from _unfolded(result)
-
-
-def _called(target: Callable[..., Any], turn: Turn) -> Any:
-    """The target's result; its parameters are filled by their names."""
-    try:
-        parameters = list(inspect.signature(target).parameters.values())
-    except (TypeError, ValueError):  # written in C, without names
-        return target(turn.question)
-    in_order, by_name = [], {}
-    for number, parameter in enumerate(parameters):
-        if parameter.name in _BY_NAME and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            value = _BY_NAME[parameter.name](turn)
-        elif number == 0 and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
-            value = turn.question if parameter.annotation in (str, "str") else turn
-        else:
-            continue
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            in_order.append(value)
-        else:
-            by_name[parameter.name] = value
-    return target(*in_order, **by_name)
-
-
-def _unfolded(result: Any) -> Iterator[Any]:
-    """A string, a mapping, pieces, or something async of these."""
-    if inspect.isawaitable(result):
-        yield from _unfolded(asyncio.run(_awaited(result)))
-    elif isinstance(result, AsyncIterator):
-        yield from _driven(result)
-    elif isinstance(result, Mapping):
-        yield from _mapped(result)
-    elif isinstance(result, (str, Text, Cited, Stage, Degraded)):
-        yield result
-    elif isinstance(result, Iterable):
-        for piece in result:
-            yield from _mapped(piece) if isinstance(piece, Mapping) else (piece,)
-    else:
-        raise EngineFailed("The engine gave something that is no answer.")
-
-
-async def _awaited(result: Any) -> Any:
-    return await result
-
-
-def _driven(pieces: AsyncIterator[Any]) -> Iterator[Any]:
-    """An async generator, one piece at a time, in a loop of its own; closed with everything it opened."""
-    with asyncio.Runner() as runner:
-        try:
-            while True:
-                try:
-                    piece = runner.run(_awaited(anext(pieces)))
-                except StopAsyncIteration:
-                    return
-                yield from _mapped(piece) if isinstance(piece, Mapping) else (piece,)
-        finally:
-            close = getattr(pieces, "aclose", None)
-            if close is not None:
-                runner.run(_awaited(close()))
-
-
-def _mapped(given: Mapping[str, Any]) -> Iterator[Any]:
-    """``answer`` (or ``text``) and ``citations``."""
-    text = given.get("answer", given.get("text", ""))
-    if not isinstance(text, str):
-        raise EngineFailed("The engine gave something that is no text.")
-    citations = given.get("citations")
-    if isinstance(citations, (list, tuple)):
-        text, citations = aligned(text, citations)
-        yield text
-        yield Cited(citations)
-    else:
-        yield text
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised, for the log; not its words, which may be the visitor's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    def _serving(self) -> Child:
+        """The process for a new turn: the one there is, or a new one where that has died or is choked."""
+        with self._choosing:
+            choked = len(self._child.strays) >= MOST_STRAYS
+            if self._child.dead or choked:
+                _log.warning("the engine process %s; a new one is started", "is choked" if choked else "died")
+                self._child.retire()
+                self._child = Child(self._target)
+            return self._child

@@ -63,7 +63,7 @@ def _count(question: str) -> int:
     with open(path, "a", encoding="utf-8") as calls:
         calls.write(line + "\n")
     with open(path + ".pids", "a", encoding="utf-8") as pids:
-        pids.write(f"{os.getpid()}\t{line}\n")
+        pids.write(f"{os.getppid()}\t{line}\n")  # the worker whose engine process this is
     with open(path, encoding="utf-8") as calls:
         return calls.read().splitlines().count(line)
 

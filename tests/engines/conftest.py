@@ -10,6 +10,7 @@ import pytest
 from app import engines
 from app.answering import Stop
 from app.config import Config
+from app.engines.python import PythonEngine
 from app.ports import Citation, Engine, Piece, Said, Text, Turn
 from tests.engines.crooked import Crooked
 
@@ -69,9 +70,12 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, settings: Callable[..., Config], server: Crooked) -> Engine:
+def engine(request: pytest.FixtureRequest, settings: Callable[..., Config], server: Crooked) -> Iterator[Engine]:
     """Every engine that can be told what to do, one after the other."""
     given = dict(KINDS[request.param])
     if "as" in given:
         given["webhook_url"] = f"{server.url}/hook?as={given.pop('as')}"
-    return engines.choose(settings(**given))
+    chosen = engines.choose(settings(**given))
+    yield chosen
+    if isinstance(chosen, PythonEngine):
+        chosen.close()

@@ -112,7 +112,8 @@ class Crooked:
         told = request.json
         model = parts.path.endswith("/chat/completions")
         question = told["messages"][-1]["content"] if model else told["query"]
-        wire = _Wire(peer, "model" if model else options.get("as", "sse"))
+        usage = bool((told.get("stream_options") or {}).get("include_usage"))
+        wire = _Wire(peer, "model" if model else options.get("as", "sse"), usage)
         words = dict(re.findall(r"(?<!\S)([a-z-]+)(?:=([0-9.]+))?(?!\S)", question.partition("say:")[0]))
         self._asked[question] += 1
         if "status" in words and self._asked[question] <= int(words.get("times") or 1_000):
@@ -179,6 +180,7 @@ class _Gone(OSError):
 class _Wire:
     peer: socket.socket
     kind: str
+    usage: bool = False
     said: list[str] = field(default_factory=list)
 
     def head(self, content_type: str = "") -> None:
@@ -210,7 +212,9 @@ class _Wire:
     def last(self) -> None:
         cited = [{"title": "Crooked page", "url": "https://pages.example.test/crooked#a", "snippet": "A passage."}]
         if self.kind == "model":
-            self.raw(self.spell(_chunk({}, "stop")) + b"data: [DONE]\n\n")
+            usage = {**_chunk({}, None), "choices": [], "usage": {"prompt_tokens": 70, "completion_tokens": 7}}
+            told = self.spell(usage) if self.usage else b""
+            self.raw(self.spell(_chunk({}, "stop")) + told + b"data: [DONE]\n\n")
         elif self.kind == "json":
             self.raw(json.dumps({"answer": "".join(self.said), "citations": cited}).encode())
         else:

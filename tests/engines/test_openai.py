@@ -19,7 +19,7 @@ from app.config import Config
 from app.engines.openai import retry_after
 from app.engines.prompt import tokens, window
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Cited, Degraded, Piece, Said, Stage, Text
+from app.ports import Cited, Degraded, Piece, Said, Stage, Text, Used
 from tests.conftest import until
 from tests.engines.conftest import SOURCES, ask, words
 from tests.engines.crooked import Crooked
@@ -71,6 +71,15 @@ def test_the_request_holds_rules_sources_history_and_the_question(openai: Config
     request = server.requests[-1]
     assert request.headers["authorization"] == "Bearer sk-secret-key"
     assert (request.json["model"], request.json["stream"], request.json["max_tokens"]) == ("crooked", True, 1024)
+
+
+def test_the_tokens_charged_are_told(openai: Config) -> None:
+    """What the server says that the answer cost comes with the pieces, once; a stream that breaks tells nothing."""
+    assert [piece for piece in answer(openai, "tokens=5") if isinstance(piece, Used)] == [Used(70, 7)]
+    said: list[Piece] = []
+    with pytest.raises(EngineFailed):
+        said.extend(engines.choose(openai).answer(ask("die-after=3")))
+    assert not any(isinstance(piece, Used) for piece in said)
 
 
 def test_the_fence_around_sources_is_new_each_time(openai: Config, server: Crooked) -> None:
