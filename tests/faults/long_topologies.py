@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_a_primary_of_sentinels_killed(serve: Serve, tmp_path: Path, replicas: s
 
 
 def test_a_primary_of_a_cluster_killed(serve: Serve, tmp_path: Path) -> None:
-    """F10: a Cluster, one primary killed under load: its sessions go on within 3 s (5 on a busy machine), none doubled."""
+    """F10: a Cluster, one primary killed under load: its sessions go on within 3 s, 5 on a busy machine."""
     servers = ClusterServers(tmp_path)
     try:
         service = serve(servers.url)
@@ -89,9 +90,13 @@ def test_a_primary_of_a_cluster_killed(serve: Serve, tmp_path: Path) -> None:
             assert eventually(lambda: min(len(outcome.ok) for outcome in writers.outcomes) > 5, 20)
             servers.nodes[0].kill()
             counts = [len(outcome.ok) for outcome in writers.outcomes]
-            assert eventually(
-                lambda: all(len(o.ok) > n for o, n in zip(writers.outcomes, counts, strict=True)), 6, 0.05
-            )
+            begun = time.monotonic()
+
+            def all_go_on() -> bool:
+                return all(len(outcome.ok) > count for outcome, count in zip(writers.outcomes, counts, strict=True))
+
+            assert eventually(all_go_on, 5, 0.05)
+            note(heal=time.monotonic() - begun)
         writers.check()
         writers.resend()
     finally:
