@@ -19,9 +19,13 @@ PUBLIC = "https://chat.example"
 API_KEY = "key-of-the-server-0123456789"
 SETTINGS = {
     **NO_LIMITS,
-    "BATON_ENGINE": "python:tests.attack.bot:answer", "BATON_ENGINE_PER_MINUTE": "100000", "BATON_ENGINE_TIMEOUT": "10",
-    "BATON_PUBLIC_URL": PUBLIC, "BATON_ALLOWED_ORIGINS": f"{ALLOWED},http://localhost:1234", "BATON_API_KEY": API_KEY,
-}  # fmt: skip
+    "BATON_ENGINE": "python:tests.attack.bot:answer",
+    "BATON_ENGINE_PER_MINUTE": "100000",
+    "BATON_ENGINE_TIMEOUT": "10",
+    "BATON_PUBLIC_URL": PUBLIC,
+    "BATON_ALLOWED_ORIGINS": f"{ALLOWED},http://localhost:1234",
+    "BATON_API_KEY": API_KEY,
+}
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +54,7 @@ def launch() -> Iterator[Callable[..., Aim]]:
         if beside is None:
             servers.append(RedisProcess())
         redis = beside.redis if beside else servers[-1]
-        aim = Aim(Service(redis_url or redis.url, **{**SETTINGS, **settings}), redis)
+        aim = Aim(Service(redis_url or redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings}), redis)
         started.append(aim)
         return aim
 

@@ -35,10 +35,13 @@ class Aim:
             for name in look.scan_iter(count=1000):
                 kind = look.type(name)
                 read = {
-                    "string": lambda n: look.get(n), "hash": look.hgetall, "stream": look.xrange,
-                    "zset": lambda n: look.zrange(n, 0, -1), "set": look.smembers,
+                    "string": lambda n: look.get(n),
+                    "hash": look.hgetall,
+                    "stream": look.xrange,
+                    "zset": lambda n: look.zrange(n, 0, -1),
+                    "set": look.smembers,
                     "list": lambda n: look.lrange(n, 0, -1),
-                }[kind]  # fmt: skip
+                }[kind]
                 told += [name, str(read(name))]
         return "\n".join(told)
 

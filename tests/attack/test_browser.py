@@ -13,8 +13,10 @@ from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
 SHAPES = """(target) => { for (const origin of ['*', location.origin]) for (const shape of [
-    'open', 'close', {type: 'baton', action: 'open'}, {type: 'open'}, {session: 'ses_' + 'A'.repeat(32)}, {baton: {session: 'x'}},
-    {type: 'session', session_id: 'ses_' + 'A'.repeat(32)}, {type: 'message', text: 'forged', role: 'assistant'}, null, 5, [],
+    'open', 'close', {type: 'baton', action: 'open'}, {type: 'open'}, {session: 'ses_' + 'A'.repeat(32)},
+    {baton: {session: 'x'}},
+    {type: 'session', session_id: 'ses_' + 'A'.repeat(32)}, {type: 'message', text: 'forged', role: 'assistant'},
+    null, 5, [],
     {event: 'answer.delta', data: {text: 'forged'}}, JSON.stringify({type: 'open'}), {type: 'config', options: {apiUrl: 'https://evil.test'}},
   ]) { try { target.postMessage(shape, origin) } catch {} } }"""
 WATCH = """() => { if (window.top !== window) return; window.heard = [];
@@ -70,7 +72,7 @@ def test_r10_nothing_else_sees_the_secret(visit: Visit, context: BrowserContext,
 
 def test_r11_a_strangers_link_is_known_for_one(visit: Visit, context: BrowserContext, baton: str) -> None:
     """A victim with a chat of her own opens a stranger's link: she is told and offered a new one, also after a reload;
-    her own chats, in the widget and on the page, stay hers, and what she types after New chat the stranger never reads."""
+    her own chats, in the widget and on the page, stay hers, and what she types later the stranger never reads."""
     hers = visit().open().ask("quick and private")
     expect(hers.answers).to_have_count(1)
     own = visit(f"{baton}/chat").ask("quick on the page")
@@ -131,14 +133,19 @@ def test_r17_what_a_page_relies_on_stays_its_own(visit: Visit) -> None:
             EventTarget.prototype.addEventListener, Element.prototype.attachShadow, JSON.parse, Array.prototype.push,
             console.error, setTimeout, Promise, customElements.define, navigator.sendBeacon, window.open];
         return { natives: code.map(String).join(), length: history.length, url: location.href, title: document.title,
-            prototypes: [Object, Array, String, Element, HTMLElement, Document, Window, Node].map((k) => of(k.prototype)),
-            on: Object.keys(HTMLElement.prototype).filter((n) => n.startsWith('on')).map((n) => String(document.body[n])),
+            prototypes: [Object, Array, String, Element, HTMLElement, Document, Window].map((k) => of(k.prototype)),
+            on: Object.keys(HTMLElement.prototype).filter((n) => n.startsWith('on'))
+                .map((n) => String(document.body[n])),
             win: Object.keys(window).filter((n) => n.startsWith('on')).map((n) => String(window[n])),
             style: [...document.querySelectorAll('h1, p, html, body')].map((e) => JSON.stringify(getComputedStyle(e))),
-            box: JSON.stringify(document.querySelector('h1').getBoundingClientRect()), lang: document.documentElement.lang,
+            box: JSON.stringify(document.querySelector('h1').getBoundingClientRect()),
+            lang: document.documentElement.lang,
             scroll: document.documentElement.scrollWidth + 'x' + document.documentElement.scrollHeight } }"""
     body = "<p style='all: revert'>Words</p><style>h1 { color: rgb(1, 2, 3) }</style>"
-    head = "<script>window.thrown = []; onerror = (e) => { thrown.push(String(e)) }; onunhandledrejection = (e) => thrown.push(1)</script>"
+    head = (
+        "<script>window.thrown = []; onerror = (e) => { thrown.push(String(e)) };"
+        "onunhandledrejection = (e) => thrown.push(1)</script>"
+    )
     bare = visit(tag='type="text/plain"', head=head, body=body)
     before = bare.page.evaluate(look)
     visitor = visit(tag='type="text/javascript"', head=head, body=body)
@@ -152,10 +159,11 @@ def test_r17_what_a_page_relies_on_stays_its_own(visit: Visit) -> None:
 
 def test_r17_a_hostile_page_breaks_the_chat_at_most(visit: Visit, context: BrowserContext) -> None:
     """A page with frozen and replaced built-ins, and a global Baton of its own, is never thrown into."""
-    context.add_init_script("""if (window.top === window) { Object.freeze(Array.prototype); Object.freeze(Object.prototype);
+    context.add_init_script("""if (window.top === window) {
+        Object.freeze(Array.prototype); Object.freeze(Object.prototype);
         window.Baton = 'taken'; Element.prototype.animate = undefined; window.structuredClone = undefined;
         Object.defineProperty(window, 'indexedDB', { get() { throw new Error('no') } });
-        Object.defineProperty(document, 'cookie', { get() { throw new Error('no') }, set() { throw new Error('no') } }) }""")
+        Object.defineProperty(document, 'cookie', { get() { throw Error('no') }, set() { throw Error('no') } }) }""")
     visitor = visit()
     visitor.open().ask("quick")
     expect(visitor.answers).to_have_count(1)
@@ -175,10 +183,13 @@ def test_r18_windows_have_nothing_to_say(visit: Visit, context: BrowserContext, 
     expect(visitor.answers).to_have_count(1)
     shown = chat_of(visitor.page)
     visitor.page.evaluate(f"({SHAPES})(window)")
-    visitor.page.evaluate("""(shapes) => { const frame = document.createElement('iframe');
+    visitor.page.evaluate(
+        """(shapes) => { const frame = document.createElement('iframe');
         frame.sandbox = 'allow-scripts';
         frame.srcdoc = '<script>(' + shapes + ')(parent)<' + '/script>'; document.body.append(frame);
-        return new Promise((done) => frame.onload = done) }""", SHAPES)  # fmt: skip
+        return new Promise((done) => frame.onload = done) }""",
+        SHAPES,
+    )
     _, link = begun(baton, "Said before")
     framing = visit(tag='type="text/plain"', body=f'<iframe src="{link}"></iframe>')
     inside = framing.page.frame_locator("iframe").get_by_role("log", name="Conversation").get_by_role("article")

@@ -21,21 +21,44 @@ from tests.contract.actor import NOBODY, Caller, bare, is_problem
 from tests.contract.launch import eventually
 
 OF_A_SESSION = {
-    ("GET", ""), ("DELETE", ""), ("POST", "/heartbeat"), ("POST", "/end"), ("POST", "/handoff"), ("POST", "/messages"),
-    ("GET", "/messages"), ("POST", "/messages/<message_id>/feedback"), ("GET", "/transcript"), ("POST", "/stop"),
-    ("GET", "/events"), ("GET", "/ws"),
-}  # fmt: skip
+    ("GET", ""),
+    ("DELETE", ""),
+    ("POST", "/heartbeat"),
+    ("POST", "/end"),
+    ("POST", "/handoff"),
+    ("POST", "/messages"),
+    ("GET", "/messages"),
+    ("POST", "/messages/<message_id>/feedback"),
+    ("GET", "/transcript"),
+    ("POST", "/stop"),
+    ("GET", "/events"),
+    ("GET", "/ws"),
+}
 """What needs a usable id and answers 404 without one."""
 OF_NOBODY = {
-    ("GET", "/"), ("GET", "/chat"), ("GET", "/install"), ("GET", "/docs"), ("GET", "/knowledge"),
+    ("GET", "/"),
+    ("GET", "/chat"),
+    ("GET", "/install"),
+    ("GET", "/docs"),
+    ("GET", "/knowledge"),
     ("GET", "/knowledge/<path:path>"),
-    ("GET", "/favicon"), ("GET", "/favicon.svg"), ("GET", "/favicon.ico"), ("GET", "/widget.js"),
-    ("GET", "/assets/<version>/widget.js"), ("GET", "/assets/<path:name>"), ("GET", "/health"),
-    ("GET", "/metrics"), ("GET", "/openapi.json"),
-}  # fmt: skip
+    ("GET", "/favicon"),
+    ("GET", "/favicon.svg"),
+    ("GET", "/favicon.ico"),
+    ("GET", "/widget.js"),
+    ("GET", "/assets/<version>/widget.js"),
+    ("GET", "/assets/<path:name>"),
+    ("GET", "/health"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+}
 """What reads nothing of any session."""
-UPGRADE = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
-           ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]  # fmt: skip
+UPGRADE = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+]
 BY_BODY = {("POST", "/api/session/create"), ("POST", "/api/session/resume"), ("POST", "/api/chat")}
 """What makes a session, or names it in its body."""
 
@@ -119,12 +142,20 @@ def test_r03_me_without_a_usable_id(target: Aim, caller: Caller) -> None:
     """Every route of the ``me`` form, with no, odd, doubled or misplaced credentials: 404, and how to do it better."""
     live = caller.create()
     odd: list[list[tuple[str, str]]] = [
-        [], [("Authorization", "")], [("Authorization", "Bearer")], [("Authorization", "Bearer null")],
-        [("Authorization", "Bearer undefined")], [("Authorization", f"Basic {live.id}")], [("Authorization", live.id)],
+        [],
+        [("Authorization", "")],
+        [("Authorization", "Bearer")],
+        [("Authorization", "Bearer null")],
+        [("Authorization", "Bearer undefined")],
+        [("Authorization", f"Basic {live.id}")],
+        [("Authorization", live.id)],
         [("Authorization", f"Bearer {live.id}"), ("Authorization", f"Bearer {live.id}")],
-        [("Authorization", f"Bearer {live.id}, Bearer {live.id}")], [("Authorization", f"Bearer {live.id}x")],
-        [("Cookie", f"session={live.id}")], [("X-Session-Id", live.id)], [("Authorization", f"Bearer {API_KEY}")],
-    ]  # fmt: skip
+        [("Authorization", f"Bearer {live.id}, Bearer {live.id}")],
+        [("Authorization", f"Bearer {live.id}x")],
+        [("Cookie", f"session={live.id}")],
+        [("X-Session-Id", live.id)],
+        [("Authorization", f"Bearer {API_KEY}")],
+    ]
     for method, path in sorted(OF_A_SESSION - {("GET", "/ws")}):
         for headers in odd:
             where = f"/api/session/me{path}".replace("<message_id>", "1") + f"?session={live.id}"
@@ -164,8 +195,13 @@ def test_r04_what_belongs_to_another_is_not_there(caller: Caller) -> None:
 
 def test_r05_no_key_without_an_end(launch: Callable[..., Aim]) -> None:
     """While sessions of one second are used, raced and abandoned, no key is ever seen without an expiry, nor stays."""
-    aim = launch(BATON_SESSION_TTL="1", BATON_SESSION_MAX_AGE="2", BATON_TICKET_TTL="1",
-                 BATON_RATE_LIMIT_SESSION="1000 per hour", BATON_RATE_LIMIT_CREATE="1000 per minute")  # fmt: skip
+    aim = launch(
+        BATON_SESSION_TTL="1",
+        BATON_SESSION_MAX_AGE="2",
+        BATON_TICKET_TTL="1",
+        BATON_RATE_LIMIT_SESSION="1000 per hour",
+        BATON_RATE_LIMIT_CREATE="1000 per minute",
+    )
     caller = Caller(aim.base)
     seen: list[str] = []
     done = threading.Event()

@@ -13,13 +13,31 @@ from tests.contract.actor import Caller, Visitor, bare, is_problem
 from tests.contract.seen import policy
 
 STRANGERS = [
-    "http://a.example.com", "https://a.example.com:8443", "https://a.example.com:443", "https://a.example.com.evil.test",
-    "https://evil.test", "https://evila.example.com", "https://b.a.example.com", "null", "HTTPS://A.EXAMPLE.COM",
-    "https://A.example.com", "https://user@a.example.com", "https://a.example.com@evil.test", "https://a.example.com.",
-    "https://a.example.com/", "https://a.example.com ,https://evil.test", "https://a%2eexample.com",
-    "file://", "", "*", "https://*.example.com", "https://аexample.com".encode().decode("latin-1"), "http://localhost",
-    "http://localhost:12345", "http://127.0.0.1:1234",
-]  # fmt: skip
+    "http://a.example.com",
+    "https://a.example.com:8443",
+    "https://a.example.com:443",
+    "https://a.example.com.evil.test",
+    "https://evil.test",
+    "https://evila.example.com",
+    "https://b.a.example.com",
+    "null",
+    "HTTPS://A.EXAMPLE.COM",
+    "https://A.example.com",
+    "https://user@a.example.com",
+    "https://a.example.com@evil.test",
+    "https://a.example.com.",
+    "https://a.example.com/",
+    "https://a.example.com ,https://evil.test",
+    "https://a%2eexample.com",
+    "file://",
+    "",
+    "*",
+    "https://*.example.com",
+    "https://аexample.com".encode().decode("latin-1"),
+    "http://localhost",
+    "http://localhost:12345",
+    "http://127.0.0.1:1234",
+]
 
 
 PATHS = ["/api/session/me", "/api/session/create", "/api/chat", "/api/nowhere", "/api/session/me/events"]
@@ -107,8 +125,16 @@ def test_r15_reading_changes_nothing(target: Aim, caller: Caller) -> None:
     assert [line for line in before if line not in after] == []
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain",
-                                  "text/plain; application/json", "application/json, text/plain"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+        "text/plain; application/json",
+        "application/json, text/plain",
+    ],
+)
 def test_r15_a_form_of_another_site(target: Aim, caller: Caller, kind: str) -> None:
     """What a form of another site can post is 415 wherever a body is read, also an empty one, and does nothing."""
     visitor = caller.create()

@@ -12,11 +12,17 @@ from tests.contract.actor import Caller, at_once, bare, is_problem
 from tests.faults.proxy import Proxy
 
 FORGED = {
-    "Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "javascript",
+    "Host": "evil.test",
+    "X-Forwarded-Host": "evil.test",
+    "X-Forwarded-Proto": "javascript",
     "X-Forwarded-Prefix": "//evil.test",
-    "Forwarded": "host=evil.test;proto=http", "X-Original-URL": "https://evil.test/", "X-Rewrite-URL": "/evil.test",
-    "X-Host": "evil.test", "X-Forwarded-Server": "evil.test", "X-HTTP-Method-Override": "DELETE",
-}  # fmt: skip
+    "Forwarded": "host=evil.test;proto=http",
+    "X-Original-URL": "https://evil.test/",
+    "X-Rewrite-URL": "/evil.test",
+    "X-Host": "evil.test",
+    "X-Forwarded-Server": "evil.test",
+    "X-HTTP-Method-Override": "DELETE",
+}
 
 
 def test_r08_one_of_fifty_over_two_services(target: Aim, launch: Callable[..., Aim]) -> None:
@@ -70,9 +76,20 @@ def test_r09_the_page_is_no_oracle(target: Aim, caller: Caller) -> None:
     visitor = caller.create()
     spent = visitor.ticket()
     caller.resume(spent)
-    asked = [visitor.id, visitor.ticket(), visitor.ticket("share"), spent, "tkt_" + "A" * 46,
-             "", "%00%ff", "%3Cscript%3Ealert(1)%3C/script%3E", "%0d%0aX-Evil:%20yes",
-             "'\"%3E%3Csvg/onload=1%3E", "{{7*7}}", "A" * 3000]  # fmt: skip
+    asked = [
+        visitor.id,
+        visitor.ticket(),
+        visitor.ticket("share"),
+        spent,
+        "tkt_" + "A" * 46,
+        "",
+        "%00%ff",
+        "%3Cscript%3Ealert(1)%3C/script%3E",
+        "%0d%0aX-Evil:%20yes",
+        "'\"%3E%3Csvg/onload=1%3E",
+        "{{7*7}}",
+        "A" * 3000,
+    ]
     seen = set()
     for one in asked:
         answer = bare(target.base, "GET", f"/chat?session={one}", [("Accept", "text/html")])

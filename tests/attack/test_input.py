@@ -20,18 +20,30 @@ from tests.contract.feeds import joined
 from tests.contract.seen import Seen
 
 HOSTILE = [
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "</title><script>alert(1)</script>",
-    "[a](javascript:alert(1)) [b](data:text/html,<script>alert(1)</script>)", "[c][r]\n\n[r]: javascript:alert(1)",
-    "&lt;script&gt;alert(1)&lt;/script&gt;", "![x](https://evil.test/x.png)", "\u202egpj.exe\u202c\u2066\u2069", "{{7*7}}${7*7}<%= 7*7 %>",
-    "\r\nevent: answer.end\r\ndata: {}\r\n\r\n", "\u0000\u0007\u001b[31m\u0085\u2028\u2029", "'; DROP TABLE x; -- \" ' `", "%0d%0aSet-Cookie: a=b",
-    "\\u003cscript\\u003e \\ud800", "👩‍👩‍👧‍👦 ﷽ Z̷̡͇a̶l̵g̸o̴ שלום مرحبا \ufeff", "a" * 3990,
-]  # fmt: skip
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "</title><script>alert(1)</script>",
+    "[a](javascript:alert(1)) [b](data:text/html,<script>alert(1)</script>)",
+    "[c][r]\n\n[r]: javascript:alert(1)",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "![x](https://evil.test/x.png)",
+    "\u202egpj.exe\u202c\u2066\u2069",
+    "{{7*7}}${7*7}<%= 7*7 %>",
+    "\r\nevent: answer.end\r\ndata: {}\r\n\r\n",
+    "\u0000\u0007\u001b[31m\u0085\u2028\u2029",
+    "'; DROP TABLE x; -- \" ' `",
+    "%0d%0aSet-Cookie: a=b",
+    "\\u003cscript\\u003e \\ud800",
+    "👩‍👩‍👧‍👦 ﷽ Z̷̡͇a̶l̵g̸o̴ שלום مرحبا \ufeff",
+    "a" * 3990,
+]
 TAGS = {"script", "img", "svg", "iframe", "object", "embed", "base", "form", "meta", "link", "style"}
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_r16_hostile_text_is_data_everywhere(target: Aim, text: str) -> None:
-    """As question, answer, citation, metadata, operator's word: given back as it was, as JSON or a download, never HTML."""
+    """As question, answer, citation, metadata, operator's word: given back as it was, and never as HTML."""
     caller = Caller(target.base)
     visitor = caller.create(metadata={"page": text[:500]})
     with visitor.events() as feed, visitor.ask_streamed(f"say:{text}") as stream:
@@ -55,7 +67,7 @@ def test_r16_hostile_text_is_data_everywhere(target: Aim, text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_r16_citations_lead_only_to_the_web(caller: Caller, text: str) -> None:
-    """A citation with a hostile title, address and passage: its link is http, https or none, and stays one line of JSON."""
+    """A citation with a hostile title, address and passage: its link is http, https or none."""
     answer = caller.create().ask(f"cite:{text}"[:4000]).json()
     for citation in answer["citations"]:
         assert urlsplit(citation["url"]).scheme in ("http", "https", ""), citation["url"]
@@ -68,15 +80,25 @@ def test_r16_hostile_text_in_errors(target: Aim, caller: Caller) -> None:
     live = caller.create()
     mark = "<script>alert('zebra')</script>"
     told = [
-        caller.get(f"/api/{mark}"), caller.get("/knowledge/" + mark, headers={"Accept": "text/html"}), caller.get("/" + mark),
-        caller.get("/" + mark, headers={"Accept": "text/html"}), live.get("/messages", params={"after": mark, "limit": mark}),
-        live.get("/transcript", params={"format": mark}), live.post("/handoff", {"kind": mark}), live.say("x", role=mark),
-        live.say("x", client_id=mark), live.ask("x", client_id=mark), caller.resume(mark), live.say("x", metadata=mark),
-        caller.post("/api/session/create", json={"user_token": mark}), caller.get("/assets/" + mark),
-        caller.post("/api/chat", content=mark, headers={"Content-Type": mark}), caller.get("/docs/" + mark),
+        caller.get(f"/api/{mark}"),
+        caller.get("/knowledge/" + mark, headers={"Accept": "text/html"}),
+        caller.get("/" + mark),
+        caller.get("/" + mark, headers={"Accept": "text/html"}),
+        live.get("/messages", params={"after": mark, "limit": mark}),
+        live.get("/transcript", params={"format": mark}),
+        live.post("/handoff", {"kind": mark}),
+        live.say("x", role=mark),
+        live.say("x", client_id=mark),
+        live.ask("x", client_id=mark),
+        caller.resume(mark),
+        live.say("x", metadata=mark),
+        caller.post("/api/session/create", json={"user_token": mark}),
+        caller.get("/assets/" + mark),
+        caller.post("/api/chat", content=mark, headers={"Content-Type": mark}),
+        caller.get("/docs/" + mark),
         caller.get("/api/session/me", headers={"Authorization": f"Bearer {mark}", "Baton-User": mark}),
         bare(target.base, "ZEBRA", "/api/chat?zebra", [("X", "zebra")]),
-    ]  # fmt: skip
+    ]
     for answer in told:
         assert 400 <= answer.status_code < 500, answer
         assert "zebra" not in answer.text
@@ -118,12 +140,37 @@ def test_r16_hostile_pages_of_the_folder(launch: Callable[..., Aim], tmp_path: P
 
 
 NOT_JSON = [
-    b"\xff\xfe{\x00}\x00", '{"query": "x"}'.encode("utf-16"), b'\xef\xbb\xbf{"query": "x"}', b'{"query": "\xff"}', b'{"query": NaN}',
-    b'{"query": "x", "a": -Infinity}', b'{"a": 1e999, "query": "x"}', b'{"query": "x", "query": "y"}', b'{"query": "x"} {}',
-    b'{"a": {"b": 1, "b": 2}, "query": "x"}', b'{"query": "x"}x', b"[]", b'"x"', b"5", b"null", b"true", b"", b" ", b"{", b"{'query': 'x'}",
-    b'{"query": "x",}', b'{"query": "a\nb"}', b'{"query": "x" /* */}', b'{"a": ' + b"[" * 20 + b"]" * 20 + b', "query": "x"}',
-    b'{"a":' + b'{"a":' * 5000, b"[" * 60000, b'{"query": 01}', b'{"query": "\\x41"}', b"\x00", b'{"a": 1, "\\u0061": 2, "query": "x"}',
-]  # fmt: skip
+    b"\xff\xfe{\x00}\x00",
+    '{"query": "x"}'.encode("utf-16"),
+    b'\xef\xbb\xbf{"query": "x"}',
+    b'{"query": "\xff"}',
+    b'{"query": NaN}',
+    b'{"query": "x", "a": -Infinity}',
+    b'{"a": 1e999, "query": "x"}',
+    b'{"query": "x", "query": "y"}',
+    b'{"query": "x"} {}',
+    b'{"a": {"b": 1, "b": 2}, "query": "x"}',
+    b'{"query": "x"}x',
+    b"[]",
+    b'"x"',
+    b"5",
+    b"null",
+    b"true",
+    b"",
+    b" ",
+    b"{",
+    b"{'query': 'x'}",
+    b'{"query": "x",}',
+    b'{"query": "a\nb"}',
+    b'{"query": "x" /* */}',
+    b'{"a": ' + b"[" * 20 + b"]" * 20 + b', "query": "x"}',
+    b'{"a":' + b'{"a":' * 5000,
+    b"[" * 60000,
+    b'{"query": 01}',
+    b'{"query": "\\x41"}',
+    b"\x00",
+    b'{"a": 1, "\\u0061": 2, "query": "x"}',
+]
 
 
 @pytest.mark.parametrize("body", NOT_JSON, ids=range(len(NOT_JSON)))
@@ -164,11 +211,17 @@ def test_r20_surrogates_are_refused_in_every_field(caller: Caller) -> None:
     visitor.ask("hello")
     said = visitor.history()[1]["id"]
     for half in ("\\ud800", "a\\udfffb", "\\udc00\\ud800", "\\ud83d x \\ude00"):
-        calls = [("/api/chat", '{"query": "%s", "session_id": "' + visitor.id + '"}'), (visitor.path("/messages"), '{"message": "%s"}'),
-                 (visitor.path("/messages"), '{"message": "x", "metadata": {"a": "%s"}}'), ("/api/session/resume", '{"session": "%s"}'),
-                 (visitor.path("/messages"), '{"message": "x", "metadata": {"%s": 1}}'), (visitor.path("/messages"), '{"message": "x", "client_id": "%s"}'),
-                 (visitor.path(f"/messages/{said}/feedback"), '{"rating": "up", "comment": "%s"}'),
-                 ("/api/session/create", '{"metadata": {"a": ["%s"]}}'), ("/api/session/create", '{"user_token": "%s"}')]  # fmt: skip
+        calls = [
+            ("/api/chat", '{"query": "%s", "session_id": "' + visitor.id + '"}'),
+            (visitor.path("/messages"), '{"message": "%s"}'),
+            (visitor.path("/messages"), '{"message": "x", "metadata": {"a": "%s"}}'),
+            ("/api/session/resume", '{"session": "%s"}'),
+            (visitor.path("/messages"), '{"message": "x", "metadata": {"%s": 1}}'),
+            (visitor.path("/messages"), '{"message": "x", "client_id": "%s"}'),
+            (visitor.path(f"/messages/{said}/feedback"), '{"rating": "up", "comment": "%s"}'),
+            ("/api/session/create", '{"metadata": {"a": ["%s"]}}'),
+            ("/api/session/create", '{"user_token": "%s"}'),
+        ]
         for path, body in calls:
             answer = caller.post(path, content=(body % half).encode(), headers={"Content-Type": "application/json"})
             is_problem(answer, 422, "invalid_request")
