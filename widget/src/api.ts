@@ -13,7 +13,9 @@ export class ApiError extends Error {
     /** Seconds to wait; 0 where the service did not say. */
     readonly retryAfter = 0,
   ) { super(message); }
-  get gone(): boolean { return this.status === 404; }
+  /** The service itself says so; a 404 of what lies between (an edge without an instance) says nothing of the session. */
+  get gone(): boolean { return this.code === "session_not_found"; }
+  get foreign(): boolean { return this.code === "not_owner" || this.code === "bad_token"; }
   get network(): boolean { return this.status === 0; }
 }
 
@@ -103,9 +105,11 @@ async function problem(response: Response): Promise<ApiError> {
   let body: Record<string, unknown> = {};
   try { body = await withLimit(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS) ?? {}; } catch { /* not ours, a proxy's page perhaps */ }
   const { status } = response;
-  const retryable = typeof body.retryable === "boolean" ? body.retryable : status >= 500 || status === 429;
+  const ours = body.success === false && typeof body.code === "string";
+  // What no problem of ours explains came from a proxy, and passes.
+  const retryable = !ours || (typeof body.retryable === "boolean" ? body.retryable : status >= 500 || status === 429);
   return new ApiError(
-    typeof body.code === "string" ? body.code : status === 404 ? "not_found" : `http_${status}`,
+    ours ? String(body.code) : `http_${status}`,
     status,
     typeof body.detail === "string" ? body.detail : `The service answered ${status}`,
     retryable,

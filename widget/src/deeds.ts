@@ -28,8 +28,8 @@ type Deeds = Pick<Conversation, "end" | "older" | "link" | "transcript" | "erase
 export function createDeeds(parts: DeedParts) {
   const { api, desk, sessions, page, options, tell, publish, become, start, fresh, onEvent, clear } = parts;
 
-  /** Calls the service; where that fails for good, the notice says so. Null without a session. */
-  async function call<T>(work: (session: string) => Promise<T>, notice: string, tries = 3): Promise<T | null> {
+  /** Calls the service; where that fails for good, the notice says so, unless the view does. Null without a session. */
+  async function call<T>(work: (session: string) => Promise<T>, notice: string | null, tries = 3): Promise<T | null> {
     const { session, era } = desk;
     if (!session) return null;
     for (let n = 1; ; n++) {
@@ -41,7 +41,7 @@ export function createDeeds(parts: DeedParts) {
           else if (error.retryable && n < tries && error.retryAfter <= 5) {
             await page.pause(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
             continue;
-          } else { tell(notice, 0); publish(); }
+          } else if (notice) { tell(notice, 0); publish(); }
         }
         throw error;
       }
@@ -96,7 +96,7 @@ export function createDeeds(parts: DeedParts) {
     },
 
     async feedback(messageId, rating, comment) {
-      await call((session) => api.feedback(session, messageId, rating, comment), "unreachable");
+      await call((session) => api.feedback(session, messageId, rating, comment), null);
       const feedback = rating ? { rating, ...(comment ? { comment } : {}) } : undefined;
       const message = desk.transcript.messages.find((one) => one.id === messageId);
       if (message) onEvent({ event: "message", message: { ...message, metadata: { ...message.metadata, feedback } } });

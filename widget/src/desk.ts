@@ -19,6 +19,7 @@ export interface Desk {
   hasOlder: boolean;
   loading: boolean;
   fromElsewhere: boolean;
+  handedOver: boolean;
   /** A question of this page is on its way or taken, and its answer has not begun. */
   waiting: boolean;
   /** The client id of this tab's last question, and the turn that answers it. */
@@ -36,7 +37,7 @@ export interface Desk {
 
 export const newDesk = (key: string | null): Desk => ({
   session: null, era: 0, saved: null, key, live: null, status: "none", transcript: EMPTY, past: [], hasOlder: false, loading: false,
-  fromElsewhere: false, waiting: false, asked: "", mine: "", unanswered: false, putBack: null, feedDown: false, started: false, active: false, disposed: false,
+  fromElsewhere: false, handedOver: false, waiting: false, asked: "", mine: "", unanswered: false, putBack: null, feedDown: false, started: false, active: false, disposed: false,
 });
 
 /** No more can be said in this session. */
@@ -51,7 +52,7 @@ export function compose(desk: Desk, notice: Notice | null, wait: number, online:
   const broken = failed !== null || desk.unanswered || (last?.role === "assistant" && last.metadata.interrupted === true);
   const alive = desk.status === "active" || desk.status === "abandoned";
   return {
-    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, fromElsewhere: desk.fromElsewhere, putBack: desk.putBack,
+    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, fromElsewhere: desk.fromElsewhere, handedOver: desk.handedOver, putBack: desk.putBack,
     notice, wait, waiting: desk.waiting && !turn,
     messages: desk.past.length ? [...desk.past, ...messages] : messages,
     answering: turn && { turn_id: turn.turn_id, text: turn.text, stage: turn.stage, mine: turn.turn_id === desk.mine },

@@ -121,7 +121,7 @@ export function createLive(parts: LiveParts): Live {
     let deaf = false;
     const leaveSlot = hold(locks, roles.slots, () => {
       poll(false);
-      feed = openFeed({
+      const mine = feed = openFeed({
         connect: (at, signal) => api.events(session, at, signal),
         cursor: () => cursor,
         onFrame(frame) {
@@ -131,7 +131,7 @@ export function createLive(parts: LiveParts): Live {
           if (read?.event.event === "reset") {
             // What comes now follows on something that was missed: nothing of it is used until the history was read.
             deaf = true;
-            void sync().then(() => { deaf = false; feed?.again(); });
+            void sync().then(() => { deaf = false; mine.again(); });
             return;
           }
           const after = chain;
@@ -152,7 +152,7 @@ export function createLive(parts: LiveParts): Live {
         },
         onRefused: parts.onRefused,
       }, parts.timing);
-      return () => { feed?.stop(); feed = null; open = false; };
+      return () => { mine.stop(); if (feed === mine) { feed = null; open = false; } };
     });
     return () => { leads = false; poll(false); leaveSlot(); };
   }
@@ -189,9 +189,11 @@ export function createLive(parts: LiveParts): Live {
     clearInterval(watch);
     if (!on) { leaveFeed?.(); leaveFeed = null; return; }
     heard = Date.now();
-    const wait = hold(locks, roles.feed, lead);
+    // Leads without the role, until the role comes: two feeds would count every word twice.
     let alone: (() => void) | null = null;
-    leaveFeed = () => { wait(); alone?.(); };
+    const quit = () => { alone?.(); alone = null; };
+    const wait = hold(locks, roles.feed, () => { quit(); return lead(); });
+    leaveFeed = () => { wait(); quit(); };
     if (!leads) channel.post({ kind: "ask" });
     watch = setInterval(() => { if (!leads && Date.now() - heard > PATIENCE) alone = lead(); }, 5_000);
   }
@@ -203,7 +205,7 @@ export function createLive(parts: LiveParts): Live {
       const timer = setInterval(() => {
         api.heartbeat(session).then(parts.onBeat, (error: ApiError) => {
           if (stopped) return;
-          if (error.gone || error.status === 403) parts.onRefused(error);
+          if (error.gone || error.foreign) parts.onRefused(error);
           else if (error.code === "session_ended") parts.onEvent({ event: "session", status: "ended" });
         });
       }, parts.heartbeat * 1000);

@@ -33,7 +33,7 @@ export function createNotices(changed: () => void) {
     /** A line that stays until the next question. */
     keep(key: string | null): void { lasting = key === null ? null : make(key); },
     /** A line about what was just tried; it goes with the next try. */
-    say(key: string): void { if (!until) passing = make(key); },
+    say(key: string): void { if (!left()) passing = make(key); },
     /** A line about the connection; it goes when that is well again. */
     connection(key: string | null): void { link = key === null ? null : make(key); },
     /** Counts down, second by second. */
@@ -44,7 +44,7 @@ export function createNotices(changed: () => void) {
       timer = setInterval(tick, 1000);
     },
     /** The next question begins. */
-    clear(): void { if (!until) passing = null; lasting = null; },
+    clear(): void { if (!left()) passing = null; lasting = null; },
     reset(): void { clearInterval(timer); until = 0; lasting = passing = null; },
     dispose(): void { clearInterval(timer); },
   };

@@ -22,6 +22,8 @@ export interface OutboxParts {
 }
 
 const TRIES = 6;
+/** After so long without the service, in ms, the visitor is told: the text stays, with Retry. */
+const PATIENCE = 30_000;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
@@ -49,24 +51,25 @@ export function createOutbox(parts: OutboxParts) {
 
   async function deliver(mine: NonNullable<typeof current>): Promise<Fate> {
     const { question, abort } = mine;
-    let renewed = 0;
+    let renewed = 0, since = Date.now();
     for (let tries = 1; ; tries++) {
       if (!parts.online()) {
         parts.onDelivery(question, "queued");
         await pause(60_000, abort.signal);
         tries = 0;
+        since = Date.now();
         if (abort.signal.aborted) return mine.seen ? { fate: "taken" } : { fate: "cancelled" };
         continue;
       }
       parts.onDelivery(question, "sending");
       try {
-        return { fate: "taken", stream: await parts.api.ask(await parts.session(), question.text, question.client_id, abort.signal) };
+        return { fate: "taken", stream: await parts.api.ask(await within(parts.session(), since + PATIENCE - Date.now(), abort.signal), question.text, question.client_id, abort.signal) };
       } catch (cause) {
         if (mine.seen) return { fate: "taken" };
         if (abort.signal.aborted) return { fate: "cancelled" };
         const error = cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
         if (error.code === "session_not_found" && renewed++ < 2) { parts.onGone(); continue; }
-        const fate = judge(error, question, tries);
+        const fate = judge(error, question, Date.now() - since < PATIENCE ? tries : TRIES);
         if (fate) { if (error.code === "session_ended") parts.onEnded(); return fate; }
         if (parts.online()) await pause(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + random() / 2)), abort.signal);
       }
@@ -124,4 +127,15 @@ export function createOutbox(parts: OutboxParts) {
     clear(): void { queue.length = 0; current?.abort.abort(); },
     dispose(): void { over = true; current?.abort.abort(); wakeUp?.(); },
   };
+}
+
+/** What `work` brings, if it does in time and nobody gives up waiting for it. */
+function within<T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new ApiError("network", 0, "The service did not answer in time"));
+    const timer = setTimeout(late, ms);
+    signal.addEventListener("abort", late, { once: true });
+    if (signal.aborted) late();
+    work.then(resolve, reject).finally(() => { clearTimeout(timer); signal.removeEventListener("abort", late); });
+  });
 }

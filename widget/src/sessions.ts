@@ -34,10 +34,10 @@ export function createSessions(parts: SessionParts) {
   const fresh = (record: Saved) => Date.now() - record.seen < options.sessionExpiry * 1000;
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
-  function carry(id: string, elsewhere = false): void {
+  function carry(id: string, elsewhere = false, handed = false): void {
     desk.live?.stop();
-    Object.assign(desk, { session: id, era: desk.era + 1, status: "active", fromElsewhere: elsewhere, feedDown: false });
-    desk.saved = { id, seen: Date.now(), ...(elsewhere ? { elsewhere } : {}) };
+    Object.assign(desk, { session: id, era: desk.era + 1, status: "active", fromElsewhere: elsewhere, handedOver: handed, feedDown: false });
+    desk.saved = { id, seen: Date.now(), ...(elsewhere ? { elsewhere } : {}), ...(handed ? { handed } : {}) };
     if (id !== desk.key) store.save(desk.saved);
     const mine = desk.era;
     let down: ReturnType<typeof setTimeout> | undefined;
@@ -69,7 +69,7 @@ export function createSessions(parts: SessionParts) {
     store.forget(desk.session);
     Object.assign(desk, {
       session: null, saved: null, key: null, live: null, era: desk.era + 1,
-      fromElsewhere: false, unanswered: false, hasOlder: false, feedDown: false,
+      fromElsewhere: false, handedOver: false, unanswered: false, hasOlder: false, feedDown: false,
     });
   }
 
@@ -155,9 +155,9 @@ export function createSessions(parts: SessionParts) {
     }
     if (desk.key) return resume(desk.key, randomName(), "restored");
     const record = store.load();
-    if (record && own) return resume(record.id, randomName(), "restored", record.elsewhere);
+    if (record && own) return resume(record.id, randomName(), "restored", record);
     const found = record ?? (own ? store.common() : null);
-    if (found && options.autoRestore && fresh(found)) await resume(found.id, randomName(), "restored", found.elsewhere);
+    if (found && options.autoRestore && fresh(found)) await resume(found.id, randomName(), "restored", found);
   }
 
   /** On plain http a page has no locks: leases in the storage take their place, fetched for those pages alone. */
@@ -177,12 +177,13 @@ export function createSessions(parts: SessionParts) {
     await isDuplicate(machine.sure, `baton:tab:${store.tabId}`);
   }
 
-  async function resume(what: string, client_id: string, notice: "continued" | "restored", elsewhere = false): Promise<void> {
+  async function resume(what: string, client_id: string, notice: "continued" | "restored", was?: Saved): Promise<void> {
     for (let tries = 0; !desk.disposed; tries++) {
       try {
         const found = await api.resume(what, client_id);
-        // A raw id, or a link made for sharing, may have come from anybody.
-        carry(found.session_id, elsewhere || found.shared === true || (notice === "continued" && what.startsWith("ses_")));
+        const link = notice === "continued", elsewhere = link ? found.shared === true || what.startsWith("ses_") : Boolean(was?.elsewhere);
+        // A raw id, or a link made for sharing, may have come from anybody; a link for once too, where this browser does not know its session.
+        carry(found.session_id, elsewhere, link ? !elsewhere && store.common()?.id !== found.session_id : was?.handed);
         if (notice === "restored") desk.asked = store.asked;
         if (notice === "continued" || found.messages?.length) notices.keep(notice);
         accept(found, null);
@@ -204,7 +205,7 @@ export function createSessions(parts: SessionParts) {
     desk.key = null;
     desk.status = "none";
     desk.feedDown = false;
-    notices.keep(error.status === 403 ? "notYours" : link ? "deadLink" : "gone");
+    notices.keep(error.foreign ? "notYours" : link ? "deadLink" : "gone");
     changed();
   }
 
@@ -217,7 +218,7 @@ export function createSessions(parts: SessionParts) {
       desk.past = [];
       desk.transcript = EMPTY;
       notices.reset();
-      carry(record.id, record.elsewhere);
+      carry(record.id, record.elsewhere, record.handed);
       changed();
       void follow();
     } else if (!own && desk.session && !isOver(desk)) {

@@ -6,6 +6,8 @@ export interface Saved {
   seen: number;
   /** Opened by a link that others may hold too. */
   elsewhere?: boolean;
+  /** Opened by a link for once, of a session that this browser did not know: whose it was cannot be told. */
+  handed?: boolean;
 }
 /** A question that is not acknowledged yet. */
 export interface Unsent { client_id: string; text: string; at: string }

@@ -33,8 +33,8 @@ export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed
         wait = spoke ? random() * first : backoff();
       } catch (error) {
         if (stopped) return;
-        const { gone, status, retryAfter = 0 } = error as ApiError;
-        if (gone || status === 403) { stopped = true; source.onRefused(error as ApiError); return; }
+        const { gone, foreign, retryAfter = 0 } = error as ApiError;
+        if (gone || foreign) { stopped = true; source.onRefused(error as ApiError); return; }
         wait = Math.max(backoff(), retryAfter * 1000);
       }
       if (stopped) return;

@@ -39,6 +39,8 @@ export interface State {
   loading: boolean;
   /** Opened by a shared link: say that it was begun elsewhere and offer a new one. */
   fromElsewhere: boolean;
+  /** Opened by a link for once that this browser cannot vouch for: offer a new one, quietly, beside the notice. */
+  handedOver?: boolean;
   /** Text that could not be sent and was put back for the composer, with a growing number so that it is taken once. */
   putBack: { text: string; n: number } | null;
 }

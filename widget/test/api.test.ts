@@ -16,7 +16,7 @@ test("the session goes in the Authorization header, without cookies, referrer or
 });
 
 test("a problem becomes an error with the contract's code and the seconds to wait", async () => {
-  const { api } = answering(429, '{"code":"rate_limited","detail":"Slow down","retryable":true}', { "Retry-After": "7" });
+  const { api } = answering(429, '{"success":false,"code":"rate_limited","detail":"Slow down","retryable":true}', { "Retry-After": "7" });
   await expect(api.status("s")).rejects.toMatchObject({ code: "rate_limited", status: 429, retryAfter: 7, retryable: true, message: "Slow down" });
 });
 
@@ -42,4 +42,14 @@ test("the place in the feed goes in a header, so that the address stays the same
   await api.events("s", "7-abc", new AbortController().signal);
   expect(calls[0]!.url).toBe("https://svc.test/api/session/me/events");
   expect(new Headers(calls[0]!.init.headers).get("Last-Event-ID")).toBe("7-abc");
+});
+
+test("a 404 of what lies between is no word on the session, and may pass; the service's own is one", async () => {
+  for (const body of ["<html>Not found</html>", '{"status":"error","code":404,"message":"Application not found"}', ""]) {
+    const { api } = answering(404, body);
+    await expect(api.status("s")).rejects.toMatchObject({ code: "http_404", gone: false, retryable: true });
+  }
+  const own = (code: string) => answering(404, `{"success":false,"code":"${code}","status":404,"retryable":false}`).api.status("s");
+  await expect(own("session_not_found")).rejects.toMatchObject({ gone: true, retryable: false });
+  await expect(own("not_found")).rejects.toMatchObject({ gone: false, retryable: false });
 });

@@ -2,7 +2,7 @@
 import { make } from "../nodes";
 import type { Message, State } from "../types";
 import { Announcer } from "./announcer";
-import { MessageView, type Desk } from "./message";
+import { isEmpty, MessageView, type Desk } from "./message";
 import { Follower } from "./scroll";
 import { iconNode } from "./signs";
 
@@ -82,7 +82,7 @@ export class LogView {
     const last = state.messages[state.messages.length - 1];
     const key = last ? keyOf(last) : "";
     const news = last && key !== this.lastKey && key !== this.adopted && last.role !== "user";
-    if (news && old && !fresh && !state.loading) this.announcer.whole(last.content);
+    if (news && old && !fresh && !state.loading) this.announcer.whole(isEmpty(last) ? this.desk.words.t("stopped") : last.content);
     this.lastKey = key;
   }
 

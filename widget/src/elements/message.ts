@@ -23,6 +23,9 @@ export function citationsOf(message: Message): Citation[] {
   return found.filter((c): c is Citation => !!c && typeof c.title === "string" && typeof c.url === "string").slice(0, 5);
 }
 
+/** An answer that was stopped before it had a word. */
+export const isEmpty = (message: Message): boolean => message.role !== "user" && !message.content.trim();
+
 export function nameOf(message: Message, words: Language): string {
   const operator = message.metadata["operator"];
   if (message.role === "user") return words.t("you");
@@ -100,13 +103,16 @@ export class MessageView {
   private finish(message: Message, sources: Citation[]): void {
     const t = this.desk.words.t;
     const parts: Node[] = [];
+    // Stopped before its first word: no bubble, and nothing to copy or rate.
+    const empty = isEmpty(message);
+    this.text.hidden = empty;
     if (sources.length) parts.push(this.sources(sources));
     const { degraded, stopped, interrupted } = message.metadata;
     if (typeof degraded === "string" && degraded) parts.push(make("p", { class: "note", dir: "auto" }, degraded));
     if (stopped) parts.push(make("p", { class: "note" }, t("stopped")));
     if (interrupted) parts.push(make("p", { class: "note" }, t("interrupted")));
     if (message.delivery) parts.push(this.delivery(message));
-    else if (message.role !== "system") parts.push(this.tools(message));
+    else if (message.role !== "system" && !empty) parts.push(this.tools(message));
     this.foot.replaceChildren(...parts);
   }
 

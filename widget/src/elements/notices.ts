@@ -10,9 +10,12 @@ export interface Line {
   counting?: boolean;
   /** Offers "New chat" beside it. */
   renew?: boolean;
+  /** The quieter question beside it: "Not yours?", and the offer of a new one. */
+  doubt?: boolean;
 }
 
 const RENEWING = new Set(["ended", "gone", "deadLink", "full", "notYours"]);
+const OPENING = new Set(["continued", "restored"]);
 
 /** The sentence for a 429: seconds, or minutes from ninety seconds on. */
 export function waiting(seconds: number, words: Language): string {
@@ -34,7 +37,7 @@ export function lines(state: State, words: Language): Line[] {
   if (notice && notice.key !== "wait") {
     const n = Math.max(1, Number(notice.params?.["seconds"] ?? wait));
     const text = words.t(`notice.${notice.key}`, { ...notice.params, n });
-    add(notice.key, notice.tone, { text, counting: n > 1, renew: RENEWING.has(notice.key) });
+    add(notice.key, notice.tone, { text, counting: n > 1, renew: RENEWING.has(notice.key), doubt: !!state.handedOver && OPENING.has(notice.key) });
   }
   if (state.connection !== "online" && !state.notice) add(state.connection, "warning");
   const first = found.findIndex((line) => line.renew);
