@@ -29,7 +29,7 @@ class Aim:
             return [name for name in look.scan_iter(count=1000) if look.pttl(name) == -1]
 
     def everything(self) -> str:
-        """Every name and every value in Redis, as one text."""
+        """Every name with its value in Redis, a line each."""
         told: list[str] = []
         with self.redis.client() as look:
             for name in look.scan_iter(count=1000):
@@ -42,7 +42,7 @@ class Aim:
                     "set": look.smembers,
                     "list": lambda n: look.lrange(n, 0, -1),
                 }[kind]
-                told += [name, str(read(name))]
+                told.append(f"{name} {read(name)!r}")
         return "\n".join(told)
 
     def commands(self) -> int:

@@ -118,6 +118,8 @@ def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> N
         for method, path in sorted(OF_A_SESSION):
             assert knock(target, method, quoted(one), path).status_code == 404
     assert target.commands() == before
+    assert knock(target, "GET", NOBODY, "").status_code == 404
+    assert target.commands() > before, "what is well-formed is looked up"
 
 
 def knock(target: Aim, method: str, one: str, path: str) -> httpx.Response:
