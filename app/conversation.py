@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from app.ports import Batch, Begun, Look, Piece, SessionLog, Toll, Watch, Words,
 from app.session import Status
 
 TICK_SECONDS = 5.0
+OUTAGE_SECONDS = 2.0
+"""A call that waits for its answer gives up after storage has been away this long; the question is kept."""
 NEWEST = 100
 
 
@@ -96,7 +99,17 @@ class Conversations:
         """Stores a question and sets a turn going; a known client id joins its turn or has its answer already."""
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = spell_message("user", question, None, client_id)
-        begun = self._log.begin(ref, who, Words(body, client_id or "", toll=toll), turn_id, claim=True)
+        words = Words(body, client_id or "", toll=toll)
+        try:
+            begun = self._log.begin(ref, who, words, turn_id, claim=True)
+        except StorageUnavailable:
+            # Its reply may be lost and the turn begun: sent again, it is begun once. If that fails too, it must not
+            # stand there with nobody answering until its lease is over.
+            try:
+                begun = self._log.begin(ref, who, words, turn_id, claim=True)
+            except StorageUnavailable:
+                self._answering.abandon(ref, turn_id)
+                raise
         if begun.outcome == "begun":
             message = orjson.loads(begun.message)
             number = message_number(message["id"], session.tag_of(ref)) or 0
@@ -153,9 +166,10 @@ class Conversations:
         """The one reader of the log: events in order, None when nothing came for a while, until the session is gone.
 
         ``near``: the turn followed runs in this worker. ``gone``: whether the reader has left; a reader that cannot
-        leave (None) stays while the worker drains.
+        leave (None) stays while the worker drains, and raises StorageUnavailable when that lasts.
         """
-        after, told = start.after, start.told
+        after, told, well = start.after, start.told, time.monotonic()
+        tag = session.tag_of(ref)
         with self._log.watch(ref, near=near) as watch:
             while True:
                 try:
@@ -164,27 +178,31 @@ class Conversations:
                     yield GONE
                     return
                 except StorageUnavailable:
-                    watch.wait(1.0)
-                    yield None
-                    continue
-                if batch.reset:
-                    told = 0
-                    yield Event(Position(batch.after).spell(session.tag_of(ref)), "reset", b"{}")
-                yield from _events(batch, told, session.tag_of(ref))
-                after = batch.after + len(batch.events)
+                    if gone is None and time.monotonic() - well > OUTAGE_SECONDS:
+                        raise
+                    batch = None
+                if batch is not None:
+                    well = time.monotonic()
+                    told = 0 if batch.reset else told
+                    yield from _events(batch, told, tag)
+                    after = batch.after + len(batch.events)
                 if gone is not None and (watch.closing or gone()):
                     return
-                if not batch.events and not batch.reset and not self._waited(ref, batch, watch, near=near):
+                if not self._waited(ref, batch, watch, near=near):
                     yield None
 
-    def _waited(self, ref: str, batch: Batch, watch: Watch, *, near: bool) -> bool:
-        """Waits for news, not longer than a dead worker's lease; False where none came."""
+    def _waited(self, ref: str, batch: Batch | None, watch: Watch, *, near: bool) -> bool:
+        """Waits for news, not longer than a dead worker's lease; False where none came. None: storage is away."""
+        if batch is None:
+            watch.wait(1.0)
+            return False
+        if batch.events or batch.reset:
+            return True
         seconds = 1.0 if near else TICK_SECONDS
         if batch.turn_left is not None:
-            if batch.turn_left < 0:
-                self._log.reap(ref)
+            if batch.turn_left < 0 and self._log.reap(ref):
                 return True
-            seconds = min(seconds, batch.turn_left / 1000 + 0.05)
+            seconds = min(seconds, max(batch.turn_left / 1000 + 0.05, 0.5))
         return watch.wait(seconds)
 
     def beat(self, ref: str, who: str) -> int:
@@ -197,7 +215,6 @@ class Conversations:
 
     def end(self, ref: str, who: str) -> None:
         """Final; a running answer is stopped. The history stays until it expires."""
-        self._log.stop(ref, who)
         self._log.finish(ref, who)
 
     def hand_off(self, ref: str, who: str, session_id: str, kind: session.Kind) -> tuple[str, int]:
@@ -243,7 +260,9 @@ def _cursor(look: Look, where: str) -> Position:
 
 
 def _events(batch: Batch, told: int, tag: str) -> Iterator[Event]:
-    """The batch's events with their ids, without the messages up to number ``told``."""
+    """The batch's events with their ids, without the messages up to number ``told``; first that the place is gone."""
+    if batch.reset:
+        yield Event(Position(batch.after).spell(tag), "reset", b"{}")
     for number, (kind, data) in enumerate(batch.events, batch.after + 1):
         if kind == "message" and number <= told:
             continue

@@ -59,7 +59,6 @@ class Event:
         return found if isinstance(found, dict) else {}
 
 
-RESET = Event(None, "reset", b"{}")
 GONE = Event(None, "session", b'{"status":"ended"}')
 PING = Event(None, "ping", b"{}")
 

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from app.errors import BatonError, EngineFailed, EngineTimeout
 from app.ports import Engine, Piece, Turn
@@ -78,10 +79,11 @@ class Pump:
             _log.warning("engine %s failed: %s", self._engine.name, type(error).__name__)
             last = EngineFailed()
         finally:
+            self._put(last)
             close = getattr(pieces, "close", None)
             if close is not None:
-                close()
-            self._put(last)
+                with suppress(Exception):  # its own failure to tidy up changes nothing for the visitor
+                    close()
 
     def _put(self, piece: object) -> bool:
         while self._pieces.qsize() >= MOST_WAITING and not self._stop.is_set():

@@ -15,6 +15,8 @@ from app.errors import BadRequest, InvalidRequest, PayloadTooLarge, UnsupportedM
 
 MOST_BYTES = 64 * 1024
 """A body may have this many bytes."""
+SILENT_SECONDS = 10.0
+"""A body may pause this long."""
 MOST_DEPTH = 20
 """Objects and arrays may stand in each other this deep, the outermost counted."""
 MOST_METADATA_BYTES = 4096
@@ -95,8 +97,13 @@ def _read(environ: Mapping[str, Any]) -> bytes:
 
 
 def _take(environ: Mapping[str, Any], most: int) -> bytes:
+    connection = environ.get("gunicorn.socket")
     try:
+        if connection is not None:
+            connection.settimeout(SILENT_SECONDS)  # or a body that never comes would hold its place for ever
         taken: bytes = environ["wsgi.input"].read(most)
+        if connection is not None:
+            connection.settimeout(None)
     except Exception as error:  # each server has its own errors for a broken chunk and a caller who left
         raise BadRequest("The body could not be read.") from error
     return taken

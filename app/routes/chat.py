@@ -72,7 +72,9 @@ def _session(sent: dict[str, Any]) -> str | None:
 
 
 def _wants_events() -> bool:
-    return "text/event-stream" in request.headers.get("Accept", "")
+    if "text/event-stream" not in request.headers.get("Accept", ""):
+        return False
+    return any(kind == "text/event-stream" and quality > 0 for kind, quality in request.accept_mimetypes)
 
 
 def _json(one: Caller, begun: Begun) -> Response:

@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response
@@ -38,8 +39,9 @@ def stream(events: Iterator[Event | None], opening: bytes = b"") -> Response:
     def told() -> Iterator[bytes]:
         if opening:
             yield opening
-        for event in events:
-            yield frame(event or PING)
+        with suppress(StorageUnavailable):  # a chat's stream ends; its reader comes back with the last id
+            for event in events:
+                yield frame(event or PING)
 
     answer = Response(told(), mimetype="text/event-stream")
     answer.headers["Cache-Control"] = "no-store"
@@ -127,6 +129,9 @@ def _departed(environ: dict[str, Any]) -> Callable[[], bool]:
     """Whether the client has closed its side, asked of the socket without waiting: sooner than a failing ping tells."""
     connection = environ.get("gunicorn.socket")
     raw = getattr(connection, "_sock", connection)  # below the event loop, which would wait
+    if raw is not None and raw.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # One that vanished without a word is let go as well (RFC 5482).
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000)
 
     def departed() -> bool:
         if raw is None:

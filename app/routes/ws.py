@@ -19,6 +19,7 @@ from app.routes import calls
 from app.routes.caller import bearer, caller, checked
 from app.routes.events import follow
 from app.routes.openapi import describes
+from app.session import ref_of
 
 blueprint = Blueprint("ws", __name__)
 PROTOCOL = "baton"
@@ -42,7 +43,11 @@ def _named() -> str:
 @blueprint.before_request
 def _open() -> None:
     """Refuses in the handshake what can be refused, as any other call."""
-    one = caller((request.view_args or {}).get("session_id") or _named())
+    named = (request.view_args or {}).get("session_id")
+    if named is None:
+        named = _named()
+        named = named if ref_of(named) else ""
+    one = caller(named)
     checked(one, _handshake)
     sockets: list[Server] = []
     gone = lambda: any(not ws.connected for ws in sockets)  # noqa: E731

@@ -103,6 +103,7 @@ class Commands:
     def __init__(self, redis: Redis, *, wait_replicas: int = 0) -> None:
         self._redis = redis
         self._wait = wait_replicas
+        self._troubled = float("-inf")
         self._node = redis.node if isinstance(redis, Nodes) else None
         self.apart = self._node is not None
         """Keys of different sessions stand on different servers: no script may take both."""
@@ -120,6 +121,10 @@ class Commands:
         # Nothing was run, so sending it whole is safe.
         return self._once(script.writes, (script.whole, script.source, *rest), replicas)
 
+    def troubled_for(self, seconds: float) -> bool:
+        """Whether storage has failed within the last ``seconds``."""
+        return time.monotonic() - self._troubled < seconds
+
     def call(self, *args: Any) -> Any:
         """One command's reply."""
         return self._once(args[0] in _WRITES, args, 0)
@@ -135,6 +140,7 @@ class Commands:
                 breaker.worked()
                 raise
             breaker.failed(kind)
+            self._troubled = time.monotonic()
             raise StorageUnavailable(kind) from None
         breaker.worked()
         return reply

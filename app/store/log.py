@@ -21,6 +21,7 @@ LEASE_MS = 10_000
 _FEED_MS = 45_000
 _CLAIM_MS = 45_000
 _BATCH = 500
+_GRACE_SECONDS = 2.0
 _EARLIER = 100
 _VERBS = (
     "create", "append", "begin", "grow", "close", "finish", "touch", "read", "follow", "handoff", "take", "rate",
@@ -156,9 +157,12 @@ class RedisLog:
     def stop(self, ref: str, who: str) -> bool:
         return self._close(ref, who, "", _STOPPED)
 
-    def reap(self, ref: str) -> None:
+    def reap(self, ref: str) -> bool:
+        if self._redis.troubled_for(_GRACE_SECONDS):
+            return False  # no lease could be renewed: its worker may well be alive
         with suppress(NotFound):
-            self._close(ref, "*", "", _DEAD)
+            return self._close(ref, "*", "", _DEAD)
+        return False
 
     def _close(self, ref: str, who: str, turn_id: str, closing: Closing, more: tuple[str, ...] = ()) -> bool:
         reply = self._redis.run(

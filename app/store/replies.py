@@ -17,6 +17,9 @@ _ERRORS: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"busy": lambda _: Conflict(
         "An answer is being made. Wait for it or stop it.", code="turn_in_progress", retry_after=2
     ),
+    b"dead": lambda _: Conflict(
+        "An answer is being made. Wait for it or stop it.", code="turn_in_progress", retry_after=2
+    ),
     b"full": lambda _: Conflict("This conversation is full. Start a new one.", code="session_full"),
     b"limited": lambda reply: RateLimited("Too many messages in this conversation.", retry_after=_seconds(reply)),
     b"refused": lambda reply: RateLimited("Too many requests from this address.", retry_after=_seconds(reply)),

@@ -426,8 +426,8 @@ def test_the_budget_is_given_back_however_a_turn_ends(start: Start) -> None:
         one.events(one.ask(question))
         one.quiet()
     leaving = one.talk.ask_alone("good")
-    next(leaving)
-    leaving.close()  # type: ignore[attr-defined]
+    next(iter(leaving))
+    leaving.close()
     assert [one.log.claim(f"turn_{n}") for n in range(4)] == [0, 0, 0, 0]
     assert one.log.claim("turn_4") > 0
     with pytest.raises(EngineBusy) as busy:

@@ -4,10 +4,23 @@
 --       the address' limit, its window ms
 -- KEYS: meta, engine calls running, engine calls this minute (see budget.lua)
 local cid = ARGV[4]
-local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start')
+local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start', 'question')
 local dead = running[1] and tonumber(running[2]) < now
 local state = cid ~= '' and redis.call('HGET', cids, 'q:' .. cid)
 local question, outcome, past
+
+-- What the engine may know: the newest first, the question among them.
+local function begun(start, json, reset)
+  local earlier = redis.call('XREVRANGE', history, '+', '-', 'COUNT', ARGV[12])
+  for i = 1, #earlier do earlier[i] = earlier[i][2][2] end
+  return {'begun', ARGV[10], start, json, tonumber(ARGV[7]) - spent, reset, earlier, redis.call('HGET', meta, 'metadata') or ''}
+end
+
+if running[1] == ARGV[10] then  -- its first reply was lost
+  repay()
+  again()
+  return begun(tonumber(running[4]), entry(running[5]), window_start + tonumber(ARGV[8]) - now)
+end
 if state then
   question, outcome, past = string.match(state, '^(%d+):(%w+):(.*)$')
   if outcome == 'run' and not dead then repay() again() return {'joined', running[1], running[4]} end
@@ -50,8 +63,4 @@ redis.call('HSET', turn, 'id', ARGV[10], 'lease', now + ARGV[11], 'cid', cid, 's
 emit('answer.start', '{"turn_id":"' .. ARGV[10] .. '"}')
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 ring()
--- What the engine may know: the newest first, the question among them.
-local earlier = redis.call('XREVRANGE', history, '+', '-', 'COUNT', ARGV[12])
-for i = 1, #earlier do earlier[i] = earlier[i][2][2] end
-return {'begun', ARGV[10], start, json, limit - spent, window_start + window - now, earlier,
-  redis.call('HGET', meta, 'metadata') or ''}
+return begun(start, json, window_start + window - now)

@@ -5,12 +5,17 @@ if after < 0 then after = seq end
 local running = redis.call('HMGET', turn, 'lease', 'start')
 local left = running[1] and tonumber(running[1]) - now or ''
 local found = {}
--- Whoever lost its place goes on from here, a running answer from its first word.
-local anew = {'reset', tonumber(running[2] or seq), left, {}}
-if after > seq then return anew end
+
+-- Whoever lost its place goes on from here, a running answer from its first word where that is still to be had.
+local function anew()
+  local start = tonumber(running[2] or seq)
+  if start < seq and not redis.call('XRANGE', live, (start + 1) .. '-0', (start + 1) .. '-0')[1] then start = seq end
+  return {'reset', start, left, {}}
+end
+if after > seq then return anew() end
 if after < seq then
   found = redis.call('XRANGE', live, (after + 1) .. '-0', '+', 'COUNT', ARGV[3])
-  if not found[1] or found[1][1] ~= (after + 1) .. '-0' then return anew end
+  if not found[1] or found[1][1] ~= (after + 1) .. '-0' then return anew() end
 end
 local flat = {}
 for i = 1, #found do flat[2 * i - 1], flat[2 * i] = found[i][2][2], found[i][2][4] end

@@ -10,3 +10,24 @@ local function grow(turn_id, offset, text, stage)
   emit('answer.delta', data .. '}')
   return true
 end
+
+-- Ends the running answer: stores what was said, tells it, and gives the turn up. `running`: id, lease, cid, question.
+local function close_turn(running, told)
+  local id, text = running[1], redis.call('GET', said) or ''
+  local failed = told.outcome == 'error'
+  local json
+  if text ~= '' or not failed then
+    json = store('"role":"assistant","content":' .. cjson.encode(text) .. ',"metadata":' .. told.metadata .. '}')
+  end
+  if failed then
+    local data = '{"turn_id":"' .. id .. '","code":' .. cjson.encode(told.code) .. ',"detail":' .. cjson.encode(told.detail)
+    if json then data = data .. ',"message":' .. json end
+    emit('answer.error', data .. '}')
+  else
+    emit('answer.end', '{"turn_id":"' .. id .. '","message":' .. json .. ',"citations":' .. told.citations .. '}')
+  end
+  if running[3] ~= '' then
+    redis.call('HSET', cids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or seq) .. ':' .. id)
+  end
+  redis.call('DEL', turn, said)
+end
