@@ -11,7 +11,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor
+from tests.contract.actor import Caller, Visitor, at_once
 from tests.contract.bot import spoken
 from tests.contract.feeds import Event, joined, story
 from tests.contract.launch import RedisProcess, Service, eventually
@@ -74,8 +74,9 @@ def test_a_killed_worker(redis: RedisProcess, serve: Serve) -> None:
     for feed in feeds:
         feed.until("answer.delta", count=8)
     died = kill_its_worker(service, "victim-0")
-    for number, (visitor, place) in enumerate(zip(visitors, places, strict=True)):
-        told = follow_to_the_end([service.base], visitor, place, 20 - (time.monotonic() - died))
+    left = 20 - (time.monotonic() - died)
+    stories = at_once(len(visitors), lambda n: follow_to_the_end([service.base], visitors[n], places[n], left))
+    for number, (visitor, told) in enumerate(zip(visitors, stories, strict=True)):
         closing = [event for event in told if event.event in CLOSING]
         assert len(closing) == 1, f"{number}: not closed within 20 s"
         history = visitor.history()
