@@ -132,18 +132,21 @@ def test_the_service_killed(serve: Serve, tmp_path: Path) -> None:
 def test_not_there_at_start(serve: Serve) -> None:
     """F1: it starts without Redis; `/health` 503, the API 503 in bounded time; it heals by itself within 3 s."""
     redis = RedisProcess()
-    redis.send(signal.SIGKILL)
-    service = serve(redis.url)
-    caller = Caller(service.base)
-    health = bounded(lambda: caller.get("/health"))
-    assert health.status_code == 503
-    assert health.json()["redis"] != "ok"
-    for _ in range(3):
-        is_unavailable(bounded(lambda: caller.post("/api/session/create")))
-        is_unavailable(bounded(lambda: caller.get("/api/session/ses_" + "A" * 32)))
-    assert caller.get("/widget.js").status_code == 200
-    redis.start()
-    assert heals(caller)
+    try:
+        redis.send(signal.SIGKILL)
+        service = serve(redis.url)
+        caller = Caller(service.base)
+        health = bounded(lambda: caller.get("/health"))
+        assert health.status_code == 503
+        assert health.json()["redis"] != "ok"
+        for _ in range(3):
+            is_unavailable(bounded(lambda: caller.post("/api/session/create")))
+            is_unavailable(bounded(lambda: caller.get("/api/session/ses_" + "A" * 32)))
+        assert caller.get("/widget.js").status_code == 200
+        redis.start()
+        assert heals(caller)
+    finally:
+        redis.stop()
 
 
 def test_without_append_only_file(serve: Serve) -> None:
