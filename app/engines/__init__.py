@@ -37,7 +37,9 @@ def finder(config: Config) -> Callable[[str, int], Sequence[Citation]]:
 
 def knowledge_of(config: Config) -> KnowledgeEngine:
     """The knowledge folder of these settings; the same one for every caller in a process."""
-    return _open(config.knowledge_dir, config.knowledge_base, config.data_dir)
+    key = config.embeddings_key.get_secret_value() if config.embeddings_key else ""
+    voice = (config.embeddings_url, config.embeddings_model, key) if config.embeddings_url else None
+    return _open(config.knowledge_dir, config.knowledge_base, config.data_dir, voice)
 
 
 def _remote(config: Config) -> Engine:
@@ -51,7 +53,8 @@ def _remote(config: Config) -> Engine:
 
 
 @lru_cache(maxsize=8)
-def _open(folder: Path, base_url: str, data_dir: Path) -> KnowledgeEngine:
+def _open(folder: Path, base_url: str, data_dir: Path, voice: tuple[str, str, str] | None) -> KnowledgeEngine:
     from app.engines.knowledge import KnowledgeEngine
+    from app.engines.knowledge.voice import Endpoint
 
-    return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir)
+    return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir, endpoint=Endpoint(*voice) if voice else None)

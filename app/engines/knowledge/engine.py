@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from urllib.parse import unquote
 
 from app.engines.knowledge.compose import Answer, composed, sources
 from app.engines.knowledge.folder import written
-from app.engines.knowledge.judgement import looked_up
+from app.engines.knowledge.judgement import Found, looked_up
 from app.engines.knowledge.markdown import Heading, headings
 from app.engines.knowledge.shelf import Shelf
 from app.engines.knowledge.slugs import slug
 from app.engines.knowledge.talk import small_talk, topics
+from app.engines.knowledge.voice import Endpoint, Voice, fused
 from app.ports import Citation, Cited, Piece, Stage, Text, Turn
 
 _WORDS = re.compile(r"\S+\s*|\s+")
@@ -48,17 +49,18 @@ class KnowledgeEngine:
     name = "knowledge"
     slug = staticmethod(slug)
 
-    def __init__(self, folder: Path, *, base_url: str, data_dir: Path) -> None:
+    def __init__(self, folder: Path, *, base_url: str, data_dir: Path, endpoint: Endpoint | None = None) -> None:
         self._base = base_url.rstrip("/")
         self._shelf = Shelf(Path(folder), Path(data_dir))
+        self._voice = Voice(endpoint) if endpoint else None
+        if self._voice:
+            self._voice.ready(self._shelf.serving)
 
     def find(self, query: str, most: int = 5) -> list[Citation]:
         """Up to ``most`` passages, best first, one a page; none where the folder does not hold what is asked."""
 
-        def work(db: sqlite3.Connection) -> list[Citation]:
-            return sources(looked_up(db, query, ()), self._base)[: max(0, most)]
-
-        return self._shelf.use(work, [])
+        look = self._looking(query, ())
+        return self._shelf.use(lambda db: sources(look(db), self._base)[: max(0, most)], [])
 
     def answer(self, turn: Turn) -> Iterator[Piece]:
         """The answer in small pieces, then its sources. Never raises for anything in the question."""
@@ -67,7 +69,8 @@ class KnowledgeEngine:
             yield from _spoken(said.format(topics=self._topics()), turn)
             return
         yield Stage("searching")
-        answer = self._shelf.use(lambda db: self._composed(db, turn), NOTHING)
+        look = self._looking(turn.question, turn.history)
+        answer = self._shelf.use(lambda db: composed(db, look(db), self._base), NOTHING)
         if turn.stop.is_set():
             return
         yield from _spoken(answer.text, turn)
@@ -78,7 +81,8 @@ class KnowledgeEngine:
         said = small_talk(question)
         if said is not None:
             return Answer(said.format(topics=self._topics()), ())
-        return self._shelf.use(lambda db: composed(db, looked_up(db, question, history), self._base), NOTHING)
+        look = self._looking(question, history)
+        return self._shelf.use(lambda db: composed(db, look(db), self._base), NOTHING)
 
     def page(self, path: str) -> Page | None:
         """The page at ``path`` (no ``.md``; a folder's README or index under the folder), or None.
@@ -108,14 +112,24 @@ class KnowledgeEngine:
 
     def status(self) -> dict[str, Any]:
         """For ``/health``: pages, chunks, indexed_at and problem (one plain sentence or None)."""
-        return self._shelf.status()
+        return self._shelf.status() | ({"embeddings": self._voice.status()} if self._voice else {})
 
     def close(self) -> None:
         """Let go of the index."""
         self._shelf.close()
 
-    def _composed(self, db: sqlite3.Connection, turn: Turn) -> Answer:
-        return composed(db, looked_up(db, turn.question, turn.history), self._base)
+    def _looking(self, question: str, history: Sequence[Any]) -> Callable[[sqlite3.Connection], Found]:
+        """How to look a question up; the second voice, where there is one, is heard before the index is taken."""
+        if self._voice is None:
+            return lambda db: looked_up(db, question, history)
+        index = self._shelf.serving
+        order = self._voice.order(index, question)
+
+        def look(db: sqlite3.Connection) -> Found:
+            found = looked_up(db, question, history)
+            return fused(db, found, order) if self._shelf.serving == index else found
+
+        return look
 
     def _topics(self) -> str:
         return self._shelf.use(topics, "")

@@ -57,6 +57,11 @@ class Shelf:
         with self._swap:
             return otherwise if self._db is None else work(self._db)
 
+    @property
+    def serving(self) -> Path | None:
+        """The file of the index that serves."""
+        return self._file
+
     def status(self) -> dict[str, Any]:
         """Pages, chunks, when they were indexed, and what is wrong in one plain sentence, or None."""
         self.look()
