@@ -35,7 +35,7 @@ bench: .venv/.dev ## measure side by side, as ratios (BENCH=append for one)
 	$(PY) -m bench $(BENCH)
 
 faults: .venv/.dev ## run the fault bench in full and print its table
-	$(PY) -m pytest -rA tests/faults $(ARGS)
+	$(PY) -m pytest -rA tests/faults tests/faults/long_*.py $(ARGS)
 
 lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
