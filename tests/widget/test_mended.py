@@ -1,4 +1,4 @@
-"""Moments that went wrong once: links of strangers, an edge that answers 404, nothing said before Stop, a late service."""
+"""Moments that went wrong once: strangers' links, an edge that says 404, Stop before a word, a late service."""
 
 from __future__ import annotations
 

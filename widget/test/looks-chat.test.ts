@@ -62,6 +62,18 @@ describe("the chat", () => {
     await vi.waitFor(() => expect(articles().map((one) => one.getAttribute("aria-label")!.split(",")[0])).toEqual(["You", "Assistant", "Noor"]));
   });
 
+  it("shows an answer stopped before its first word as a line, not as a bubble, and says it", async () => {
+    const { articles, root, stage } = await show({ status: "active", messages: [message("user", "Hi")] });
+    await vi.waitFor(() => expect(articles()).toHaveLength(1));
+    stage.set({ messages: [...stage.state.messages, message("assistant", "", { metadata: { stopped: true } })] });
+    await vi.waitFor(() => expect(articles()).toHaveLength(2));
+    const last = articles()[1]!;
+    expect(last.querySelector<HTMLElement>(".text")!.hidden).toBe(true);
+    expect(last.querySelector(".foot")!.textContent).toBe("Stopped");
+    expect(last.querySelector("button")).toBe(null);
+    expect(root.querySelector("#live")!.textContent).toBe("Stopped");
+  });
+
   it("sends on Enter, but not on Shift+Enter nor while a word is being composed", async () => {
     const { stage, field } = await show();
     field().value = "What is it?";

@@ -39,6 +39,13 @@ describe("the status region", () => {
     expect(say({ status: "ended" })[0]).toContain("ended");
   });
 
+  it("asks beside the opening line alone whether a conversation handed over is one's own", () => {
+    const doubts = (state: Partial<State>) => lines({ ...calm, ...state }, english).filter((line) => line.doubt).map((line) => line.text);
+    expect(doubts({ handedOver: true, notice: { key: "continued", tone: "info" } })).toEqual(["Conversation continued from widget"]);
+    expect(doubts({ handedOver: true, notice: { key: "busy", tone: "warning" } })).toEqual([]);
+    expect(doubts({ notice: { key: "continued", tone: "info" } })).toEqual([]);
+  });
+
   it("tells of a lost connection, once", () => {
     expect(say({ connection: "offline" })).toHaveLength(1);
     expect(say({ connection: "offline", notice: { key: "offline", tone: "warning" } })).toHaveLength(1);
