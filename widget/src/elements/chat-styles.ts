@@ -62,7 +62,7 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .notice.warning { --_tone: var(--_warning); }
 .notice.error { --_tone: var(--_error); }
 .notice.said { --_tone: var(--_accent); }
-.notice > .doubt { flex: 0 1 auto; color: var(--_muted); }
+.notice > .doubt { flex: 0 1 auto; display: flex; align-items: center; margin-block: -6px; color: var(--_muted); }
 .notice .labelled { margin-block: -6px; margin-inline-end: -8px; }
 .labelled { display: inline-flex; align-items: center; gap: 7px; min-height: 44px; padding: 0 12px; border: 0; border-radius: 10px; background: none; color: var(--_accent); font-weight: 600; font-size: .95em; cursor: pointer; text-decoration: none; }
 .labelled:hover { background: color-mix(in oklab, var(--_accent) 12%, transparent); }
