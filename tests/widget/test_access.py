@@ -199,27 +199,25 @@ def test_arabic(visit: Visit) -> None:
     visitor.page.get_by_role("button", name="فتح الدردشة").click()
     box = visitor.page.get_by_role("textbox")
     expect(box).to_be_visible()
-    direction = "(one) => getComputedStyle(one).direction"
     log = visitor.page.get_by_role("log")
-    assert log.evaluate(direction) == "rtl"
+    expect(log).to_have_css("direction", "rtl")
     box.fill("Hello quick")
-    assert box.evaluate(direction) == "ltr"
+    expect(box).to_have_css("direction", "ltr")
     box.press("Enter")
     answer = visitor.page.get_by_role("article").nth(1)
     expect(answer).to_contain_text("A quick answer.")
-    assert answer.get_by_text("A quick answer.").evaluate(direction) == "ltr"
+    expect(answer.get_by_text("A quick answer.")).to_have_css("direction", "ltr")
     box.fill("مرحبا")
-    assert box.evaluate(direction) == "rtl"
+    expect(box).to_have_css("direction", "rtl")
 
 
 def test_a_right_to_left_site(visit: Visit) -> None:
     """On a right-to-left page an English chat still reads from the left, and Arabic text in it from the right."""
     visitor = visit(head="<script>document.documentElement.dir = 'rtl'</script>").open()
-    direction = "(one) => getComputedStyle(one).direction"
     visitor.ask("say:مرحبا بكم")
     expect(visitor.answers).to_contain_text("مرحبا بكم")
-    assert visitor.page.get_by_role("log").evaluate(direction) == "ltr"
-    assert visitor.answers.get_by_text("مرحبا بكم").evaluate(direction) == "rtl"
+    expect(visitor.page.get_by_role("log")).to_have_css("direction", "ltr")
+    expect(visitor.answers.get_by_text("مرحبا بكم")).to_have_css("direction", "rtl")
     inside(visitor.page, visitor.button("Close chat"))
 
 

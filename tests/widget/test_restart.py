@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import Service, free_port
+from tests.widget.bot import words
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
@@ -110,3 +113,21 @@ def test_a_silent_feed(visit: Visit, relay: Relay) -> None:
     one.ask("quick 2")
     expect(one.answers).to_have_count(2, timeout=40_000)
     expect(one.articles).to_have_count(4)
+
+
+def test_killed_in_mid_answer(visit: Visit, service: Callable[..., Service]) -> None:
+    """When the workers are killed in mid-answer the words so far stay, marked as broken off, and Retry answers."""
+    limits = {"BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
+    one = service(BATON_ENGINE=BOT, **limits)
+    visitor = visit(f"{one.url}/chat").ask("words=60 pace=0.05")
+    expect(visitor.answers).to_contain_text("w20 ")
+    for worker in one.workers():
+        os.kill(worker, signal.SIGKILL)
+    retry = visitor.page.get_by_role("button", name="Retry")
+    expect(retry).to_be_visible(timeout=45_000)
+    expect(visitor.answers).to_contain_text("w20 ")
+    expect(visitor.answers).to_contain_text("broke off")
+    retry.click()
+    expect(visitor.answers).to_have_count(2)
+    expect(visitor.answers.last.locator(".text")).to_have_text(words(60))
+    expect(visitor.page.get_by_role("article", name="You")).to_have_count(1)
