@@ -194,11 +194,11 @@ def test_other_turns_go_on_beside_a_computing_one() -> None:
     """While one engine computes, another one's answers still come, many of them in the time it computes."""
     engine = scripted()
     done = threading.Event()
-    burner = threading.Thread(target=lambda: (said(engine, "burn=1.5"), done.set()))
+    burner = threading.Thread(target=lambda: (said(engine, "burn=1.5", silence=60), done.set()))
     burner.start()
     served = 0
     while not done.is_set():
-        served += said(engine, "hello") == "echo: hello"
+        served += said(engine, "hello", silence=60) == "echo: hello"
     burner.join()
     assert served > 20
 
@@ -299,9 +299,9 @@ def test_all_of_it_holds_under_gevent() -> None:
         "tests/engines/test_every_engine.py",
         "tests/engines/test_python.py",
         "-k",
-        "not gevent and not fallback and not webhook and not endless",
+        "not gevent and not fallback and not webhook and not endless and not frozen and not bounded and not shape",
     ]
-    done = subprocess.run([sys.executable, "-c", PATCHED, *chosen], capture_output=True, text=True, timeout=110)
+    done = subprocess.run([sys.executable, "-c", PATCHED, *chosen], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
 
@@ -313,7 +313,7 @@ import threading, time
 from app.engines.python import PythonEngine
 from tests.engines.conftest import ask
 engine = PythonEngine("tests.engines.scripted:make")
-burner = threading.Thread(target=lambda: list(engine.answer(ask("burn=1"))))
+burner = threading.Thread(target=lambda: list(engine.answer(ask("burn=1", silence=60))))
 burner.start()
 ticks = 0
 while burner.is_alive():
