@@ -87,6 +87,8 @@ def test_the_webhook_bot_is_taken_up_in_mid_answer(service: Start, webhook_bot: 
     holds(before, after, kept)
     assert str(kept["content"]).startswith("You asked: Are you open on Sunday")
     assert [one["title"] for one in after[-1][2]["citations"]] == ["Example"]  # type: ignore[attr-defined]
+    counted = f'baton_engine_words_total{{engine="webhook"}} {len(str(kept["content"]).split())}.0'
+    until(lambda: counted in httpx.get(f"{running.url}/metrics").text, what="the words to be counted")
 
 
 def test_the_python_bot_is_taken_up_in_mid_answer(service: Start, tmp_path: Path) -> None:
