@@ -15,6 +15,7 @@ from app.store.connections import Connection
 
 _log = logging.getLogger(__name__)
 _CHECK_SECONDS = 5.0
+_TELL_SECONDS = 60.0
 
 
 class Watch:
@@ -112,11 +113,14 @@ class Bell:
 
     def _listen(self) -> None:
         """Listens for as long as the process lives; a lost connection is made anew and rings everybody."""
+        told = float("-inf")
         while True:
             try:
                 self._hear()
             except (RedisError, OSError) as error:
-                _log.warning("the doorbell lost Redis: %s", type(error).__name__)
+                if time.monotonic() - told > _TELL_SECONDS:
+                    told = time.monotonic()
+                    _log.warning("the doorbell lost Redis: %s", type(error).__name__)
             connection, self._connection = self._connection, None
             if connection is not None:
                 with suppress(RedisError, OSError):
