@@ -105,9 +105,11 @@ async function problem(response: Response): Promise<ApiError> {
   let body: Record<string, unknown> = {};
   try { body = await withLimit(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS) ?? {}; } catch { /* not ours, a proxy's page perhaps */ }
   const { status } = response;
-  const ours = body.success === false && typeof body.code === "string";
+  const { retryable: said } = body;
+  const ours = typeof body.code === "string"
+    && (body.success === false || typeof said === "boolean" || Boolean(response.headers.get("Content-Type")?.includes("problem+json")));
   // What no problem of ours explains came from a proxy, and passes.
-  const retryable = !ours || (typeof body.retryable === "boolean" ? body.retryable : status >= 500 || status === 429);
+  const retryable = !ours || (typeof said === "boolean" ? said : status >= 500 || status === 429);
   return new ApiError(
     ours ? String(body.code) : `http_${status}`,
     status,

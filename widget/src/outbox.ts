@@ -91,7 +91,7 @@ export function createOutbox(parts: OutboxParts) {
       case "engine_busy": return tries < 3 && seconds <= 5 ? null : { fate: "failed", notice: "engineBusy", seconds: seconds || 10 };
     }
     if (!error.retryable) return { fate: "failed", notice: "notSent", seconds: 0 };
-    return tries < TRIES && seconds <= 15 ? null : { fate: "failed", notice: error.network ? "notSent" : "unreachable", seconds: 0 };
+    return tries < TRIES && seconds <= 15 ? null : { fate: "failed", notice: error.code === "storage_unavailable" ? "unreachable" : "notSent", seconds: 0 };
   }
 
   function pause(ms: number, signal: AbortSignal): Promise<void> {
