@@ -194,7 +194,7 @@ def test_small_screens(stranger: Stranger, baton: str, where: str, width: int, h
 
 
 def test_arabic(visit: Visit) -> None:
-    """In Arabic the chat reads from the right, on the site and on the page; English text keeps its own direction."""
+    """In Arabic the chat reads from the right; English text in it keeps its own direction."""
     visitor = visit(tag='data-lang="ar"')
     visitor.page.get_by_role("button", name="فتح الدردشة").click()
     box = visitor.page.get_by_role("textbox")

@@ -146,14 +146,14 @@ def test_retry(visit: Visit, context: BrowserContext) -> None:
     expect(visitor.button("Retry")).to_have_count(1)
 
 
-def test_not_sent(visit: Visit, context: BrowserContext) -> None:
+def test_not_sent(visit: Visit, context: BrowserContext, baton: str) -> None:
     """A question that the service refuses to take stays in sight with Retry, and Retry sends it once."""
 
     def refuse(route: Route) -> None:
         route.fulfill(status=403, json={"code": "role_forbidden", "retryable": False})
 
     context.route("**/api/chat", refuse)
-    visitor = visit().open().ask("quick 1")
+    visitor = visit(f"{baton}/chat").ask("quick 1")
     expect(visitor.button("Retry")).to_be_visible()
     expect(visitor.status).to_contain_text("not sent")
     assert kept(visitor, "quick 1")
