@@ -109,6 +109,7 @@ def test_a_silent_feed(visit: Visit, relay: Relay) -> None:
     there = f"http://localhost:{relay.port}"
     one = visit(f"{there}/chat").ask("quick 1")
     expect(one.answers).to_have_count(1)
+    expect(one.button("Stop")).to_have_count(0)
     relay.freeze()
     one.ask("quick 2")
     expect(one.answers).to_have_count(2, timeout=40_000)
