@@ -107,3 +107,16 @@ def test_a_question_to_a_service_that_is_not_there(visit: Visit, context: Browse
     visitor.page.clock.fast_forward(16_000)
     expect(visitor.articles).to_have_count(4)
     expect(visitor.page.get_by_role("article", name="You").filter(has_text="quick two")).to_have_count(1)
+
+
+def test_asked_while_an_answer_is_written(visit: Visit) -> None:
+    """Enter in the middle of an answer keeps the question, says so, and sends it once when the answer is done."""
+    visitor = visit().open().ask("words=20 pace=0.15")
+    expect(visitor.answers).to_contain_text("w2")
+    visitor.box.fill("quick")
+    visitor.box.press("Enter")
+    expect(visitor.status).to_contain_text("when this answer is done")
+    expect(visitor.answers).to_have_count(2)
+    expect(visitor.answers.first).to_contain_text("w19")
+    expect(visitor.articles).to_have_count(4)
+    expect(visitor.box).to_have_value("")

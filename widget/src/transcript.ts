@@ -109,7 +109,9 @@ export function renew(before: Transcript, page: readonly Message[], asked: Reado
   // The answer that was being made is in the history: it ended while nobody here listened.
   const last = page.at(-1);
   const over = before.turn?.text && last?.role === "assistant" && !asked?.has(last.id) && last.content.startsWith(before.turn.text);
-  return { ...before, messages, turn: over ? null : before.turn };
+  // Told again, it must not begin anew.
+  const closed = over ? [...before.closed.slice(-50), before.turn!.turn_id] : before.closed;
+  return { ...before, messages, turn: over ? null : before.turn, closed };
 }
 
 /** An older page put in front. */

@@ -57,6 +57,20 @@ const key = (field: HTMLElement, init: KeyboardEventInit) => field.dispatchEvent
 afterEach(() => document.body.replaceChildren());
 
 describe("the chat", () => {
+  it("sends what Enter was pressed on while an answer was being written when that is done", async () => {
+    const { root, stage, field } = await show({ status: "active", waiting: true, messages: [message("user", "Hi")] });
+    const sent = () => stage.asked.filter(([name]) => name === "send");
+    field().value = "And then?";
+    field().dispatchEvent(new Event("input", { bubbles: true }));
+    key(field(), {});
+    await vi.waitFor(() => expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done"));
+    expect(sent()).toEqual([]);
+    expect(field().value).toBe("And then?");
+    stage.set({ waiting: false, messages: [...stage.state.messages, message("assistant", "Hello")] });
+    await vi.waitFor(() => expect(sent()).toEqual([["send", "And then?"]]));
+    expect(field().value).toBe("");
+  });
+
   it("names each message by who said it", async () => {
     const { articles } = await show({ status: "active", messages: [message("user", "Hi"), message("assistant", "Hello"), message("assistant", "I am here", { metadata: { operator: "Noor" } })] });
     await vi.waitFor(() => expect(articles().map((one) => one.getAttribute("aria-label")!.split(",")[0])).toEqual(["You", "Assistant", "Noor"]));

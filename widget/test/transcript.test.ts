@@ -76,6 +76,10 @@ test("a history that holds the whole answer ends the half one on the screen", ()
   const half = all(TOLD.slice(0, 4));
   expect(renew(half, [message("m1", "user", "Hello?"), message("m2", "assistant", "Good day.")], new Set(["m1"])).turn).toBeNull();
   expect(renew(half, [message("m1", "user", "Hello?")], new Set(["m1"])).turn?.text).toBe("Good day");
+  // A feed that comes back a little late tells the turn again: it must not stand there twice.
+  const read = renew(half, [message("m1", "user", "Hello?"), message("m2", "assistant", "Good day.")], new Set(["m1"]));
+  expect(TOLD.slice(1).reduce(fold, read).turn).toBeNull();
+  expect(TOLD.slice(1).reduce(fold, read).messages.map((one) => one.id)).toEqual(["m1", "m2"]);
 });
 
 test("a broken answer keeps its words and says that it failed, until another begins", () => {

@@ -48,6 +48,8 @@ export class BatonChat extends HTMLElement implements Desk {
   private frame = 0;
   private taken = 0;
   private empty = true;
+  /** Enter was pressed while an answer is being written: the text goes out when that is done. */
+  private next = false;
   private quiet: ReturnType<typeof setTimeout> | undefined;
   private asked: HTMLElement | null = null;
   private retalk: ReturnType<typeof setTimeout> | undefined;
@@ -93,13 +95,9 @@ export class BatonChat extends HTMLElement implements Desk {
     return this.settled;
   }
 
-  get field(): HTMLTextAreaElement | null {
-    return this.root.querySelector("textarea");
-  }
+  get field(): HTMLTextAreaElement | null { return this.root.querySelector("textarea"); }
 
-  get state(): State | undefined {
-    return this.conversation?.state;
-  }
+  get state(): State | undefined { return this.conversation?.state; }
 
   private took(name: string): void {
     if (!this.isConnected) return;
@@ -146,6 +144,9 @@ export class BatonChat extends HTMLElement implements Desk {
     this.takeBack(state);
     if (this.field) grow(this.field);
     if (state.messages.length || state.waiting) this.fetchTalk();
+    if (!this.next || state.answering || state.waiting) return;
+    this.next = false;
+    if (!state.canRetry && this.field) this.send(this.field.value);
   }
 
   private begin(): void {
@@ -164,9 +165,7 @@ export class BatonChat extends HTMLElement implements Desk {
     this.requestUpdate();
   }
 
-  private find(selector: string): HTMLElement {
-    return this.root.querySelector<HTMLElement>(selector)!;
-  }
+  private find(selector: string): HTMLElement { return this.root.querySelector<HTMLElement>(selector)!; }
 
   /** The list of messages is fetched when there is, or will soon be, something to show in it. */
   private fetchTalk(): void {
@@ -255,7 +254,12 @@ export class BatonChat extends HTMLElement implements Desk {
   /** `suggested`: what stands in the composer stays there. */
   send(text: string, suggested = false): void {
     const state = this.state;
-    if (!state || !text.trim() || state.answering || state.waiting || state.wait > 0) return;
+    if (!state || !text.trim() || state.wait > 0) return;
+    if (state.answering || state.waiting) {
+      if (suggested) return;
+      this.next = true;
+      return this.tell("notice.next");
+    }
     if (!suggested) {
       this.field!.value = "";
       this.conversation!.draft = "";
@@ -270,6 +274,7 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   typed(text: string): void {
+    this.next = false;
     this.conversation!.draft = text;
     this.fetchTalk();
     if (!text.trim() !== this.empty) this.requestUpdate();
