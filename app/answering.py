@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from typing import TypeVar
 
 import orjson
 
 from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
-from app.ports import Citation, Cited, Closing, Degraded, Engine, Piece, SessionLog, Stage, Text, Turn, Used
+from app.ports import Citation, Cited, Closing, Degraded, Ended, Engine, Piece, SessionLog, Stage, Text, Turn, Used
 from app.pump import ENDED, Pump, Spawn, Stop
-from app.transcript import said_before
+from app.transcript import Past
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 GATHER_SECONDS = 0.03
 """What comes within this time of the last write goes into the next one together."""
@@ -72,6 +74,15 @@ class Saying:
     """Charged for the question and for the answer."""
     _in_word: bool = False
 
+    def hear(self, piece: object) -> bool:
+        """Takes in what a pump hands out; False at the end. Raises the engine's error."""
+        if piece is ENDED:
+            return False
+        if isinstance(piece, BatonError):
+            raise piece
+        self.add(piece)
+        return True
+
     def add(self, piece: object) -> None:
         """Takes in one piece. Raises EngineFailed for what is none, or past MOST_CHARS."""
         if isinstance(piece, Text) and isinstance(piece.text, str):
@@ -123,6 +134,10 @@ class Asked:
     earlier: Sequence[bytes] = ()
     """The newest messages as stored, oldest first, the question among them."""
     metadata: Mapping[str, object] = field(default_factory=dict)
+    stop: Stop = field(default_factory=Stop)
+    """Set when the turn is over."""
+    ended: Ended | None = None
+    """What the log said as this worker closed the turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +157,13 @@ class Answering:
         self._log = log
         self.engine = engine
         self._means = means
-        self._running: dict[str, Stop] = {}
+        self._running: dict[str, Asked] = {}
         self._idle = threading.Event()
         self._idle.set()
 
     def start(self, asked: Asked) -> None:
         """Sets the turn going and returns."""
-        self._running[asked.turn_id] = Stop()
+        self._running[asked.turn_id] = asked
         self._idle.clear()
         self._means.spawn(lambda: self._run(asked))
 
@@ -158,13 +173,13 @@ class Answering:
         pump = self._pump(Turn(question, (), stop, self._means.find, silence=self._means.silence))
         said = Saying()
         try:
-            while (piece := pump.take(PLACE_SECONDS)) is not ENDED:
+            going = True
+            while going:
+                pieces = pump.take(PLACE_SECONDS)
                 place.keep()
-                if isinstance(piece, BatonError):
-                    raise piece
-                if piece is not None:
-                    said.add(piece)
-                    if not isinstance(piece, Used):
+                for piece in pieces:
+                    going = said.hear(piece)
+                    if going and not isinstance(piece, Used):
                         yield piece  # type: ignore[misc]  # add() lets nothing but pieces pass
             if not said.chars:
                 raise EngineFailed("The engine had no answer.")
@@ -186,10 +201,10 @@ class Answering:
         """Waits for the running turns to end; False where some still run after ``seconds``."""
         return self._idle.wait(seconds)
 
-    def wait(self, turn_id: str, seconds: float) -> bool:
-        """Waits for a turn of this worker to be over; True at once for any other."""
-        stop = self._running.get(turn_id)
-        return stop is None or stop.wait(seconds)
+    def wait(self, turn_id: str, seconds: float) -> Ended | None:
+        """Waits for a turn of this worker; the event by which it was closed, None at once for any other's turn."""
+        asked = self._running.get(turn_id)
+        return asked.ended if asked and asked.stop.wait(seconds) else None
 
     def running(self) -> int:
         """How many turns run in this worker."""
@@ -199,12 +214,11 @@ class Answering:
         return Pump(self.engine, turn, self._means.spawn)
 
     def _run(self, asked: Asked) -> None:
-        stop = self._running[asked.turn_id]
         name, began = self.engine.name, time.monotonic()
         self._means.ears.began(name)
         outcome = "lost"
         try:
-            outcome = self._answer(asked, stop, lambda: self._means.ears.first_word(name, time.monotonic() - began))
+            outcome = self._answer(asked, lambda: self._means.ears.first_word(name, time.monotonic() - began))
         except NotFound:
             outcome = "stopped"  # erased or expired meanwhile
         except StorageUnavailable as error:
@@ -212,7 +226,7 @@ class Answering:
         except Exception as error:  # noqa: BLE001 - the lease ends it for those who listen
             _log.error("turn of %s lost: %s", asked.ref[:10], type(error).__name__)
         finally:
-            stop.set()
+            asked.stop.set()
             self._means.ears.ended(name, outcome)
             if outcome in ("lost", "stopped"):  # else the place in the budget went with the turn
                 self._log.release(asked.turn_id)
@@ -220,10 +234,10 @@ class Answering:
             if not self._running:
                 self._idle.set()
 
-    def _answer(self, asked: Asked, stop: Stop, first_word: Callable[[], None]) -> str:
-        history = said_before(asked.earlier, asked.number, again=asked.again)
+    def _answer(self, asked: Asked, first_word: Callable[[], None]) -> str:
+        means, past = self._means, Past(asked.earlier, asked.number, again=asked.again)
         pump = self._pump(
-            Turn(asked.question, history, stop, self._means.find, asked.ref[:10], asked.metadata, self._means.silence)
+            Turn(asked.question, past, asked.stop, means.find, asked.ref[:10], asked.metadata, means.silence)
         )
         said = Saying()
         try:
@@ -239,7 +253,7 @@ class Answering:
         finally:
             self._means.ears.used(self.engine.name, said.words, *said.tokens)
         closing = replace(closing, offset=said.written, tail=said.pending)
-        self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True))
+        asked.ended = self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True))
         return closing.code or closing.outcome
 
     def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:
@@ -250,18 +264,14 @@ class Answering:
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
             due = gather if said.pending or said.stage else renew
-            left = due - time.monotonic()
-            # What is due goes out before more is taken in: an engine that never pauses would else be heard at its end.
-            piece = pump.take(left) if left > 0 else None
-            if piece is ENDED:
-                return True
-            if isinstance(piece, BatonError):
-                raise piece
-            if piece is not None:
+            # What is due goes out with what is at hand: an engine that never pauses would else be heard at its end.
+            for piece in pump.take(due - time.monotonic()):
                 silent = not said.chars
-                said.add(piece)
+                if not said.hear(piece):
+                    return True
                 if silent and said.chars:
                     first_word()
+            if time.monotonic() < (gather if said.pending or said.stage else renew):
                 continue
             if time.monotonic() > deadline:
                 raise EngineTimeout("The answer took too long.")
@@ -278,7 +288,7 @@ class Answering:
         said.pending, said.stage = "", ""
         return alive
 
-    def _patiently(self, write: Callable[[], bool]) -> bool:
+    def _patiently(self, write: Callable[[], T]) -> T:
         """Writes, again while storage is away: safe, since words go by their offset and a turn closes once."""
         deadline = time.monotonic() + STORAGE_PATIENCE_SECONDS
         while True:

@@ -130,16 +130,13 @@ class Conversations:
         if begun.outcome == "done":
             message = orjson.loads(begun.message)
             return {"message": message, "citations": message["metadata"].get("citations", [])}
-        # Most answers are over soon, and then one look into the log is enough.
-        self._answering.wait(begun.turn_id, 1.0)
+        # Most answers are over soon and in this worker: then what the log said at their end need not be read again.
+        ended = self._answering.wait(begun.turn_id, 1.0)
+        if ended:
+            return _told(ended.kind, orjson.loads(ended.data))
         for event in self.turn(ref, who, begun):
-            if event is None:
-                continue
-            data = event.read()
-            if event.kind == "answer.end":
-                return data
-            if event.kind == "answer.error":
-                raise _failure(data)
+            if event and event.kind in TERMINAL:
+                return _told(event.kind, event.read())
         raise NotFound
 
     def turn(self, ref: str, who: str, begun: Begun) -> Iterator[Event | None]:
@@ -269,6 +266,9 @@ def _events(batch: Batch, told: int, tag: str) -> Iterator[Event]:
         yield Event(Position(number, told).spell(tag), kind, data)
 
 
-def _failure(data: dict[str, Any]) -> EngineFailed:
+def _told(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The data of ``answer.end``; ``answer.error`` is raised."""
+    if kind == "answer.end":
+        return data
     error = EngineTimeout if data["code"] == EngineTimeout.code else EngineFailed
-    return error(data["detail"])
+    raise error(data["detail"])

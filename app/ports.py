@@ -83,7 +83,7 @@ class Turn:
     """Everything an engine gets. Nothing of it belongs to another visitor."""
 
     question: str
-    history: tuple[Said, ...]
+    history: Sequence[Said]
     """Oldest first, without the question."""
     stop: StopSignal
     find: Callable[[str, int], Sequence[Citation]] = field(default=lambda _query, _most: ())
@@ -189,6 +189,14 @@ class Closing:
     tail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The event that ended a turn, as it stands in the log: ``answer.end`` or ``answer.error``, and its JSON."""
+
+    kind: str
+    data: bytes
+
+
 @dataclass(slots=True)
 class Toll:
     """A call that counts against a limit of its own in the same step as its verb; afterwards, how the limit stands.
@@ -246,8 +254,8 @@ class SessionLog(Protocol):
     def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
         """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
 
-    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> bool:
-        """Ends the turn; False where it was closed already. ``release``: its place in the budget is given back."""
+    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> Ended | None:
+        """Ends the turn; None where it was closed already. ``release``: its place in the budget is given back."""
 
     def stop(self, ref: str, who: str) -> bool:
         """Ends the running turn with what was said so far; False where none runs."""

@@ -95,16 +95,22 @@ class Pump:
         self._pieces.put(piece)
         return True
 
-    def take(self, seconds: float) -> object | None:
-        """The next piece, an error, or ``ENDED``; None after ``seconds``. Raises EngineTimeout after silence."""
+    def take(self, seconds: float) -> list[object]:
+        """The next pieces, all that are at hand: each a piece, an error, or ``ENDED``; none after ``seconds``.
+
+        Raises EngineTimeout after silence.
+        """
         left = self._heard + self._turn.silence - time.monotonic()
         try:
-            piece = self._pieces.get(timeout=max(min(seconds, left), AT_ONCE_SECONDS))
+            pieces = [self._pieces.get(timeout=max(min(seconds, left), AT_ONCE_SECONDS))]
         except queue.Empty:
             if time.monotonic() - self._heard >= self._turn.silence:
                 raise EngineTimeout from None
-            return None
+            return []
+        with suppress(queue.Empty):
+            while len(pieces) < MOST_WAITING:
+                pieces.append(self._pieces.get_nowait())
         self._heard = time.monotonic()
         if not self._room.is_set() and self._pieces.qsize() < MOST_WAITING // 2:
             self._room.set()
-        return piece
+        return pieces

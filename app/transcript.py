@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, overload
 
 import orjson
 
@@ -28,6 +29,27 @@ def rated(raw: Sequence[bytes], ratings: dict[str, bytes]) -> list[bytes]:
             message["metadata"]["feedback"] = orjson.loads(rating)
         found.append(one if rating is None else orjson.dumps(message))
     return found
+
+
+class Past(Sequence[Said]):
+    """What an engine may know of the conversation, read only where it looks: many engines never do."""
+
+    def __init__(self, raw: Sequence[bytes], question: int, *, again: bool) -> None:
+        self._raw, self._question, self._again = raw, question, again
+
+    @cached_property
+    def _said(self) -> tuple[Said, ...]:
+        return said_before(self._raw, self._question, again=self._again)
+
+    @overload
+    def __getitem__(self, at: int) -> Said: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Said, ...]: ...
+    def __getitem__(self, at: int | slice) -> Said | tuple[Said, ...]:
+        return self._said[at]
+
+    def __len__(self) -> int:
+        return len(self._said)
 
 
 def said_before(raw: Sequence[bytes], question: int, *, again: bool) -> tuple[Said, ...]:

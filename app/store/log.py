@@ -11,7 +11,7 @@ import orjson
 from redis.exceptions import RedisError
 
 from app.errors import EngineBusy, InvalidRequest, NotFound, StorageUnavailable
-from app.ports import Batch, Begun, Closing, Look, Toll, Watch, Words, Written
+from app.ports import Batch, Begun, Closing, Ended, Look, Toll, Watch, Words, Written
 from app.store.bell import Bell
 from app.store.commands import Commands, Script
 from app.store.replies import check
@@ -147,7 +147,7 @@ class RedisLog:
             self.ring(ref)
         return alive
 
-    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> bool:
+    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> Ended | None:
         apart = release and self._redis.apart
         closed = self._close(ref, "*", turn_id, closing, _BUDGET[:1] if release and not apart else ())
         if apart:
@@ -155,16 +155,16 @@ class RedisLog:
         return closed
 
     def stop(self, ref: str, who: str) -> bool:
-        return self._close(ref, who, "", _STOPPED)
+        return self._close(ref, who, "", _STOPPED) is not None
 
     def reap(self, ref: str) -> bool:
         if self._redis.troubled_for(_GRACE_SECONDS):
             return False  # no lease could be renewed: its worker may well be alive
         with suppress(NotFound):
-            return self._close(ref, "*", "", _DEAD)
+            return self._close(ref, "*", "", _DEAD) is not None
         return False
 
-    def _close(self, ref: str, who: str, turn_id: str, closing: Closing, more: tuple[str, ...] = ()) -> bool:
+    def _close(self, ref: str, who: str, turn_id: str, closing: Closing, more: tuple[str, ...] = ()) -> Ended | None:
         reply = self._redis.run(
             self._scripts["close"], (f"baton:{{{ref}}}:meta", *more), who, *self._life, turn_id,
             closing.outcome, closing.code, closing.detail, closing.metadata,
@@ -172,7 +172,7 @@ class RedisLog:
         )  # fmt: skip
         check(reply)
         self.ring(ref)
-        return bool(reply[0] == b"ok")
+        return Ended(reply[1].decode(), reply[2]) if reply[0] == b"ok" else None
 
     def finish(self, ref: str, who: str) -> None:
         check(self._run("finish", ref, who, wait=True))

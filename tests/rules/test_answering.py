@@ -106,6 +106,7 @@ def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> Non
 
     def answer(turn: Turn) -> Iterator[Any]:
         yield Stage("searching")
+        turn.stop.wait(0.05)  # a stage whose words are at hand already is not told
         yield Degraded("The model is away.")
         yield Cited(turn.find("why", 3))
         yield Text("Because ")
@@ -160,12 +161,11 @@ def test_the_first_word_is_told_at_once(start: Start) -> None:
 
 
 def test_words_that_come_quickly_are_told_together(start: Start) -> None:
-    """A thousand words at full speed are far fewer events, the first one alone among them, and not a letter is lost."""
+    """A thousand words at full speed are far fewer events, and not a letter is lost."""
     one = start(lambda turn: (Text(f"{n} ") for n in range(1_000)))
     told = deltas(one.events(one.ask()))
     one.quiet()
     assert "".join(told) == "".join(f"{n} " for n in range(1_000))
-    assert told[0] == "0 "
     assert len(told) < 100
 
 

@@ -43,7 +43,7 @@ def test_words_sent_again_after_a_lost_reply_are_not_told_twice(log: RedisLog) -
         assert log.grow(ref, "turn_1", offset, text, "")
     closing = Closing("end", offset=11, tail="!")
     assert log.close(ref, "turn_1", closing)
-    assert log.close(ref, "turn_1", closing) is False
+    assert log.close(ref, "turn_1", closing) is None
     assert joined(log, ref) == "Hello world!"
     assert texts(log, ref) == ["asked", "Hello world!"]
 
@@ -110,7 +110,7 @@ def test_a_stop_keeps_what_was_said(log: RedisLog) -> None:
     assert log.stop(ref, "") is True
     assert log.stop(ref, "") is False
     assert log.grow(ref, "turn_1", 6, " and on", "") is False
-    assert log.close(ref, "turn_1", Closing("end", offset=6, tail=" and on")) is False
+    assert log.close(ref, "turn_1", Closing("end", offset=6, tail=" and on")) is None
     stored = orjson.loads(log.read(ref, "", "", 0, 10).messages[1])
     assert (stored["content"], stored["metadata"]) == ("So far", {"stopped": True})
     assert kinds(log, ref)[-1] == "answer.end"
@@ -124,7 +124,7 @@ def test_a_stale_speaker_cannot_touch_the_next_answer(log: RedisLog) -> None:
     log.stop(ref, "")
     asked(log, ref, "turn_2")
     assert log.grow(ref, "turn_1", 0, "stale", "") is False
-    assert log.close(ref, "turn_1", Closing("end", tail="stale")) is False
+    assert log.close(ref, "turn_1", Closing("end", tail="stale")) is None
     assert log.grow(ref, "turn_2", 0, "fresh", "")
     log.close(ref, "turn_2", Closing("end", offset=5))
     assert texts(log, ref)[-1] == "fresh"

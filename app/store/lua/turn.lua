@@ -12,22 +12,25 @@ local function grow(turn_id, offset, text, stage)
 end
 
 -- Ends the running answer: stores what was said, tells it, and gives the turn up. `running`: id, lease, cid, question.
+-- Returns the event that ends it, its kind and its JSON.
 local function close_turn(running, told)
   local id, text = running[1], redis.call('GET', said) or ''
   local failed = told.outcome == 'error'
-  local json
+  local json, kind, data
   if text ~= '' or not failed then
     json = store('"role":"assistant","content":' .. cjson.encode(text) .. ',"metadata":' .. told.metadata .. '}')
   end
   if failed then
-    local data = '{"turn_id":"' .. id .. '","code":' .. cjson.encode(told.code) .. ',"detail":' .. cjson.encode(told.detail)
+    kind, data = 'answer.error', '{"turn_id":"' .. id .. '","code":' .. cjson.encode(told.code) .. ',"detail":' .. cjson.encode(told.detail)
     if json then data = data .. ',"message":' .. json end
-    emit('answer.error', data .. '}')
   else
-    emit('answer.end', '{"turn_id":"' .. id .. '","message":' .. json .. ',"citations":' .. told.citations .. '}')
+    kind, data = 'answer.end', '{"turn_id":"' .. id .. '","message":' .. json .. ',"citations":' .. told.citations
   end
+  data = data .. '}'
+  emit(kind, data)
   if running[3] ~= '' then
     redis.call('HSET', cids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or seq) .. ':' .. id)
   end
   redis.call('DEL', turn, said)
+  return kind, data
 end
