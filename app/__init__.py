@@ -29,6 +29,7 @@ from app.routes import (
     sessions,
     ws,
 )
+from app.routes.service import Service
 from app.store import open_log
 from app.store.log import RedisLog, Rules
 
@@ -61,7 +62,7 @@ def create_app(config: Config | None = None, *, log: RedisLog | None = None, eng
     engine = engine or engines.choose(config)
     means = Means(knowledge.find, config.engine_timeout, _spawn, _ears())
     answering = Answering(log, engine, means)
-    app = Flask(__name__, static_folder=None)
+    app = Service(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["SOCK_SERVER_OPTIONS"] = ws.OPTIONS

@@ -12,6 +12,7 @@ from app.events import spell_message
 from app.ports import Words
 from app.routes import body, calls, limits
 from app.routes.caller import Caller, checked, on_session
+from app.routes.service import Json
 from app.routes.sessions import page_of
 from app.transcript import Format, spell_transcript
 
@@ -21,7 +22,7 @@ _ROLES = ("user", "assistant", "system")
 
 
 def _one(message: bytes, status: int) -> Response:
-    return Response(b'{"success":true,"message":%b}' % message, status, mimetype="application/json")
+    return Json(b'{"success":true,"message":%b}' % message, status)
 
 
 @on_session(blueprint, "POST", "/messages", calls.ADD)

@@ -14,6 +14,7 @@ from app.ports import Toll
 from app.routes import body, calls, limits
 from app.routes.caller import Caller, baton, checked, has_key, on_session, who
 from app.routes.openapi import describes
+from app.routes.service import Json
 from app.session import timestamp
 
 blueprint = Blueprint("sessions", __name__)
@@ -21,7 +22,7 @@ blueprint = Blueprint("sessions", __name__)
 
 def reply(told: dict[str, object], status: int = 200) -> Response:
     """A JSON answer."""
-    return Response(orjson.dumps({"success": True, **told}), status, mimetype="application/json")
+    return Json(orjson.dumps({"success": True, **told}), status)
 
 
 @blueprint.post("/api/session/create")
@@ -135,4 +136,4 @@ def page_of(session_id: str, page: Page, *, shared: bool = False) -> Response:
     if shared:
         head["shared"] = True
     told = b'%b,"messages":[%b]}' % (orjson.dumps(head)[:-1], b",".join(look.messages))
-    return Response(told, mimetype="application/json")
+    return Json(told)
