@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import gevent
 from gunicorn.arbiter import Arbiter
+from gunicorn.http import wsgi
 from gunicorn.workers.ggevent import GeventWorker
 
 ROOT = Path(__file__).resolve().parent
@@ -71,6 +72,29 @@ class _Waiting(gevent.Timeout):
         return super().__exit__(*raised)
 
 
+class _Gathered(list[bytes]):
+    """A socket as far as a response knows it, that only keeps what is sent."""
+
+    sendall = list.append
+
+
+class _Response(wsgi.Response):
+    """gunicorn's response, whose head goes out together with the first of the body: one packet instead of two."""
+
+    def write(self, arg: bytes) -> None:
+        """Sends some of the body."""
+        if self.headers_sent:
+            super().write(arg)
+            return
+        sock, gathered = self.sock, _Gathered()
+        self.sock = gathered
+        try:
+            super().write(arg)
+        finally:
+            self.sock = sock
+        sock.sendall(b"".join(gathered))
+
+
 class Worker(GeventWorker):
     """gunicorn's gevent worker, with an end that is told: to the service, and to connections that only wait.
 
@@ -80,6 +104,7 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        wsgi.Response = _Response
         self._waits: set[_Waiting] = set()
         self._left = 0.0
 
