@@ -16,7 +16,8 @@ help: ## say what can be made
 run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
 	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}"; \
 	$(PY) app/config.py || exit 1; \
-	echo "The demo site: http://$$HOST:$$PORT/"; \
+	case "$$HOST" in *:*) shown="[$$HOST]";; *) shown="$$HOST";; esac; \
+	echo "The demo site: http://$$shown:$$PORT/"; \
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 
 test: .venv/.dev chromium widget-tests ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)

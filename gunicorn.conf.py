@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, Self
 
 import gevent
+from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import wsgi
 from gunicorn.workers.ggevent import GeventWorker
@@ -95,6 +96,19 @@ class _Response(wsgi.Response):
         sock.sendall(b"".join(gathered))
 
 
+def _refuse(sock: Any, status_int: int, reason: str, _told: str) -> None:
+    """gunicorn's word on a request that reaches no application, as a problem (RFC 9457) that repeats nothing of it."""
+    code, detail = "invalid_request", "The request could not be understood."
+    if status_int >= 500:
+        code, detail = "internal_error", "Something went wrong on our side."
+    told = {"type": f"/docs#{code}", "title": reason, "status": status_int, "detail": detail}
+    body = json.dumps(told | {"success": False, "code": code, "retryable": False})
+    head = "Connection: close\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n"
+    head += "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+    sent = f"HTTP/1.1 {status_int} {reason}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+    util.write_nonblock(sock, sent.encode())
+
+
 class Worker(GeventWorker):
     """gunicorn's gevent worker, with an end that is told: to the service, and to connections that only wait.
 
@@ -104,7 +118,7 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        wsgi.Response = _Response
+        wsgi.Response, util.write_error = _Response, _refuse
         self._waits: set[_Waiting] = set()
         self._left = 0.0
 

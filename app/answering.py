@@ -13,7 +13,7 @@ from typing import TypeVar
 import orjson
 
 from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
-from app.ports import Citation, Cited, Closing, Degraded, Ended, Engine, Piece, SessionLog, Stage, Text, Turn, Used
+from app.ports import Citation, Cited, Closing, Degraded, Ended, Engine, Piece, SessionLog, Text, Turn, Used
 from app.pump import ENDED, Pump, Spawn, Stop
 from app.transcript import Past
 
@@ -62,7 +62,6 @@ class Saying:
     """What has come of an answer and is not written yet."""
 
     pending: str = ""
-    stage: str = ""
     written: int = 0
     """Bytes of UTF-8 in the log."""
     chars: int = 0
@@ -74,16 +73,21 @@ class Saying:
     """Charged for the question and for the answer."""
     _in_word: bool = False
 
+    @property
+    def ready(self) -> str:
+        """What may be written: nothing before there is a word, for white space alone is no answer."""
+        return self.pending if self.words else ""
+
     def hear(self, piece: object) -> bool:
         """Takes in what a pump hands out; False at the end. Raises the engine's error."""
         if piece is ENDED:
             return False
         if isinstance(piece, BatonError):
             raise piece
-        self.add(piece)
+        self._add(piece)
         return True
 
-    def add(self, piece: object) -> None:
+    def _add(self, piece: object) -> None:
         """Takes in one piece. Raises EngineFailed for what is none, or past MOST_CHARS."""
         if isinstance(piece, Text) and isinstance(piece.text, str):
             # Half a surrogate pair cannot be kept; the rest of the piece can.
@@ -94,8 +98,6 @@ class Saying:
                 raise EngineFailed("The answer was too long.")
         elif isinstance(piece, Cited) and isinstance(piece.citations, Sequence):
             self.citations = tuple(piece.citations)[:5]
-        elif isinstance(piece, Stage) and isinstance(piece.name, str):
-            self.stage = piece.name
         elif isinstance(piece, Degraded):
             self.degraded = piece.reason
         elif isinstance(piece, Used):
@@ -110,7 +112,9 @@ class Saying:
             self._in_word = not text[-1].isspace()
 
     def closing(self) -> Closing:
-        """The good end of the answer. Raises EngineFailed where its citations cannot be kept."""
+        """The good end of the answer. Raises EngineFailed where it has no word, or its citations cannot be kept."""
+        if not self.words:
+            raise EngineFailed("The engine had no answer.")
         try:
             citations = [asdict(one) for one in self.citations]
             metadata: dict[str, object] = {"citations": citations} if citations else {}
@@ -180,9 +184,8 @@ class Answering:
                 for piece in pieces:
                     going = said.hear(piece)
                     if going and not isinstance(piece, Used):
-                        yield piece  # type: ignore[misc]  # add() lets nothing but pieces pass
-            if not said.chars:
-                raise EngineFailed("The engine had no answer.")
+                        yield piece  # type: ignore[misc]  # hear() lets nothing but pieces pass
+            said.closing()
         finally:
             stop.set()
             self._means.ears.used(self.engine.name, said.words, *said.tokens)
@@ -243,8 +246,6 @@ class Answering:
         try:
             if not self._speak(asked, pump, said, first_word):
                 return "stopped"
-            if not said.chars:
-                raise EngineFailed("The engine had no answer.")
             closing = said.closing()
         except BatonError as error:
             if not isinstance(error, EngineFailed):
@@ -252,7 +253,7 @@ class Answering:
             closing = Closing("error", error.code, error.detail, b'{"interrupted":true}')
         finally:
             self._means.ears.used(self.engine.name, said.words, *said.tokens)
-        closing = replace(closing, offset=said.written, tail=said.pending)
+        closing = replace(closing, offset=said.written, tail=said.ready)
         asked.ended = self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True))
         return closing.code or closing.outcome
 
@@ -263,15 +264,14 @@ class Answering:
         deadline = time.monotonic() + MOST_SECONDS
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
-            due = gather if said.pending or said.stage else renew
             # What is due goes out with what is at hand: an engine that never pauses would else be heard at its end.
-            for piece in pump.take(due - time.monotonic()):
-                silent = not said.chars
+            for piece in pump.take((gather if said.ready else renew) - time.monotonic()):
+                silent = not said.words
                 if not said.hear(piece):
                     return True
-                if silent and said.chars:
+                if silent and said.words:
                     first_word()
-            if time.monotonic() < (gather if said.pending or said.stage else renew):
+            if time.monotonic() < (gather if said.ready else renew):
                 continue
             if time.monotonic() > deadline:
                 raise EngineTimeout("The answer took too long.")
@@ -282,10 +282,11 @@ class Answering:
             renew = time.monotonic() + RENEW_SECONDS
 
     def _write(self, asked: Asked, said: Saying) -> bool:
-        text, stage = said.pending, said.stage
-        alive = self._patiently(lambda: self._log.grow(asked.ref, asked.turn_id, said.written, text, stage))
-        said.written += len(text.encode())
-        said.pending, said.stage = "", ""
+        text = said.ready
+        alive = self._patiently(lambda: self._log.grow(asked.ref, asked.turn_id, said.written, text))
+        if text:
+            said.written += len(text.encode())
+            said.pending = ""
         return alive
 
     def _patiently(self, write: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -15,9 +16,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 1_000_000_000
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-OPENAI = {"openai_base_url", "openai_api_key", "openai_model"}
-UNPREFIXED = OPENAI | {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"}
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+_HOSTS = rf"([^/?#]*@)?{_HOST}(,{_HOST})*"
+REDIS_SHAPES = dict.fromkeys(("redis", "rediss"), rf"{_HOSTS}(/[0-9]*)?([?#].*)?") | {
+    "unix": r"([^/?#]*@)?/.*",
+    "redis+sentinel": rf"{_HOSTS}/[^/?#]+(/[0-9]*)?([?#].*)?",
+    "redis+cluster": rf"{_HOSTS}(/0?)?([?#].*)?",
+}
+UNPREFIXED = {"openai_base_url", "openai_api_key", "openai_model", "port", "host", "redis_url", "web_concurrency"} | {
+    "railway_public_domain"
+}
 """Settings whose variable is their name in capitals; every other one begins with ``BATON_``."""
 
 
@@ -70,9 +78,10 @@ def _page(value: object) -> str | None:
 
 def _host(value: object) -> str:
     text = str(value).removeprefix("[").removesuffix("]")
-    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", text):
-        raise Wrong("be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::")
-    return text
+    with contextlib.suppress(ValueError):
+        if re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z_-][A-Za-z0-9_.-]*", text) or ipaddress.ip_address(text):
+            return text
+    raise Wrong("be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::")
 
 
 def _redis(value: object) -> str | None:
@@ -81,15 +90,9 @@ def _redis(value: object) -> str | None:
         return None
     url = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     scheme, _, rest = url.partition("://")
-    if scheme.lower() not in REDIS_SCHEMES:
-        raise Wrong(f"begin with one of {', '.join(f'{known}://' for known in REDIS_SCHEMES)}", hide=True)
-    netloc = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
-    host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
-    if scheme.lower() == "unix":
-        sound = rest.rpartition("@")[2].startswith("/")
-    else:
-        sound = re.fullmatch(rf"{host}(,{host})*", netloc) is not None
-    if not sound or re.search(r"\s", rest):
+    if scheme.lower() not in REDIS_SHAPES:
+        raise Wrong(f"begin with one of {', '.join(f'{known}://' for known in REDIS_SHAPES)}", hide=True)
+    if not re.fullmatch(REDIS_SHAPES[scheme.lower()], rest) or re.search(r"\s", rest):
         raise Wrong("name a server, such as redis://host:6379/0 or redis+sentinel://host:26379/name/0", hide=True)
     return f"{scheme.lower()}://{rest}"
 
@@ -113,11 +116,9 @@ def _origins(value: object) -> tuple[str, ...] | None:
 
 
 def _rate(value: object) -> str:
-    text = str(value or "").strip()
-    try:
-        sound = not text or ([item.amount > 0 for item in limits.parse_many(text)] == [True])
-    except ValueError:
-        sound = False
+    text, sound = str(value or "").strip(), False
+    with contextlib.suppress(ValueError):
+        sound = not text or [item.amount > 0 for item in limits.parse_many(text)] == [True]
     if not sound:
         raise Wrong('be one rate such as "30 per minute", or empty to switch it off')
     return text

@@ -106,6 +106,8 @@ class RateLimited(BatonError):
     """Too many calls; ``retry_after`` says when to come back."""
 
     code, status, title, retryable = "rate_limited", 429, "Too many requests", True
+    limit = 0
+    """How many calls the limit that is used up admits, where it is one of calls."""
 
 
 class EngineFailed(BatonError):

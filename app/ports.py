@@ -40,13 +40,6 @@ class Cited:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What the engine is doing before its first word: ``searching`` or ``writing``."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Degraded:
     """The answer comes from a fallback; ``reason`` is one plain sentence."""
 
@@ -61,7 +54,7 @@ class Used:
     completion: int
 
 
-Piece = Text | Cited | Stage | Degraded | Used
+Piece = Text | Cited | Degraded | Used
 
 
 class StopSignal(Protocol):
@@ -251,7 +244,7 @@ class SessionLog(Protocol):
     def begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool = False) -> Begun:
         """``claim``: a turn that begins takes a place in the engine budget; EngineBusy where there is none."""
 
-    def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
+    def grow(self, ref: str, turn_id: str, offset: int, text: str) -> bool:
         """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
 
     def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> Ended | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.engines.markers import aligned
 from app.errors import EngineFailed
-from app.ports import Cited, Degraded, Stage, Text, Turn, Used
+from app.ports import Cited, Degraded, Text, Turn, Used
 
 _BY_NAME: dict[str, Callable[[Turn], Any]] = {
     "question": lambda turn: turn.question,
@@ -87,7 +87,7 @@ def _unfolded(result: Any) -> Iterator[Any]:
         yield from _driven(result)
     elif isinstance(result, Mapping):
         yield from _mapped(result)
-    elif isinstance(result, (str, Text, Cited, Stage, Degraded, Used)):
+    elif isinstance(result, (str, Text, Cited, Degraded, Used)):
         yield result
     elif isinstance(result, Iterable):
         for piece in result:

@@ -10,12 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Degraded, Piece, Stage, StopSignal, Text, Used
+from app.ports import Citation, Cited, Degraded, Piece, StopSignal, Text, Used
 
 MOST_CHARS = 100_000
 MOST_CITATIONS = 5
 MOST_TITLE, MOST_URL, MOST_SNIPPET = 200, 2_000, 600
-STAGES = ("searching", "writing")
 _HIGH = re.compile("[\ud800-\udbff]$")
 _LOOK_AT_MOST = 100
 
@@ -67,8 +66,6 @@ def other(piece: object) -> Piece:
     """A piece that is no text, made clean. Raises EngineFailed for anything else."""
     if isinstance(piece, Cited):
         return Cited(clean(piece.citations))
-    if isinstance(piece, Stage) and piece.name in STAGES:
-        return piece
     if isinstance(piece, Degraded):
         return Degraded(plain(piece.reason, MOST_SNIPPET))
     if isinstance(piece, Used) and isinstance(piece.prompt, int) and isinstance(piece.completion, int):

@@ -9,7 +9,7 @@ from typing import Any
 from app.engines.checked import clean
 from app.engines.markers import aligned
 from app.errors import EngineFailed
-from app.ports import Cited, Piece, Stage, Text
+from app.ports import Cited, Piece, Text
 
 MOST_BYTES = 512 * 1024
 """The largest JSON answer, and the longest line or event of a stream."""
@@ -106,8 +106,6 @@ def _pieces(told: Any) -> Iterator[Piece]:
         raise _unread()
     if told.get("error"):
         raise _trouble()
-    if told.get("stage") in ("searching", "writing"):
-        yield Stage(told["stage"])
     if any(name in told for name in _WORDS):
         yield Text(_words(told))
     if "citations" in told:

@@ -13,7 +13,7 @@ from app.engines.checked import MOST_CITATIONS, Patience, checked
 from app.engines.markers import Markers
 from app.engines.upstream import Watch, client
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Piece, Stage, Text, Turn, Used
+from app.ports import Citation, Cited, Piece, Text, Turn, Used
 
 if TYPE_CHECKING:
     import openai
@@ -58,20 +58,22 @@ class OpenAIEngine:
         return checked(self._pieces(turn, patience), patience, turn.stop)
 
     def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
-        yield Stage("searching")
         sources = self._sources(turn)
-        yield Stage("writing")
         asked = prompt.messages(turn, self._rules, sources, self._history_tokens)
         markers = Markers(sources)
-        for words in self._words(turn, Watch(turn.stop, patience), asked):
-            if isinstance(words, Used):
-                yield words
-            elif text := markers.feed(words):
-                yield Text(text)
-        if turn.stop.is_set():
-            return
-        if text := markers.rest():
+        broken: EngineFailed | None = None
+        try:
+            for words in self._words(turn, Watch(turn.stop, patience), asked):
+                if isinstance(words, Used):
+                    yield words
+                elif text := markers.feed(words):
+                    yield Text(text)
+        except EngineFailed as error:
+            broken = error
+        if text := markers.rest():  # also of an answer that broke off: it was said
             yield Text(text)
+        if broken:
+            raise broken
         yield Cited(markers.cited)
 
     def _sources(self, turn: Turn) -> list[Citation]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.engines.checked import MOST_CHARS, other
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Degraded, Piece, Said, Stage, Text, Turn, Used
+from app.ports import Citation, Cited, Degraded, Piece, Said, Text, Turn, Used
 
 MOST_BYTES = 64 * 1024 * 1024
 """A frame that says it is longer is none."""
@@ -72,8 +72,6 @@ def piece_frame(number: int, piece: object) -> Frame:
     clean = other(piece)
     if isinstance(clean, Cited):
         return {"piece": number, "cited": spelt(clean.citations)}
-    if isinstance(clean, Stage):
-        return {"piece": number, "stage": clean.name}
     if isinstance(clean, Used):
         return {"piece": number, "used": [clean.prompt, clean.completion]}
     assert isinstance(clean, Degraded)  # noqa: S101 - other() lets nothing else pass
@@ -86,8 +84,6 @@ def piece_of(frame: Frame) -> Piece:
         return Text(frame["text"])
     if "cited" in frame:
         return Cited(citations_of(frame["cited"]))
-    if "stage" in frame:
-        return Stage(frame["stage"])
     if "used" in frame:
         return Used(*frame["used"])
     return Degraded(frame["degraded"])

@@ -12,14 +12,14 @@ from flask import Blueprint, Response
 from flask.globals import request
 
 from app.errors import BatonError, EngineFailed, InvalidRequest
-from app.events import Event
+from app.events import Event, Position, message_number
 from app.ports import Begun, Citation, Cited, Piece, Text
 from app.routes import body, calls, limits
 from app.routes.caller import Caller, baton, bearer, caller, checked, has_key, on_session
 from app.routes.events import stream
 from app.routes.openapi import describes
 from app.routes.sessions import reply
-from app.session import ref_of
+from app.session import ref_of, tag_of
 
 blueprint = Blueprint("chat", __name__)
 
@@ -72,9 +72,9 @@ def _session(sent: dict[str, Any]) -> str | None:
 
 
 def _wants_events() -> bool:
-    if "text/event-stream" not in request.headers.get("Accept", ""):
+    if "text/event-stream" not in request.headers.get("Accept", "").lower():
         return False
-    return any(kind == "text/event-stream" and quality > 0 for kind, quality in request.accept_mimetypes)
+    return any(kind.lower() == "text/event-stream" and quality > 0 for kind, quality in request.accept_mimetypes)
 
 
 def _json(one: Caller, begun: Begun) -> Response:
@@ -94,8 +94,10 @@ def _events(one: Caller, begun: Begun) -> Response:
         return stream(baton().conversations.turn(one.ref, one.who, begun))
     told = baton().conversations.answer(one.ref, one.who, begun)
     turn = {"turn_id": begun.turn_id}
+    tag = tag_of(one.ref)
+    place = Position(message_number(told["message"]["id"], tag) or 0).spell(tag)  # where the log told its end
     return stream(
-        Event(None, kind, orjson.dumps(turn | data))
+        Event(place if kind == "answer.end" else None, kind, orjson.dumps(turn | data))
         for kind, data in (
             ("answer.start", {}),
             ("answer.delta", {"text": told["message"]["content"]}),
@@ -158,4 +160,5 @@ def _alone_events(pieces: Iterable[Piece]) -> Iterator[Event]:
 @on_session(blueprint, "POST", "/stop", calls.STOP)
 def stop(one: Caller) -> Response:
     """Ends the running answer with what was said so far."""
+    checked(one, body.read_nothing)
     return reply({"stopped": baton().conversations.stop(one.ref, one.who)})

@@ -23,7 +23,9 @@ from app.errors import (
     StorageUnavailable,
     UnsupportedMediaType,
 )
+from app.routes.limits import show
 from app.routes.logs import frames, request_id
+from app.routes.origins import is_preflight
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     answer = Response(json.dumps(told, ensure_ascii=True), status=told["status"], mimetype="application/problem+json")
     if error.retry_after is not None:
         answer.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, RateLimited) and error.limit:
+        show(answer, error.limit, 0, 1000 * (error.retry_after or 1))
     if error.code == "session_not_found" and (request.path + "/").startswith(_ME):
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
@@ -112,6 +116,8 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
 
 def _translated(error: HTTPException, status: int) -> Response:
     """The problem for what the framework refused, in our words: its own may quote the request."""
+    if request.path.startswith("/api") and is_preflight(request.environ):
+        return Response(status=204)  # or the browser would hide the refusal of the call itself
     known = _BY_STATUS.get(status)
     if known is not None:
         return problem(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import time
@@ -25,12 +26,18 @@ LIFE_SECONDS = 720.0
 """A feed is ended by the service before any proxy would cut it; its reader comes back with the last id."""
 CLAIM_SECONDS = 15.0
 _TRIES = 3
+_BREAKS = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
 
 
 def frame(event: Event) -> bytes:
-    """One event as it goes over the wire; its data holds no line break."""
+    """One event as it goes over the wire; its data holds no line break, nor what some readers take for one."""
     head = b"" if event.id is None else b"id: %b\n" % event.id.encode()
-    return b"%bevent: %b\ndata: %b\n\n" % (head, event.kind.encode(), event.data)
+    data = event.data if event.data.isascii() else _BREAKS.sub(_escaped, event.data)
+    return b"%bevent: %b\ndata: %b\n\n" % (head, event.kind.encode(), data)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
 
 
 def stream(events: Iterator[Event | None], opening: bytes = b"") -> Response:

@@ -110,7 +110,9 @@ class AddressLimit:
 
     def _refusal(self, reset: int) -> RateLimited:
         LIMITED.labels(self._name).inc()
-        return RateLimited("Too many requests from this address.", retry_after=math.ceil(reset / 1000))
+        error = RateLimited("Too many requests from this address.", retry_after=math.ceil(reset / 1000))
+        error.limit = self._window.amount
+        return error
 
 
 def show(answer: Response, limit: int, left: int, reset: int) -> Response:

@@ -46,12 +46,13 @@ def rule(origins: Collection[str] | None) -> Allow:
         mine = known.get(origin or "") if known else _ANY
         if mine is not None:
             headers.append(mine)
-            headers.extend(_PREFLIGHT if _is_preflight(environ) else _EXPOSE)
+            headers.extend(_PREFLIGHT if is_preflight(environ) else _EXPOSE)
 
     return allow
 
 
-def _is_preflight(environ: Mapping[str, Any]) -> bool:
+def is_preflight(environ: Mapping[str, Any]) -> bool:
+    """Whether a browser asks if it may ask (WHATWG Fetch, \"CORS-preflight request\")."""
     return environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
 
 

@@ -80,6 +80,7 @@ def look(caller: Caller) -> Response:
 @on_session(blueprint, "POST", "/heartbeat", calls.BEAT)
 def heartbeat(caller: Caller) -> Response:
     """The visitor is there."""
+    checked(caller, body.read_nothing)
     expires = caller.baton.conversations.beat(caller.ref, caller.who)
     return reply({"status": "active", "expires_at": timestamp(expires)})
 
@@ -87,6 +88,7 @@ def heartbeat(caller: Caller) -> Response:
 @on_session(blueprint, "POST", "/end", calls.END)
 def end(caller: Caller) -> Response:
     """Ends the conversation for good."""
+    checked(caller, body.read_nothing)
     caller.baton.conversations.end(caller.ref, caller.who)
     return reply({"status": "ended"})
 

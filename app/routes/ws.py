@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import orjson
-from flask import Blueprint
+from flask import Blueprint, Response
 from flask.globals import request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, MethodNotAllowed
 from app.events import PING, Event
 from app.routes import calls
 from app.routes.caller import bearer, caller, checked
@@ -57,6 +57,8 @@ def _open() -> None:
 
 def _handshake() -> None:
     """Raises InvalidRequest for a handshake that RFC 6455, section 4.2.1, does not allow."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        raise InvalidRequest("Upgrade", "must be websocket")
     if request.headers.get("Sec-WebSocket-Version") != "13":
         raise InvalidRequest("Sec-WebSocket-Version", "must be 13")
     if not _KEY.fullmatch(request.headers.get("Sec-WebSocket-Key", "").strip()):
@@ -101,5 +103,11 @@ def _asks(text: object) -> bool:
     return isinstance(found, dict) and found.get("type") == "ping"
 
 
+def _refused(session_id: str | None = None) -> Response:  # noqa: ARG001 - read before
+    """A call that is no handshake; what stands before each call here has refused it."""
+    raise MethodNotAllowed
+
+
 for _place, _endpoint in (("<session_id>", "socket"), ("me", "socket_me")):
     _sock.route(f"/api/session/{_place}/ws", endpoint=_endpoint)(socket)
+    blueprint.add_url_rule(f"/api/session/{_place}/ws", f"{_endpoint}_plain", describes(calls.SOCKET)(_refused))

@@ -54,7 +54,11 @@ class Wire:
     """
 
     def __init__(self, connection: Connection) -> None:
-        connection.connect()
+        try:
+            connection.connect()
+        except ResponseError as error:  # whatever the server has against us, it is no fault of a call
+            connection.disconnect()
+            raise RedisConnectionError(*error.args) from None
         self._connection = connection
         if connection._sock is None:
             raise RedisConnectionError("not connected")

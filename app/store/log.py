@@ -73,7 +73,7 @@ class RedisLog:
             # With a limit of nothing that is counted nowhere, the verb refuses all but replays.
             reply = self._redis.run(self._scripts[verb], (meta, *more), *args, 0 if admitted else -1, 0, wait=True)
             if reply[0] == b"refused":
-                reply[1] = toll.reset
+                reply[1:] = toll.reset, toll.amount
             if admitted and reply[0] in (b"replay", b"joined", b"done"):
                 self.refund(toll.key)
             return reply
@@ -140,10 +140,10 @@ class RedisLog:
         _, turn, start, message, left, reset, earlier, _ = reply
         return Begun("begun", turn.decode(), int(start), message, left, reset, earlier[::-1], metadata)
 
-    def grow(self, ref: str, turn_id: str, offset: int, text: str, stage: str) -> bool:
-        reply = self._run("grow", ref, "*", *self._life, turn_id, LEASE_MS, offset, text, stage)
+    def grow(self, ref: str, turn_id: str, offset: int, text: str) -> bool:
+        reply = self._run("grow", ref, "*", *self._life, turn_id, LEASE_MS, offset, text)
         alive = bool(reply[0] == b"ok")
-        if text or stage or not alive:
+        if text or not alive:
             self.ring(ref)
         return alive
 

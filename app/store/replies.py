@@ -21,14 +21,20 @@ _ERRORS: dict[bytes, Callable[[list[Any]], Exception]] = {
         "An answer is being made. Wait for it or stop it.", code="turn_in_progress", retry_after=2
     ),
     b"full": lambda _: Conflict("This conversation is full. Start a new one.", code="session_full"),
-    b"limited": lambda reply: RateLimited("Too many messages in this conversation.", retry_after=_seconds(reply)),
-    b"refused": lambda reply: RateLimited("Too many requests from this address.", retry_after=_seconds(reply)),
+    b"limited": lambda reply: _limited("Too many messages in this conversation.", reply),
+    b"refused": lambda reply: _limited("Too many requests from this address.", reply),
     b"crowded": lambda reply: EngineBusy(retry_after=_seconds(reply)),
 }
 
 
 def _seconds(reply: list[Any]) -> int:
     return math.ceil(int(reply[1]) / 1000)
+
+
+def _limited(detail: str, reply: list[Any]) -> RateLimited:
+    error = RateLimited(detail, retry_after=_seconds(reply))
+    error.limit = int(reply[2])
+    return error
 
 
 def check(reply: list[Any], refusal: Exception | None = None) -> list[Any]:

@@ -252,3 +252,14 @@ def test_a_copy_answers_alike(shop: KnowledgeEngine, tmp_path: Path) -> None:
     for question in ("delivery to france", "lamp", "repair"):
         assert asked(other, question) == asked(shop, question)
     other.close()
+
+
+def test_a_bare_no_answers_only_a_question_that_asks_for_it(tmp_path: Path) -> None:
+    """A section's "No." is not said to who asked something else."""
+    (tmp_path / "pages").mkdir()
+    page = "# Lanterns\n\n## Is a lantern waterproof?\n\nNo. A lantern of ours is made for dry rooms.\n"
+    (tmp_path / "pages" / "lanterns.md").write_text(page)
+    engine = KnowledgeEngine(tmp_path / "pages", base_url=BASE, data_dir=tmp_path / "data")
+    assert asked(engine, "Is a lantern waterproof?")[0].startswith("No. A lantern")
+    assert asked(engine, "What is a lantern made for?")[0].startswith("A lantern")
+    engine.close()

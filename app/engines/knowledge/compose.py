@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from app.engines.knowledge.extract import Unit, extracted
@@ -25,6 +26,10 @@ ALSO = 0.45
 """A further page is named as a source where its score reaches this share."""
 RIVAL = 0.9
 """Two pages compete for a short question where the second reaches this share."""
+_YES_OR_NO = re.compile(
+    r"(?:is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|must|have|has)\b", re.IGNORECASE
+)
+_REPLY = re.compile(r"\A(?:Yes|No)[.,] (?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,19 @@ def _speaking(found: Found) -> list[Part]:
         if parts and not _worth_adding(passage, found.passages[0], parts[0]):
             continue
         units = [unit for unit in extracted(passage, terms, found.text) if not _again(unit, said)]
+        if parts or not _YES_OR_NO.match(found.text):
+            units = [_without_reply(unit) for unit in units]
         said += [set(unit.plain.lower().split()) for unit in units]
         if units:
             parts.append(Part(passage, tuple(units)))
         if len(parts) == 2:
             break
     return parts
+
+
+def _without_reply(unit: Unit) -> Unit:
+    """A sentence without the "Yes." or "No." before it, which answers the question of its heading and no other."""
+    return replace(unit, parts=tuple(_REPLY.sub("", part) for part in unit.parts)) if unit.kind == "text" else unit
 
 
 def _worth_adding(passage: Passage, first: Passage, spoken: Part) -> bool:

@@ -19,7 +19,7 @@ from app.engines.knowledge.shelf import Shelf
 from app.engines.knowledge.slugs import slug
 from app.engines.knowledge.talk import small_talk, topics
 from app.engines.knowledge.voice import Endpoint, Voice, fused
-from app.ports import Citation, Cited, Piece, Stage, Text, Turn
+from app.ports import Citation, Cited, Piece, Text, Turn
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 NOTHING = Answer("I could not find that here: there are no pages to look it up in yet.", ())
@@ -68,7 +68,6 @@ class KnowledgeEngine:
         if said is not None:
             yield from _spoken(said.format(topics=self._topics()), turn)
             return
-        yield Stage("searching")
         look = self._looking(turn.question, turn.history)
         answer = self._shelf.use(lambda db: composed(db, look(db), self._base), NOTHING)
         if turn.stop.is_set():

@@ -30,7 +30,7 @@ if ended then return {'ended'} end
 if dead then repay() return {'dead', running[1]} end
 if running[1] then return {'busy'} end
 if count + (state and 1 or 2) > tonumber(ARGV[6]) then return {'full'} end
-if ARGV[9] == '0' or not admitted then return {'refused', toll_reset} end
+if ARGV[9] == '0' or not admitted then return {'refused', toll_reset, toll_most} end
 local at_once, calls = tonumber(ARGV[13]), 0
 if at_once > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
@@ -40,7 +40,7 @@ if at_once > 0 then
 end
 local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
 local wait = limited(limit, window)
-if wait then return {'limited', wait} end
+if wait then return {'limited', wait, limit} end
 if at_once > 0 then
   redis.call('INCR', KEYS[3])
   if calls == 0 then redis.call('PEXPIRE', KEYS[3], 60000) end

@@ -7,7 +7,7 @@ local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
 local id = running[1]
 if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then again() return {'closed'} end
 if ARGV[12] == '1' and tonumber(running[2]) >= now then return {'alive'} end
-if ARGV[11] ~= '' then grow(id, tonumber(ARGV[10]), ARGV[11], '') end
+if ARGV[11] ~= '' then grow(id, tonumber(ARGV[10]), ARGV[11]) end
 local kind, data = close_turn(running, {outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9]})
 save(ARGV[12] ~= '1', tonumber(ARGV[2]), tonumber(ARGV[3]))
 ring()

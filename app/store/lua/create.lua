@@ -1,6 +1,6 @@
 --! clock toll
 -- ARGV: ttl ms, max age ms, metadata JSON, owner, the address' limit, its window ms
-if not admitted then return {'refused', toll_reset} end
+if not admitted then return {'refused', toll_reset, toll_most} end
 local expires = now + math.min(tonumber(ARGV[1]), tonumber(ARGV[2]))
 redis.call('HSET', KEYS[1], 'created', now, 'seen', now, 'updated', now, 'expires', expires, 'count', 0, 'seq', 0)
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'metadata', ARGV[3]) end
