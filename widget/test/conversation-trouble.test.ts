@@ -136,7 +136,26 @@ test("when another's answer is running, the text goes back to the composer", asy
   await tab.ready;
   await tab.conversation.send("Hello?");
   await until(() => tab.state.putBack, () => tab.state);
-  expect(tab.state).toMatchObject({ putBack: { text: "Hello?", n: 1 }, messages: [], notice: { key: "busy" }, waiting: false });
+  expect(tab.state).toMatchObject({ putBack: { text: "Hello?", n: 1, next: true }, messages: [], notice: { key: "busy" }, waiting: true });
+  await until(() => !tab.state.waiting, () => tab.state);
+  expect(service.count("POST /api/chat")).toBe(1);
+});
+
+test("a question that met another's answer waits for its end, which the feed tells, and can then be asked", async () => {
+  const session = service.create();
+  service.begin(session, "q.other");
+  const tab = browser.tab({ sessionKey: session.id }, { active: false });
+  await tab.ready;
+  await tab.conversation.send("Mine?");
+  await until(() => tab.state.putBack?.next, () => tab.state);
+  service.delta(session, "Theirs.");
+  await until(() => tab.state.answering, () => tab.state);
+  service.finish(session);
+  await rested(tab);
+  expect(texts(tab.state)).toEqual(["Theirs."]);
+  await tab.conversation.send("Mine?");
+  await until(() => tab.state.answering?.mine, () => tab.state);
+  expect(texts(tab.state)).toEqual(["Theirs.", "Mine?"]);
 });
 
 test("a broken answer keeps its words, offers Retry, and Retry asks the same question again", async () => {
