@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engines.fallback import WithFallback
-from app.ports import Citation, Engine
+from app.ports import Engine
 
 if TYPE_CHECKING:
     from app.config import Config
@@ -28,11 +27,6 @@ def choose(config: Config) -> Engine:
         return knowledge_of(config)
     engine = _remote(config)
     return WithFallback(engine, knowledge_of(config)) if config.fallback == "knowledge" else engine
-
-
-def finder(config: Config) -> Callable[[str, int], Sequence[Citation]]:
-    """What ``Turn.find`` is: ``(query, most)`` to passages of the knowledge folder, best first."""
-    return lambda query, most: knowledge_of(config).find(query, most)
 
 
 def knowledge_of(config: Config) -> KnowledgeEngine:

@@ -71,8 +71,6 @@ def who(token: str = "") -> str:
 def caller(session_id: str | None) -> Caller:
     """The session of a call, by its path or, in the ``me`` form, by its bearer id. Raises NotFound."""
     plain = session_id is not None
-    if session_id in _COLLECTIONS:
-        raise MethodNotAllowed(valid_methods=["POST"])
     text = session_id if plain else bearer()
     ref = ref_of(text)
     if ref is None or text is None:
@@ -98,6 +96,8 @@ def on_session(blueprint: Blueprint, method: str, path: str, operation: Operatio
     def declare(view: View) -> View:
         @wraps(view)
         def answer(session_id: str | None = None, **more: Any) -> Response:
+            if not path and session_id in _COLLECTIONS:  # a call of that name, by another method; no session
+                raise MethodNotAllowed(valid_methods=["POST"])
             return view(caller(session_id), **more)
 
         answer = describes(operation)(answer)

@@ -19,7 +19,6 @@ from app.routes import calls
 from app.routes.caller import bearer, caller, checked
 from app.routes.events import follow
 from app.routes.openapi import describes
-from app.session import ref_of
 
 blueprint = Blueprint("ws", __name__)
 PROTOCOL = "baton"
@@ -44,10 +43,7 @@ def _named() -> str:
 def _open() -> None:
     """Refuses in the handshake what can be refused, as any other call."""
     named = (request.view_args or {}).get("session_id")
-    if named is None:
-        named = _named()
-        named = named if ref_of(named) else ""
-    one = caller(named)
+    one = caller(_named() if named is None else named)
     checked(one, _handshake)
     sockets: list[Server] = []
     gone = lambda: any(not ws.connected for ws in sockets)  # noqa: E731

@@ -82,10 +82,6 @@ class Bell:
             for watch in list(watches):
                 watch.ring()
 
-    def watching(self) -> int:
-        """How many watches there are."""
-        return sum(map(len, self._watches.values()))
-
     def _subscribe(self, channel: str) -> None:
         with self._lock:
             heard = self._subscribed.get(channel)

@@ -117,47 +117,49 @@ def test_r27_created_means_kept(broken: RedisProcess, launch: Callable[..., Aim]
             replica.stop()
 
 
+def break_things(proxy: Proxy, end: float) -> None:
+    """Makes Redis slow, silent and unreachable by turns."""
+    while time.monotonic() < end:
+        for fault in ("delay", "reset", "swallow", "reset", "refuse", "hole", "reset"):
+            if fault == "reset":
+                proxy.reset()
+            else:
+                setattr(proxy, fault, 0.05 if fault == "delay" else True)
+            time.sleep(0.15)
+            proxy.delay, proxy.swallow, proxy.refuse, proxy.hole = 0.0, False, False, False
+            time.sleep(0.1)
+
+
+def lives(visitor: Visitor, name: str, turn: int) -> Iterator[httpx.Response]:
+    """Says and asks its canary, and reads all that there is."""
+    yield visitor.say(f"{name} {turn}", client_id=f"s{turn}")
+    yield visitor.ask(f"tell {name} {turn}", client_id=f"q{turn}")
+    yield visitor.get("/messages?limit=50")
+    yield visitor.get("/transcript")
+
+
 def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Aim]) -> None:
     """200 sessions write, ask and read their canaries while Redis is slow, silent and reset: each reads its own."""
     proxy = Proxy(broken.port)
     aim = launch(redis_url=proxy.url, BATON_FEEDS_PER_ADDRESS="1000", WEB_CONCURRENCY="2")
     caller = Caller(aim.base)
-    visitors = at_once(8, lambda _: [caller.create() for _ in range(25)])
-    everyone = [visitor for some in visitors for visitor in some]
+    everyone = [one for some in at_once(8, lambda _: [caller.create() for _ in range(25)]) for one in some]
     feeds = [visitor.events() for visitor in everyone[::10]]
     heard: dict[int, list[str]] = {number: [] for number in range(len(everyone))}
     statuses: list[int] = []
     end = time.monotonic() + 8
-
-    def break_things() -> None:
-        while time.monotonic() < end:
-            for fault in ("delay", "reset", "swallow", "reset", "refuse", "hole", "reset"):
-                if fault == "reset":
-                    proxy.reset()
-                else:
-                    setattr(proxy, fault, 0.05 if fault == "delay" else True)
-                time.sleep(0.15)
-                proxy.delay, proxy.swallow, proxy.refuse, proxy.hole = 0.0, False, False, False
-                time.sleep(0.1)
 
     def live(first: int) -> None:
         turn = 0
         while time.monotonic() < end:
             number = first + 20 * (turn % 10)
             visitor, name = everyone[number], f"canary-{number:03d}"
-            calls: list[Callable[[], httpx.Response]] = [
-                lambda v=visitor, n=name, t=turn: v.say(f"{n} {t}", client_id=f"s{t}"),  # type: ignore[misc]
-                lambda v=visitor, n=name, t=turn: v.ask(f"tell {n} {t}", client_id=f"q{t}"),  # type: ignore[misc]
-                lambda v=visitor: v.get("/messages?limit=50"),  # type: ignore[misc]
-                lambda v=visitor: v.get("/transcript"),  # type: ignore[misc]
-            ]
-            for call in calls:
-                answer = call()
+            for answer in lives(visitor, name, turn):
                 statuses.append(answer.status_code)
                 heard[number] += re.findall(r"canary-\d+", answer.text)
             turn += 1
 
-    breaker = threading.Thread(target=break_things)
+    breaker = threading.Thread(target=break_things, args=(proxy, end))
     breaker.start()
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(live, range(20)))

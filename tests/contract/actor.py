@@ -57,6 +57,7 @@ def bare(base: str, method: str, path: str, headers: list[tuple[str, str]], body
     connection.endheaders(body)
     answer = connection.getresponse()
     content = b"" if answer.getheader("content-type", "").startswith("text/event-stream") else answer.read()
+    answer.close()
     connection.close()
     return httpx.Response(answer.status, headers=answer.getheaders(), content=content)
 

@@ -45,11 +45,16 @@ class Feed:
             self.read()
         except Exception as error:
             self.failure = error
+        self.hang_up()
         with self.changed:
             self.closed = True
             self.changed.notify_all()
 
     def read(self) -> None:
+        raise NotImplementedError
+
+    def hang_up(self) -> None:
+        """Closes what was opened; called by the one who reads, or where nothing is read."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -115,6 +120,7 @@ class SseFeed(Feed):
             self.begin()
         else:
             self.problem = json.loads(self.response.read())
+            self.hang_up()
             self.closed = True
 
     def read(self) -> None:
@@ -135,11 +141,15 @@ class SseFeed(Feed):
             data = json.loads(fields["data"])
             self.tell(Event(fields.get("id"), fields.get("event", "message"), data, time.monotonic()))
 
+    def hang_up(self) -> None:
+        self.response.close()
+        self.connection.close()
+
     def close(self) -> None:
+        """Ends the reading, which then closes everything."""
         with contextlib.suppress(OSError, AttributeError):
             self.socket.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            self.connection.close()
+        self.until_closed()
 
 
 class WsFeed(Feed):
@@ -166,11 +176,14 @@ class WsFeed(Feed):
     def send(self, value: Any) -> None:
         self.socket.send(json.dumps(value))
 
+    def hang_up(self) -> None:
+        self.socket.shutdown()
+
     def close(self) -> None:
-        with contextlib.suppress(Exception):
+        """Ends the reading, which then closes everything."""
+        with contextlib.suppress(OSError, AttributeError):
             self.socket.sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(Exception):
-            self.socket.shutdown()
+        self.until_closed()
 
 
 def joined(events: list[Event], turn_id: str | None = None) -> str:

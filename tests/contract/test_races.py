@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -64,6 +65,44 @@ def test_an_end_in_a_crowd(visitor: Visitor) -> None:
     assert {answer.status_code for answer in answers} <= {200, 201, 409}
     assert sorted(visitor.texts()) == stored
     is_problem(visitor.say("late"), 409, "session_ended")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_end_that_meets_a_question(visitor: Visitor, streamed: bool) -> None:
+    """Of a question and an end at the same instant each answer that began has one terminal event, and after the end of
+    the session nothing is written: the engine may speak on, nobody hears it.
+    """
+    for number in range(6):
+        one = visitor.caller.create()
+        cursor = one.get("/messages").json()["cursor"]
+        query = f"tokens=40 delay=0.02 n={number}"
+
+        def asked(one: Visitor = one, query: str = query) -> int:
+            if not streamed:
+                return one.ask(query, client_id="c").status_code
+            with one.ask_streamed(query, client_id="c") as stream:
+                stream.until_closed(20)
+                return stream.status
+
+        pause = number * 0.03  # the end falls before, into and after the beginning
+        calls = [asked, lambda one=one, pause=pause: time.sleep(pause) or one.post("/end").status_code]
+        statuses = at_once(2, lambda n, calls=calls: calls[n]())
+        assert statuses[0] in (200, 409)
+        assert statuses[1] == 200
+        with one.events(after=cursor) as feed:
+            feed.until("session")
+            assert not feed.wait_quietly(lambda told: story(told)[-1].event != "session", 0.5), "written after the end"
+            told = story(feed.events)
+        begun = [event.event for event in told if event.event == "answer.start"]
+        ended = [event for event in told if event.event in ("answer.end", "answer.error")]
+        assert len(begun) == len(ended) == (statuses[0] == 200)
+        assert [event.event for event in told].count("session") == 1
+        history = one.history()
+        assert [message["role"] for message in history] == ["user", "assistant"][: 2 * len(ended)]
+        if ended:
+            assert ended[0].data["message"] == history[-1]
+            assert joined(told) == history[-1]["content"]
+            assert history[-1]["metadata"] == {"stopped": True}
 
 
 def test_tickets_in_a_crowd(visitor: Visitor) -> None:

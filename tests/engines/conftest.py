@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,9 @@ SOURCES = (
     Citation("Opening hours", "https://docs.example.test/hours#sunday", "We are closed on Sundays."),
 )
 
+Settings = Callable[..., Config]
+OPEN: list[PythonEngine] = []
+
 
 def ask(question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: Stop | None = None) -> Turn:
     """A turn; ``said`` are the earlier messages, the visitor's first."""
@@ -30,6 +34,31 @@ def ask(question: str, *said: str, silence: float = 5.0, ref: str = "0123456789"
 def words(pieces: list[Piece]) -> str:
     """All the text among some pieces."""
     return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+def answer(config: Config, question: str, *said: str, **more: object) -> list[Piece]:
+    return list(engines.choose(config).answer(ask(question, *said, **more)))
+
+
+def here(name: str, module: str = "tests.engines.shapes") -> PythonEngine:
+    OPEN.append(PythonEngine(f"{module}:{name}"))
+    return OPEN[-1]
+
+
+def scripted(name: str = "make") -> PythonEngine:
+    return here(name, "tests.engines.scripted")
+
+
+def said(engine: PythonEngine, question: str, **more: Any) -> str:
+    return words(list(engine.answer(ask(question, **more))))
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """No engine process outlives its test."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 @pytest.fixture
@@ -79,3 +108,8 @@ def engine(request: pytest.FixtureRequest, settings: Callable[..., Config], serv
     yield chosen
     if isinstance(chosen, PythonEngine):
         chosen.close()
+
+
+@pytest.fixture
+def openai(settings: Settings) -> Config:
+    return settings(engine="openai")

@@ -1,4 +1,4 @@
-"""An engine speaks into a real log: its first word at once, later ones together, one end whatever it does."""
+"""An engine speaks into a real log: its first word at once, later ones together, each question answered once."""
 
 from __future__ import annotations
 
@@ -6,99 +6,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
 import redis
 
-from app import session
-from app.answering import Answering, Ears, Means
-from app.config import Config
-from app.conversation import Conversations
-from app.errors import EngineBusy, EngineFailed, EngineTimeout, NotFound
-from app.ports import Begun, Citation, Cited, Degraded, Piece, Stage, Text, Turn
-from app.store import open_log
-from app.store.log import RedisLog, Rules
+from app import answering
+from app.errors import EngineBusy, EngineFailed, EngineTimeout
+from app.ports import Cited, Degraded, Stage, Text, Turn
+from app.store import log as log_module
 from tests.conftest import until
-
-RULES = Rules(
-    ttl=60_000, max_age=600_000, idle=30_000, ticket_ttl=5_000, most_messages=500, session_limit=0,
-    session_window=60_000, engines_at_once=4, engines_a_minute=100,
-)  # fmt: skip
-PAGE = Citation("Page", "https://pages.example/a", "A passage.")
-Answer = Callable[[Turn], Iterator[Any]]
-
-
-class Engine:
-    """Answers as a function says, and remembers the turns that it got."""
-
-    name = "test"
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.turns: list[Turn] = []
-        self.closed = threading.Event()
-
-    def answer(self, turn: Turn) -> Iterator[Piece]:
-        self.turns.append(turn)
-        try:
-            yield from self._answer(turn)
-        finally:
-            self.closed.set()
-
-
-class Talk:
-    """One conversation with one engine, on a real Redis."""
-
-    def __init__(self, url: str, answer: Answer, silence: float = 5.0) -> None:
-        self.log: RedisLog = open_log(Config(redis_url=url), RULES)  # type: ignore[arg-type]
-        self.engine = Engine(answer)
-        self.told: list[tuple[str, ...]] = []
-        ears = Ears(
-            lambda engine: self.told.append(("began", engine)),
-            lambda engine, seconds: self.told.append(("first", engine)),
-            lambda engine, outcome: self.told.append(("ended", engine, outcome)),
-        )
-        self.answering = Answering(self.log, self.engine, Means(lambda query, most: (PAGE,), silence, spawn, ears))
-        self.talk = Conversations(self.log, self.answering, idle=30_000)
-        session_id, _, _ = self.talk.open({"site": "a"})
-        self.ref = session.ref_of(session_id) or ""
-
-    def ask(self, question: str = "Why?", client_id: str | None = None) -> Begun:
-        return self.talk.ask(self.ref, "", question, client_id)
-
-    def events(self, begun: Begun) -> list[tuple[str, dict[str, Any]]]:
-        """The whole story of a turn."""
-        return [(event.kind, event.read()) for event in self.talk.turn(self.ref, "", begun) if event]
-
-    def history(self) -> list[dict[str, Any]]:
-        return [orjson.loads(one) for one in self.log.read(self.ref, "", "", 0, 100).messages]
-
-    def quiet(self) -> None:
-        """Wait until no turn runs here."""
-        assert self.answering.drain(15)
-        assert self.answering.running() == 0
-
-
-def spawn(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
-
-
-@pytest.fixture
-def start(redis_url: str) -> Callable[..., Talk]:
-    """Begins a conversation with an engine."""
-    return lambda answer, **more: Talk(redis_url, answer, **more)
-
-
-Start = Callable[..., Talk]
-
-
-def deltas(events: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    return [data["text"] for kind, data in events if kind == "answer.delta" and data["text"]]
+from tests.rules.talk import PAGE, Start, deltas, spawn
 
 
 def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> None:
@@ -190,150 +110,6 @@ def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> Non
     assert [event.kind for event in reading if event][-1] == "answer.end"
     one.quiet()
     assert one.history()[-1]["metadata"] == {"stopped": True}
-
-
-def failing(error: Exception) -> Answer:
-    def answer(turn: Turn) -> Iterator[Any]:
-        yield Text("So far")
-        raise error
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (EngineFailed("It broke."), "engine_failed"),
-        (EngineTimeout(), "engine_timeout"),
-        (EngineBusy(), "engine_busy"),
-        (RuntimeError("secret inside"), "engine_failed"),
-    ],
-)
-def test_whatever_an_engine_raises_ends_its_turn_once(start: Start, error: Exception, code: str) -> None:
-    """One error with the code of the contract; the words so far stay, marked; no exception's text goes out."""
-    one = start(failing(error))
-    events = one.events(one.ask())
-    one.quiet()
-    assert [kind for kind, _ in events].count("answer.error") == 1
-    kind, data = events[-1]
-    assert (kind, data["code"]) == ("answer.error", code)
-    assert data["message"] == one.history()[-1]
-    assert (one.history()[-1]["content"], one.history()[-1]["metadata"]) == ("So far", {"interrupted": True})
-    assert "secret" not in str(events)
-    assert one.told[-1] == ("ended", "test", code)
-
-
-GARBAGE: dict[str, Answer] = {
-    "no piece": lambda turn: iter(["bare text"]),
-    "nothing": lambda turn: iter([None]),
-    "text of no text": lambda turn: iter([Text(7)]),  # type: ignore[arg-type]
-    "citations of nothing": lambda turn: iter([Text("a"), Cited([object()])]),  # type: ignore[list-item]
-    "citations that are none": lambda turn: iter([Text("a"), Cited(7)]),  # type: ignore[arg-type]
-    "a stage of nothing": lambda turn: iter([Stage(b"x")]),  # type: ignore[arg-type]
-    "no iterator": lambda turn: 7,  # type: ignore[arg-type, return-value]
-    "empty": lambda turn: iter([]),
-    "only stages": lambda turn: iter([Stage("searching"), Text("")]),
-}
-
-
-@pytest.mark.parametrize("what", GARBAGE)
-def test_garbage_ends_the_turn_and_keeps_the_question(start: Start, what: str) -> None:
-    """Pieces that are none and an empty answer are engine_failed; the question stays and can be asked again."""
-    one = start(GARBAGE[what])
-    events = one.events(one.ask(client_id="c1"))
-    one.quiet()
-    assert (events[-1][0], events[-1][1]["code"]) == ("answer.error", "engine_failed")
-    assert one.history()[0]["content"] == "Why?"
-    assert one.ask(client_id="c1").outcome == "begun"
-    one.quiet()
-    assert [message["role"] for message in one.history()].count("user") == 1
-
-
-def test_half_a_letter_is_replaced_and_the_rest_kept(start: Start) -> None:
-    """A lone surrogate, which UTF-8 cannot hold, does not cost the words around it."""
-    one = start(lambda turn: iter([Text("a\ud83db"), Text("c")]))
-    events = one.events(one.ask())
-    one.quiet()
-    assert "".join(deltas(events)) == one.history()[-1]["content"] == "a?bc"
-
-
-def test_an_endless_answer_is_ended(start: Start) -> None:
-    """Past a hundred thousand characters the turn fails, what fits is kept, and the engine is closed."""
-
-    def answer(turn: Turn) -> Iterator[Any]:
-        while True:
-            yield Text("x" * 1_000)
-
-    one = start(answer)
-    events = one.events(one.ask())
-    one.quiet()
-    assert (events[-1][0], events[-1][1]["code"]) == ("answer.error", "engine_failed")
-    assert 90_000 < len(one.history()[-1]["content"]) <= 102_000
-    assert one.engine.closed.wait(5)
-
-
-@pytest.mark.parametrize("first", ["", "So far"])
-def test_silence_ends_the_turn(start: Start, first: str) -> None:
-    """An engine silent for longer than allowed, before its first word or after, is engine_timeout and told to stop."""
-    stopped = threading.Event()
-
-    def answer(turn: Turn) -> Iterator[Any]:
-        turn.stop.on_set(stopped.set)
-        if first:
-            yield Text(first)
-        stopped.wait(20)
-        yield Text("too late")
-
-    one = start(answer, silence=0.5)
-    events = one.events(one.ask())
-    one.quiet()
-    assert (events[-1][0], events[-1][1]["code"]) == ("answer.error", "engine_timeout")
-    assert [message["content"] for message in one.history()] == ["Why?", *([first] if first else [])]
-    assert stopped.wait(5)
-
-
-def test_a_stop_reaches_a_silent_engine(start: Start) -> None:
-    """Stopped while the engine is silent: the turn ends at once, the engine is told, no word is added."""
-    stopped = threading.Event()
-
-    def answer(turn: Turn) -> Iterator[Any]:
-        yield Text("So far")
-        turn.stop.on_set(stopped.set)
-        turn.stop.wait(20)
-        yield Text(" and on")
-
-    one = start(answer, silence=20.0)
-    begun = one.ask()
-    reading = one.talk.turn(one.ref, "", begun)
-    next(event for event in reading if event and event.kind == "answer.delta")
-    assert one.talk.stop(one.ref, "")
-    assert stopped.wait(5)
-    one.quiet()
-    assert one.history()[-1]["content"] == "So far"
-    assert one.history()[-1]["metadata"] == {"stopped": True}
-    assert one.told[-1] == ("ended", "test", "stopped")
-
-
-def test_an_erase_stops_the_answer_and_brings_nothing_back(start: Start, redis_url: str) -> None:
-    """Erased in mid-answer, the engine is told to stop and no key of the session comes back."""
-    stopped = threading.Event()
-
-    def answer(turn: Turn) -> Iterator[Any]:
-        turn.stop.on_set(stopped.set)
-        while not stopped.is_set():
-            yield Text("word ")
-            turn.stop.wait(0.02)
-
-    one = start(answer)
-    reading = one.talk.turn(one.ref, "", one.ask())
-    next(event for event in reading if event and event.kind == "answer.delta")
-    one.talk.erase(one.ref, "")
-    assert stopped.wait(5)
-    one.quiet()
-    with redis.Redis.from_url(redis_url) as client:
-        assert [key for key in client.keys("*") if one.ref.encode() in key] == []
-    with pytest.raises(NotFound):
-        one.history()
 
 
 def test_an_answer_survives_storage_that_goes_away(start: Start, redis_url: str) -> None:
@@ -434,3 +210,36 @@ def test_the_budget_is_given_back_however_a_turn_ends(start: Start) -> None:
         one.ask()
     assert busy.value.retry_after
     assert len([message for message in one.history() if message["role"] == "user"]) == 6
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_long_answer_keeps_its_place(start: Start, monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    """Past its first claim, and silent all the while, an answer still counts; when it is over its place is free."""
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 1_500)
+    monkeypatch.setattr(answering, "PLACE_SECONDS", 0.2)
+    go_on = threading.Event()
+
+    def answer(turn: Turn) -> Iterator[Any]:
+        yield Text("So ")
+        go_on.wait(20)
+        yield Text("long")
+
+    one = start(answer, silence=20.0)
+    claimed = [one.log.claim(f"turn_{n}") for n in range(3)]
+    pieces = one.talk.ask_alone("Why?") if alone else None
+    reading = spawn(lambda: list(pieces)) if pieces else None
+    begun = None if pieces else one.ask()
+    began = time.monotonic()
+    while time.monotonic() - began < 3:
+        for n in range(3):
+            one.log.renew(f"turn_{n}")
+        assert one.log.claim("turn_late") > 0, "its place was given to another"
+        time.sleep(0.1)
+    go_on.set()
+    if pieces and reading:
+        reading.join(5)
+        pieces.close()
+    if begun:
+        one.events(begun)
+    one.quiet()
+    assert [*claimed, one.log.claim("turn_late")] == [0, 0, 0, 0]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pytest
+
 from app import session
+from app.store import log as log_module
 from app.store.log import RedisLog
 from tests.conftest import until
-from tests.store.conftest import Open, at_once, new
+from tests.store.conftest import Open, at_once, new, words
 from tests.store.servers import Backend
 
 
@@ -96,6 +99,57 @@ def test_the_engine_budget_holds_over_all_workers(opened: Open) -> None:
     logs[0].release(f"turn_{waits.index(0)}")
     assert logs[1].claim("turn_late") == 0
     assert logs[1].claim("turn_later") > 0
+
+
+def given_up(log: RedisLog) -> None:
+    """Waits until a second place is free, while the first is kept."""
+
+    def free() -> bool:
+        log.renew("turn_beside")
+        return log.claim("turn_other") == 0
+
+    until(free, 10, "the place of the dead")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_claim_lives_for_as_long_as_it_is_renewed(opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    """Renewed, the place of a long answer is kept past its first claim; no longer renewed, as of the dead, it is free.
+
+    One that was given to another is not taken back by a late renewal.
+    """
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 1_000)
+    log = opened(engines_at_once=2)
+    ref = new(log)
+    assert log.claim("turn_beside") == 0
+    if begun:
+        assert log.begin(ref, "", words("asked"), "turn_long", claim=True).outcome == "begun"
+    else:
+        assert log.claim("turn_long") == 0
+    began = log.read(ref, "", "", 0, 0).now
+    while log.read(ref, "", "", 0, 0).now < began + 2_000:
+        log.renew("turn_long")
+        log.renew("turn_beside")
+        assert log.claim("turn_other") > 0
+    given_up(log)
+    log.renew("turn_long")
+    log.release("turn_other")
+    assert log.claim("turn_third") == 0
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_claim_that_is_never_renewed_is_free_after_its_time(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """A worker that dies at once holds its place for the time of one claim, while those of others are kept."""
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 600)
+    log = opened(engines_at_once=2)
+    ref = new(log)
+    if begun:
+        assert log.begin(ref, "", words("asked"), "turn_dead", claim=True).outcome == "begun"
+    else:
+        assert log.claim("turn_dead") == 0
+    assert log.claim("turn_beside") == 0
+    given_up(log)
 
 
 def test_the_budget_of_a_minute(opened: Open, backend: Backend) -> None:

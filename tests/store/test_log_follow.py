@@ -69,6 +69,47 @@ def test_reset_during_an_answer_brings_it_from_its_first_word(log: RedisLog) -> 
     assert [kind for kind, _ in log.follow(ref, "", batch.after).events] == ["answer.start", "answer.delta"]
 
 
+def trimmed(log: RedisLog, backend: Backend) -> str:
+    """A session in mid-answer whose first events were dropped, as the cap of the live stream does; two are left."""
+    ref = new(log)
+    asked(log, ref)
+    for n in range(10):
+        log.grow(ref, "turn_1", n, str(n), "")
+    backend.holder(ref).xtrim(f"baton:{{{ref}}}:live", maxlen=2, approximate=False)
+    return ref
+
+
+@pytest.mark.parametrize("place", [0, 3, 10**15])
+def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
+    log: RedisLog, backend: Backend, place: int
+) -> None:
+    """Whoever is too far back in a long answer is told one reset, and then the rest: neither silence nor a circle."""
+    ref = trimmed(log, backend)
+    reading = conversations(log).follow(ref, "", Position(place))
+    assert take(reading, lambda event: True)[0].kind == "reset"
+    log.grow(ref, "turn_1", 10, "!", "")
+    log.close(ref, "turn_1", Closing("end", offset=11))
+    told = take(reading, lambda event: event.kind == "answer.end")
+    assert [event.kind for event in told] == ["answer.delta", "answer.end"]
+    assert told[0].read()["text"] == "!"
+    assert told[1].read()["message"]["content"] == "0123456789!"
+
+
+def test_a_place_that_is_still_there_needs_no_reset(log: RedisLog, backend: Backend) -> None:
+    """Trimmed or not, a reader right behind what was dropped misses nothing and is not reset."""
+    ref = trimmed(log, backend)
+    assert [orjson.loads(data)["text"] for _, data in log.follow(ref, "", 10).events] == ["8", "9"]
+
+
+def test_the_cursor_of_an_answer_whose_first_words_were_dropped_is_a_place(log: RedisLog, backend: Backend) -> None:
+    """Reading the history again, as a reset asks for, gives a cursor that brings no other reset."""
+    ref = trimmed(log, backend)
+    talk = conversations(log)
+    reading = talk.follow(ref, "", talk.place(ref, "", talk.look(ref, "", most=100).cursor))
+    log.grow(ref, "turn_1", 10, "!", "")
+    assert take(reading, lambda event: True)[0].read()["text"] == "!"
+
+
 def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(log: RedisLog) -> None:
     """Read in mid-answer, also with messages between, the cursor tells the whole answer and nothing that was read."""
     ref = new(log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from app.store.topology import reach
 from tests.conftest import until
 from tests.store.conftest import log_at, new, texts, words
 from tests.store.servers import Sentinels, Server
+from tests.store.turns import dead_turn, kinds
 
 
 @pytest.fixture
@@ -71,6 +73,54 @@ def test_reading_goes_on_while_writes_are_refused(server: Server, kind: str) -> 
     server.ask(*heal)
     until(lambda: refused(lambda: log.append(ref, "", words("during", "c1"))) == "", 3, "writes to heal")
     assert texts(log, ref) == ["before", "during"]
+
+
+SMALL_WRITES: dict[str, Callable[[RedisLog, str], object]] = {
+    "a place of the engine budget": lambda log, ref: log.release("turn_1"),
+    "a place among the feeds": lambda log, ref: log.unfeed("", "f1", ref),
+    "a word to the readers": lambda log, ref: refused(lambda: log.nudge(ref)),
+}
+
+
+@pytest.mark.parametrize("what", SMALL_WRITES)
+def test_what_is_given_back_while_writes_are_paused_does_not_stop_the_readers(server: Server, what: str) -> None:
+    """Giving a place back and ringing are writes: while they fail, history and feeds are read all the same."""
+    log = log_at(url(server))
+    ref = new(log)
+    log.append(ref, "", words("before"))
+    server.ask("CLIENT", "PAUSE", "60000", "WRITE")
+    for _ in range(3):
+        SMALL_WRITES[what](log, ref)
+    reads(log, ref)
+    server.ask("CLIENT", "UNPAUSE")
+
+
+def test_no_turn_is_dead_for_want_of_storage(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that ran out while Redis was away is no death: for 2 s after trouble its worker may renew it first."""
+    log, ref = dead_turn(lambda: log_at(url(server)), monkeypatch)
+    server.freeze()
+    assert refused(lambda: log.read(ref, "", "", 0, 0)) == "timeout"
+    server.thaw()
+    since = time.monotonic()
+    until(lambda: refused(lambda: log.read(ref, "", "", 0, 0)) == "", 5, "Redis to be back")
+    assert log.reap(ref) is False
+    assert "answer.error" not in kinds(log, ref)
+    until(lambda: log.reap(ref), 5, "the grace to be over")
+    assert time.monotonic() - since > 1.5
+    assert kinds(log, ref).count("answer.error") == 1
+
+
+def test_a_worker_that_is_back_in_time_keeps_its_turn(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within those 2 s its next word is taken, and the turn lives on."""
+    log, ref = dead_turn(lambda: log_at(url(server)), monkeypatch)
+    server.freeze()
+    assert refused(lambda: log.read(ref, "", "", 0, 0)) == "timeout"
+    server.thaw()
+    until(lambda: refused(lambda: log.read(ref, "", "", 0, 0)) == "", 5, "Redis to be back")
+    assert log.reap(ref) is False
+    assert log.grow(ref, "turn_1", 6, " and on", "")
+    assert log.close(ref, "turn_1", Closing("end", offset=13))
+    assert texts(log, ref) == ["asked", "So far and on"]
 
 
 def test_reading_from_a_log_that_knows_no_script_yet(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import orjson
@@ -65,9 +66,11 @@ def conversations(log: RedisLog) -> Conversations:
 
 
 def take(reading: object, last: Callable[[events.Event], bool]) -> list[events.Event]:
-    """The events of a follower up to a last one."""
+    """The events of a follower up to a last one, which must come within 20 s."""
     found = []
+    deadline = time.monotonic() + 20
     for event in reading:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline, f"not told in time, but {[one.kind for one in found[-5:]]}"
         if event is not None:
             found.append(event)
             if last(event):

@@ -40,6 +40,18 @@ def clean(page: Page, what: str) -> None:
     assert told == [], what
 
 
+def talk(page: Page) -> None:
+    """Three questions, the last of which fails."""
+    box = page.get_by_role("textbox").first
+    for text in ("sources", TEXT, "please fail"):
+        box.fill(text)
+        box.press("Enter")
+        expect(page.locator("[part~=working]")).to_have_count(0)
+        expect(page.locator("article[aria-busy]")).to_have_count(0)
+    expect(page.locator("article")).to_have_count(6)
+    expect(page.locator(".delivery button")).to_be_visible()
+
+
 @pytest.mark.parametrize("lang", ["en", "ar"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_widget_and_page(stranger: Stranger, site: str, baton: str, theme: str, lang: str) -> None:
@@ -53,16 +65,9 @@ def test_widget_and_page(stranger: Stranger, site: str, baton: str, theme: str, 
     expect(launcher).to_be_visible()
     clean(page, "launcher")
     launcher.click()
-    box = page.get_by_role("textbox").first
-    expect(box).to_be_visible()
+    expect(page.get_by_role("textbox").first).to_be_visible()
     clean(page, "empty panel")
-    for text in ("sources", TEXT, "please fail"):
-        box.fill(text)
-        box.press("Enter")
-        expect(page.locator("[part~=working]")).to_have_count(0)
-        expect(page.locator("article[aria-busy]")).to_have_count(0)
-    expect(page.locator("article")).to_have_count(6)
-    expect(page.locator(".delivery button")).to_be_visible()
+    talk(page)
     clean(page, "messages and Retry")
     page.locator("article .tool").last.click()
     expect(page.locator(".why")).to_be_visible()

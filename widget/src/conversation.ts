@@ -1,6 +1,6 @@
 /** The conversation as the view sees it: what there is to show, and what one can do. */
 import { createApi, type ApiError, type Fetch, type History } from "./api.js";
-import { compose, isOver, lastStored, newDesk } from "./desk.js";
+import { compose, isOver, newDesk } from "./desk.js";
 import { createDeeds } from "./deeds.js";
 import { createNotices } from "./notices.js";
 import { readOptions } from "./options.js";
@@ -11,6 +11,7 @@ import type { Timing } from "./stream.js";
 import { platform, randomName, type Platform } from "./tabs.js";
 import { EMPTY, fold, isLocal, readMessage, readStatus, renew, say, unsay, type ChatEvent } from "./transcript.js";
 import type { Conversation, Options, State, Status } from "./types.js";
+import { createVigil } from "./vigil.js";
 import { watchPage } from "./watch.js";
 
 export interface Deps {
@@ -22,11 +23,6 @@ export interface Deps {
   own: boolean;
 }
 
-/** Questions asked by this code carry ids of this form, so that one without an answer is known as such. */
-const ID = /^q\.[a-z0-9]{20}$/;
-/** A question that stands so long without an answer being begun may be asked again, in ms. */
-const CALM = 3_000;
-
 export function createConversation(given: Options & { apiUrl: string }, deps: Partial<Deps> = {}): Conversation {
   const options = readOptions({ ...given });
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
@@ -36,7 +32,6 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const desk = newDesk(options.sessionKey ?? null);
   const listeners = new Set<() => void>(), resting = new Set<() => void>();
   let started: Promise<void> | null = null, putBacks = 0;
-  let calm: ReturnType<typeof setTimeout> | undefined, watchdog: ReturnType<typeof setTimeout> | undefined;
 
   const notices = createNotices(publish);
   const page = watchPage({
@@ -58,6 +53,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(), places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
   });
+  const vigil = createVigil({ desk, notices, sync: () => sessions.sync(), publish, changed });
   let state: State = compose(desk, null, 0, page.online);
 
   // --- what is shown ---
@@ -92,7 +88,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (event.event !== "message") answered();
     if (event.event === "answer.error" && desk.transcript.failed) notices.say("answerFailed");
     sessions.touch();
-    look();
+    vigil.look();
     changed();
   }
 
@@ -102,7 +98,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     // A question still on its way is not what was answered.
     if (outbox.waiting.length && !desk.transcript.turn) return;
     desk.waiting = desk.unanswered = false;
-    clearTimeout(watchdog);
+    vigil.answered();
   }
 
   function onStatus(next: Status): void {
@@ -132,36 +128,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (!first || desk.transcript.messages[0]?.id !== first.id) desk.hasOlder = Boolean(found.has_more);
     const question = messages.findLastIndex((one) => desk.asked !== "" && one.client_id === desk.asked);
     if (question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant")) answered();
-    look();
+    vigil.look();
     const status = readStatus(found.status);
     if (status !== desk.status && status !== "gone") become(status);
     else changed();
-  }
-
-  /** Offers Retry where a question stands without an answer and none is being made. */
-  function look(): void {
-    clearTimeout(calm);
-    desk.unanswered = false;
-    const stands = () => {
-      const last = lastStored(desk);
-      return last?.role === "user" && ID.test(last.client_id ?? "") && !desk.transcript.turn && !desk.waiting && !desk.feedDown;
-    };
-    if (stands()) calm = setTimeout(() => { desk.unanswered = Boolean(stands()); publish(); }, CALM);
-  }
-
-  /** The feed may have missed the answer, or there is none: the history knows. */
-  function watchFor(client_id: string, rounds = 0): void {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(async () => {
-      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
-      await sessions.sync().catch(() => {});
-      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
-      if (rounds < 6) return watchFor(client_id, rounds + 1);
-      desk.waiting = false;
-      desk.transcript = { ...desk.transcript, failed: "engine_failed" };
-      notices.say("answerFailed");
-      changed();
-    }, 5_000);
   }
 
   // --- what goes out ---
@@ -188,7 +158,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       if (fate.stream) void (desk.live?.listen(fate.stream) ?? fate.stream.body?.cancel());
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
       sessions.touch();
-      if (desk.waiting) watchFor(client_id);
+      if (desk.waiting) vigil.watchFor(client_id);
       changed();
       // The next question waits for this one's answer.
       if (outbox.waiting.length && (desk.waiting || desk.transcript.turn)) await new Promise<void>((go) => resting.add(go));
@@ -205,7 +175,9 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       else desk.transcript = { ...desk.transcript, failed: "not_sent" };
       tell(fate.notice, fate.seconds);
     } else {
-      if (local) { desk.transcript = unsay(desk.transcript, client_id); desk.putBack = { text: question.text, n: ++putBacks }; }
+      const next = fate.fate === "back" && fate.notice === "busy";
+      if (local) { desk.transcript = unsay(desk.transcript, client_id); desk.putBack = { text: question.text, n: ++putBacks, next }; }
+      if (local && next) vigil.hold(client_id);
       if (fate.fate === "back") tell(fate.notice, fate.seconds);
     }
     changed();
@@ -233,8 +205,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     outbox.clear();
     store.unsent = [];
     sessions.drop();
-    clearTimeout(calm);
-    clearTimeout(watchdog);
+    vigil.stop();
     Object.assign(desk, { status: "none", transcript: EMPTY, past: [], waiting: false, asked: "", mine: "", fromElsewhere: false });
     notices.reset();
     notices.keep(notice);
@@ -292,8 +263,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       desk.live?.stop();
       notices.dispose();
       page.dispose();
-      clearTimeout(calm);
-      clearTimeout(watchdog);
+      vigil.stop();
       listeners.clear();
     },
   };

@@ -42,7 +42,7 @@ export interface State {
   /** Opened by a link for once that this browser cannot vouch for: offer a new one, quietly, beside the notice. */
   handedOver?: boolean;
   /** Text that could not be sent and was put back for the composer, with a growing number so that it is taken once. */
-  putBack: { text: string; n: number } | null;
+  putBack: { text: string; n: number; /** It is to be sent when the answer that is in its way is done. */ next?: boolean } | null;
 }
 
 export interface Conversation {

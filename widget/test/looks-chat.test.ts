@@ -160,13 +160,31 @@ describe("the chat", () => {
     expect(stage.asked).toEqual([["end"]]);
   });
 
-  it("disables the composer with a reason while another tab's answer is written", async () => {
+  it("takes a question while another tab's answer is written, and sends it when that is done", async () => {
     const { stage, root, field } = await show({ status: "active", messages: [message("user", "Hi")], answering: { turn_id: "t", text: "So", mine: false } });
-    expect(field().readOnly).toBe(true);
-    expect(root.querySelector("#reason")!.textContent).toContain("another tab");
-    expect(field().getAttribute("aria-describedby")).toBe("reason");
-    stage.set({ answering: null });
-    await vi.waitFor(() => expect(field().readOnly).toBe(false));
+    expect(field().readOnly).toBe(false);
+    field().value = "And then?";
+    key(field(), {});
+    await vi.waitFor(() => expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done"));
+    expect(stage.asked).toEqual([]);
+    stage.set({ answering: null, messages: [...stage.state.messages, message("assistant", "So it is.")] });
+    await vi.waitFor(() => expect(stage.asked).toEqual([["send", "And then?"]]));
+  });
+
+  it("sends text that came back for another tab's answer when that is done, unless it was changed", async () => {
+    const { stage, root, field } = await show({ status: "active", waiting: true, putBack: { text: "Keep me", n: 1, next: true } });
+    await vi.waitFor(() => expect(field().value).toBe("Keep me"));
+    expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done");
+    stage.set({ waiting: false });
+    await vi.waitFor(() => expect(stage.asked).toEqual([["send", "Keep me"]]));
+    stage.set({ waiting: true, putBack: { text: "Keep me too", n: 2, next: true } });
+    await vi.waitFor(() => expect(field().value).toBe("Keep me too"));
+    field().value = "Keep me, but";
+    field().dispatchEvent(new Event("input", { bubbles: true }));
+    stage.set({ waiting: false });
+    await vi.waitFor(() => expect(root.querySelector("[aria-label=Send]")).not.toBe(null));
+    expect(stage.asked.length).toBe(1);
+    expect(field().value).toBe("Keep me, but");
   });
 
   it("takes text that could not be sent back into the composer, once", async () => {

@@ -1,4 +1,4 @@
---! clock session no-writes
+--! clock session place no-writes
 -- ARGV: who, the number of the last event seen (-1: from now), most events
 local after = tonumber(ARGV[2])
 if after < 0 then after = seq end
@@ -7,11 +7,7 @@ local left = running[1] and tonumber(running[1]) - now or ''
 local found = {}
 
 -- Whoever lost its place goes on from here, a running answer from its first word where that is still to be had.
-local function anew()
-  local start = tonumber(running[2] or seq)
-  if start < seq and not redis.call('XRANGE', live, (start + 1) .. '-0', (start + 1) .. '-0')[1] then start = seq end
-  return {'reset', start, left, {}}
-end
+local function anew() return {'reset', place_of(running[2] or seq), left, {}} end
 if after > seq then return anew() end
 if after < seq then
   found = redis.call('XRANGE', live, (after + 1) .. '-0', '+', 'COUNT', ARGV[3])

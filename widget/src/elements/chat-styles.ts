@@ -72,9 +72,6 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .composer textarea { flex: 1; min-width: 0; min-height: 44px; max-height: min(168px, 30dvh); padding: 10px 6px 10px 14px; border: 0; outline: 0; resize: none; background: none; font-size: max(16px, 1em); line-height: 24px; field-sizing: content; overflow: auto; scrollbar-width: thin; }
 [dir=rtl] .composer textarea { padding: 10px 14px 10px 6px; }
 textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
-.composer.held { background: var(--_sunken); }
-.composer.held textarea { flex: 1 0 0; }
-.reason { order: -1; flex: 1 1 100%; padding: 6px 14px 0; font-size: .87em; color: var(--_muted); }
 .go { display: grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 50%; background: var(--_fill); color: var(--_on-fill); cursor: pointer; flex: none; }
 .go:disabled { background: var(--_sunken); color: var(--_muted); cursor: default; }
 .go[type=button] .icon { fill: currentColor; }

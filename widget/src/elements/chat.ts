@@ -91,9 +91,7 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   /** Resolves when what is known now is on the screen. */
-  get updateComplete(): Promise<void> {
-    return this.settled;
-  }
+  get updateComplete(): Promise<void> { return this.settled; }
 
   get field(): HTMLTextAreaElement | null { return this.root.querySelector("textarea"); }
 
@@ -183,7 +181,13 @@ export class BatonChat extends HTMLElement implements Desk {
     const typed = this.field.value;
     this.field.value = typed && typed !== state.putBack.text ? `${state.putBack.text}\n${typed}` : state.putBack.text;
     this.conversation!.draft = this.field.value;
-    this.requestUpdate();
+    if (state.putBack.next && this.field.value === state.putBack.text) this.later();
+    else this.requestUpdate();
+  }
+
+  private later(): void {
+    this.next = true;
+    this.tell("notice.next");
   }
 
   /** Puts on the style sheets; the colours come from `options` and from what is around. */
@@ -197,7 +201,7 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   override focus(): void {
-    (this.field && !this.field.readOnly ? this.field : this.root.querySelector<HTMLElement>("#log"))?.focus();
+    (this.field ?? this.root.querySelector<HTMLElement>("#log"))?.focus();
   }
 
   tell(key: string): void {
@@ -255,11 +259,7 @@ export class BatonChat extends HTMLElement implements Desk {
   send(text: string, suggested = false): void {
     const state = this.state;
     if (!state || !text.trim() || state.wait > 0) return;
-    if (state.answering || state.waiting) {
-      if (suggested) return;
-      this.next = true;
-      return this.tell("notice.next");
-    }
+    if (state.answering || state.waiting) return suggested ? undefined : this.later();
     if (!suggested) {
       this.field!.value = "";
       this.conversation!.draft = "";

@@ -1,5 +1,5 @@
 /** Where the visitor writes: a text field that grows, and Send or Stop. */
-import { html, nothing, type TemplateResult } from "lit/html.js";
+import { html, type TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
 import type { State } from "../types";
 import { icon } from "./icons";
@@ -34,22 +34,21 @@ function hint(state: State): string {
 
 export function composer(parts: ComposerParts): TemplateResult {
   const { state, words: { t, dir }, draft } = parts;
-  const elsewhere = !!state.answering && !state.answering.mine;
   const busy = state.waiting || !!state.answering;
   const field = (event: Event): HTMLTextAreaElement => (event.currentTarget as Element).closest("form")!.querySelector("textarea")!;
   const send = (event: Event): void => {
     event.preventDefault();
     parts.send(field(event).value);
   };
-  return html`<form class=${elsewhere ? "composer held" : "composer"} part="composer" @submit=${send}>
-    <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="reason" placeholder=${elsewhere ? "" : t(hint(state))}
-      enterkeyhint="send" autocomplete="off" ?readonly=${elsewhere} aria-disabled=${elsewhere ? "true" : nothing}
+  return html`<form class="composer" part="composer" @submit=${send}>
+    <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="keys" placeholder=${t(hint(state))}
+      enterkeyhint="send" autocomplete="off"
       @input=${(event: Event) => parts.typed(field(event).value)}
       @keydown=${(event: KeyboardEvent) => enter(event, () => parts.send(field(event).value))}></textarea>
     ${busy
       ? html`<button type="button" class="go" part="button send" aria-label=${t("stop")} title=${t("stop")} @click=${parts.stop}>${icon("stop")}</button>`
       : html`<button type="submit" class="go" part="button send" aria-label=${t("send")} title=${t("send")}
           ?disabled=${!draft.trim() || state.wait > 0}>${icon("send")}</button>`}
-    <span id="reason" class=${elsewhere ? "reason" : "unseen"}>${t(elsewhere ? "composer.elsewhere" : "composer.keys")}</span>
+    <span id="keys" class="unseen">${t("composer.keys")}</span>
   </form>`;
 }

@@ -1,0 +1,120 @@
+"""What is told first where several things are wrong at once, and requests that are easily taken for others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import websocket
+
+from tests.contract.actor import NOBODY, Caller, Visitor, is_problem
+from tests.contract.feeds import WsFeed
+
+JSON = {"Content-Type": "application/json"}
+WRONG: list[tuple[str, str, dict[str, Any], int]] = [
+    ("POST", "/messages", {"json": {"message": ""}}, 422),
+    ("POST", "/messages", {"json": {"message": "x", "client_id": "!"}}, 422),
+    ("POST", "/messages", {"json": {"message": "x", "metadata": {"a": "x" * 5000}}}, 422),
+    ("POST", "/messages", {"json": {"message": "x", "role": "assistant"}}, 403),
+    ("POST", "/messages", {"content": b"{", "headers": JSON}, 400),
+    ("POST", "/messages", {"content": b"hello", "headers": {"Content-Type": "text/plain"}}, 415),
+    ("POST", "/messages", {"content": b'{"message": "%b"}' % (b"x" * 70_000), "headers": JSON}, 413),
+    ("POST", "/messages/msg_1/feedback", {"json": {"rating": "sideways"}}, 422),
+    ("POST", "/handoff", {"json": {"kind": "twice"}}, 422),
+    ("POST", "/handoff", {"content": b"[]", "headers": JSON}, 400),
+    ("GET", "/messages", {"params": {"limit": "many"}}, 422),
+    ("GET", "/messages", {"params": {"after": "msg_1", "before": "msg_2"}}, 422),
+    ("GET", "/messages", {"params": {"after": "nonsense"}}, 422),
+    ("GET", "/transcript", {"params": {"format": "pdf"}}, 422),
+]
+
+
+@pytest.mark.parametrize(("method", "rest", "more", "status"), WRONG)
+def test_a_session_that_is_not_there_is_told_before_any_fault_of_the_call(
+    visitor: Visitor, method: str, rest: str, more: dict[str, Any], status: int
+) -> None:
+    """Whatever is wrong with a call on an unknown session, by path and by bearer: 404; on a known one that fault."""
+    call = visitor.caller
+    is_problem(call(method, f"/api/session/{NOBODY}{rest}", **more), 404, "session_not_found")
+    bearer = {**more.get("headers", {}), "Authorization": f"Bearer {NOBODY}"}
+    is_problem(call(method, f"/api/session/me{rest}", **{**more, "headers": bearer}), 404, "session_not_found")
+    assert call(method, visitor.path(rest), **more).status_code == status
+    assert visitor.texts() == []
+
+
+@pytest.mark.parametrize("named", ["body", "query", "bearer"])
+def test_a_chat_with_nobody_is_that_before_all_else(visitor: Visitor, named: str) -> None:
+    """A wrong question in an unknown session is 404, wherever the session is named; a broken body where it can be."""
+    for session, status in ((NOBODY, 404), (visitor.id, 422)):
+        more: dict[str, Any] = {"params": {"session": session}} if named == "query" else {}
+        more |= {"headers": {"Authorization": f"Bearer {session}"}} if named == "bearer" else {}
+        body = {"query": " ", "client_id": "?"} | ({"session_id": session} if named == "body" else {})
+        assert visitor.caller.post("/api/chat", json=body, **more).status_code == status
+        if named != "body":
+            more["headers"] = {**more.get("headers", {}), **JSON}
+            broken = visitor.caller.post("/api/chat", content=b"{", **more)
+            assert broken.status_code == (400 if status == 422 else 404)
+    assert visitor.texts() == []
+
+
+@pytest.mark.parametrize("word", ["create", "resume", "me"])
+def test_a_word_of_a_path_is_no_session(visitor: Visitor, word: str) -> None:
+    """``create`` and ``resume`` are calls and never ids: 405 on themselves, 404 below them and in place of an id."""
+    call = visitor.caller
+    if word != "me":
+        for method in ("GET", "DELETE"):
+            wrong = call(method, f"/api/session/{word}")
+            is_problem(wrong, 405, "method_not_allowed")
+            assert "POST" in wrong.headers["Allow"]
+        for method, rest in (("GET", "/messages"), ("POST", "/messages"), ("POST", "/end"), ("GET", "/events")):
+            is_problem(call(method, f"/api/session/{word}{rest}", json={}), 404, "session_not_found")
+    bearer = {"Authorization": f"Bearer {word}"}
+    is_problem(call.get("/api/session/me", headers=bearer), 404, "session_not_found")
+    is_problem(call.post("/api/chat", json={"query": "x", "session_id": word}), 404, "session_not_found")
+    is_problem(call.post("/api/chat", json={"query": "x"}, params={"session": word}), 404, "session_not_found")
+    is_problem(call.resume(word), 404, "session_not_found")
+
+
+@pytest.mark.parametrize("word", ["create", "resume", "me"])
+def test_a_socket_of_a_word_is_refused(caller: Caller, word: str) -> None:
+    """A WebSocket whose session is such a word, by path, subprotocol or bearer, is 404 in the handshake."""
+    for path, protocols, headers in (
+        ("me", ["baton", word], {}),
+        ("me", ["baton"], {"Authorization": f"Bearer {word}"}),
+        (word, ["baton"], {}),
+    ):
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            WsFeed(f"{caller.base}/api/session/{path}/ws", subprotocols=protocols, headers=headers)
+        assert refused.value.status_code == 404, (path, protocols, headers)
+
+
+def test_a_browser_with_the_api_key_creates_nothing(caller: Caller, key: dict[str, str]) -> None:
+    """The key is for servers: with an Origin a create is 403, without one it is 201; a wrong key is nobody's."""
+    refused = caller.post("/api/session/create", headers={**key, "Origin": "https://a.example.com"})
+    is_problem(refused, 403, "role_forbidden")
+    assert caller.post("/api/session/create", headers=key).status_code == 201
+    wrong = {"Authorization": "Bearer nothing", "Origin": "https://a.example.com"}
+    assert caller.post("/api/session/create", headers=wrong).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/event-stream;q=0", "application/json"),
+        ("text/event-stream;q=0.0, application/json", "application/json"),
+        ("text/event-streams", "application/json"),
+        ("*/*", "application/json"),
+        ("text/event-stream;q=0.1", "text/event-stream"),
+        ("application/json;q=0.5, text/event-stream", "text/event-stream"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_events_only_for_whoever_wants_them(visitor: Visitor, accept: str, kind: str, alone: bool) -> None:
+    """A caller that refuses ``text/event-stream`` (q=0) gets JSON; one that takes it gets the turn as events."""
+    body = {"query": "hello"} | ({} if alone else {"session_id": visitor.id})
+    answer = visitor.caller.post("/api/chat", json=body, headers={"Accept": accept})
+    assert answer.headers["Content-Type"].split(";")[0] == kind
+    if kind == "application/json":
+        assert answer.json()["answer"] == "echo: hello"
+    else:
+        assert "event: answer.end" in answer.text
