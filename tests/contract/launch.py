@@ -103,10 +103,13 @@ class RedisProcess:
 
 
 class Service:
-    """One running Baton: gunicorn with its workers, its output kept in a file."""
+    """One running Baton: gunicorn with its workers, its output kept in a file; ``root`` holds its source."""
 
-    def __init__(self, redis_url: str, *, wait: bool = True, app: str = "app:create_app()", **settings: str) -> None:
+    def __init__(
+        self, redis_url: str, *, wait: bool = True, app: str = "app:create_app()", root: Path = ROOT, **settings: str
+    ) -> None:
         self.app = app
+        self.root = root
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.redis_url = redis_url
@@ -125,20 +128,20 @@ class Service:
         env = inherited | {
             "HOST": "127.0.0.1", "PORT": str(self.port), "REDIS_URL": self.redis_url, "WEB_CONCURRENCY": "2",
             "BATON_DATA_DIR": self.data_folder, "BATON_TEST_CALLS": str(self.calls),
-            "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(self.root), "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self.app]
         with self.output.open("wb") as sink:
             return subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.root,
                 env={name: value for name, value in (env | settings).items() if value or name != "REDIS_URL"},
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def await_health(self, seconds: float = 30.0) -> None:
+    def await_health(self, seconds: float = 60.0) -> None:
         """Wait until every worker it should have is there and /health answers at all."""
         if not eventually(self.healthy, seconds, 0.05):
             self.stop()
