@@ -8,7 +8,6 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PY := $(BIN)/python
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
-FAULTS := tests/faults tests/faults/long_*.py tests/attack tests/store/test_failover.py
 FAKETIME := /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1 /usr/local/lib/faketime/libfaketime.so.1
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
@@ -37,7 +36,7 @@ bench: .venv/.dev ## measure side by side, as ratios (BENCH=append for one)
 	$(PY) -m bench $(BENCH)
 
 faults: .venv/.dev chromium faketime ## run the fault bench in full, attacks included, and print its table
-	$(PY) -m pytest $(FAULTS) $(ARGS)
+	$(PY) -m pytest --faults tests tests/faults/long_*.py $(ARGS)
 
 lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }

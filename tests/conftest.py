@@ -20,9 +20,19 @@ import redis
 from playwright.sync_api import Browser, sync_playwright
 
 from app.store.embedded import EmbeddedServer
-from tests.faults.table import pytest_runtest_makereport, pytest_terminal_summary
+from tests.faults.table import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 
-__all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

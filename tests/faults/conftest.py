@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.contract.conftest import PLAIN
-from tests.contract.launch import RedisProcess, Service
+from tests.contract.launch import ROOT, RedisProcess, Service
 from tests.faults.proxy import Proxy
 
 
@@ -32,8 +33,8 @@ def serve() -> Iterator[Callable[..., Service]]:
     """Starts services with the settings of the contract tests; none of them may have seen an unforeseen error."""
     started: list[Service] = []
 
-    def start(url: str, **settings: str) -> Service:
-        started.append(Service(url, **{**PLAIN, "BATON_ENGINE_TIMEOUT": "10", **settings}))
+    def start(url: str, root: Path = ROOT, **settings: str) -> Service:
+        started.append(Service(url, root=root, **{**PLAIN, "BATON_ENGINE_TIMEOUT": "10", **settings}))
         return started[-1]
 
     yield start

@@ -29,12 +29,24 @@ ROWS: dict[str, Row] = {}
 """By the test's name without its parameters."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--faults`` leaves out every test elsewhere that names neither."""
+    parser.addoption("--faults", action="store_true", help="only the fault bench and what names a fault or promise")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What `make faults` runs: the whole bench, and from everywhere else what has a row in the table."""
+    if config.getoption("--faults"):
+        kept = [one for one in items if one.nodeid.startswith("tests/faults/") or _NAMED.match(_sentence(one))]
+        config.hook.pytest_deselected(items=[one for one in items if one not in set(kept)])
+        items[:] = kept
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Keep what became of each test that names what it is for: ``F9, F10: a primary is lost ...``."""
     report = (yield).get_result()
-    sentence = " ".join((getattr(getattr(item, "function", None), "__doc__", "") or "").split())
-    named = _NAMED.match(sentence)
+    named = _NAMED.match(_sentence(item))
     if not named or (report.when == "setup" and report.passed):
         return
     row = ROWS.setdefault(_bare(item.nodeid), Row(named[1].split(", "), named[2]))
@@ -74,6 +86,10 @@ def _figures(test: str) -> list[str]:
         worst = sum(seen) if name == "ok" else max(seen, default=0)
         cells.append(f"{worst:.{2 * (unit == 's')}f}" if seen else "-")
     return cells
+
+
+def _sentence(item: pytest.Item) -> str:
+    return " ".join((getattr(getattr(item, "function", None), "__doc__", "") or "").split())
 
 
 def _bare(test: str) -> str:
