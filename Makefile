@@ -36,7 +36,7 @@ bench: .venv/.dev ## measure side by side, as ratios (BENCH=append for one)
 	$(PY) -m bench $(BENCH)
 
 faults: .venv/.dev chromium faketime ## run the fault bench in full, attacks included, and print its table
-	$(PY) -m pytest --faults tests tests/faults/long_*.py $(ARGS)
+	$(PY) -m pytest --faults -o "python_files=test_*.py long_*.py" tests $(ARGS)
 
 lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
