@@ -3,11 +3,12 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check widget bench faults lock clean chromium widget-tests widget-same
+.PHONY: help run test check widget bench faults lock clean chromium faketime widget-tests widget-same
 
 BIN := .venv/bin
 PY := $(BIN)/python
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
+FAKETIME := /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1 /usr/local/lib/faketime/libfaketime.so.1
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 help: ## say what can be made
@@ -35,8 +36,8 @@ widget: widget/node_modules/.stamp ## build app/static out of widget/
 bench: .venv/.dev ## measure side by side, as ratios (BENCH=append for one)
 	$(PY) -m bench $(BENCH)
 
-faults: .venv/.dev ## run the fault bench in full and print its table
-	$(PY) -m pytest -rA tests/faults tests/faults/long_*.py $(ARGS)
+faults: .venv/.dev chromium faketime ## run the fault bench in full, attacks included, and print its table
+	$(PY) -m pytest --faults -o "python_files=test_*.py long_*.py" tests $(ARGS)
 
 lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
@@ -86,6 +87,14 @@ chromium:
 	  echo "Installing Chromium for the browser tests"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else echo "The tests need Chromium: apt-get install chromium as root, or $(BIN)/playwright install chromium"; exit 1; fi
+
+# The clocks that jump (F12) are the work of this small library, loaded before the servers under test.
+faketime:
+	@for library in $(FAKETIME); do [ -e "$$library" ] && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing libfaketime for clocks that jump"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends libfaketime >/dev/null; \
+	else echo "The fault bench needs libfaketime: apt-get install libfaketime as root"; exit 1; fi
 
 widget/node_modules/.stamp: widget/package-lock.json
 	cd widget && npm ci --no-audit --no-fund --loglevel=error

@@ -118,15 +118,11 @@ class Look:
     turn_id: str
     """The running answer; empty where there is none."""
     turn_start: int
-    turn_lease: int
+    turn_dead: bool
+    """It is being made by a worker that is no more."""
     metadata: dict[str, Any]
     messages: list[bytes]
     has_more: bool
-
-    @property
-    def turn_dead(self) -> bool:
-        """An answer is being made by a worker that is no more."""
-        return bool(self.turn_id) and self.turn_lease < self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +250,10 @@ class SessionLog(Protocol):
         """Ends the running turn with what was said so far; False where none runs."""
 
     def reap(self, ref: str) -> bool:
-        """Closes the turn of a worker that is no more, if that is what it is; whether it did."""
+        """Closes the turn of a worker that is no more, if that is what it is; whether it did.
+
+        Waits a little to be sure: by a clock that jumped every worker looks dead.
+        """
 
     def finish(self, ref: str, who: str) -> None: ...
 

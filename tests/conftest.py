@@ -1,4 +1,4 @@
-"""What every area's tests may use: an embedded Redis, the real service under gunicorn, a real Chromium."""
+"""What every area's tests may use: an embedded Redis, the real service, a real Chromium; and the table at the end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,19 @@ import redis
 from playwright.sync_api import Browser, sync_playwright
 
 from app.store.embedded import EmbeddedServer
+from tests.faults.table import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,8 @@ from app.store.commands import Commands, Script
 from app.store.replies import check
 from app.transcript import rated
 
-LEASE_MS = 10_000
+LEASE_MS = 10_000  # well below what session.lua takes for the longest
+DOUBT_MS = 2_000  # seen to be over for so long, a lease is: a living worker renews it sooner
 _FEED_MS = 45_000
 _CLAIM_MS = 45_000
 _BATCH = 500
@@ -149,30 +151,34 @@ class RedisLog:
 
     def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> Ended | None:
         apart = release and self._redis.apart
-        closed = self._close(ref, "*", turn_id, closing, _BUDGET[:1] if release and not apart else ())
+        reply = self._end(ref, "*", turn_id, closing, _BUDGET[:1] if release and not apart else ())
         if apart:
             self.release(turn_id)
-        return closed
+        return Ended(reply[1].decode(), reply[2]) if reply[0] == b"ok" else None
 
     def stop(self, ref: str, who: str) -> bool:
-        return self._close(ref, who, "", _STOPPED) is not None
+        return bool(self._end(ref, who, "", _STOPPED)[0] == b"ok")
 
     def reap(self, ref: str) -> bool:
         if self._redis.troubled_for(_GRACE_SECONDS):
             return False  # no lease could be renewed: its worker may well be alive
         with suppress(NotFound):
-            return self._close(ref, "*", "", _DEAD) is not None
+            for _ in range(3):
+                reply = self._end(ref, "*", "", _DEAD)
+                if reply[0] != b"doubt":
+                    return bool(reply[0] == b"ok")
+                time.sleep((reply[1] + 10) / 1000)
         return False
 
-    def _close(self, ref: str, who: str, turn_id: str, closing: Closing, more: tuple[str, ...] = ()) -> Ended | None:
-        reply = self._redis.run(
+    def _end(self, ref: str, who: str, turn_id: str, closing: Closing, more: tuple[str, ...] = ()) -> list[Any]:
+        reply: list[Any] = self._redis.run(
             self._scripts["close"], (f"baton:{{{ref}}}:meta", *more), who, *self._life, turn_id,
             closing.outcome, closing.code, closing.detail, closing.metadata,
-            closing.citations, closing.offset, closing.tail, "1" if closing is _DEAD else "0", wait=True,
+            closing.citations, closing.offset, closing.tail, "1" if closing is _DEAD else "0", DOUBT_MS, wait=True,
         )  # fmt: skip
         check(reply)
         self.ring(ref)
-        return Ended(reply[1].decode(), reply[2]) if reply[0] == b"ok" else None
+        return reply
 
     def finish(self, ref: str, who: str) -> None:
         check(self._run("finish", ref, who, wait=True))
@@ -198,7 +204,7 @@ class RedisLog:
             found = rated(found, self._ratings(ref))
         return Look(
             head[1], head[2], head[3], head[4], head[5], bool(head[6]), head[7], head[8], head[11].decode(),
-            int(head[9] or 0), int(head[10] or 0), orjson.loads(head[12]) if head[12] else {}, found, has_more,
+            int(head[9] or 0), bool(head[10]), orjson.loads(head[12]) if head[12] else {}, found, has_more,
         )  # fmt: skip
 
     def _ratings(self, ref: str) -> dict[str, bytes]:

@@ -32,8 +32,9 @@ def begun(baton: str, words: str, kind: str = "once") -> tuple[str, str]:
 
 
 def test_r10_nothing_else_sees_the_secret(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """By id or ticket: no later script, request, referrer, storage of another form, history entry or title holds it;
-    reload, back and a duplicated tab go on."""
+    """R10: by id or ticket: no later script, request, referrer, storage of another
+    form, history entry or title holds it; reload, back and a duplicated tab go on.
+    """
     made, link = begun(baton, "Said before")
     for address, secret in ((link, link.partition("=")[2]), (f"{baton}/chat?a=1&session={made}#part", made)):
         asked: list[Request] = []
@@ -71,8 +72,10 @@ def test_r10_nothing_else_sees_the_secret(visit: Visit, context: BrowserContext,
 
 
 def test_r11_a_strangers_link_is_known_for_one(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """A victim with a chat of her own opens a stranger's link: she is told and offered a new one, also after a reload;
-    her own chats, in the widget and on the page, stay hers, and what she types later the stranger never reads."""
+    """R11: a victim with a chat of her own opens a stranger's link: she is told and offered a new one, also after a
+    reload; her own chats, in the widget and on the page, stay hers, and what she types later the stranger never
+    reads.
+    """
     hers = visit().open().ask("quick and private")
     expect(hers.answers).to_have_count(1)
     own = visit(f"{baton}/chat").ask("quick on the page")
@@ -100,7 +103,9 @@ def test_r11_a_strangers_link_is_known_for_one(visit: Visit, context: BrowserCon
     "kind", ["messages", "transcript?format=md", "transcript?format=txt", "transcript?format=json", "events"]
 )
 def test_r16_the_api_is_no_page(context: BrowserContext, baton: str, kind: str) -> None:
-    """Opened in a browser, what the API gives of a hostile conversation is text or a download; nothing in it runs."""
+    """R16: opened in a browser, what the API gives of a hostile conversation is text or a
+    download; nothing in it runs.
+    """
     made, _ = begun(
         baton, "<script>window.pwned=1</script><img src=x onerror=window.pwned=1><svg onload=window.pwned=1>"
     )
@@ -127,7 +132,9 @@ def test_r16_the_api_is_no_page(context: BrowserContext, baton: str, kind: str) 
 
 
 def test_r17_what_a_page_relies_on_stays_its_own(visit: Visit) -> None:
-    """Built-ins, prototypes, handlers, history, focus order, selection and layout of the host page are as they were."""
+    """R17: built-ins, prototypes, handlers, history, focus order,
+    selection and layout of the host page are as they were.
+    """
     look = """() => { const of = (thing) => Object.getOwnPropertyNames(thing).sort().join();
         const code = [fetch, XMLHttpRequest.prototype.open, history.pushState, history.replaceState, addEventListener,
             EventTarget.prototype.addEventListener, Element.prototype.attachShadow, JSON.parse, Array.prototype.push,
@@ -158,7 +165,7 @@ def test_r17_what_a_page_relies_on_stays_its_own(visit: Visit) -> None:
 
 
 def test_r17_a_hostile_page_breaks_the_chat_at_most(visit: Visit, context: BrowserContext) -> None:
-    """A page with frozen and replaced built-ins, and a global Baton of its own, is never thrown into."""
+    """R17: a page with frozen and replaced built-ins, and a global Baton of its own, is never thrown into."""
     context.add_init_script("""if (window.top === window) {
         Object.freeze(Array.prototype); Object.freeze(Object.prototype);
         window.Baton = 'taken'; Element.prototype.animate = undefined; window.structuredClone = undefined;
@@ -176,8 +183,9 @@ def chat_of(page: Page) -> list[str]:
 
 
 def test_r18_windows_have_nothing_to_say(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """Messages of many shapes, from the host page, a frame, an opener and the page itself, move neither widget nor
-    full page; and neither sends any window a message, so that a page that frames or opens it hears nothing."""
+    """R18: messages of many shapes, from the host page, a frame, an opener and the page itself, move neither widget
+    nor full page; and neither sends any window a message, so that a page that frames or opens it hears nothing.
+    """
     context.add_init_script(f"({WATCH})()")
     visitor = visit().open().ask("quick")
     expect(visitor.answers).to_have_count(1)

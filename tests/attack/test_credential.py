@@ -64,7 +64,9 @@ BY_BODY = {("POST", "/api/session/create"), ("POST", "/api/session/resume"), ("P
 
 
 def test_r01_ids_are_random_and_distinct(target: Aim) -> None:
-    """10,000 ids: the format, no two alike, every character at every place as often as chance has it; over HTTP too."""
+    """R1: 10,000 ids: the format, no two alike, every character at
+    every place as often as chance has it; over HTTP too.
+    """
     ids = [session.new_id() for _ in range(10_000)]
     assert len(set(ids)) == 10_000
     assert all(re.fullmatch(r"ses_[A-Za-z0-9_-]{32}", one) for one in ids)
@@ -89,7 +91,7 @@ def useless(target: Aim) -> dict[str, str]:
 
 
 def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> None:
-    """Unknown, expired, deleted, malformed: the same bytes and headers on every route; Redis not asked."""
+    """R2: unknown, expired, deleted, malformed: the same bytes and headers on every route; Redis not asked."""
     short = launch(target, BATON_SESSION_TTL="1")
     expired = Caller(short.base).create()
     assert eventually(lambda: not target.names(session.ref_of(expired.id) or "-"))
@@ -141,7 +143,9 @@ def steady(target: Aim) -> bool:
 
 
 def test_r03_me_without_a_usable_id(target: Aim, caller: Caller) -> None:
-    """Every route of the ``me`` form, with no, odd, doubled or misplaced credentials: 404, and how to do it better."""
+    """R3: every route of the ``me`` form, with no, odd, doubled or misplaced credentials: 404,
+    and how to do it better.
+    """
     live = caller.create()
     odd: list[list[tuple[str, str]]] = [
         [],
@@ -168,7 +172,7 @@ def test_r03_me_without_a_usable_id(target: Aim, caller: Caller) -> None:
 
 
 def test_r04_every_route_is_classified() -> None:
-    """The map of URLs holds what is classified here and nothing else: a new route must say what it needs."""
+    """R4: the map of URLs holds what is classified here and nothing else: a new route must say what it needs."""
     app = create_app(Config.from_env({"REDIS_URL": "redis://127.0.0.1:1/0"}))
     found = {(m, rule.rule) for rule in app.url_map.iter_rules() for m in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
     known = {(m, f"/api/session/{place}{path}") for m, path in OF_A_SESSION for place in ("me", "<session_id>")}
@@ -176,7 +180,7 @@ def test_r04_every_route_is_classified() -> None:
 
 
 def test_r04_what_belongs_to_another_is_not_there(caller: Caller) -> None:
-    """A's id with B's message, event or turn finds nothing and touches nothing, by plain path and by bearer."""
+    """R4: A's id with B's message, event or turn finds nothing and touches nothing, by plain path and by bearer."""
     mine, other = caller.create(), caller.create()
     said = other.ask("the words of the other").json()["message_id"]
     other_cursor = other.get("/messages").json()["cursor"]
@@ -196,7 +200,9 @@ def test_r04_what_belongs_to_another_is_not_there(caller: Caller) -> None:
 
 
 def test_r05_no_key_without_an_end(launch: Callable[..., Aim]) -> None:
-    """While sessions of one second are used, raced and abandoned, no key is ever seen without an expiry, nor stays."""
+    """R5: while sessions of one second are used, raced and abandoned, no key is ever seen
+    without an expiry, nor stays.
+    """
     aim = launch(
         BATON_SESSION_TTL="1",
         BATON_SESSION_MAX_AGE="2",
@@ -233,7 +239,9 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Aim]) -> None:
 
 
 def test_r06_erased_is_gone(target: Aim, caller: Caller) -> None:
-    """Erased while an answer runs and two feeds listen: they are told and closed, tickets die, no key comes back."""
+    """R6: erased while an answer runs and two feeds listen: they are told and closed, tickets
+    die, no key comes back.
+    """
     visitor = caller.create()
     ref = session.ref_of(visitor.id) or ""
     tickets = [visitor.ticket(), visitor.ticket("share")]

@@ -57,7 +57,9 @@ def every_call(visitor: Visitor) -> list[tuple[str, str]]:
 
 
 def test_r13_headers_everywhere(target: Aim, caller: Caller) -> None:
-    """Every route, by GET, HEAD, its own method and wrong ones: nosniff, no-referrer; pages a policy from nothing."""
+    """R13: every route, by GET, HEAD, its own method and wrong ones: nosniff, no-referrer; pages
+    a policy from nothing.
+    """
     visitor = caller.create()
     pages = 0
     for own, path in every_call(visitor):
@@ -89,7 +91,9 @@ def test_r13_headers_everywhere(target: Aim, caller: Caller) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_r14_only_the_allowed_origins_are_told(target: Aim, caller: Caller, path: str) -> None:
-    """24 origins that are not allowed get no CORS header, on any method, preflight or error; the two get their own."""
+    """R14: 24 origins that are not allowed get no CORS header, on
+    any method, preflight or error; the two get their own.
+    """
     live = caller.create()
     ask = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization")]
     known = [[("Authorization", f"Bearer {live.id}")], []]
@@ -109,7 +113,9 @@ def test_r14_only_the_allowed_origins_are_told(target: Aim, caller: Caller, path
 
 
 def test_r15_reading_changes_nothing(target: Aim, caller: Caller) -> None:
-    """GET, HEAD and OPTIONS of every path leave every key and value in Redis as it was, but for limits and feeds."""
+    """R15: GET, HEAD and OPTIONS of every path leave every key and value in Redis as it was, but
+    for limits and feeds.
+    """
     visitor = caller.create()
     calls = every_call(visitor)
     visitor.ticket("share")
@@ -141,7 +147,7 @@ def test_r15_reading_changes_nothing(target: Aim, caller: Caller) -> None:
     ],
 )
 def test_r15_a_form_of_another_site(target: Aim, caller: Caller, kind: str) -> None:
-    """What a form of another site can post is 415 wherever a body is read, also an empty one, and does nothing."""
+    """R15: what a form of another site can post is 415 wherever a body is read, also an empty one, and does nothing."""
     visitor = caller.create()
     bodies = (b'{"message": "forged", "query": "forged", "session": "%s", "x": "=' % visitor.id.encode(), b"")
     said = visitor.ask("hello").json()["message_id"]

@@ -27,7 +27,9 @@ def broken() -> Iterator[RedisProcess]:
 
 
 def test_r25_twenty_calls_one_of_everything(target: Aim, launch: Callable[..., Aim]) -> None:
-    """One client id twenty times at once over two services of two workers, by JSON and by stream: one of everything."""
+    """R25: one client id twenty times at once over two services of
+    two workers, by JSON and by stream: one of everything.
+    """
     doors = [Caller(target.base), Caller(launch(target).base)]
     visitor = doors[0].create()
     same = [Visitor(door, visitor.id) for door in doors]
@@ -54,7 +56,7 @@ def test_r25_twenty_calls_one_of_everything(target: Aim, launch: Callable[..., A
 
 
 def test_r26_every_cut_of_a_live_answer(target: Aim, launch: Callable[..., Aim]) -> None:
-    """Readers that come and go by both doors and both wires, cut after 1 to 9 events, lose and repeat nothing."""
+    """R26: readers that come and go by both doors and both wires, cut after 1 to 9 events, lose and repeat nothing."""
     doors = [Caller(target.base), Caller(launch(target).base)]
     visitor = doors[0].create()
     cursor = visitor.get("/messages").json()["cursor"]
@@ -91,7 +93,9 @@ def test_r26_every_cut_of_a_live_answer(target: Aim, launch: Callable[..., Aim])
 
 @pytest.mark.parametrize("wait", ["0", "1"])
 def test_r27_created_means_kept(broken: RedisProcess, launch: Callable[..., Aim], wait: str) -> None:
-    """Where Redis' reply is lost, or no replica has it, there is a 503 and no 201; the same client id brings one."""
+    """R27: where Redis' reply is lost, or no replica has it, there is a 503 and no 201; the same
+    client id brings one.
+    """
     proxy = Proxy(broken.port)
     replica = RedisProcess("--replicaof", "127.0.0.1", str(broken.port)) if wait == "1" else None
     try:
@@ -139,7 +143,9 @@ def lives(visitor: Visitor, name: str, turn: int) -> Iterator[httpx.Response]:
 
 
 def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Aim]) -> None:
-    """200 sessions write, ask and read their canaries while Redis is slow, silent and reset: each reads its own."""
+    """R28: 200 sessions write, ask and read their canaries while Redis is slow, silent and
+    reset: each reads its own.
+    """
     proxy = Proxy(broken.port)
     aim = launch(redis_url=proxy.url, BATON_FEEDS_PER_ADDRESS="1000", WEB_CONCURRENCY="2")
     caller = Caller(aim.base)
@@ -188,7 +194,9 @@ def answered(visitor: Visitor) -> str:
 
 
 def test_r29_two_tabs_one_story(target: Aim, launch: Callable[..., Aim]) -> None:
-    """Two tabs on two services that speak at once are told one order; an end in one is told in the other within 2 s."""
+    """R29: two tabs on two services that speak at once are told
+    one order; an end in one is told in the other within 2 s.
+    """
     doors = [Caller(target.base), Caller(launch(target).base)]
     visitor = doors[0].create()
     tabs = [Visitor(door, visitor.id) for door in doors]

@@ -26,7 +26,7 @@ FORGED = {
 
 
 def test_r08_one_of_fifty_over_two_services(target: Aim, launch: Callable[..., Aim]) -> None:
-    """Fifty resumes at one instant through two services, one behind a slow Redis: one wins, no loser learns."""
+    """R8: fifty resumes at one instant through two services, one behind a slow Redis: one wins, no loser learns."""
     proxy = Proxy(target.redis.port)
     proxy.delay = 0.02
     other = launch(target, redis_url=proxy.url)
@@ -45,7 +45,9 @@ def test_r08_one_of_fifty_over_two_services(target: Aim, launch: Callable[..., A
 
 
 def test_r08_scanners_burn_nothing(target: Aim, caller: Caller) -> None:
-    """Every method but the POST of a resume, with every Purpose a preview may send: the link still works afterwards."""
+    """R8: every method but the POST of a resume, with every
+    Purpose a preview may send: the link still works afterwards.
+    """
     visitor = caller.create()
     link = visitor.post("/handoff").json()
     path = httpx.URL(link["url"]).raw_path.decode()
@@ -62,7 +64,7 @@ def test_r08_scanners_burn_nothing(target: Aim, caller: Caller) -> None:
 
 
 def test_r08_a_shared_link_stops_with_its_session(caller: Caller) -> None:
-    """A shared link works again and again, and stops with an end, and with an erasure, at once."""
+    """R8: a shared link works again and again, and stops with an end, and with an erasure, at once."""
     for close in ("end", "erase"):
         visitor = caller.create()
         shared = visitor.ticket("share")
@@ -72,7 +74,7 @@ def test_r08_a_shared_link_stops_with_its_session(caller: Caller) -> None:
 
 
 def test_r09_the_page_is_no_oracle(target: Aim, caller: Caller) -> None:
-    """The same bytes and headers for a live id, a good, a spent and a made-up ticket, markup, and a header line."""
+    """R9: the same bytes and headers for a live id, a good, a spent and a made-up ticket, markup, and a header line."""
     visitor = caller.create()
     spent = visitor.ticket()
     caller.resume(spent)
@@ -105,7 +107,9 @@ def test_r09_the_page_is_no_oracle(target: Aim, caller: Caller) -> None:
 
 
 def test_r12_a_forged_host_changes_nothing(target: Aim, caller: Caller) -> None:
-    """Every forged header on every route that builds an address, one at a time and together: byte for byte the same."""
+    """R12: every forged header on every route that builds an
+    address, one at a time and together: byte for byte the same.
+    """
     visitor = caller.create()
     for path in ("/", "/install", "/docs", "/chat", "/openapi.json", "/knowledge", "/widget.js", "/knowledge/"):
         honest = caller.get(path, follow_redirects=False)

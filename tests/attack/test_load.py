@@ -37,7 +37,7 @@ def forged(number: int) -> dict[str, str]:
 
 
 def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Aim]) -> None:
-    """Racing creates and questions under ever new forged addresses: no more pass than the limits say."""
+    """R22: racing creates and questions under ever new forged addresses: no more pass than the limits say."""
     aim = launch(
         BATON_RATE_LIMIT_CREATE="10 per hour",
         BATON_RATE_LIMIT_ADDRESS="12 per hour",
@@ -68,7 +68,7 @@ def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Aim]) -> None:
 
 
 def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) -> None:
-    """With one trusted proxy its own word counts and what stands before it does not; IPv6 counts by /64."""
+    """R22: with one trusted proxy its own word counts and what stands before it does not; IPv6 counts by /64."""
     aim = launch(BATON_RATE_LIMIT_CREATE="2 per hour", BATON_TRUSTED_PROXIES="1")
     caller = Caller(aim.base)
 
@@ -83,7 +83,7 @@ def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) ->
 
 @pytest.mark.parametrize("where", ["session", "alone", "stream"])
 def test_r23_the_engine_budget_holds(launch: Callable[..., Aim], where: str) -> None:
-    """Twenty questions at once by twenty visitors: no more are answered than the budget says."""
+    """R23: twenty questions at once by twenty visitors: no more are answered than the budget says."""
     aim = launch(BATON_ENGINE_CONCURRENCY="3", BATON_ENGINE_PER_MINUTE="5")
     caller = Caller(aim.base)
     visitors = [caller.create() for _ in range(20)]
@@ -108,8 +108,9 @@ def test_r23_the_engine_budget_holds(launch: Callable[..., Aim], where: str) -> 
 
 
 def test_r24_feeds_are_bounded_and_readers_shared(launch: Callable[..., Aim]) -> None:
-    """Under a bound of 8 a session and 20 an address no more feeds open; a chat's own stream is not counted; Redis
-    sees no more connections for twenty viewers than for one; when the clients vanish their places are free again."""
+    """R24: under a bound of 8 a session and 20 an address no more feeds open; a chat's own stream is not counted; Redis
+    sees no more connections for twenty viewers than for one; when the clients vanish their places are free again.
+    """
     aim = launch(BATON_FEEDS_PER_SESSION="8", BATON_FEEDS_PER_ADDRESS="20")
     caller = Caller(aim.base)
     visitors = [caller.create() for _ in range(4)]

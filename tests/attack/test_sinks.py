@@ -79,7 +79,7 @@ def everything_with(base: str, visitor: Visitor) -> list[str]:
 
 
 def test_r07_an_id_stands_in_no_sink(target: Aim, launch: Callable[..., Aim]) -> None:
-    """Through every route, refusal and crash, with logs at their fullest: no id, ticket or word in any sink."""
+    """R7: through every route, refusal and crash, with logs at their fullest: no id, ticket or word in any sink."""
     aim = launch(target, LOG_LEVEL="debug", BATON_LOG_LEVEL="debug")
     visitor = Caller(aim.base).create(metadata={"note": WORDS})
     tickets = [visitor.ticket(), visitor.ticket("share")]
@@ -99,7 +99,9 @@ def test_r07_an_id_stands_in_no_sink(target: Aim, launch: Callable[..., Aim]) ->
 
 
 def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callable[..., Aim]) -> None:
-    """A webhook is told the question, the history and ten characters of a hash, and no credential, whatever fails."""
+    """R7: a webhook is told the question, the history and ten characters of a hash, and no
+    credential, whatever fails.
+    """
     aim = launch(BATON_ENGINE="webhook", BATON_WEBHOOK_URL=listener.address, BATON_WEBHOOK_SECRET="s" * 32)
     visitor = Caller(aim.base).create()
     tickets = [visitor.ticket(), visitor.ticket("share")]
@@ -121,7 +123,7 @@ def corrupt(aim: Aim, visitor: Visitor, words: str) -> None:
 
 
 def test_r30_an_unforeseen_error_is_one_500(launch: Callable[..., Aim]) -> None:
-    """A history of the wrong kind in Redis: a 500 with a request id, one log line without words; others go on."""
+    """R30: a history of the wrong kind in Redis: a 500 with a request id, one log line without words; others go on."""
     aim = launch(WEB_CONCURRENCY="1")
     caller = Caller(aim.base)
     visitor, other = caller.create(), caller.create()

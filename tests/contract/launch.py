@@ -53,7 +53,8 @@ def redis_binary() -> str:
 class RedisProcess:
     """A Redis of a test's own, on a loopback port, that can be killed, frozen and started again."""
 
-    def __init__(self, *options: str, append_only: bool = True) -> None:
+    def __init__(self, *options: str, append_only: bool = True, environ: dict[str, str] | None = None) -> None:
+        self.environ = os.environ | (environ or {})
         self.folder = Path(tempfile.mkdtemp(prefix="baton-redis-"))
         self.port = free_port()
         self.options = ["--appendonly", "yes" if append_only else "no", "--save", "", *options]
@@ -68,12 +69,16 @@ class RedisProcess:
         """A client for looking inside, with text decoded."""
         return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True, socket_timeout=5)
 
-    def start(self) -> None:
+    def start(self, *, wait: bool = True) -> None:
         command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         self.process = subprocess.Popen(
-            [*command, *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            [*command, *self.options],
+            env=self.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-        assert eventually(self.answers), "Redis did not start"
+        assert not wait or eventually(self.answers), "Redis did not start"
 
     def answers(self) -> bool:
         try:
@@ -98,10 +103,13 @@ class RedisProcess:
 
 
 class Service:
-    """One running Baton: gunicorn with its workers, its output kept in a file."""
+    """One running Baton: gunicorn with its workers, its output kept in a file; ``root`` holds its source."""
 
-    def __init__(self, redis_url: str, *, wait: bool = True, app: str = "app:create_app()", **settings: str) -> None:
+    def __init__(
+        self, redis_url: str, *, wait: bool = True, app: str = "app:create_app()", root: Path = ROOT, **settings: str
+    ) -> None:
         self.app = app
+        self.root = root
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.redis_url = redis_url
@@ -120,20 +128,20 @@ class Service:
         env = inherited | {
             "HOST": "127.0.0.1", "PORT": str(self.port), "REDIS_URL": self.redis_url, "WEB_CONCURRENCY": "2",
             "BATON_DATA_DIR": self.data_folder, "BATON_TEST_CALLS": str(self.calls),
-            "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(self.root), "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self.app]
         with self.output.open("wb") as sink:
             return subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.root,
                 env={name: value for name, value in (env | settings).items() if value or name != "REDIS_URL"},
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def await_health(self, seconds: float = 30.0) -> None:
+    def await_health(self, seconds: float = 60.0) -> None:
         """Wait until every worker it should have is there and /health answers at all."""
         if not eventually(self.healthy, seconds, 0.05):
             self.stop()

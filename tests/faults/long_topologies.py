@@ -37,7 +37,7 @@ KINDS = {"sentinel": Sentinels, "cluster": ClusterServers}
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_contract_suite(serve: Serve, tmp_path: Path, kind: str) -> None:
-    """F9: the contract suite, by URL, against a service on Sentinels and on a six-node Cluster."""
+    """F9, F10: the contract suite, by URL, against a service on Sentinels and on a six-node Cluster."""
     servers = KINDS[kind](tmp_path)
     try:
         service = serve(servers.url, BATON_ENGINE_TIMEOUT="2")

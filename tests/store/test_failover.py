@@ -115,7 +115,7 @@ ENDINGS = [
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_primary_under_sentinels_is_lost(sentinels: Sentinels, ending: Ending) -> None:
-    """Killed or hanging under load, the primary is replaced within 5 s; back again, it takes no writes of its own."""
+    """F9: killed or hanging under load, the primary is replaced within 5 s; back again, it takes no writes."""
     logs = [log_at(sentinels.url, **ROOMY) for _ in range(2)]
     with writing(logs) as writers:
         old = sentinels.primary()
@@ -132,7 +132,7 @@ def test_a_primary_under_sentinels_is_lost(sentinels: Sentinels, ending: Ending)
 
 @pytest.mark.long
 def test_nothing_acknowledged_is_lost_with_a_replica_to_wait_for(tmp_path: Path) -> None:
-    """WAIT_REPLICAS=1 and two replicas: the primary is killed under load; soon over, and nothing is lost."""
+    """F9: WAIT_REPLICAS=1 and two replicas: the primary is killed under load; soon over, and nothing is lost."""
     servers = Sentinels(tmp_path, replicas=2)
     logs = [log_at(servers.url, wait_replicas=1, **ROOMY) for _ in range(2)]
     try:
@@ -169,7 +169,7 @@ def test_a_listener_hears_again_after_a_failover(sentinels: Sentinels) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_primary_of_a_cluster_is_lost(cluster: ClusterServers, ending: Ending) -> None:
-    """Under load one of three primaries goes: its sessions are served again within 3 s, the others' all the while."""
+    """F10: one of three primaries goes under load: its sessions go on within 3 s, the others' all the while."""
     logs = [log_at(cluster.url, **ROOMY) for _ in range(2)]
     with writing(logs, 9) as writers:
         old = cluster.holder(writers[0].ref)
@@ -190,7 +190,7 @@ def test_a_primary_of_a_cluster_is_lost(cluster: ClusterServers, ending: Ending)
 
 @pytest.mark.long
 def test_nothing_acknowledged_is_lost_in_a_cluster_with_replicas_to_wait_for(cluster: ClusterServers) -> None:
-    """WAIT_REPLICAS=1: a primary is killed twice under load; all that was acknowledged is there, once."""
+    """F10: WAIT_REPLICAS=1: a primary is killed twice under load; all that was acknowledged is there, once."""
     logs = [log_at(cluster.url, wait_replicas=1, **ROOMY) for _ in range(2)]
     with writing(logs) as writers:
         for _ in range(2):
@@ -205,7 +205,7 @@ def test_nothing_acknowledged_is_lost_in_a_cluster_with_replicas_to_wait_for(clu
 
 
 def test_slots_that_move_take_their_sessions_along(cluster: ClusterServers) -> None:
-    """A third of the slots moves to another node under load: nothing is lost, nothing doubled, no unforeseen error."""
+    """F10: a third of the slots moves to another node under load: nothing lost or doubled, no unforeseen error."""
     logs = [log_at(cluster.url, **ROOMY) for _ in range(2)]
     source, target = cluster.nodes[0], cluster.nodes[1]
     name = target.ask("CLUSTER", "MYID")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
+from redis.exceptions import RedisError
 
 from app import session
 from app.store import log as log_module
-from app.store.log import RedisLog
+from app.store.log import _BUDGET, RedisLog
 from tests.conftest import until
 from tests.store.conftest import Open, at_once, new, words
 from tests.store.servers import Backend
@@ -162,6 +163,26 @@ def test_the_budget_of_a_minute(opened: Open, backend: Backend) -> None:
         log.release(f"turn_{n}")
     assert 0 < log.claim("turn_3") <= 60_000
     assert backend.endless() == []
+
+
+def test_windows_from_before_the_clock_was_set_back(opened: Open, backend: Backend) -> None:
+    """A window whose end a clock that was set back has moved away ends no later than a window lasts; claims likewise
+    are no more than their holders renew.
+    """
+    log = opened(engines_at_once=1, engines_a_minute=1)
+    key, running, minute = "baton:limits:{abc}:create", *_BUDGET
+    assert log.count(key, 1, 400)[0]
+    assert log.claim("turn_1") == 0
+    for one in backend.primaries:
+        with suppress(RedisError):  # another node of a Cluster holds it
+            one.pexpire(key, 3_600_000)
+        with suppress(RedisError):
+            one.pexpire(minute, 3_600_000)
+            one.zincrby(running, 3_600_000, "turn_1")
+    assert 0 < log.count(key, 1, 400)[2] <= 400
+    assert 0 < log.claim("turn_2") <= 60_000
+    log.renew("turn_1")
+    assert log.claim("turn_3") == 1_000
 
 
 def test_an_address_window(log: RedisLog) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import orjson
 import pytest
 
 from app.errors import Conflict
 from app.events import Position
 from app.ports import Closing
+from app.store import log as log_module
 from app.store.log import RedisLog
+from tests.conftest import until
 from tests.store.conftest import Open, at_once, new, texts, words
+from tests.store.servers import Backend
 from tests.store.turns import asked, conversations, dead_turn, joined, kinds, story, take
 
 
@@ -149,6 +154,30 @@ def test_a_dead_workers_turn_is_closed_once(opened: Open, monkeypatch: pytest.Mo
     assert (stored["content"], stored["metadata"]) == ("So far", {"interrupted": True})
     assert log.read(ref, "", "", 0, 0).seen == seen
     assert log.grow(ref, "turn_1", 6, " late", "") is False
+
+
+def test_a_lease_from_before_the_clock_jumped(log: RedisLog, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that is over by a clock that was set, forward or back, is believed only when nobody renews it."""
+    monkeypatch.setattr(log_module, "DOUBT_MS", 300)
+    for hours in (-1, 1):
+        ref = new(log)
+        asked(log, ref)
+        key = f"baton:{{{ref}}}:turn"
+
+        def jump(ref: str = ref, key: str = key, hours: int = hours) -> None:
+            backend.holder(ref).hincrby(key, "lease", hours * 3_600_000)
+
+        jump()
+        with ThreadPoolExecutor(1) as pool:
+            reaping = pool.submit(log.reap, ref)
+            until(lambda ref=ref, key=key: backend.holder(ref).hexists(key, "doubt"), 5, "the doubt")
+            assert log.grow(ref, "turn_1", 0, "alive", "")
+            assert reaping.result() is False
+        assert (log.follow(ref, "", -1).turn_left or 0) > 0
+        jump()
+        assert (log.follow(ref, "", -1).turn_left or 0) < 0
+        assert log.reap(ref) is True
+        assert kinds(log, ref)[-1] == "answer.error"
 
 
 def test_a_question_after_a_death_is_answered(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

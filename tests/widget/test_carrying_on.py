@@ -113,7 +113,7 @@ def test_the_tab_that_held_the_feed_is_closed(visit: Visit) -> None:
 
 
 def test_offline_in_mid_answer(visit: Visit, context: BrowserContext) -> None:
-    """Three seconds without a network in mid-answer: the answer is whole and once."""
+    """F18: three seconds without a network in mid-answer: the answer is whole and once."""
     visitor = visit().open().ask("a long one")
     expect(visitor.answers).to_contain_text("w10 ")
     context.set_offline(True)
@@ -124,7 +124,7 @@ def test_offline_in_mid_answer(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_a_question_asked_offline_is_sent_once(visit: Visit, context: BrowserContext) -> None:
-    """What is asked without a network is sent once when it is back."""
+    """F18: what is asked without a network is sent once when it is back."""
     visitor = visit().open()
     visitor.ask("Hello")
     expect(visitor.answers).to_contain_text(words(30))
@@ -138,7 +138,7 @@ def test_a_question_asked_offline_is_sent_once(visit: Visit, context: BrowserCon
 
 
 def test_a_lost_reply_asks_nothing_twice(visit: Visit, context: BrowserContext) -> None:
-    """A question whose reply is lost on the way is sent again, and stands once in the conversation."""
+    """F18: a question whose reply is lost on the way is sent again, and stands once in the conversation."""
     visitor = visit().open()
     calls: list[Request] = []
 

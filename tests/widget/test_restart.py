@@ -105,7 +105,7 @@ def test_the_service_restarts(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_a_silent_feed(visit: Visit, relay: Relay) -> None:
-    """A feed that falls silent without being closed is given up after 20 s and taken up again: nothing is missed."""
+    """F18: a feed that falls silent without being closed is given up after 20 s and taken up again: nothing missed."""
     there = f"http://localhost:{relay.port}"
     one = visit(f"{there}/chat").ask("quick 1")
     expect(one.answers).to_have_count(1)

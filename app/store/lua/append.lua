@@ -16,4 +16,4 @@ emit('message', json)
 if cid ~= '' then redis.call('HSET', cids, 'm:' .. cid, seq) end
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 ring()
-return {'ok', json, limit - spent, window_start + window - now}
+return {'ok', json, limit - spent, window_start + window - clock}

@@ -5,7 +5,7 @@
 -- KEYS: meta, engine calls running, engine calls this minute (see budget.lua)
 local cid = ARGV[4]
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start', 'question')
-local dead = running[1] and tonumber(running[2]) < now
+local dead = running[1] and over(running[2])
 local state = cid ~= '' and redis.call('HGET', cids, 'q:' .. cid)
 local question, outcome, past
 
@@ -19,7 +19,7 @@ end
 if running[1] == ARGV[10] then  -- its first reply was lost
   repay()
   again()
-  return begun(tonumber(running[4]), entry(running[5]), window_start + tonumber(ARGV[8]) - now)
+  return begun(tonumber(running[4]), entry(running[5]), window_start + tonumber(ARGV[8]) - clock)
 end
 if state then
   question, outcome, past = string.match(state, '^(%d+):(%w+):(.*)$')
@@ -33,10 +33,11 @@ if count + (state and 1 or 2) > tonumber(ARGV[6]) then return {'full'} end
 if ARGV[9] == '0' or not admitted then return {'refused', toll_reset, toll_most} end
 local at_once, calls = tonumber(ARGV[13]), 0
 if at_once > 0 then
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  clear(KEYS[2], ARGV[15])
   if redis.call('ZCARD', KEYS[2]) >= at_once then return {'crowded', 1000} end
   calls = tonumber(redis.call('GET', KEYS[3]) or 0)
-  if calls >= tonumber(ARGV[14]) then return {'crowded', math.max(redis.call('PTTL', KEYS[3]), 1)} end
+  local rest = calls > 0 and window_left(KEYS[3], 60000)
+  if calls >= tonumber(ARGV[14]) then return {'crowded', rest or 60000} end
 end
 local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
 local wait = limited(limit, window)
@@ -44,7 +45,7 @@ if wait then return {'limited', wait, limit} end
 if at_once > 0 then
   redis.call('INCR', KEYS[3])
   if calls == 0 then redis.call('PEXPIRE', KEYS[3], 60000) end
-  redis.call('ZADD', KEYS[2], now + ARGV[15], ARGV[10])
+  redis.call('ZADD', KEYS[2], clock + ARGV[15], ARGV[10])
   redis.call('PEXPIRE', KEYS[2], ARGV[15] * 2)
 end
 
@@ -59,8 +60,8 @@ end
 if cid ~= '' then redis.call('HSET', cids, 'q:' .. cid, question .. ':run:' .. ARGV[10]) end
 local start = seq
 redis.call('DEL', said)
-redis.call('HSET', turn, 'id', ARGV[10], 'lease', now + ARGV[11], 'cid', cid, 'start', start, 'question', question)
+redis.call('HSET', turn, 'id', ARGV[10], 'lease', clock + ARGV[11], 'cid', cid, 'start', start, 'question', question)
 emit('answer.start', '{"turn_id":"' .. ARGV[10] .. '"}')
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 ring()
-return begun(start, json, window_start + window - now)
+return begun(start, json, window_start + window - clock)

@@ -1,12 +1,13 @@
 --! clock
 -- Engine calls of the whole service. KEYS: those running (sorted by when their claim ends), calls this minute.
 -- ARGV: member, most at once, most a minute, lease ms. Returns 0, or the ms to wait.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+clear(KEYS[1], ARGV[4])
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return {1000} end
 local calls = tonumber(redis.call('GET', KEYS[2]) or 0)
-if calls >= tonumber(ARGV[3]) then return {math.max(redis.call('PTTL', KEYS[2]), 1)} end
+local rest = calls > 0 and window_left(KEYS[2], 60000)
+if calls >= tonumber(ARGV[3]) then return {rest or 60000} end
 redis.call('INCR', KEYS[2])
 if calls == 0 then redis.call('PEXPIRE', KEYS[2], 60000) end
-redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1])
+redis.call('ZADD', KEYS[1], clock + ARGV[4], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4] * 2)
 return {0}

@@ -3,7 +3,7 @@
 local after = tonumber(ARGV[2])
 if after < 0 then after = seq end
 local running = redis.call('HMGET', turn, 'lease', 'start')
-local left = running[1] and tonumber(running[1]) - now or ''
+local left = running[1] and (over(running[1]) and -1 or tonumber(running[1]) - clock) or ''
 local found = {}
 
 -- Whoever lost its place goes on from here, a running answer from its first word where that is still to be had.

@@ -1,13 +1,13 @@
 --! clock session write
 -- ARGV: who, ticket's hash, kind, ticket ttl ms, sealed session id. A share ticket has no time of its own.
 if ended then return {'ended'} end
-local deadline = ARGV[3] == 'share' and created + 1e12 or now + tonumber(ARGV[4])
+local deadline = ARGV[3] == 'share' and created + 1e12 or clock + tonumber(ARGV[4])
 if redis.call('HLEN', tickets) >= 100 then
   -- Out go the dead ones, and the one nearest its end, so that links cannot fill the memory.
   local all, nearest, least = redis.call('HGETALL', tickets), nil, math.huge
   for i = 1, #all, 2 do
     local at = tonumber(string.match(all[i + 1], '^%a+:(%d+)'))
-    if at < now then redis.call('HDEL', tickets, all[i]) elseif at < least then nearest, least = all[i], at end
+    if at < clock then redis.call('HDEL', tickets, all[i]) elseif at < least then nearest, least = all[i], at end
   end
   if redis.call('HLEN', tickets) >= 100 then redis.call('HDEL', tickets, nearest) end
 end

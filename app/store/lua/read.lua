@@ -3,7 +3,8 @@
 local turn_now = redis.call('HMGET', turn, 'start', 'lease', 'id')
 local more = redis.call('HMGET', meta, 'metadata', 'rated')
 local head = {'ok', now, created, seen, updated, expires, ended or '', count, seq,
-  turn_now[1] and place_of(turn_now[1]) or '', turn_now[2] or '', turn_now[3] or '', more[1] or '', more[2] or ''}
+  turn_now[1] and place_of(turn_now[1]) or '', turn_now[2] and over(turn_now[2]) and 1 or 0, turn_now[3] or '', more[1] or '',
+  more[2] or ''}
 local most = tonumber(ARGV[4])
 local found = {}
 if most > 0 then

@@ -4,10 +4,10 @@ if ended then return {'gone'} end
 local found = redis.call('HGET', tickets, ARGV[2])
 if not found then return {'gone'} end
 local kind, deadline, sealed, taker = string.match(found, '^(%a+):(%d+):(%x+):(.*)$')
-if now > tonumber(deadline) then return {'gone'} end
+if clock > tonumber(deadline) then return {'gone'} end
 if kind == 'once' then
   if taker == '' then
-    local mark = kind .. ':' .. string.format('%.0f', now + ARGV[4]) .. ':' .. sealed .. ':@' .. ARGV[3]
+    local mark = kind .. ':' .. string.format('%.0f', clock + ARGV[4]) .. ':' .. sealed .. ':@' .. ARGV[3]
     redis.call('HSET', tickets, ARGV[2], mark)
   elseif ARGV[3] == '' or taker ~= '@' .. ARGV[3] then
     return {'gone'}

@@ -12,7 +12,7 @@ if toll then
     if used == 0 then redis.call('PEXPIRE', toll, ARGV[#ARGV]) end
     toll_left = toll_most - used - 1
   end
-  toll_reset = math.max(redis.call('PTTL', toll), 1)
+  toll_reset = window_left(toll, tonumber(ARGV[#ARGV]))
 end
 
 -- A replay counts against no limit.

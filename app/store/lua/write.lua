@@ -1,5 +1,5 @@
 -- Included by every verb that writes to a session: one counter numbers its events and messages.
-if now < updated then now = updated end  -- a clock that jumped back must not make negative ages
+if now < updated then now = updated end  -- a clock that was set back must not make negative ages
 
 local function emit(kind, data)
   seq = seq + 1
@@ -17,8 +17,8 @@ end
 -- Counts one call against the session's limit; the ms to wait where it is used up.
 local function limited(limit, window)
   if limit == 0 then return nil end
-  if now - window_start >= window then window_start, spent = now, 0 end
-  if spent >= limit then return window_start + window - now end
+  if clock - window_start >= window or clock < window_start then window_start, spent = clock, 0 end
+  if spent >= limit then return window_start + window - clock end
   spent = spent + 1
   return nil
 end
