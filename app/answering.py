@@ -259,9 +259,8 @@ class Answering:
 
     def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:
         """Writes as words come; True at the engine's end, False where the turn was closed by somebody else."""
-        renew = time.monotonic() + RENEW_SECONDS
+        renew, deadline = time.monotonic() + RENEW_SECONDS, time.monotonic() + MOST_SECONDS
         place = Place(self._log, asked.turn_id)
-        deadline = time.monotonic() + MOST_SECONDS
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
             # What is due goes out with what is at hand: an engine that never pauses would else be heard at its end.

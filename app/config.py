@@ -23,9 +23,8 @@ REDIS_SHAPES = dict.fromkeys(("redis", "rediss"), rf"{_HOSTS}(/[0-9]*)?([?#].*)?
     "redis+sentinel": rf"{_HOSTS}/[^/?#]+(/[0-9]*)?([?#].*)?",
     "redis+cluster": rf"{_HOSTS}(/0?)?([?#].*)?",
 }
-UNPREFIXED = {"openai_base_url", "openai_api_key", "openai_model", "port", "host", "redis_url", "web_concurrency"} | {
-    "railway_public_domain"
-}
+OPENAI = {"openai_base_url", "openai_api_key", "openai_model"}
+UNPREFIXED = OPENAI | {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"}
 """Settings whose variable is their name in capitals; every other one begins with ``BATON_``."""
 
 

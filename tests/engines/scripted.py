@@ -11,7 +11,6 @@ Words may be combined, anywhere in the question, except ``say:`` which takes the
     first=0.5          seconds before the first word
     say:<text>         exactly <text>, in pieces of ``chunk`` characters (``chunk=1 say:...``; default 3)
     cite               ``According to the page [1].`` and its citations: what ``turn.find`` brings, else a made up one
-    stage              tells the stages ``searching`` and ``writing`` before its words
     degraded           says first that the answer comes from a fallback
     fail               raises before the first word
     fail-after=20      raises after that many tokens (without ``tokens``: of 1000)
@@ -34,7 +33,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from app.ports import Citation, Cited, Degraded, Piece, Stage, Text, Turn
+from app.ports import Citation, Cited, Degraded, Piece, Text, Turn
 
 HOUR = 3600.0
 MADE_UP = Citation("Scripted page", "https://pages.example.test/scripted#part", "A passage of the scripted page.")
@@ -64,9 +63,6 @@ def make(turn: Turn) -> Iterator[Piece]:
 def _before(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
     if "degraded" in words:
         yield Degraded("The model is not available just now.")
-    if "stage" in words:
-        yield Stage("searching")
-        yield Stage("writing")
     if "burn" in words:
         burn(float(words["burn"] or 1))
     if "first" in words:

@@ -15,18 +15,16 @@ import redis
 
 from app import answering
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
-from app.ports import Cited, Degraded, Stage, Text, Turn
+from app.ports import Cited, Degraded, Text, Turn
 from app.store import log as log_module
 from tests.conftest import until
 from tests.rules.talk import PAGE, Start, deltas, spawn
 
 
 def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> None:
-    """Words, stages, citations and the note of a fallback reach the log; the joined words are the message."""
+    """Words, citations and the note of a fallback reach the log; the joined words are the message."""
 
     def answer(turn: Turn) -> Iterator[Any]:
-        yield Stage("searching")
-        turn.stop.wait(0.05)  # a stage whose words are at hand already is not told
         yield Degraded("The model is away.")
         yield Cited(turn.find("why", 3))
         yield Text("Because ")
@@ -36,7 +34,7 @@ def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> Non
     events = one.events(one.ask("Why?"))
     one.quiet()
     assert events[0][0] == "answer.start"
-    assert {data["stage"] for kind, data in events if kind == "answer.delta" and "stage" in data} == {"searching"}
+    assert all(data.keys() == {"turn_id", "text"} and data["text"] for kind, data in events if kind == "answer.delta")
     asked, answered = one.history()
     assert events[-1] == ("answer.end", {**events[-1][1], "message": answered})
     assert "".join(deltas(events)) == answered["content"] == "Because it is. [1]"
@@ -186,8 +184,8 @@ def test_a_joined_caller_is_told_how_the_turn_failed(start: Start) -> None:
 
 def test_an_answer_without_a_session_is_kept_nowhere(start: Start, redis_url: str) -> None:
     """Asked alone, the pieces come as they are, and Redis holds no word of it; an empty one fails."""
-    one = start(lambda turn: iter([Stage("searching"), Text("alone"), Cited((PAGE,))] if turn.question == "Q" else []))
-    assert [type(piece).__name__ for piece in one.talk.ask_alone("Q")] == ["Stage", "Text", "Cited"]
+    one = start(lambda turn: iter([Text("alone"), Cited((PAGE,))] if turn.question == "Q" else []))
+    assert [type(piece).__name__ for piece in one.talk.ask_alone("Q")] == ["Text", "Cited"]
     with pytest.raises(EngineFailed):
         list(one.talk.ask_alone("empty"))
     assert one.history() == []

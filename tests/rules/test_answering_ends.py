@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from app.errors import EngineBusy, EngineFailed, EngineTimeout, NotFound
-from app.ports import Cited, Stage, Text, Turn
+from app.ports import Cited, Text, Turn
 from tests.rules.talk import Answer, Start, deltas
 
 
@@ -51,10 +51,10 @@ GARBAGE: dict[str, Answer] = {
     "text of no text": lambda turn: iter([Text(7)]),  # type: ignore[arg-type]
     "citations of nothing": lambda turn: iter([Text("a"), Cited([object()])]),  # type: ignore[list-item]
     "citations that are none": lambda turn: iter([Text("a"), Cited(7)]),  # type: ignore[arg-type]
-    "a stage of nothing": lambda turn: iter([Stage(b"x")]),  # type: ignore[arg-type]
     "no iterator": lambda turn: 7,  # type: ignore[arg-type, return-value]
     "empty": lambda turn: iter([]),
-    "only stages": lambda turn: iter([Stage("searching"), Text("")]),
+    "only sources": lambda turn: iter([Cited(()), Text("")]),
+    "white space": lambda turn: iter([Text("  "), Text("\n")]),
 }
 
 
