@@ -34,6 +34,8 @@ def visitor(caller: Caller) -> Visitor:
 def is_limited(answer: httpx.Response, most: int) -> None:
     assert is_problem(answer, 429, "rate_limited")["retryable"] is True
     assert 1 <= int(answer.headers["retry-after"]) <= most
+    assert int(answer.headers["x-ratelimit-limit"]) > 0
+    assert answer.headers["x-ratelimit-remaining"] == "0"
 
 
 def test_creates(caller: Caller) -> None:

@@ -78,6 +78,7 @@ def test_others_get_nothing(brief: Started, origin: str) -> None:
         ("DELETE", "/api/session/me"),
         ("GET", "/api/session/me/events"),
         ("POST", "/api/session/me/messages"),
+        ("POST", "/api/nowhere"),  # or a browser would hide that there is nothing
     ],
 )
 def test_preflights(brief: Started, method: str, path: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 import websocket
 
-from tests.contract.actor import NOBODY, Caller, Visitor, is_problem
+from tests.contract.actor import NOBODY, Caller, Visitor, bare, is_problem
 from tests.contract.feeds import WsFeed
 
 JSON = {"Content-Type": "application/json"}
@@ -22,6 +23,10 @@ WRONG: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/messages/msg_1/feedback", {"json": {"rating": "sideways"}}, 422),
     ("POST", "/handoff", {"json": {"kind": "twice"}}, 422),
     ("POST", "/handoff", {"content": b"[]", "headers": JSON}, 400),
+    ("POST", "/heartbeat", {"data": {"a": "b"}}, 415),
+    ("POST", "/end", {"content": b'{"a": "%b"}' % (b"x" * 70_000), "headers": JSON}, 413),
+    ("POST", "/stop", {"content": b"[]", "headers": JSON}, 400),
+    ("GET", "/ws", {}, 422),
     ("GET", "/messages", {"params": {"limit": "many"}}, 422),
     ("GET", "/messages", {"params": {"after": "msg_1", "before": "msg_2"}}, 422),
     ("GET", "/messages", {"params": {"after": "nonsense"}}, 422),
@@ -118,3 +123,32 @@ def test_events_only_for_whoever_wants_them(visitor: Visitor, accept: str, kind:
         assert answer.json()["answer"] == "echo: hello"
     else:
         assert "event: answer.end" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (f"/api/session/{'x' * 9000}", [], 414),
+        ("/api/session/me", [("Authorization", "Bearer " + "x" * 9000)], 431),
+        ("/api/session/me", [("Content-Length", "ses_secret")], 400),
+    ],
+)
+def test_what_reaches_no_route_is_a_problem_too(
+    caller: Caller, path: str, headers: list[tuple[str, str]], status: int
+) -> None:
+    """A request that the server itself refuses gets JSON as any other, which repeats nothing of it."""
+    answer = bare(caller.base, "GET", path, headers)
+    is_problem(answer, status, "invalid_request")
+    assert "secret" not in answer.text
+    assert "xxx" not in answer.text
+
+
+def test_a_line_separator_breaks_no_frame(visitor: Visitor) -> None:
+    """Characters that some readers take for line ends are escaped on the wire and come back as they went in."""
+    text = "one\u2028two\u2029three\x85four"
+    place = visitor.get("/messages").json()["cursor"]
+    visitor.said(text)
+    with visitor.caller.http.stream("GET", visitor.path("/events"), params={"after": place}) as feed:
+        lines = iter(feed.iter_lines())
+        told = next(line for line in lines if line.startswith("data: "))
+    assert orjson.loads(told.removeprefix("data: "))["content"] == text == visitor.texts()[0]

@@ -17,7 +17,7 @@ DURATIONS = [
 ]
 WRONG = {
     "PORT": ["0", "65536", "http"],
-    "HOST": ["a b", "http://x"],
+    "HOST": ["a b", "http://x", "999.1.1.1", "1.2.3", "::g"],
     "WEB_CONCURRENCY": ["0", "two"],
     "OPENAI_BASE_URL": ["localhost:1234"],
     "BATON_SESSION_TTL": ["-1", "1e3", "99999999999", "0"],
