@@ -128,7 +128,7 @@ def test_readers_that_do_not_read(service: Service) -> None:
 
 def test_a_burning_engine(redis: RedisProcess, serve: Serve) -> None:
     """F14: an engine that burns CPU or raises fails or slows its own turn; other sessions are served meanwhile."""
-    service = serve(redis.url, BATON_ENGINE="python:tests.engines.scripted:make")
+    service = serve(redis.url, BATON_ENGINE="python:tests.engines.scripted:make", BATON_ENGINE_TIMEOUT="60")
     burners = [Caller(service.base).create() for _ in range(2)]
     visitor = Caller(service.base).create()
     with ThreadPoolExecutor(2) as pool:

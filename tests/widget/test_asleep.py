@@ -18,6 +18,7 @@ from tests.widget.test_restart import Relay, relay
 
 __all__ = ["relay"]
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 Visit = Callable[..., Visitor]
 SILENCE_MS = 40_000
 """The 20 seconds after which a feed counts as silent, and what a busy machine adds."""
