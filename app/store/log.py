@@ -14,6 +14,7 @@ from app.errors import EngineBusy, InvalidRequest, NotFound, StorageUnavailable
 from app.ports import Batch, Begun, Closing, Look, Toll, Watch, Words, Written
 from app.store.bell import Bell
 from app.store.commands import Commands, Script
+from app.store.owners import RedisOwners
 from app.store.replies import check
 from app.transcript import rated
 
@@ -56,6 +57,7 @@ class RedisLog:
         self._redis = commands
         self._bell = bell
         self.rules = rules
+        self.owners = RedisOwners(commands, rules)
         self._scripts = {name: Script(name) for name in _VERBS}
         self._life = (rules.ttl, rules.max_age)
 
@@ -224,7 +226,7 @@ class RedisLog:
         return int(reply[1]) if kind == "share" else min(self.rules.ticket_ttl, int(reply[1]))
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
-        reply = check(self._run("take", ref, who, ticket, client_id, self.rules.ticket_ttl, wait=True))
+        reply = check(self._run("take", ref, "*", ticket, client_id, self.rules.ticket_ttl, who, wait=True))
         return reply[1].decode(), reply[2].decode()
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
@@ -232,8 +234,10 @@ class RedisLog:
         return rated([message], {str(number): rating})[0] if rating else bytes(message)
 
     def erase(self, ref: str, who: str) -> None:
-        check(self._run("erase", ref, who, wait=True))
+        _, owner, was = check(self._run("erase", ref, who, wait=True))
         self.ring(ref)
+        if owner:
+            self.owners.forget(owner.decode(), ref, was.decode())
 
     def claim(self, member: str) -> int:
         rules = self.rules
