@@ -1,10 +1,13 @@
 /** The conversation as the view sees it: what there is to show, and what one can do. */
 import { createApi, type ApiError, type Fetch, type History } from "./api.js";
-import { compose, isOver, lastStored, newDesk } from "./desk.js";
+import { compose, isOver, newDesk } from "./desk.js";
 import { createDeeds } from "./deeds.js";
+import type { Given } from "./identity.js";
+import { part, want } from "./lazy.js";
 import { createNotices } from "./notices.js";
 import { readOptions } from "./options.js";
 import { createOutbox, type Fate, type Question } from "./outbox.js";
+import { createPatience } from "./patience.js";
 import { createSessions } from "./sessions.js";
 import { createStore, places, type Places } from "./storage.js";
 import type { Timing } from "./stream.js";
@@ -22,11 +25,6 @@ export interface Deps {
   own: boolean;
 }
 
-/** Questions asked by this code carry ids of this form, so that one without an answer is known as such. */
-const ID = /^q\.[a-z0-9]{20}$/;
-/** A question that stands so long without an answer being begun may be asked again, in ms. */
-const CALM = 3_000;
-
 export function createConversation(given: Options & { apiUrl: string }, deps: Partial<Deps> = {}): Conversation {
   const options = readOptions({ ...given });
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
@@ -34,20 +32,20 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const storage = deps.places ?? places();
   const store = createStore(api.base, options.sessionScope, own, storage);
   const desk = newDesk(options.sessionKey ?? null);
+  const machine = deps.platform ?? platform();
   const listeners = new Set<() => void>(), resting = new Set<() => void>();
   let started: Promise<void> | null = null, putBacks = 0;
-  let calm: ReturnType<typeof setTimeout> | undefined, watchdog: ReturnType<typeof setTimeout> | undefined;
 
   const notices = createNotices(publish);
   const page = watchPage({
     onWake() { desk.live?.wake(); outbox.wake(); },
     onChange: changed,
-    onStorage: (event) => sessions.onStorage(event),
+    onStorage: (event) => void sessions.onStorage(event),
   });
   const outbox = createOutbox({
     api, online: () => page.online, onFate,
-    async session() { await start(); return sessions.ensure(); },
-    onGone: () => sessions.lose("gone"),
+    async session() { await start(); await desk.ready; return sessions.ensure(); },
+    onGone: (error) => sessions.refused(error),
     onEnded: () => become("ended"),
     onDelivery(question, delivery) {
       if (!question.again) desk.transcript = say(desk.transcript, question.client_id, question.text, delivery, question.at);
@@ -55,9 +53,11 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     },
   });
   const sessions = createSessions({
-    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(), places: storage,
+    api, desk, store, notices, page, options, own, changed, accept, machine, places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
+    borrow: async (user) => await want("identity") && keeper().borrow(user),
   });
+  const patience = createPatience({ desk, notices, publish, changed, sync: () => sessions.sync() });
   let state: State = compose(desk, null, 0, page.online);
 
   // --- what is shown ---
@@ -92,7 +92,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (event.event !== "message") answered();
     if (event.event === "answer.error" && desk.transcript.failed) notices.say("answerFailed");
     sessions.touch();
-    look();
+    patience.look();
     changed();
   }
 
@@ -102,7 +102,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     // A question still on its way is not what was answered.
     if (outbox.waiting.length && !desk.transcript.turn) return;
     desk.waiting = desk.unanswered = false;
-    clearTimeout(watchdog);
+    patience.over();
   }
 
   function onStatus(next: Status): void {
@@ -132,36 +132,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (!first || desk.transcript.messages[0]?.id !== first.id) desk.hasOlder = Boolean(found.has_more);
     const question = messages.findLastIndex((one) => desk.asked !== "" && one.client_id === desk.asked);
     if (question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant")) answered();
-    look();
+    patience.look();
     const status = readStatus(found.status);
     if (status !== desk.status && status !== "gone") become(status);
     else changed();
-  }
-
-  /** Offers Retry where a question stands without an answer and none is being made. */
-  function look(): void {
-    clearTimeout(calm);
-    desk.unanswered = false;
-    const stands = () => {
-      const last = lastStored(desk);
-      return last?.role === "user" && ID.test(last.client_id ?? "") && !desk.transcript.turn && !desk.waiting && !desk.feedDown;
-    };
-    if (stands()) calm = setTimeout(() => { desk.unanswered = Boolean(stands()); publish(); }, CALM);
-  }
-
-  /** The feed may have missed the answer, or there is none: the history knows. */
-  function watchFor(client_id: string, rounds = 0): void {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(async () => {
-      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
-      await sessions.sync().catch(() => {});
-      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
-      if (rounds < 6) return watchFor(client_id, rounds + 1);
-      desk.waiting = false;
-      desk.transcript = { ...desk.transcript, failed: "engine_failed" };
-      notices.say("answerFailed");
-      changed();
-    }, 5_000);
   }
 
   // --- what goes out ---
@@ -188,7 +162,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       if (fate.stream) void (desk.live?.listen(fate.stream) ?? fate.stream.body?.cancel());
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
       sessions.touch();
-      if (desk.waiting) watchFor(client_id);
+      if (desk.waiting) patience.watchFor(client_id);
       changed();
       // The next question waits for this one's answer.
       if (outbox.waiting.length && (desk.waiting || desk.transcript.turn)) await new Promise<void>((go) => resting.add(go));
@@ -219,8 +193,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
   function start({ session }: { session?: string } = {}): Promise<void> {
     return (started ??= (async () => {
-      desk.loading = desk.started = true;
+      desk.loading = true;
       changed();
+      await desk.ready;
+      desk.started = true;
       try { await sessions.begin(session); } catch (error) { console.error(error); } finally { desk.loading = false; }
       for (const one of store.unsent) if (!desk.transcript.messages.some((each) => each.client_id === one.client_id)) ask({ ...one });
       changed();
@@ -233,18 +209,24 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     outbox.clear();
     store.unsent = [];
     sessions.drop();
-    clearTimeout(calm);
-    clearTimeout(watchdog);
+    patience.stop();
     Object.assign(desk, { status: "none", transcript: EMPTY, past: [], waiting: false, asked: "", mine: "", fromElsewhere: false });
     notices.reset();
     notices.keep(notice);
     changed();
   }
 
+  function subscribe(listener: () => void) { listeners.add(listener); return () => { listeners.delete(listener); }; }
+
+  const keeper = () => part<typeof import("./identity.js")>("identity")!.keeperOf({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe });
+
   return {
     get state() { return state; },
-    subscribe(listener) { listeners.add(listener); return () => { listeners.delete(listener); }; },
+    subscribe,
     start,
+    identify(given: Given, restart: () => void) {
+      desk.ready = want("identity").then((there) => there ? keeper().take(given, restart) : undefined);
+    },
 
     async send(text) {
       if (!text.trim() || desk.disposed) return;
@@ -292,8 +274,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       desk.live?.stop();
       notices.dispose();
       page.dispose();
-      clearTimeout(calm);
-      clearTimeout(watchdog);
+      patience.stop();
       listeners.clear();
     },
   };
