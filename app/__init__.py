@@ -13,6 +13,7 @@ from app import engines, identity
 from app.answering import Answering, Ears, Means
 from app.config import Config
 from app.conversation import Conversations
+from app.ownership import Ownership
 from app.ports import Engine
 from app.routes import (
     calls,
@@ -44,6 +45,7 @@ class Baton:
     log: RedisLog
     answering: Answering
     conversations: Conversations
+    ownership: Ownership
     engine: Engine
     knowledge: Any
     create_limit: limits.AddressLimit
@@ -62,6 +64,7 @@ def create_app(config: Config | None = None, *, log: RedisLog | None = None, eng
     engine = engine or engines.choose(config)
     means = Means(knowledge.find, config.engine_timeout, _spawn, _ears())
     answering = Answering(log, engine, means)
+    conversations = Conversations(log, answering, idle=config.idle_timeout * 1000)
     app = Service(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -70,7 +73,8 @@ def create_app(config: Config | None = None, *, log: RedisLog | None = None, eng
         config,
         log,
         answering,
-        Conversations(log, answering, idle=config.idle_timeout * 1000),
+        conversations,
+        Ownership(log.owners, log, conversations),
         engine,
         knowledge,
         limits.AddressLimit(log, "create", config.rate_limit_create, proxies=config.trusted_proxies),

@@ -35,11 +35,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A conversation taken up from a link; ``kind`` of its ticket, empty where it came by its id."""
+    """A conversation taken up from a link; ``kind`` of its ticket, empty where it came by its id.
+
+    ``token`` is its owner's proof, where the ticket carried one.
+    """
 
     session_id: str
     page: Page
     kind: str
+    token: str = ""
 
 
 class Alone:
@@ -214,24 +218,28 @@ class Conversations:
         """Final; a running answer is stopped. The history stays until it expires."""
         self._log.finish(ref, who)
 
-    def hand_off(self, ref: str, who: str, session_id: str, kind: session.Kind) -> tuple[str, int]:
-        """A ticket in place of the id, and for how many ms it is good."""
+    def hand_off(self, ref: str, who: str, session_id: str, kind: session.Kind, token: str = "") -> tuple[str, int]:
+        """A ticket in place of the id, and for how many ms it is good. ``token``: its owner's proof, to go with it."""
         ticket = session.new_ticket(ref)
-        left = self._log.hand_off(ref, who, ticket.hash, kind, ticket.seal(session_id))
+        left = self._log.hand_off(ref, who, ticket.hash, kind, ticket.seal(session_id, token))
         return ticket.text, left
 
-    def resume(self, text: str, who: str, client_id: str | None) -> Resumed:
-        """Takes up a conversation by its id or a ticket. Raises NotFound for whatever is neither, or spent."""
-        session_id, kind = text, ""
+    def resume(self, text: str, who: str, client_id: str | None, vouch: Callable[[str], str] = lambda _: "") -> Resumed:
+        """Takes up a conversation by its id or a ticket. Raises NotFound for whatever is neither, or spent.
+
+        ``vouch`` says whom a proof in a ticket names.
+        """
+        session_id, kind, token = text, "", ""
         ticket = session.read_ticket(text)
         if ticket:
             sealed, kind = self._log.take(ticket.ref, who, ticket.hash, client_id or "")
-            session_id = ticket.unseal(sealed)
+            session_id, token = ticket.unseal_both(sealed)
+            who = vouch(token) if token else who
         ref = session.ref_of(session_id)
         if ref is None:
             raise NotFound
         self._log.touch(ref, who, resume=True)
-        return Resumed(session_id, self.look(ref, who, most=NEWEST), kind)
+        return Resumed(session_id, self.look(ref, who, most=NEWEST), kind, token)
 
     def rate(self, ref: str, who: str, message_id: str, rating: dict[str, Any] | None) -> bytes:
         """Keeps what a visitor thinks of an answer (None takes it back); the message.

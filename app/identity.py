@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 
 from app.errors import Forbidden
+from app.session import ref_of, seal, unseal
 
 AUDIENCE = "baton"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a token names: ``user`` is 128 bits of a hash in hex, the only name that Redis sees."""
+
+    user: str
+    _sub: bytes = field(repr=False)
+    _secret: str = field(repr=False)
+    _secrets: tuple[str, ...] = field(repr=False)
+
+    def seal(self, ref: str, session_id: str) -> str:
+        """The session id, to be opened only by whoever knows a secret that signs and whose session it is."""
+        return seal(session_id, self._key(self._secret, ref))
+
+    def unseal(self, ref: str, sealed: str) -> str | None:
+        """The session id again, by any secret that is still in use; None where none of them opens it."""
+        for secret in self._secrets:
+            found = unseal(sealed, self._key(secret, ref))
+            if ref_of(found) == ref:
+                return found
+        return None
+
+    def _key(self, secret: str, ref: str) -> bytes:
+        return hmac.digest(secret.encode(), b"latest:" + ref.encode() + self._sub, "sha256")
 
 
 def secrets_of(text: str) -> dict[str, str]:
@@ -21,8 +49,8 @@ def secrets_of(text: str) -> dict[str, str]:
     return {"": text}
 
 
-def user_of(token: str, secrets: Mapping[str, str]) -> str:
-    """Whom the token names, as 128 bits of a hash in hex.
+def person_of(token: str, secrets: Mapping[str, str]) -> Person:
+    """Whom the token names.
 
     It must carry ``sub`` and ``exp``; an ``aud`` must be ``baton``. Raises Forbidden (``bad_token``) for any other,
     and for every token where no secret is set.
@@ -34,7 +62,14 @@ def user_of(token: str, secrets: Mapping[str, str]) -> str:
         claims = _claims(token, secret)
     except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
         raise Forbidden("The token that says who you are does not verify.", code="bad_token") from None
-    return hashlib.sha256(b"user:" + str(claims["sub"]).encode()).hexdigest()[:32]
+    sub = str(claims["sub"]).encode()
+    user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
+    return Person(user, sub, secret, tuple(secrets.values()))
+
+
+def user_of(token: str, secrets: Mapping[str, str]) -> str:
+    """The name of whom the token names, as ``person_of`` finds it."""
+    return person_of(token, secrets).user
 
 
 def _claims(token: str, secret: str) -> Mapping[str, Any]:

@@ -270,10 +270,10 @@ class SessionLog(Protocol):
         """Waits for news of a session; ``near``: this worker writes them itself."""
 
     def hand_off(self, ref: str, who: str, ticket: str, kind: str, sealed: str) -> int:
-        """Keeps a ticket's hash; ms until it is dead."""
+        """Keeps a ticket's hash; ms until it is dead. ``kind``: once, signed (once, with its owner's proof), share."""
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
-        """Takes a ticket: the sealed session id and the ticket's kind."""
+        """Takes a ticket: what it seals, and its kind."""
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
         """Keeps what a visitor thinks of an answer; the message."""

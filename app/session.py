@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 Status = Literal["active", "abandoned", "ended"]
-Kind = Literal["once", "share"]
+Kind = Literal["once", "signed", "share"]
 
 _ID = re.compile(r"ses_[A-Za-z0-9_-]{32}\Z")
 _TICKET = re.compile(r"tkt_([A-Za-z0-9_-]{22})([A-Za-z0-9_-]{24})\Z")
@@ -47,20 +47,35 @@ class Ticket:
         """What Redis keeps of the ticket."""
         return hashlib.sha256(b"ticket:" + self.text.encode()).hexdigest()[:32]
 
-    def seal(self, session_id: str) -> str:
-        """The session id, readable only with this ticket: a one-time pad drawn from it, in hex."""
-        return self._pad(session_id.encode()).hex()
+    def seal(self, session_id: str, token: str = "") -> str:
+        """The session id, and what proves its owner, readable only with this ticket; in hex."""
+        return seal(f"{session_id} {token}".rstrip(), b"seal:" + self.text.encode())
 
     def unseal(self, sealed: str) -> str:
         """The session id again. Raises ValueError where it was not sealed with this ticket."""
-        found = self._pad(bytes.fromhex(sealed)).decode("ascii", "replace")
+        return self.unseal_both(sealed)[0]
+
+    def unseal_both(self, sealed: str) -> tuple[str, str]:
+        """The session id and the owner's proof, empty where there is none. Raises ValueError as ``unseal`` does."""
+        found, _, token = unseal(sealed, b"seal:" + self.text.encode()).partition(" ")
         if ref_of(found) != self.ref:
             raise ValueError("not sealed with this ticket")
-        return found
+        return found, token
 
-    def _pad(self, data: bytes) -> bytes:
-        pad = hashlib.shake_256(b"seal:" + self.text.encode()).digest(len(data))
-        return bytes(a ^ b for a, b in zip(data, pad, strict=True))
+
+def seal(text: str, secret: bytes) -> str:
+    """ASCII text that only the secret opens: a one-time pad drawn from it, in hex. One secret seals one text."""
+    return _pad(text.encode("ascii"), secret).hex()
+
+
+def unseal(sealed: str, secret: bytes) -> str:
+    """The text again; something else where it was sealed with another secret."""
+    return _pad(bytes.fromhex(sealed), secret).decode("ascii", "replace")
+
+
+def _pad(data: bytes, secret: bytes) -> bytes:
+    pad = hashlib.shake_256(secret).digest(len(data))
+    return bytes(a ^ b for a, b in zip(data, pad, strict=True))
 
 
 def new_ticket(ref: str) -> Ticket:

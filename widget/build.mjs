@@ -11,11 +11,11 @@ const verify = process.argv.includes("--verify");
 const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
 
 /** One bundle as text; the same sources always give the same bytes. */
-async function bundle(entry, format, define = {}) {
+async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
     absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
     target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
-    plugins: [templates], metafile: true,
+    plugins: [templates, ...(define.__WIDGET__ === "true" ? [words] : [])], metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
   return result.outputFiles[0].text;
@@ -42,6 +42,21 @@ const templates = {
   },
 };
 
+/** Words that the full page alone says. */
+const OF_THE_PAGE = ["back", "tab.close", "sources.none", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"];
+
+/** Leaves them out of what the widget loads. */
+const words = {
+  name: "words",
+  setup(context) {
+    context.onLoad({ filter: /src[\\/]words[\\/]\w+\.json$/ }, async ({ path }) => {
+      const all = JSON.parse(await readFile(path, "utf8"));
+      for (const key of OF_THE_PAGE) delete all[key];
+      return { contents: JSON.stringify(all), loader: "json" };
+    });
+  },
+};
+
 /** Says which sources make a bundle heavy. */
 function weigh(entry, { outputs }) {
   const inputs = Object.entries(Object.values(outputs)[0].inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
@@ -54,6 +69,7 @@ const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("
 
 // What the panel fetches when it first needs it: the list of messages with its Markdown, and the words of other languages.
 const parts = {
+  "identity.js": await bundle("src/identity.ts", "esm"),
   "leases.js": await bundle("src/leases.ts", "esm"),
   "talk.js": await bundle("src/talk.ts", "esm"),
   ...Object.fromEntries(await Promise.all((await readdir(`${here}src/words`)).sort().filter((file) => file !== "en.json")
@@ -61,9 +77,9 @@ const parts = {
 };
 const names = Object.fromEntries(Object.entries(parts).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]));
 
-const panel = await bundle("src/panel.ts", "esm", { __PARTS__: JSON.stringify(names) });
-const page = await bundle("src/page.ts", "iife");
-const widget = await bundle("src/loader.ts", "iife", { __PANEL__: JSON.stringify(hashed("panel.js", panel)) });
+const panel = await bundle("src/panel.ts", "esm", { __PARTS__: JSON.stringify(names), __WIDGET__: "true" });
+const page = await bundle("src/page.ts", "iife", { __WIDGET__: "false" });
+const widget = await bundle("src/loader.ts", "esm", { __PANEL__: JSON.stringify(hashed("panel.js", panel)), __WIDGET__: "true" });
 
 const files = {};
 const manifest = { integrity: {} };
@@ -82,7 +98,7 @@ for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": pan
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
-const mine = (name) => /^((widget|panel|page|talk|leases|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const mine = (name) => /^((widget|panel|page|talk|leases|identity|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
 const present = (await readdir(out)).filter(mine);
 if (verify) {
   const wrong = new Set(present.filter((name) => !(name in files)));

@@ -13,7 +13,7 @@ from flask.globals import request
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.errors import BatonError, Forbidden, NotFound
-from app.identity import user_of
+from app.identity import Person, person_of, user_of
 from app.routes.openapi import Operation, describes
 from app.session import ref_of
 
@@ -66,6 +66,20 @@ def who(token: str = "") -> str:
         return "*"
     token = token or environ.get("HTTP_BATON_USER", "")
     return user_of(token, baton().identity) if token else ""
+
+
+def person(token: str = "") -> Person | None:
+    """The user whom ``token`` or ``Baton-User`` names, also where a server calls for him; None where neither is there.
+
+    Raises Forbidden (``bad_token``) for a token that does not verify.
+    """
+    token = token or request.environ.get("HTTP_BATON_USER", "")
+    return person_of(token, baton().identity) if token else None
+
+
+def vouched(token: str) -> str:
+    """Whom this token names. Raises Forbidden (``bad_token``)."""
+    return user_of(token, baton().identity)
 
 
 def caller(session_id: str | None) -> Caller:

@@ -7,6 +7,7 @@ from app.routes.schemas import (
     CLIENT_ID,
     METADATA,
     STRING,
+    USER_TOKEN,
     record,
     ref,
     spoken,
@@ -32,7 +33,7 @@ CREATE = Operation(
     tag="Sessions",
     summary="Begin a conversation",
     body=Body(
-        record({}, {"metadata": METADATA, "user_token": {"type": ["string", "null"]}}),
+        record({}, {"metadata": METADATA, "user_token": USER_TOKEN}),
         required=False,
         example={"metadata": {"page": "/pricing"}},
     ),
@@ -47,6 +48,7 @@ CREATE = Operation(
         "handOff": Link("handOff", _SESSION, {"kind": "share"}),
         "ask": Link("ask", {}, {"query": "What is Baton?", "session_id": "$response.body#/session_id"}),
         "resume": Link("resumeSession", {}, {"session": "$response.body#/session_id"}),
+        "claim": Link("claimSession", _SESSION, {"user_token": "TOKEN"}),
         "eraseSession": Link("eraseSession", _SESSION),
     },
 )
@@ -137,13 +139,28 @@ HANDOFF = Operation(
 RESUME = Operation(
     name="resumeSession",
     tag="Sessions",
-    summary="Carry on by session id or ticket: all that a page needs, in one trip",
+    summary="Carry on by session id or ticket, or a signed-in user's last: all that a page needs, in one trip",
     body=Body(
-        record({"session": spoken(200)}, {"client_id": CLIENT_ID, "user_token": {"type": ["string", "null"]}}),
+        {
+            **record({}, {"session": spoken(200, null=True), "client_id": CLIENT_ID, "user_token": USER_TOKEN}),
+            # A user's last conversation needs no `session`.
+            "anyOf": [
+                {"required": ["session"], "properties": {"session": STRING}},
+                {"required": ["user_token"], "properties": {"user_token": spoken(4096)}},
+            ],
+        },
         example={"session": "tkt_EXAMPLE"},
     ),
     answers={200: Reply("The conversation.", ref("Resumed"))},
     errors=("bad_token", *_OWNED),
+)
+CLAIM = Operation(
+    name="claimSession",
+    tag="Sessions",
+    summary="Make an anonymous conversation the signed-in user's; it gets a new id",
+    body=Body(record({"user_token": spoken(4096)}), example={"user_token": "TOKEN"}),
+    answers={200: Reply("The conversation, under the id that it has from now on.", ref("Resumed"))},
+    errors=("bad_token", "session_ended", "turn_in_progress", *_OWNED),
 )
 TRANSCRIPT = Operation(
     name="readTranscript",

@@ -73,6 +73,11 @@ CLIENT_ID: Schema = {
     "pattern": "^[A-Za-z0-9_.:-]{1,64}$",
     "description": "Makes a retry safe: the same one again gets the first answer again and does nothing twice.",
 }
+USER_TOKEN: Schema = {
+    "type": ["string", "null"],
+    "maxLength": 4096,
+    "description": "The JWT by which the site vouches for its visitor; the header `Baton-User` does the same.",
+}
 CURSOR: Schema = {"type": "string", "description": "Where to start `events` so that nothing is missed or told twice."}
 
 _MESSAGE = record(
@@ -144,7 +149,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Stored": success({"message": ref("Message")}),
     "History": success(_HISTORY),
-    "Resumed": success({**_HISTORY, "expires_at": TIME}, {"shared": BOOLEAN}),
+    "Resumed": success({**_HISTORY, "expires_at": TIME}, {"shared": BOOLEAN, "user_token": STRING}),
     "Beat": success({"status": STATUS, "expires_at": TIME}),
     "Ended": success({"status": {"const": "ended"}}),
     "Stopped": success({"stopped": {"type": "boolean", "description": "False when nothing ran."}}),

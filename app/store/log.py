@@ -15,6 +15,7 @@ from app.errors import EngineBusy, InvalidRequest, NotFound, StorageUnavailable
 from app.ports import Batch, Begun, Closing, Ended, Look, Toll, Watch, Words, Written
 from app.store.bell import Bell
 from app.store.commands import Commands, Script
+from app.store.owners import RedisOwners
 from app.store.replies import check
 from app.transcript import rated
 
@@ -58,6 +59,7 @@ class RedisLog:
         self._redis = commands
         self._bell = bell
         self.rules = rules
+        self.owners = RedisOwners(commands, rules)
         self._scripts = {name: Script(name) for name in _VERBS}
         self._life = (rules.ttl, rules.max_age)
 
@@ -185,8 +187,7 @@ class RedisLog:
         self.ring(ref)
 
     def touch(self, ref: str, who: str, *, resume: bool) -> int:
-        reply = check(self._run("touch", ref, who, *self._life, self.rules.idle, "1" if resume else "0"))
-        return int(reply[1])
+        return int(check(self._run("touch", ref, who, *self._life, self.rules.idle, "1" if resume else "0"))[1])
 
     def read(self, ref: str, who: str, where: str, number: int, most: int) -> Look:
         reply = self._run("read", ref, who, where, number, most)
@@ -196,8 +197,7 @@ class RedisLog:
             check(reply)
         head, found = reply
         has_more = len(found) > most > 0
-        if has_more:
-            found = found[:most]
+        found = found[:most] if has_more else found
         if where != "after":
             found.reverse()
         if head[13]:
@@ -230,7 +230,7 @@ class RedisLog:
         return int(reply[1]) if kind == "share" else min(self.rules.ticket_ttl, int(reply[1]))
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
-        reply = check(self._run("take", ref, who, ticket, client_id, self.rules.ticket_ttl, wait=True))
+        reply = check(self._run("take", ref, "*", ticket, client_id, self.rules.ticket_ttl, who, wait=True))
         return reply[1].decode(), reply[2].decode()
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
@@ -238,12 +238,13 @@ class RedisLog:
         return rated([message], {str(number): rating})[0] if rating else bytes(message)
 
     def erase(self, ref: str, who: str) -> None:
-        check(self._run("erase", ref, who, wait=True))
+        _, owner, was = check(self._run("erase", ref, who, wait=True))
         self.ring(ref)
+        if owner:
+            self.owners.forget(owner.decode(), ref, was.decode())
 
     def claim(self, member: str) -> int:
-        rules = self.rules
-        budget = (member, rules.engines_at_once, rules.engines_a_minute, _CLAIM_MS)
+        budget = (member, self.rules.engines_at_once, self.rules.engines_a_minute, _CLAIM_MS)
         return int(self._redis.run(self._scripts["budget"], _BUDGET, *budget)[0])
 
     def renew(self, member: str) -> None:
@@ -295,5 +296,5 @@ class RedisLog:
             flat = self._redis.call("CONFIG", "GET", "appendonly")
         except (StorageUnavailable, RedisError):  # a managed Redis may forbid CONFIG; that is not ill health
             return {"redis": "ok", "durability": "unknown"}
-        found = flat[1] if len(flat) > 1 else b""
-        return {"redis": "ok", "durability": {b"yes": "append-only", b"no": "none"}.get(found, "unknown")}
+        told = {b"yes": "append-only", b"no": "none"}.get(bytes(flat[1]) if len(flat) > 1 else b"", "unknown")
+        return {"redis": "ok", "durability": told}

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.errors import Conflict, EngineBusy, Forbidden, NotFound, RateLimited
 
-_DONE = (b"ok", b"begun", b"replay", b"joined", b"done", b"reset")
+_DONE = (b"ok", b"begun", b"replay", b"joined", b"done", b"reset", b"carry", b"moved")
 _ERRORS: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"gone": lambda _: NotFound(),
     b"unknown": lambda _: NotFound("No such answer in this conversation.", code="not_found"),

@@ -26,6 +26,7 @@ OF_A_SESSION = {
     ("POST", "/heartbeat"),
     ("POST", "/end"),
     ("POST", "/handoff"),
+    ("POST", "/claim"),
     ("POST", "/messages"),
     ("GET", "/messages"),
     ("POST", "/messages/<message_id>/feedback"),

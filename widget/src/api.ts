@@ -20,7 +20,13 @@ export class ApiError extends Error {
 }
 
 export interface History { status: Status; messages: Message[]; has_more: boolean; cursor: string }
-export interface Resumed extends History { session_id: string; /** It was a link made for sharing. */ shared?: boolean }
+export interface Resumed extends History {
+  session_id: string;
+  /** It was a link made for sharing. */
+  shared?: boolean;
+  /** What proves its owner: a link that he made brought it along. */
+  user_token?: string;
+}
 
 interface Call { method?: string; body?: unknown; session?: string; accept?: string; timeout?: number; signal?: AbortSignal; after?: string }
 
@@ -30,6 +36,8 @@ export type Api = ReturnType<typeof createApi>;
 
 /** `base` is the service's address with a slash at its end. */
 export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(url, init)) {
+  let proof: string | undefined;
+
   /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
   async function open(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
     const stop = new AbortController();
@@ -39,6 +47,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     if (signal?.aborted) stop.abort();
     const headers: Record<string, string> = { Accept: accept };
     if (session) headers.Authorization = `Bearer ${session}`;
+    if (!__WIDGET__ && proof) headers["Baton-User"] = proof;
     // A header, for a browser asks leave (a preflight) again for every other address.
     if (after) headers["Last-Event-ID"] = after;
     if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -71,7 +80,11 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
 
   const me = "api/session/me";
   return {
-    base,
+    base, json,
+    /** Every call goes through what this makes of the way before. */
+    wrap(around: (way: Fetch) => Fetch): void { fetchIt = around(fetchIt); },
+    /** On the full page: what proves the owner of its conversation. */
+    prove(token?: string): void { proof = token; },
     create: () => json<{ session_id: string; chat_url?: string }>("api/session/create", { method: "POST", body: {} }),
     status: (session: string) => json<{ status: Status }>(me, { session }),
     resume: (session: string, client_id: string) =>

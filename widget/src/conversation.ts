@@ -2,6 +2,8 @@
 import { createApi, type ApiError, type Fetch, type History } from "./api.js";
 import { compose, isOver, newDesk } from "./desk.js";
 import { createDeeds } from "./deeds.js";
+import type { Given } from "./identity.js";
+import { part, want } from "./lazy.js";
 import { createNotices } from "./notices.js";
 import { readOptions } from "./options.js";
 import { createOutbox, type Fate, type Question } from "./outbox.js";
@@ -30,6 +32,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const storage = deps.places ?? places();
   const store = createStore(api.base, options.sessionScope, own, storage);
   const desk = newDesk(options.sessionKey ?? null);
+  const machine = deps.platform ?? platform();
   const listeners = new Set<() => void>(), resting = new Set<() => void>();
   let started: Promise<void> | null = null, putBacks = 0;
 
@@ -37,12 +40,12 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const page = watchPage({
     onWake() { desk.live?.wake(); outbox.wake(); },
     onChange: changed,
-    onStorage: (event) => sessions.onStorage(event),
+    onStorage: (event) => void sessions.onStorage(event),
   });
   const outbox = createOutbox({
     api, online: () => page.online, onFate,
-    async session() { await start(); return sessions.ensure(); },
-    onGone: () => sessions.lose("gone"),
+    async session() { await start(); await desk.ready; return sessions.ensure(); },
+    onGone: (error) => sessions.refused(error),
     onEnded: () => become("ended"),
     onDelivery(question, delivery) {
       if (!question.again) desk.transcript = say(desk.transcript, question.client_id, question.text, delivery, question.at);
@@ -50,8 +53,9 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     },
   });
   const sessions = createSessions({
-    api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(), places: storage,
+    api, desk, store, notices, page, options, own, changed, accept, machine, places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
+    borrow: async (user) => await want("identity") && keeper().borrow(user),
   });
   const vigil = createVigil({ desk, notices, sync: () => sessions.sync(), publish, changed });
   let state: State = compose(desk, null, 0, page.online);
@@ -191,8 +195,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
   function start({ session }: { session?: string } = {}): Promise<void> {
     return (started ??= (async () => {
-      desk.loading = desk.started = true;
+      desk.loading = true;
       changed();
+      await desk.ready;
+      desk.started = true;
       try { await sessions.begin(session); } catch (error) { console.error(error); } finally { desk.loading = false; }
       for (const one of store.unsent) if (!desk.transcript.messages.some((each) => each.client_id === one.client_id)) ask({ ...one });
       changed();
@@ -212,10 +218,17 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     changed();
   }
 
+  function subscribe(listener: () => void) { listeners.add(listener); return () => { listeners.delete(listener); }; }
+
+  const keeper = () => part<typeof import("./identity.js")>("identity")!.keeperOf({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe });
+
   return {
     get state() { return state; },
-    subscribe(listener) { listeners.add(listener); return () => { listeners.delete(listener); }; },
+    subscribe,
     start,
+    identify(given: Given, restart: () => void) {
+      desk.ready = want("identity").then((there) => there ? keeper().take(given, restart) : undefined);
+    },
 
     async send(text) {
       if (!text.trim() || desk.disposed) return;

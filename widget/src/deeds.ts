@@ -36,7 +36,7 @@ export function createDeeds(parts: DeedParts) {
       try { return await work(session); } catch (cause) {
         const error = cause as ApiError;
         if (era === desk.era) {
-          if (error.gone) sessions.lose("gone");
+          if (error.gone || error.foreign) sessions.refused(error);
           else if (error.code === "session_ended") become("ended");
           else if (error.retryable && n < tries && error.retryAfter <= 5) {
             await page.pause(Math.max(error.retryAfter * 1000, 300 * 2 ** n));

@@ -12,6 +12,14 @@ export interface Desk {
   /** The session-key of the tag, while it is in use. */
   key: string | null;
   live: Live | null;
+  /** A short name of the signed-in user; empty where nobody is. */
+  user: string;
+  /** Takes up the conversation of the signed-in user; `found` is what the browser remembers. */
+  signed: ((found: Saved | null) => Promise<void>) | null;
+  /** Another tab is claiming the session: its new id is on the way here. */
+  moved: boolean;
+  /** A question waits for this before it goes out. */
+  ready: Promise<unknown> | null;
   status: Status;
   transcript: Transcript;
   /** What was said in a session that is over, still readable above the new one. */
@@ -36,7 +44,7 @@ export interface Desk {
 }
 
 export const newDesk = (key: string | null): Desk => ({
-  session: null, era: 0, saved: null, key, live: null, status: "none", transcript: EMPTY, past: [], hasOlder: false, loading: false,
+  session: null, era: 0, saved: null, key, live: null, user: "", signed: null, moved: false, ready: null, status: "none", transcript: EMPTY, past: [], hasOlder: false, loading: false,
   fromElsewhere: false, handedOver: false, waiting: false, asked: "", mine: "", unanswered: false, putBack: null, feedDown: false, started: false, active: false, disposed: false,
 });
 
@@ -52,8 +60,8 @@ export function compose(desk: Desk, notice: Notice | null, wait: number, online:
   const broken = failed !== null || desk.unanswered || (last?.role === "assistant" && last.metadata.interrupted === true);
   const alive = desk.status === "active" || desk.status === "abandoned";
   return {
-    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, fromElsewhere: desk.fromElsewhere, handedOver: desk.handedOver, putBack: desk.putBack,
-    notice, wait, waiting: desk.waiting && !turn,
+    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, fromElsewhere: desk.fromElsewhere, handedOver: !__WIDGET__ && desk.handedOver, putBack: desk.putBack,
+    owned: Boolean(desk.saved?.user || (!__WIDGET__ && desk.saved?.token)), notice, wait, waiting: desk.waiting && !turn,
     messages: desk.past.length ? [...desk.past, ...messages] : messages,
     answering: turn && { turn_id: turn.turn_id, text: turn.text, stage: turn.stage, mine: turn.turn_id === desk.mine },
     canRetry: alive && broken && !turn && !desk.waiting,

@@ -19,6 +19,8 @@ export interface LiveParts {
   onFeed(state: "open" | "trying"): void;
   onRefused(error: ApiError): void;
   onErased(): void;
+  /** Another tab claims it: it gets another id at this moment. */
+  onMoved(): void;
   onBeat(): void;
 }
 
@@ -27,7 +29,8 @@ export interface Live {
   want(feed: boolean, beat: boolean): void;
   /** Where to go on from, once the history was read. */
   place(cursor: string): void;
-  tell(kind: "erased" | "ended"): void;
+  /** `moved`: it gets another id, which the tabs of this browser find in the storage. */
+  tell(kind: "erased" | "moved" | "ended"): void;
   /** A question was taken, and this is its own stream. */
   listen(response: Response): Promise<void>;
   wake(): void;
@@ -62,6 +65,7 @@ export function createLive(parts: LiveParts): Live {
 
   const channel = line(parts.platform, `baton:${name}`, (message) => {
     if (message.kind === "erased") return parts.onErased();
+    if (message.kind === "moved") { stop(); return parts.onMoved(); }
     if (message.kind === "ask") return leads ? retell() : undefined;
     if (leads) return;
     heard = Date.now();
@@ -213,6 +217,15 @@ export function createLive(parts: LiveParts): Live {
     });
   }
 
+  function stop(): void {
+    if (stopped) return;
+    wantFeed(false);
+    wantBeat(false);
+    early?.();
+    stopped = true;
+    channel.close();
+  }
+
   return {
     want(feed, beat) {
       wanted = { feed, beat };
@@ -226,18 +239,11 @@ export function createLive(parts: LiveParts): Live {
       if (!stopped) wantFeed(wanted.feed);
     },
     tell(kind) {
-      if (kind === "erased") channel.post({ kind });
-      else pass("session", { status: "ended" });
+      if (kind === "ended") pass("session", { status: kind });
+      else channel.post({ kind });
     },
     listen,
     wake() { feed?.wake(); },
-    stop() {
-      if (stopped) return;
-      wantFeed(false);
-      wantBeat(false);
-      early?.();
-      stopped = true;
-      channel.close();
-    },
+    stop,
   };
 }

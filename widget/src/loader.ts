@@ -24,6 +24,7 @@ type Method = "open" | "close" | "toggle" | "end";
   const base = (): string => {
     try { return new URL(options.apiUrl || service, location.href).href.replace(/\/*$/, "/"); } catch { return service; }
   };
+  const key = (name: string) => `baton:${base().slice(0, -1)}:${name}`;
   /** Nothing that goes wrong here may reach the page. */
   const safe = <T>(work: () => T): T | undefined => { try { return work(); } catch (error) { console.warn("Baton:", error); } };
   const emit = (event: string, detail?: unknown) => heard[event]?.forEach((hear) => safe(() => hear(detail)));
@@ -49,28 +50,25 @@ type Method = "open" | "close" | "toggle" | "end";
     sheet.replaceSync(look());
     root.adoptedStyleSheets = [sheet];
     button = page.createElement("button");
-    button.type = "button";
     button.setAttribute("part", "launcher");
-    button.setAttribute("aria-expanded", "false");
     button.setAttribute("aria-label", (({ de: "Chat öffnen", ar: "فتح الدردشة" }) as Raw)[String(options.lang).slice(0, 2)] ?? "Open chat");
     const space = "http://www.w3.org/2000/svg", icon = page.createElementNS(space, "svg"), path = page.createElementNS(space, "path");
     icon.setAttribute("viewBox", "0 0 24 24");
-    icon.setAttribute("aria-hidden", "true");
-    path.setAttribute("d", "M5 4h14a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2z");
+    path.setAttribute("d", "M5 4h14a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2");
     icon.append(path);
     button.append(icon);
     root.replaceChildren(button);
     for (const intent of ["pointerenter", "pointerdown", "focus"]) button.addEventListener(intent, () => void load());
     button.addEventListener("click", () => { if (!panel) act("open"); });
     let open: unknown;
-    try { open = sessionStorage.getItem(`baton:${base().slice(0, -1)}:open`); } catch { /* blocked */ }
+    try { open = sessionStorage[key("open")]; } catch { /* blocked */ }
     if (open) act("open");
   }
 
   function load(): Promise<void> {
     const mine = round;
     return (loading ??= import(`${service}assets/${__PANEL__}${tries ? `?${tries}` : ""}`).then(
-      ({ mount }) => { if (host && mine === round) panel = mount(host, options, base(), emit); },
+      ({ mount }) => { if (host && mine === round) panel = mount(host, options, base(), emit, Baton as any); },
       (error) => { loading = null; tries++; button.title = "The chat cannot be reached. Please try again."; console.warn("Baton:", error); },
     ));
   }
@@ -109,8 +107,25 @@ type Method = "open" | "close" | "toggle" | "end";
     if (page.body) place(); else page.addEventListener("DOMContentLoaded", place, { once: true });
   });
 
+  /** Nothing of the visitor is kept here, and the panel begins anew. */
+  const leave = () => {
+    options.user = 0;
+    gone || init({});
+  };
+  // Signed out in another tab.
+  addEventListener("storage", (event) => event.key === key("reset") && leave());
+
   const Baton: Raw = {
     init,
+    identify(user: any) {
+      options.user = user;
+      panel?.identify(user);
+    },
+    reset: () => void safe(() => {
+      leave();
+      (localStorage as Raw)[key("reset")] = Math.random();
+      delete localStorage[key("session")];
+    }),
     destroy: () => void safe(() => { clear(); gone = true; host?.remove(); host = null; }),
     on(event: string, hear: () => void) {
       (heard[event] ??= new Set()).add(hear);

@@ -2,8 +2,8 @@
 import type { Notice } from "./types.js";
 
 /** Everything else is an error. */
-const INFO = ["restored", "continued", "ended", "gone", "erased"];
-const WARNING = ["deadLink", "offline", "reconnecting", "wait", "busy", "engineBusy", "full", "tooLong"];
+const INFO = ["restored", "ended", "gone", "erased", ...(__WIDGET__ ? [] : ["continued"])];
+const WARNING = [...(__WIDGET__ ? [] : ["deadLink"]), "offline", "reconnecting", "wait", "busy", "engineBusy", "full", "tooLong"];
 
 export type Notices = ReturnType<typeof createNotices>;
 

@@ -12,7 +12,7 @@ export interface OutboxParts {
   /** A session to ask in, made where there is none. */
   session(): Promise<string>;
   /** The session turned out to be gone; the next `session()` makes another. */
-  onGone(): void;
+  onGone(error: ApiError): void;
   onEnded(): void;
   online(): boolean;
   onDelivery(question: Question, delivery: "sending" | "queued"): void;
@@ -68,9 +68,9 @@ export function createOutbox(parts: OutboxParts) {
         if (mine.seen) return { fate: "taken" };
         if (abort.signal.aborted) return { fate: "cancelled" };
         const error = cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
-        if (error.code === "session_not_found" && renewed++ < 2) { parts.onGone(); continue; }
+        if (error.gone && renewed++ < 2) { parts.onGone(error); continue; }
         const fate = judge(error, question, Date.now() - since < PATIENCE ? tries : TRIES);
-        if (fate) { if (error.code === "session_ended") parts.onEnded(); return fate; }
+        if (fate) { if (error.code === "session_ended") parts.onEnded(); if (error.foreign) parts.onGone(error); return fate; }
         if (parts.online()) await pause(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + random() / 2)), abort.signal);
       }
     }
@@ -86,7 +86,7 @@ export function createOutbox(parts: OutboxParts) {
       case "session_full": return { fate: "back", notice: "full", seconds: 0 };
       case "payload_too_large": return { fate: "back", notice: "tooLong", seconds: 0 };
       case "invalid_request": return { fate: "back", notice: question.text.length > 500 ? "tooLong" : "refused", seconds: 0 };
-      case "not_owner": case "bad_token": return { fate: "back", notice: "notYours", seconds: 0 };
+      case "not_owner": case "bad_token": return { fate: "back", notice: "signIn", seconds: 0 };
       case "engine_failed": case "engine_timeout": return { fate: "unanswered", code: error.code };
       case "engine_busy": return tries < 3 && seconds <= 5 ? null : { fate: "failed", notice: "engineBusy", seconds: seconds || 10 };
     }

@@ -1,6 +1,7 @@
 /** The part of the widget that is loaded when a visitor reaches for it: the panel and its conversation. */
 import { createConversation } from "./conversation.js";
 import { mountPanel } from "./elements/panel.js";
+import type { Given } from "./identity.js";
 import { readOptions } from "./options.js";
 import { createStore, places } from "./storage.js";
 import { isLocal } from "./transcript.js";
@@ -10,15 +11,20 @@ export interface Panel {
   close(): void;
   toggle(): void;
   end(): void;
+  identify(user: Given): void;
   destroy(): void;
 }
 
-/** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page. */
-export function mount(host: HTMLElement, raw: Record<string, unknown>, base: string, emit: (event: string, detail?: unknown) => void): Panel {
+interface Site { reset(): void; identify(user: Given): void }
+
+/** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page; `site`: `window.Baton`. */
+export function mount(host: HTMLElement, raw: Record<string, unknown>, base: string, emit: (event: string, detail?: unknown) => void, site: Site): Panel {
   const options = readOptions(raw);
   const conversation = createConversation({ ...options, apiUrl: base });
   const store = createStore(base, options.sessionScope, false, places());
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
+  const identify = (user: Given) => conversation.identify(user, () => { site.reset(); site.identify(user); });
+  if (raw.user) identify(raw.user as Given);
   const listening = new AbortController();
   const { signal } = listening;
 
@@ -52,7 +58,7 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   });
 
   return {
-    open: () => panel.open(), close: () => panel.close(), toggle: () => panel.toggle(), end: () => panel.end(),
+    open: () => panel.open(), close: () => panel.close(), toggle: () => panel.toggle(), end: () => panel.end(), identify,
     destroy() {
       listening.abort();
       stop();

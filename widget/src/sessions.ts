@@ -25,19 +25,24 @@ export interface SessionParts {
   changed(): void;
   accept(found: History, known: ReadonlySet<string> | null): void;
   busy(): boolean;
+  /** Another tab has the conversation of this user: its token, where that tab gives it. */
+  borrow(user: string): Promise<boolean>;
 }
 
 export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions(parts: SessionParts) {
   const { api, desk, store, machine, notices, page, options, own, changed, accept } = parts;
-  const fresh = (record: Saved) => Date.now() - record.seen < options.sessionExpiry * 1000;
+  /** Not too old, and nobody else's. */
+  const fresh = (record: Saved) => (!record.user || record.user === desk.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
-  function carry(id: string, elsewhere = false, handed = false): void {
+  function carry(id: string, was: Partial<Saved> = {}): void {
     desk.live?.stop();
-    Object.assign(desk, { session: id, era: desk.era + 1, status: "active", fromElsewhere: elsewhere, handedOver: handed, feedDown: false });
-    desk.saved = { id, seen: Date.now(), ...(elsewhere ? { elsewhere } : {}), ...(handed ? { handed } : {}) };
+    // An answer that comes after the end of this chat must not be remembered.
+    if (desk.disposed) return;
+    Object.assign(desk, { session: id, era: desk.era + 1, moved: false, status: "active", fromElsewhere: Boolean(was.elsewhere), handedOver: !__WIDGET__ && Boolean(was.handed), feedDown: false });
+    desk.saved = { ...was, id, seen: Date.now() };
     if (id !== desk.key) store.save(desk.saved);
     const mine = desk.era;
     let down: ReturnType<typeof setTimeout> | undefined;
@@ -53,15 +58,14 @@ export function createSessions(parts: SessionParts) {
         setDown(false);
       },
       onRefused(error) { clearTimeout(down); if (mine === desk.era) refused(error); },
+      // A question asked just now waits for the new id, which comes by the storage.
+      onMoved() { desk.moved = true; desk.ready = page.pause(3_000); },
       onErased: () => { if (mine === desk.era) lose("erased"); },
     });
   }
 
   function refused(error: ApiError): void {
-    if (error.gone) return lose("gone");
-    notices.keep("notYours");
-    desk.status = "ended";
-    changed();
+    lose(error.gone ? "gone" : "signIn");
   }
 
   function drop(): void {
@@ -71,22 +75,24 @@ export function createSessions(parts: SessionParts) {
       session: null, saved: null, key: null, live: null, era: desk.era + 1,
       fromElsewhere: false, handedOver: false, unanswered: false, hasOlder: false, feedDown: false,
     });
+    // What a link proved, it proved for its own conversation alone.
+    if (!__WIDGET__) api.prove();
   }
 
-  /** The session is no more; what was said stays readable, unless it was erased. */
-  function lose(why: "gone" | "erased"): void {
+  /** The session is no more, or opens to us no more; what was said stays readable where it merely expired. */
+  function lose(why: "gone" | "erased" | "signIn"): void {
     if (!desk.session) return;
     drop();
-    if (why === "erased") { desk.transcript = EMPTY; desk.past = []; }
+    if (why !== "gone") { desk.transcript = EMPTY; desk.past = []; }
     desk.transcript = { ...desk.transcript, turn: null, failed: null };
-    desk.status = why === "erased" ? "none" : "gone";
+    desk.status = why === "gone" ? why : "none";
     if (!parts.busy()) desk.waiting = false;
     notices.keep(why);
     changed();
   }
 
   function touch(): void {
-    if (!desk.session || !desk.saved || desk.key) return;
+    if (!desk.session || !desk.saved || desk.key || desk.disposed) return;
     desk.saved = { ...desk.saved, seen: Date.now() };
     store.save(desk.saved);
   }
@@ -109,7 +115,7 @@ export function createSessions(parts: SessionParts) {
         return;
       } catch (error) {
         if (mine !== desk.era) return;
-        if ((error as ApiError).gone) return lose("gone");
+        if ((error as ApiError).gone || (error as ApiError).foreign) return refused(error as ApiError);
         await page.pause(backoff(tries));
       }
     }
@@ -133,9 +139,9 @@ export function createSessions(parts: SessionParts) {
       if (mine !== desk.era) throw new ApiError("aborted", 0, "Too late");
       turnPage();
       desk.key = null;
-      const common = own ? store.common() : null;
-      carry(id);
-      if (own && desk.saved && !(common && fresh(common))) store.share(desk.saved);
+      const common = !__WIDGET__ && own ? store.common() : null;
+      carry(id, known ? other : { user: desk.user || undefined });
+      if (!__WIDGET__ && own && desk.saved && !(common && fresh(common))) store.share(desk.saved);
       changed();
       void follow();
       return id;
@@ -146,8 +152,8 @@ export function createSessions(parts: SessionParts) {
   async function begin(link?: string): Promise<void> {
     if (!machine.locks) await borrowLocks();
     if (options.sessionScope === "tab") await claimTab();
-    const opening = link ? { session: link, client_id: randomName() } : own ? store.opening : null;
-    if (opening) {
+    const opening = link ? { session: link, client_id: randomName() } : !__WIDGET__ && own ? store.opening : null;
+    if (!__WIDGET__ && opening) {
       store.opening = opening;
       await resume(opening.session, opening.client_id, "continued");
       store.opening = null;
@@ -155,8 +161,12 @@ export function createSessions(parts: SessionParts) {
     }
     if (desk.key) return resume(desk.key, randomName(), "restored");
     const record = store.load();
-    if (record && own) return resume(record.id, randomName(), "restored", record);
-    const found = record ?? (own ? store.common() : null);
+    if (record && !__WIDGET__ && own) {
+      api.prove(record.token);
+      return resume(record.id, randomName(), "restored", record);
+    }
+    if (desk.signed) return desk.signed(record);
+    const found = record ?? (!__WIDGET__ && own ? store.common() : null);
     if (found && options.autoRestore && fresh(found)) await resume(found.id, randomName(), "restored", found);
   }
 
@@ -181,9 +191,14 @@ export function createSessions(parts: SessionParts) {
     for (let tries = 0; !desk.disposed; tries++) {
       try {
         const found = await api.resume(what, client_id);
-        const link = notice === "continued", elsewhere = link ? found.shared === true || what.startsWith("ses_") : Boolean(was?.elsewhere);
-        // A raw id, or a link made for sharing, may have come from anybody; a link for once too, where this browser does not know its session.
-        carry(found.session_id, elsewhere, link ? !elsewhere && store.common()?.id !== found.session_id : was?.handed);
+        let from = was;
+        if (!__WIDGET__ && notice === "continued") {
+          const elsewhere = found.shared === true || what.startsWith("ses_") || undefined, token = found.user_token;
+          // A raw id, or a link made for sharing, may have come from anybody; a link for once too, where this browser does not know its session.
+          from = { id: "", seen: 0, elsewhere, handed: (!elsewhere && store.common()?.id !== found.session_id) || undefined, token };
+          api.prove(token);
+        }
+        carry(found.session_id, from);
         if (notice === "restored") desk.asked = store.asked;
         if (notice === "continued" || found.messages?.length) notices.keep(notice);
         accept(found, null);
@@ -201,27 +216,38 @@ export function createSessions(parts: SessionParts) {
 
   /** What was to be carried on cannot be: nothing of it is kept, and the next question begins anew. */
   function deny(error: ApiError, link: boolean): void {
+    const { key } = desk;
     store.forget(null);
     desk.key = null;
     desk.status = "none";
     desk.feedDown = false;
-    notices.keep(error.foreign ? "notYours" : link ? "deadLink" : "gone");
+    if (!__WIDGET__) api.prove();
+    if (!error.foreign) notices.keep(!__WIDGET__ && link ? "deadLink" : "gone");
+    else if (!__WIDGET__ && link && error.code === "not_owner") notices.keep("notYours");
+    else notices.keep(key ? null : "signIn");
     changed();
   }
 
   /** Another tab of this browser began, or dropped, the conversation that all of them share. */
-  function onStorage(event: StorageEvent): void {
-    if (event.key !== store.key || desk.key || desk.loading || !desk.started || parts.busy() || options.sessionScope !== "browser") return;
-    const record = own ? store.common() : store.load();
-    if (own ? desk.session : record?.id === desk.session) return;
+  async function onStorage(event: StorageEvent): Promise<void> {
+    if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
+    let record = !__WIDGET__ && own ? store.common() : store.load();
+    if (!__WIDGET__ && own ? desk.session : record?.id === desk.session) return;
+    // A user's conversation does not make way for an anonymous one.
+    if (record && !record.user && desk.saved?.user) return;
+    if (record?.user && record.user !== desk.user) {
+      // What is in view here was claimed in another tab: followed where that tab lends its token.
+      if (!(desk.session || desk.status === "gone") || !(await (desk.ready = parts.borrow(record.user)))) record = null;
+      else if (record.id === desk.session) return;
+    }
     if (record) {
       desk.past = [];
-      desk.transcript = EMPTY;
+      desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
       notices.reset();
-      carry(record.id, record.elsewhere, record.handed);
+      carry(record.id, record);
       changed();
       void follow();
-    } else if (!own && desk.session && !isOver(desk)) {
+    } else if ((__WIDGET__ || !own) && desk.session && !isOver(desk)) {
       drop();
       Object.assign(desk, { status: "none", transcript: EMPTY, past: [] });
       notices.reset();
@@ -229,5 +255,5 @@ export function createSessions(parts: SessionParts) {
     }
   }
 
-  return { begin, ensure, lose, drop, touch, sync, onStorage };
+  return { begin, ensure, carry, resume, follow, fresh, lose, refused, drop, touch, sync, onStorage };
 }

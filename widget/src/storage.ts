@@ -8,6 +8,10 @@ export interface Saved {
   elsewhere?: boolean;
   /** Opened by a link for once, of a session that this browser did not know: whose it was cannot be told. */
   handed?: boolean;
+  /** A short name of the signed-in user whose it is: without his token it is left alone. */
+  user?: string;
+  /** On the full page: the token that a link brought, for this tab alone. */
+  token?: string;
 }
 /** A question that is not acknowledged yet. */
 export interface Unsent { client_id: string; text: string; at: string }
@@ -59,27 +63,34 @@ export function createStore(base: string, scope: Scope, own: boolean, { local, t
   }
   const isSaved = (value: Saved) => typeof value.id === "string" && typeof value.seen === "number";
 
-  const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
-  const home = own && scope !== "page" ? tab : shared;
+  /** A duplicated tab came with a copy of everything: it starts with nothing. */
+  const disown = () => { for (const name of ["session", "draft", "unsent", "asked", "opening"]) write(tab, name, null); };
+  // Since this tab last looked, somebody signed out (in any tab): nothing of his is left here.
+  const reset = read(local, "reset");
+  if (reset !== read(tab, "reset")) { disown(); write(tab, "reset", reset); }
 
-  const common = () => (scope === "browser" ? readJson<Saved>(local, "session", isSaved) : null);
+  const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
+  const home = !__WIDGET__ && own && scope !== "page" ? tab : shared;
+
+  const common = () => (!__WIDGET__ && scope === "browser" ? readJson<Saved>(local, "session", isSaved) : null);
 
   return {
     /** The storage key of the session, for `storage` events. */
     key: `${prefix}session`,
-    shares: scope === "browser" && !own,
+    shares: scope === "browser" && (__WIDGET__ || !own),
     load(): Saved | null { return readJson<Saved>(home, "session", isSaved); },
     /** What the other tabs of this browser carry. */
     common,
     save(saved: Saved): void {
       write(home, "session", JSON.stringify(saved));
-      if (own && common()?.id === saved.id) write(local, "session", JSON.stringify(saved));
+      if (!__WIDGET__ && own && common()?.id === saved.id) write(local, "session", JSON.stringify({ ...saved, token: undefined }));
     },
     /** Lets the browser's other tabs have it too: begun here, from nothing. */
-    share(saved: Saved): void { if (scope === "browser") write(local, "session", JSON.stringify(saved)); },
+    share(saved: Saved): void { if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved)); },
+    /** Another tab may have stored another meanwhile: that one stays. */
     forget(id: string | null): void {
-      write(home, "session", null);
-        if (own && id && common()?.id === id) write(local, "session", null);
+      if (!id || readJson<Saved>(home, "session", isSaved)?.id === id) write(home, "session", null);
+      if (!__WIDGET__ && own && id && common()?.id === id) write(local, "session", null);
     },
     get draft(): string { return read(tab, "draft") ?? ""; },
     set draft(text: string) { write(tab, "draft", text || null); },
@@ -94,12 +105,11 @@ export function createStore(base: string, scope: Scope, own: boolean, { local, t
     get asked(): string { return read(scope === "page" ? null : tab, "asked") ?? ""; },
     set asked(client_id: string) { write(scope === "page" ? null : tab, "asked", client_id); },
     get opening(): Opening | null {
-      return readJson<Opening>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
+      return __WIDGET__ ? null : readJson<Opening>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
     },
-    set opening(opening: Opening | null) { write(tab, "opening", opening && JSON.stringify(opening)); },
+    set opening(opening: Opening | null) { if (!__WIDGET__) write(tab, "opening", opening && JSON.stringify(opening)); },
     get tabId(): string | null { return read(tab, "tab"); },
     set tabId(id: string | null) { write(tab, "tab", id); },
-    /** A duplicated tab came with a copy of everything: it starts with nothing. */
-    disown(): void { for (const name of ["session", "draft", "unsent", "asked", "opening"]) write(tab, name, null); },
+    disown,
   };
 }

@@ -36,6 +36,8 @@ export interface State {
   /** Seconds left of a 429, counted down; 0 when none. */
   wait: number;
   hasOlder: boolean;
+  /** It belongs to a signed-in user, so a link of it opens to nobody else. */
+  owned?: boolean;
   loading: boolean;
   /** Opened by a shared link: say that it was begun elsewhere and offer a new one. */
   fromElsewhere: boolean;
@@ -67,6 +69,8 @@ export interface Conversation {
   draft: string;
   /** The feed and heartbeat run only while somebody looks. */
   setActive(active: boolean): void;
+  /** The site vouches for its visitor; `restart` begins anew with nothing of whoever was here before. */
+  identify(given: string | (() => string | Promise<string>), restart: () => void): void;
   dispose(): void;
 }
 

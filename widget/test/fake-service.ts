@@ -2,7 +2,7 @@
 
 type Json = Record<string, any>;
 interface Entry { id: string; event: string; data: Json }
-interface Session { id: string; messages: Json[]; log: Entry[]; status: string; turn: Json | null; asked: Map<string, string>; open: Set<() => void> }
+interface Session { id: string; messages: Json[]; log: Entry[]; status: string; turn: Json | null; asked: Map<string, string>; open: Set<() => void>; owner?: string }
 
 export class FakeService {
   sessions = new Map<string, Session>();
@@ -19,6 +19,10 @@ export class FakeService {
   feeds = 0;
   /** The next feed is told that its position is gone. */
   forgetPositions = false;
+  /** Tokens that are not taken any more. */
+  expired = new Set<string>();
+  private moved = new Map<string, string>();
+  private last = new Map<string, string>();
   private n = 0;
 
   count(call: string): number { return this.calls.filter((one) => `${one.method} ${one.path}`.startsWith(call)).length; }
@@ -46,10 +50,19 @@ export class FakeService {
   };
 
   private route(method: string, path: string, query: URLSearchParams, bearer: string, body: Json, signal: AbortSignal | null, headers: Headers): Response {
-    if (path === "/api/session/create") return json({ success: true, session_id: this.create().id, status: "active" }, 201);
-    if (path === "/api/session/resume") return this.resume(body);
+    const proof = headers.get("Baton-User") ?? "", user = proof && userOf(proof);
+    if (this.expired.has(proof)) return problem(403, "bad_token");
+    if (path === "/api/session/create") {
+      const made = this.create();
+      if (user) this.give(made, user);
+      return json({ success: true, session_id: made.id, status: "active" }, 201);
+    }
+    if (path === "/api/session/resume") return this.resume({ session: this.last.get(user), ...body }, user, proof);
+    if (path === "/api/session/me/claim" && this.moved.has(bearer)) return this.resume({ session: this.moved.get(bearer) }, user);
     const session = this.sessions.get(bearer);
     if (!session) return problem(404, "session_not_found");
+    if (session.owner && session.owner !== user) return problem(403, "not_owner");
+    if (path === "/api/session/me/claim") return this.claim(session, user);
     if (path === "/api/chat") return this.chat(session, body, signal);
     const call = `${method} ${path.replace("/api/session/me", "")}`;
     switch (call) {
@@ -72,19 +85,37 @@ export class FakeService {
     return session;
   }
 
+  private give(session: Session, user: string): void { session.owner = user; this.last.set(user, session.id); }
+
+  private claim(session: Session, user: string): Response {
+    if (session.turn) return problem(409, "turn_in_progress", 1);
+    const { id } = session, next = this.create();
+    this.sessions.delete(id);
+    this.cutFeeds(session);
+    const messages = session.messages.map((one) => ({ ...one, id: `${one.id}_moved` }));
+    Object.assign(next, { messages, asked: session.asked });
+    this.give(next, user);
+    this.moved.set(id, next.id);
+    return this.resume({ session: next.id }, user);
+  }
+
   handoff(session: Session, kind: string): Response {
     const ticket = `tkt_${++this.n}`;
     this.tickets.set(ticket, { id: session.id, kind });
     return json({ success: true, ticket, url: `https://svc.test/chat?session=${ticket}`, expires_in: 300 });
   }
 
-  private resume({ session: what, client_id }: Json): Response {
+  private resume({ session: what, client_id }: Json, user = "", proof = ""): Response {
     const ticket = this.tickets.get(what);
     if (ticket?.usedBy && ticket.usedBy !== client_id) return problem(404, "session_not_found");
     if (ticket?.kind === "once") ticket.usedBy = client_id;
     const session = this.sessions.get(ticket?.id ?? what);
     if (!session) return problem(404, "session_not_found");
-    return json({ ...this.page(session), session_id: session.id, ...(ticket?.kind === "share" ? { shared: true } : {}) });
+    if (session.owner && session.owner !== user) {
+      if (ticket?.kind !== "once") return problem(403, "not_owner");
+      proof = tokenOf(session.owner);
+    }
+    return json({ ...(session.owner && ticket ? { user_token: proof } : {}), ...this.page(session), session_id: session.id, ...(ticket?.kind === "share" ? { shared: true } : {}) });
   }
 
   private page(session: Session, before?: string | null, limit = 100): Json {
@@ -183,6 +214,10 @@ export class FakeService {
     return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
   }
 }
+
+/** A token as a site signs it, but for its signature. */
+export const tokenOf = (user: string, mark = "") => `e30.${btoa(JSON.stringify({ sub: user }))}.${mark}`;
+const userOf = (token: string): string => JSON.parse(atob(token.split(".")[1]!)).sub;
 
 const json = (body: Json, status = 200) => new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
 const problem = (status: number, code: string, retryAfter?: number) => new Response(

@@ -33,6 +33,7 @@ class Stage implements Conversation {
   feedback = this.note("feedback");
   fresh = (): void => void this.asked.push(["fresh"]);
   setActive(): void {}
+  identify(): void {}
   dispose(): void {}
 }
 

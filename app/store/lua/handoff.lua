@@ -1,5 +1,6 @@
 --! clock session write
--- ARGV: who, ticket's hash, kind, ticket ttl ms, sealed session id. A share ticket has no time of its own.
+-- ARGV: who, ticket's hash, kind, ticket ttl ms, sealed session id. A share ticket has no time of its own; a signed one is
+-- a once ticket that carries its owner's proof.
 if ended then return {'ended'} end
 local deadline = ARGV[3] == 'share' and created + 1e12 or clock + tonumber(ARGV[4])
 if redis.call('HLEN', tickets) >= 100 then

@@ -1,11 +1,13 @@
 --! clock session write
--- ARGV: who, ticket's hash, client id, ticket ttl ms. Takes a ticket; a `once` ticket is taken by one alone.
-if ended then return {'gone'} end
+-- ARGV: '*', ticket's hash, client id, ticket ttl ms, who. Takes a ticket; a `once` ticket is taken by one alone. Of an
+-- owned session only a `signed` ticket opens to whoever has it, for it carries its owner's proof.
 local found = redis.call('HGET', tickets, ARGV[2])
-if not found then return {'gone'} end
+local who, signed = ARGV[5], found and string.sub(found, 1, 7) == 'signed:'
+if m[4] and m[4] ~= who and who ~= '*' and not (signed and who == '') then return {'not_owner'} end
+if ended or not found then return {'gone'} end
 local kind, deadline, sealed, taker = string.match(found, '^(%a+):(%d+):(%x+):(.*)$')
 if clock > tonumber(deadline) then return {'gone'} end
-if kind == 'once' then
+if kind ~= 'share' then
   if taker == '' then
     local mark = kind .. ':' .. string.format('%.0f', clock + ARGV[4]) .. ':' .. sealed .. ':@' .. ARGV[3]
     redis.call('HSET', tickets, ARGV[2], mark)

@@ -14,7 +14,7 @@ type Part = TemplateResult | typeof nothing;
 
 export function chatView(chat: BatonChat, state: State): TemplateResult {
   const { t, dir, tag } = chat.words;
-  const page = chat.variant === "page";
+  const page = !__WIDGET__ && chat.variant === "page";
   const aside = page ? part<typeof import("./sources")>("aside")?.asideView : undefined;
   const asking = chat.asking;
   return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${(event: KeyboardEvent) => chat.pressed(event)}>
@@ -94,7 +94,7 @@ function notices(chat: BatonChat, state: State): TemplateResult {
   return html`<div class="notices" role="status" part="notices">
     ${lines(state, chat.words).map((line) => html`<div class="notice ${line.tone}" part="notice">
       <span aria-live=${line.counting ? "off" : nothing}>${line.text}</span>
-      ${line.doubt ? html`<span class="doubt">${t("handed")} ${labelled(t("handed.new"), () => chat.deeds.fresh())}</span>` : nothing}
+      ${!__WIDGET__ && line.doubt ? html`<span class="doubt">${t("handed")} ${labelled(t("handed.new"), () => chat.deeds.fresh())}</span>` : nothing}
       ${line.renew ? labelled(t("new"), () => chat.deeds.fresh()) : nothing}</div>`)}
     ${chat.held ? html`<div class="notice info" part="notice"><span>${t("page.ready")}</span>
       <a class="labelled" href=${chat.held} target="_blank" rel="noopener noreferrer" @click=${() => chat.hold("")}>${t("fullpage")}</a></div>` : nothing}

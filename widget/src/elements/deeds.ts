@@ -87,11 +87,12 @@ export class Deeds {
 
   /** Not in a frame: there the site is all around already. */
   canGoBack(): boolean {
-    return window.top === window;
+    return !__WIDGET__ && window.top === window;
   }
 
   /** To the page before this one, or, in a tab of its own, by closing it: the site is in the tab beside. */
   back(): void {
+    if (__WIDGET__) return;
     if (history.length > 1) return history.back();
     window.close();
     setTimeout(() => this.chat.tell("tab.close"), 400);

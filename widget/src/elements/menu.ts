@@ -22,7 +22,7 @@ export function actions(open: boolean, state: State, words: Language, deeds: Dee
     ${open ? html`<div class="shade" @click=${() => toggle(false)}></div>` : nothing}
     <ul id="menu" class="menu" part="menu" ?hidden=${!open}>
       ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => deeds.fresh())}
-      ${item("copylink", "link", going, () => void deeds.copyLink())}
+      ${item("copylink", "link", going && !state.owned, () => void deeds.copyLink())}
       ${item("transcript", "download", there, () => void deeds.download())}
       ${item("end", "end", going, () => deeds.ask({ kind: "end" }))}
       ${item("delete", "delete", there, () => deeds.ask({ kind: "delete" }))}

@@ -37,7 +37,7 @@ export function lines(state: State, words: Language): Line[] {
   if (notice && notice.key !== "wait") {
     const n = Math.max(1, Number(notice.params?.["seconds"] ?? wait));
     const text = words.t(`notice.${notice.key}`, { ...notice.params, n });
-    add(notice.key, notice.tone, { text, counting: n > 1, renew: RENEWING.has(notice.key), doubt: !!state.handedOver && OPENING.has(notice.key) });
+    add(notice.key, notice.tone, { text, counting: n > 1, renew: RENEWING.has(notice.key), doubt: !__WIDGET__ && !!state.handedOver && OPENING.has(notice.key) });
   }
   if (state.connection !== "online" && !state.notice) add(state.connection, "warning");
   const first = found.findIndex((line) => line.renew);

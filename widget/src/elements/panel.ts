@@ -69,7 +69,6 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     panel.lang = words.tag;
     panel.dir = words.dir;
     if (!launcher) return;
-    launcher.removeAttribute("aria-expanded"); // its name says it; the one button that expands is in the header
     launcher.setAttribute("aria-label", words.t(isOpen ? "launcher.close" : "launcher.open"));
     launcher.classList.toggle("open", isOpen);
   };
