@@ -238,7 +238,8 @@ class Conversations:
         ref = session.ref_of(session_id)
         if ref is None:
             raise NotFound
-        self._log.touch(ref, who, resume=True)
+        if not ticket:
+            self._log.touch(ref, who, resume=True)
         return Resumed(session_id, self.look(ref, who, most=NEWEST), kind, token)
 
     def rate(self, ref: str, who: str, message_id: str, rating: dict[str, Any] | None) -> bytes:

@@ -273,7 +273,7 @@ class SessionLog(Protocol):
         """Keeps a ticket's hash; ms until it is dead. ``kind``: once, signed (once, with its owner's proof), share."""
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
-        """Takes a ticket: what it seals, and its kind."""
+        """Takes a ticket, which is activity the first time: what it seals, and its kind."""
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:
         """Keeps what a visitor thinks of an answer; the message."""

@@ -110,13 +110,12 @@ class RedisLog:
         wait = self.claim(turn_id) if apart else 0
         if wait:
             words = replace(words, refusal=EngineBusy(retry_after=math.ceil(wait / 1000)))
-        begins = False
+        begun = None
         try:
             begun = self._begin(ref, who, words, turn_id, claim=claim and not self._redis.apart)
-            begins = begun.outcome == "begun"
             return begun
         finally:
-            if apart and not wait and not begins:
+            if apart and not wait and not (begun and begun.outcome == "begun"):
                 self.release(turn_id, unused=True)
 
     def _begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool) -> Begun:
@@ -230,7 +229,8 @@ class RedisLog:
         return int(reply[1]) if kind == "share" else min(self.rules.ticket_ttl, int(reply[1]))
 
     def take(self, ref: str, who: str, ticket: str, client_id: str) -> tuple[str, str]:
-        reply = check(self._run("take", ref, "*", ticket, client_id, self.rules.ticket_ttl, who, wait=True))
+        given = (ticket, client_id, self.rules.ticket_ttl, who, *self._life, self.rules.idle)
+        reply = check(self._run("take", ref, "*", *given, wait=True))
         return reply[1].decode(), reply[2].decode()
 
     def rate(self, ref: str, who: str, number: int, rating: bytes) -> bytes:

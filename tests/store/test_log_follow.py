@@ -19,7 +19,7 @@ def test_each_place_tells_each_later_event_once_and_in_order(log: RedisLog) -> N
     ref = new(log)
     asked(log, ref)
     for n in range(5):
-        log.grow(ref, "turn_1", n, str(n), "")
+        log.grow(ref, "turn_1", n, str(n))
     log.close(ref, "turn_1", Closing("end", offset=5))
     whole = log.follow(ref, "", 0).events
     assert len(whole) == 8
@@ -32,7 +32,7 @@ def test_a_long_story_comes_in_batches(log: RedisLog) -> None:
     ref = new(log)
     asked(log, ref)
     for n in range(700):
-        log.grow(ref, "turn_1", n * 4, f"{n:04d}", "")
+        log.grow(ref, "turn_1", n * 4, f"{n:04d}")
     first = log.follow(ref, "", 0)
     second = log.follow(ref, "", len(first.events))
     assert 0 < len(first.events) < 702
@@ -63,7 +63,7 @@ def test_reset_during_an_answer_brings_it_from_its_first_word(log: RedisLog) -> 
     ref = new(log)
     log.append(ref, "", words("before"))
     start = asked(log, ref)
-    log.grow(ref, "turn_1", 0, "Hello", "")
+    log.grow(ref, "turn_1", 0, "Hello")
     batch = log.follow(ref, "", 10**15)
     assert (batch.after, batch.reset) == (start, True)
     assert [kind for kind, _ in log.follow(ref, "", batch.after).events] == ["answer.start", "answer.delta"]
@@ -74,7 +74,7 @@ def trimmed(log: RedisLog, backend: Backend) -> str:
     ref = new(log)
     asked(log, ref)
     for n in range(10):
-        log.grow(ref, "turn_1", n, str(n), "")
+        log.grow(ref, "turn_1", n, str(n))
     backend.holder(ref).xtrim(f"baton:{{{ref}}}:live", maxlen=2, approximate=False)
     return ref
 
@@ -87,7 +87,7 @@ def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
     ref = trimmed(log, backend)
     reading = conversations(log).follow(ref, "", Position(place))
     assert take(reading, lambda event: True)[0].kind == "reset"
-    log.grow(ref, "turn_1", 10, "!", "")
+    log.grow(ref, "turn_1", 10, "!")
     log.close(ref, "turn_1", Closing("end", offset=11))
     told = take(reading, lambda event: event.kind == "answer.end")
     assert [event.kind for event in told] == ["answer.delta", "answer.end"]
@@ -106,7 +106,7 @@ def test_the_cursor_of_an_answer_whose_first_words_were_dropped_is_a_place(log: 
     ref = trimmed(log, backend)
     talk = conversations(log)
     reading = talk.follow(ref, "", talk.place(ref, "", talk.look(ref, "", most=100).cursor))
-    log.grow(ref, "turn_1", 10, "!", "")
+    log.grow(ref, "turn_1", 10, "!")
     assert take(reading, lambda event: True)[0].read()["text"] == "!"
 
 
@@ -115,9 +115,9 @@ def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(l
     ref = new(log)
     log.append(ref, "", words("before"))
     asked(log, ref)
-    log.grow(ref, "turn_1", 0, "Hello", "")
+    log.grow(ref, "turn_1", 0, "Hello")
     log.append(ref, "", words("in between"))
-    log.grow(ref, "turn_1", 5, " world", "")
+    log.grow(ref, "turn_1", 5, " world")
     talk = conversations(log)
     page = talk.look(ref, "", most=100)
     assert [orjson.loads(one)["content"] for one in page.look.messages] == ["before", "asked", "in between"]

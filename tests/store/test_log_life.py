@@ -97,7 +97,7 @@ def test_every_key_has_an_end_after_every_verb(opened: Open, backend: Backend) -
         lambda: log.append(ref, "", words("said", "c1")),
         lambda: log.claim("turn_1"),
         lambda: log.begin(ref, "", words("asked", "c2"), "turn_1"),
-        lambda: log.grow(ref, "turn_1", 0, "An", "writing"),
+        lambda: log.grow(ref, "turn_1", 0, "An"),
         lambda: log.append(ref, "", words("in between")),
         lambda: log.close(ref, "turn_1", Closing("end", offset=2, tail=" answer.")),
         lambda: log.release("turn_1"),
@@ -124,12 +124,12 @@ def test_erasing_leaves_nothing(log: RedisLog, backend: Backend) -> None:
     ref = new(log, b'{"a":1}')
     log.append(ref, "", words("said", "c1"))
     log.begin(ref, "", words("asked", "c2"), "turn_1")
-    log.grow(ref, "turn_1", 0, "An", "")
+    log.grow(ref, "turn_1", 0, "An")
     log.hand_off(ref, "", "0" * 32, "share", "ab")
     log.feed("sessions", 3, "f1", ref)
     log.erase(ref, "")
     assert backend.held() == []
-    assert log.grow(ref, "turn_1", 2, " answer", "") is False
+    assert log.grow(ref, "turn_1", 2, " answer") is False
     for late in (
         lambda: log.close(ref, "turn_1", Closing("end", offset=2, tail=" answer")),
         lambda: log.take(ref, "", "0" * 32, ""),

@@ -23,13 +23,13 @@ def test_an_answer_from_its_question_to_its_end(log: RedisLog) -> None:
     ref = new(log)
     start = asked(log, ref)
     assert start == 1
-    assert log.grow(ref, "turn_1", 0, "", "searching")
-    assert log.grow(ref, "turn_1", 0, "Zwölf ", "writing")
-    assert log.grow(ref, "turn_1", 7, "Boxkämpfer 🥊", "")
+    assert log.grow(ref, "turn_1", 0, "")  # the lease alone
+    assert log.grow(ref, "turn_1", 0, "Zwölf ")
+    assert log.grow(ref, "turn_1", 7, "Boxkämpfer 🥊")
     citations = b'[{"title":"T","url":"https://a.example/","snippet":"s"}]'
     closing = Closing("end", metadata=b'{"citations":' + citations + b"}", citations=citations, offset=23, tail=".")
     assert log.close(ref, "turn_1", closing)
-    assert kinds(log, ref) == ["message", "answer.start", *["answer.delta"] * 4, "answer.end"]
+    assert kinds(log, ref) == ["message", "answer.start", *["answer.delta"] * 3, "answer.end"]
     assert joined(log, ref) == "Zwölf Boxkämpfer 🥊."
     end = story(log, ref)[-1][1]
     assert end["turn_id"] == "turn_1"
@@ -45,7 +45,7 @@ def test_words_sent_again_after_a_lost_reply_are_not_told_twice(log: RedisLog) -
     ref = new(log)
     asked(log, ref)
     for offset, text in ((0, "Hello"), (0, "Hello"), (0, "Hello wor"), (5, " world"), (11, "!"), (11, "!")):
-        assert log.grow(ref, "turn_1", offset, text, "")
+        assert log.grow(ref, "turn_1", offset, text)
     closing = Closing("end", offset=11, tail="!")
     assert log.close(ref, "turn_1", closing)
     assert log.close(ref, "turn_1", closing) is None
@@ -83,7 +83,7 @@ def test_a_failed_turn_runs_again_without_asking_twice(log: RedisLog) -> None:
     """After an error the same client id begins anew on the stored question; the broken words stay, marked."""
     ref = new(log)
     asked(log, ref, client_id="c1")
-    log.grow(ref, "turn_1", 0, "Half an ans", "")
+    log.grow(ref, "turn_1", 0, "Half an ans")
     log.close(ref, "turn_1", Closing("error", "engine_failed", "It broke.", b'{"interrupted":true}', offset=11))
     kind, broken = story(log, ref)[-1]
     assert kind == "answer.error"
@@ -111,10 +111,10 @@ def test_a_stop_keeps_what_was_said(log: RedisLog) -> None:
     ref = new(log)
     assert log.stop(ref, "") is False
     asked(log, ref)
-    log.grow(ref, "turn_1", 0, "So far", "")
+    log.grow(ref, "turn_1", 0, "So far")
     assert log.stop(ref, "") is True
     assert log.stop(ref, "") is False
-    assert log.grow(ref, "turn_1", 6, " and on", "") is False
+    assert log.grow(ref, "turn_1", 6, " and on") is False
     assert log.close(ref, "turn_1", Closing("end", offset=6, tail=" and on")) is None
     stored = orjson.loads(log.read(ref, "", "", 0, 10).messages[1])
     assert (stored["content"], stored["metadata"]) == ("So far", {"stopped": True})
@@ -128,9 +128,9 @@ def test_a_stale_speaker_cannot_touch_the_next_answer(log: RedisLog) -> None:
     asked(log, ref, "turn_1")
     log.stop(ref, "")
     asked(log, ref, "turn_2")
-    assert log.grow(ref, "turn_1", 0, "stale", "") is False
+    assert log.grow(ref, "turn_1", 0, "stale") is False
     assert log.close(ref, "turn_1", Closing("end", tail="stale")) is None
-    assert log.grow(ref, "turn_2", 0, "fresh", "")
+    assert log.grow(ref, "turn_2", 0, "fresh")
     log.close(ref, "turn_2", Closing("end", offset=5))
     assert texts(log, ref)[-1] == "fresh"
 
@@ -140,7 +140,7 @@ def test_a_living_turn_is_not_reaped(log: RedisLog) -> None:
     ref = new(log)
     asked(log, ref)
     log.reap(ref)
-    assert log.grow(ref, "turn_1", 0, "alive", "")
+    assert log.grow(ref, "turn_1", 0, "alive")
 
 
 def test_a_dead_workers_turn_is_closed_once(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_a_dead_workers_turn_is_closed_once(opened: Open, monkeypatch: pytest.Mo
     stored = orjson.loads(log.read(ref, "", "", 0, 10).messages[-1])
     assert (stored["content"], stored["metadata"]) == ("So far", {"interrupted": True})
     assert log.read(ref, "", "", 0, 0).seen == seen
-    assert log.grow(ref, "turn_1", 6, " late", "") is False
+    assert log.grow(ref, "turn_1", 6, " late") is False
 
 
 def test_a_lease_from_before_the_clock_jumped(log: RedisLog, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_lease_from_before_the_clock_jumped(log: RedisLog, backend: Backend, m
         with ThreadPoolExecutor(1) as pool:
             reaping = pool.submit(log.reap, ref)
             until(lambda ref=ref, key=key: backend.holder(ref).hexists(key, "doubt"), 5, "the doubt")
-            assert log.grow(ref, "turn_1", 0, "alive", "")
+            assert log.grow(ref, "turn_1", 0, "alive")
             assert reaping.result() is False
         assert (log.follow(ref, "", -1).turn_left or 0) > 0
         jump()

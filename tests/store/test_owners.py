@@ -170,7 +170,7 @@ def test_the_answer_of_a_dead_worker_is_closed_first(log: RedisLog, monkeypatch:
     old = session.new_id()
     log.create(place(old), b"", "")
     log.begin(place(old), "", words("asked"), "turn_1")
-    log.grow(place(old), "turn_1", 0, "An", "")
+    log.grow(place(old), "turn_1", 0, "An")
     until(lambda: log.read(place(old), "", "", 0, 0).turn_dead, 5, "the lease to end")
     moved = ownership(log).claim(old, someone())
     said = [orjson.loads(one)["content"] for one in log.read(place(moved), someone().user, "", 0, 10).messages]

@@ -118,7 +118,7 @@ def test_a_worker_that_is_back_in_time_keeps_its_turn(server: Server, monkeypatc
     server.thaw()
     until(lambda: refused(lambda: log.read(ref, "", "", 0, 0)) == "", 5, "Redis to be back")
     assert log.reap(ref) is False
-    assert log.grow(ref, "turn_1", 6, " and on", "")
+    assert log.grow(ref, "turn_1", 6, " and on")
     assert log.close(ref, "turn_1", Closing("end", offset=13))
     assert texts(log, ref) == ["asked", "So far and on"]
 

@@ -46,7 +46,7 @@ def dead_turn(opened: Open, monkeypatch: pytest.MonkeyPatch) -> tuple[RedisLog, 
     log = opened()
     ref = new(log)
     asked(log, ref, client_id="c1")
-    log.grow(ref, "turn_1", 0, "So far", "")
+    log.grow(ref, "turn_1", 0, "So far")
     monkeypatch.undo()
     monkeypatch.setattr(log_module, "DOUBT_MS", 100)
     until(lambda: (log.follow(ref, "", -1).turn_left or 0) < 0, 5, "the lease to run out")

@@ -1,5 +1,5 @@
 --! clock session write
--- ARGV: '*', ticket's hash, client id, ticket ttl ms, who. Takes a ticket; a `once` ticket is taken by one alone. Of an
+-- ARGV: '*', ticket's hash, client id, ticket ttl ms, who, ttl, max age, idle ms. Takes a ticket; a `once` ticket is taken by one alone. Of an
 -- owned session only a `signed` ticket opens to whoever has it, for it carries its owner's proof.
 local found = redis.call('HGET', tickets, ARGV[2])
 local who, signed = ARGV[5], found and string.sub(found, 1, 7) == 'signed:'
@@ -15,6 +15,8 @@ if kind ~= 'share' then
     return {'gone'}
   else
     again()
+    return {'ok', sealed, kind}  -- the same answer again: nothing moves
   end
 end
+here(ARGV[6], ARGV[7], ARGV[8])
 return {'ok', sealed, kind}

@@ -47,3 +47,12 @@ end
 local function again() redis.call('PEXPIREAT', meta, expires) end
 
 local function ring() redis.call('PUBLISH', base .. 'bell', seq) end
+
+-- The visitor is there: an abandoned session is active again, and lives on.
+local function here(ttl, max_age, idle)
+  if now - seen >= tonumber(idle) then
+    emit('session', '{"status":"active"}')
+    ring()
+  end
+  save(true, tonumber(ttl), tonumber(max_age))
+end
