@@ -4,7 +4,6 @@ import { part } from "../lazy";
 import type { State } from "../types";
 import type { BatonChat } from "./chat";
 import { composer } from "./composer";
-import { dialog } from "./dialog";
 import { icon, mark } from "./icons";
 import { actions } from "./menu";
 import { lines } from "./notices";
@@ -39,7 +38,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
       </div>
       <div id="live" class="unseen" aria-live="polite" aria-atomic="false"></div>
     </div>
-    ${asking ? dialog(asking, chat.words, chat.deeds, () => chat.answer()) : nothing}
+    ${asking ? part<typeof import("../talk")>("talk")!.dialog(html, asking, chat.words, chat.deeds, () => chat.answer()) : nothing}
   </div>`;
 }
 

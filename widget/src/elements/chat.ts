@@ -236,9 +236,10 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   /** Asks before ending or deleting, or shows a link; focus comes back to where it was. */
-  ask(what: Ask): void {
+  async ask(what: Ask): Promise<void> {
     this.menu = false;
     this.asked = this.root.activeElement as HTMLElement | null;
+    if (!await want("talk")) return this.requestUpdate();
     this.asking = what;
     this.requestUpdate();
     void this.updateComplete.then(() => this.root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
