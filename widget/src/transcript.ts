@@ -34,7 +34,10 @@ export function fold(before: Transcript, event: ChatEvent): Transcript {
     case "message": return { ...before, messages: put(before.messages, event.message) };
     case "answer.start": return start(before, event.turn_id, event.stage);
     case "answer.delta": return grow(before, event);
-    case "answer.end": return close({ ...before, messages: put(before.messages, event.message), failed: null }, event.turn_id);
+    case "answer.end": {
+      const failed = before.closed.includes(event.turn_id) ? before.failed : null;
+      return close({ ...before, messages: put(before.messages, event.message), failed }, event.turn_id);
+    }
     case "answer.error": {
       if (before.closed.includes(event.turn_id)) return before;
       const messages = event.message ? put(before.messages, event.message) : before.messages;
