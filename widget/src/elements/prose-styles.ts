@@ -17,13 +17,13 @@ export const proseStyles = css`
 .text > :is(ul, ol) > li + li { margin-top: .28em; }
 .text li > :is(ul, ol) { margin-top: .22em; }
 .text li > p + p, .text li + li > p { margin-top: .5em; }
+.text li { unicode-bidi: plaintext; }
 .text li::marker { color: var(--_muted); font-variant-numeric: tabular-nums; }
 .text .task { list-style: none; }
 .box { display: inline-block; width: 15px; height: 15px; margin-inline: -1.45em .45em; vertical-align: -2px; border: 1.5px solid var(--_edge); border-radius: 4px; }
 .box.done { background: var(--_accent); border-color: var(--_accent); }
 .box.done::after { content: ""; display: block; width: 4px; height: 8px; margin: .5px auto 0; border: solid var(--_paper); border-width: 0 2px 2px 0; rotate: 42deg; }
-.text blockquote { padding: 1px 0 1px 14px; border-inline-start: 3px solid var(--_line); color: var(--_muted); }
-[dir=rtl] .text blockquote { padding: 1px 14px 1px 0; }
+.text blockquote { padding-block: 1px; padding-inline: 14px 0; border-inline-start: 3px solid var(--_line); color: var(--_muted); }
 .text blockquote > * + * { margin-top: .5em; }
 .text hr { border: 0; height: 1px; background: var(--_line); margin-block: 1.1em; }
 .text code { font: .9em/1.5 var(--_mono); background: var(--_sunken); padding: .12em .34em; border-radius: 5px; }
