@@ -15,7 +15,7 @@ async function bundle(entry, format, define = {}) {
   const result = await build({
     absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
     target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
-    plugins: [templates], metafile: true,
+    plugins: [templates, words(entry)], metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
   return result.outputFiles[0].text;
@@ -41,6 +41,20 @@ const templates = {
     });
   },
 };
+
+/** English words that only messages and dialogs need: the panel leaves them to the talk part. */
+const TALK = /^(you|assistant|notice|ok|cancel|words|searching|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.(?!none)|$)/;
+
+const words = (entry) => ({
+  name: "words",
+  setup(context) {
+    context.onLoad({ filter: /words[\\/]en\.json$/ }, async ({ path }) => {
+      const all = Object.entries(JSON.parse(await readFile(path, "utf8")));
+      const mine = all.filter(([key]) => entry === "src/page.ts" || TALK.test(key) === (entry === "src/talk.ts"));
+      return { contents: JSON.stringify(Object.fromEntries(mine)), loader: "json" };
+    });
+  },
+});
 
 /** Says which sources make a bundle heavy. */
 function weigh(entry, { outputs }) {
