@@ -1,16 +1,18 @@
 /** The conversation as the view sees it: what there is to show, and what one can do. */
 import { createApi, type ApiError, type Fetch, type History } from "./api.js";
-import { compose, isOver, lastStored, newDesk } from "./desk.js";
+import { compose, isOver, newDesk } from "./desk.js";
 import { createDeeds } from "./deeds.js";
 import { createNotices } from "./notices.js";
 import { readOptions } from "./options.js";
 import { createOutbox, type Fate, type Question } from "./outbox.js";
+import { createPatience } from "./patience.js";
 import { createSessions } from "./sessions.js";
 import { createStore, places, type Places } from "./storage.js";
 import type { Timing } from "./stream.js";
 import { platform, randomName, type Platform } from "./tabs.js";
 import { EMPTY, fold, isLocal, readMessage, readStatus, renew, say, unsay, type ChatEvent } from "./transcript.js";
-import type { Conversation, Options, State, Status } from "./types.js";
+import type { Conversation, Message, Options, State, Status } from "./types.js";
+import { keep, missing, others } from "./unsent.js";
 import { watchPage } from "./watch.js";
 
 export interface Deps {
@@ -22,11 +24,6 @@ export interface Deps {
   own: boolean;
 }
 
-/** Questions asked by this code carry ids of this form, so that one without an answer is known as such. */
-const ID = /^q\.[a-z0-9]{20}$/;
-/** A question that stands so long without an answer being begun may be asked again, in ms. */
-const CALM = 3_000;
-
 export function createConversation(given: Options & { apiUrl: string }, deps: Partial<Deps> = {}): Conversation {
   const options = readOptions({ ...given });
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
@@ -36,7 +33,6 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const desk = newDesk(options.sessionKey ?? null);
   const listeners = new Set<() => void>(), resting = new Set<() => void>();
   let started: Promise<void> | null = null, putBacks = 0;
-  let calm: ReturnType<typeof setTimeout> | undefined, watchdog: ReturnType<typeof setTimeout> | undefined;
 
   const notices = createNotices(publish);
   const page = watchPage({
@@ -57,6 +53,15 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const sessions = createSessions({
     api, desk, store, notices, page, options, own, changed, accept, machine: deps.platform ?? platform(), places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
+  });
+  const patience = createPatience({
+    desk, publish, sync: () => sessions.sync(),
+    onLost() {
+      desk.waiting = false;
+      desk.transcript = { ...desk.transcript, failed: "engine_failed" };
+      notices.say("answerFailed");
+      changed();
+    },
   });
   let state: State = compose(desk, null, 0, page.online);
 
@@ -83,7 +88,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
   function onEvent(event: ChatEvent): void {
     if (event.event === "session") return onStatus(event.status);
-    if (event.event === "message" && event.message.client_id) outbox.seen(event.message.client_id);
+    if (event.event === "message") stored([event.message]);
     if (event.event === "answer.start" && (desk.waiting || lastAsked() === desk.asked)) desk.mine = event.turn_id;
     const before = desk.transcript;
     desk.transcript = fold(before, event);
@@ -92,7 +97,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (event.event !== "message") answered();
     if (event.event === "answer.error" && desk.transcript.failed) notices.say("answerFailed");
     sessions.touch();
-    look();
+    patience.look();
     changed();
   }
 
@@ -102,7 +107,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     // A question still on its way is not what was answered.
     if (outbox.waiting.length && !desk.transcript.turn) return;
     desk.waiting = desk.unanswered = false;
-    clearTimeout(watchdog);
+    patience.answered();
   }
 
   function onStatus(next: Status): void {
@@ -123,45 +128,25 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     changed();
   }
 
+  /** What the service has is on its way no more. */
+  function stored(messages: readonly Message[]): void {
+    for (const { client_id } of messages) if (client_id) outbox.seen(client_id);
+    missing(store, messages);
+  }
+
   /** A page of history that was just read: the newest, or `known` says what was known when it was asked for. */
   function accept(found: History, known: ReadonlySet<string> | null): void {
     const messages = (found.messages ?? []).map(readMessage).filter((one) => one !== null);
-    for (const one of messages) if (one.client_id) outbox.seen(one.client_id);
+    stored(messages);
     const first = desk.transcript.messages[0];
     desk.transcript = renew(desk.transcript, messages, known);
     if (!first || desk.transcript.messages[0]?.id !== first.id) desk.hasOlder = Boolean(found.has_more);
     const question = messages.findLastIndex((one) => desk.asked !== "" && one.client_id === desk.asked);
     if (question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant")) answered();
-    look();
+    patience.look();
     const status = readStatus(found.status);
     if (status !== desk.status && status !== "gone") become(status);
     else changed();
-  }
-
-  /** Offers Retry where a question stands without an answer and none is being made. */
-  function look(): void {
-    clearTimeout(calm);
-    desk.unanswered = false;
-    const stands = () => {
-      const last = lastStored(desk);
-      return last?.role === "user" && ID.test(last.client_id ?? "") && !desk.transcript.turn && !desk.waiting && !desk.feedDown;
-    };
-    if (stands()) calm = setTimeout(() => { desk.unanswered = Boolean(stands()); publish(); }, CALM);
-  }
-
-  /** The feed may have missed the answer, or there is none: the history knows. */
-  function watchFor(client_id: string, rounds = 0): void {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(async () => {
-      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
-      await sessions.sync().catch(() => {});
-      if (!desk.waiting || desk.asked !== client_id || desk.transcript.turn) return;
-      if (rounds < 6) return watchFor(client_id, rounds + 1);
-      desk.waiting = false;
-      desk.transcript = { ...desk.transcript, failed: "engine_failed" };
-      notices.say("answerFailed");
-      changed();
-    }, 5_000);
   }
 
   // --- what goes out ---
@@ -174,7 +159,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (question.again) desk.transcript = { ...desk.transcript, failed: null };
     else {
       desk.transcript = say(desk.transcript, question.client_id, question.text, page.online ? "sending" : "queued", question.at);
-      store.unsent = [...store.unsent.filter((one) => one.client_id !== question.client_id), question];
+      keep(store, question);
     }
     outbox.add(question);
     changed();
@@ -183,12 +168,12 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   async function onFate(question: Question, fate: Fate): Promise<void> {
     const { client_id } = question;
     const local = !question.again;
-    store.unsent = store.unsent.filter((one) => one.client_id !== client_id);
+    store.unsent = others(store, client_id);
     if (fate.fate === "taken") {
       if (fate.stream) void (desk.live?.listen(fate.stream) ?? fate.stream.body?.cancel());
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
       sessions.touch();
-      if (desk.waiting) watchFor(client_id);
+      if (desk.waiting) patience.watchFor(client_id);
       changed();
       // The next question waits for this one's answer.
       if (outbox.waiting.length && (desk.waiting || desk.transcript.turn)) await new Promise<void>((go) => resting.add(go));
@@ -203,6 +188,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     } else if (fate.fate === "failed") {
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, "failed", question.at);
       else desk.transcript = { ...desk.transcript, failed: "not_sent" };
+      if (local) keep(store, question, true);
       tell(fate.notice, fate.seconds);
     } else {
       if (local) { desk.transcript = unsay(desk.transcript, client_id); desk.putBack = { text: question.text, n: ++putBacks }; }
@@ -222,7 +208,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       desk.loading = desk.started = true;
       changed();
       try { await sessions.begin(session); } catch (error) { console.error(error); } finally { desk.loading = false; }
-      for (const one of store.unsent) if (!desk.transcript.messages.some((each) => each.client_id === one.client_id)) ask({ ...one });
+      for (const { held, ...one } of missing(store, desk.transcript.messages)) {
+        if (held) desk.transcript = say(desk.transcript, one.client_id, one.text, "failed", one.at);
+        else ask(one);
+      }
       changed();
     })());
   }
@@ -233,8 +222,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     outbox.clear();
     store.unsent = [];
     sessions.drop();
-    clearTimeout(calm);
-    clearTimeout(watchdog);
+    patience.clear();
     Object.assign(desk, { status: "none", transcript: EMPTY, past: [], waiting: false, asked: "", mine: "", fromElsewhere: false });
     notices.reset();
     notices.keep(notice);
@@ -258,14 +246,16 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
     async stop() {
       const taken = outbox.cancel();
-      if (!desk.session) return;
+      // Off the network a question that was not sent yet is only taken back.
+      if (!desk.session || (taken && !page.online)) return;
       const { turn } = desk.transcript;
-      await deeds.call((session) => api.stop(session), "notStopped").catch(() => null);
+      await deeds.call((session) => api.stop(session), taken ? null : "notStopped").catch(() => null);
       // The end comes by the feed; where it does not, the history has it.
       setTimeout(() => { if (!taken && (desk.waiting || (turn && desk.transcript.turn?.turn_id === turn.turn_id))) void sessions.sync().catch(() => {}); }, 2_000);
     },
 
     async retry(clientId) {
+      if (outbox.waiting.some((one) => one.client_id === clientId)) return outbox.wake();
       if (notices.wait || (page.online && (desk.waiting || desk.transcript.turn))) return;
       const at = new Date().toISOString();
       const unsent = clientId ? desk.transcript.messages.find((one) => isLocal(one) && one.client_id === clientId) : undefined;
@@ -292,8 +282,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       desk.live?.stop();
       notices.dispose();
       page.dispose();
-      clearTimeout(calm);
-      clearTimeout(watchdog);
+      patience.clear();
       listeners.clear();
     },
   };

@@ -11,7 +11,7 @@ export interface Message {
   metadata: Record<string, unknown>;
   created_at: string;
   client_id?: string;
-  /** Local only: `sending` (not acknowledged yet), `queued` (offline), `failed` (not sent: Retry keeps the text). */
+  /** Local only: `sending` (not acknowledged yet), `queued` (offline, or not taken at the first try: Retry hurries), `failed` (not sent: Retry keeps the text). */
   delivery?: "sending" | "queued" | "failed";
 }
 
