@@ -54,7 +54,7 @@ def test_refused_on_the_way(visit: Visit, context: BrowserContext) -> None:
     context.route(away, refuse)
     visitor.ask("quick two")
     expect(visitor.button("Retry")).to_be_visible(timeout=2500)
-    context.unroute(away, refuse)
     visitor.button("Retry").click()
+    context.unroute(away, refuse)
     expect(visitor.answers).to_have_count(2)
     expect(visitor.articles).to_have_count(4)

@@ -103,8 +103,10 @@ type Method = "open" | "close" | "toggle" | "end";
     const place = () => safe(() => {
       if (host && again) { clear(); draw(); }
       const found = host ?? page.querySelector<HTMLElement>(name) ?? page.createElement(name);
-      if (!found.isConnected) page.body.append(found);
+      // Not into the body, whose transform would move it and whose emptying would take it away.
+      if (!found.isConnected) page.documentElement.append(found);
       attach(found);
+      if (page.querySelector("baton-chat")) void load();
     });
     if (page.body) place(); else page.addEventListener("DOMContentLoaded", place, { once: true });
   });

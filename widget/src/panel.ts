@@ -1,5 +1,6 @@
 /** The part of the widget that is loaded when a visitor reaches for it: the panel and its conversation. */
 import { createConversation } from "./conversation.js";
+import { BatonChat } from "./elements/chat.js";
 import { mountPanel } from "./elements/panel.js";
 import { readOptions } from "./options.js";
 import { createStore, places } from "./storage.js";
@@ -19,6 +20,11 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   const conversation = createConversation({ ...options, apiUrl: base });
   const store = createStore(base, options.sessionScope, false, places());
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
+  const chats = standAlone((chat) => {
+    Object.assign(chat, { options: { ...readOptions({ ...raw, ...chat.dataset }), apiUrl: base }, conversation });
+    conversation.setActive(true);
+    void conversation.start();
+  });
   const listening = new AbortController();
   const { signal } = listening;
 
@@ -30,7 +36,7 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   }, { signal });
   host.addEventListener("baton-close", () => {
     store.open = false;
-    conversation.setActive(false);
+    conversation.setActive(chats.some((chat) => chat.isConnected));
     emit("close");
   }, { signal });
 
@@ -56,8 +62,20 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
     destroy() {
       listening.abort();
       stop();
+      BatonChat.alone = undefined;
       panel.destroy();
       conversation.dispose();
     },
   };
+}
+
+/** The `<baton-chat>` elements that the page wrote itself, those to come included: they show the same conversation. */
+function standAlone(settle: (chat: BatonChat) => void): BatonChat[] {
+  const chats: BatonChat[] = [];
+  BatonChat.alone = (chat) => {
+    chats.push(chat);
+    settle(chat);
+  };
+  document.querySelectorAll<BatonChat>("baton-chat").forEach(BatonChat.alone);
+  return chats;
 }

@@ -8,15 +8,14 @@ import { icon, mark } from "./icons";
 import { actions } from "./menu";
 import { lines } from "./notices";
 
-
 type Part = TemplateResult | typeof nothing;
 
 export function chatView(chat: BatonChat, state: State): TemplateResult {
   const { t, dir, tag } = chat.words;
   const page = chat.variant === "page";
   const aside = page ? part<typeof import("./sources")>("aside")?.asideView : undefined;
-  const asking = chat.asking;
-  return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${(event: KeyboardEvent) => chat.pressed(event)}>
+  const asking = chat.asking, pressed = (event: KeyboardEvent): void => chat.pressed(event);
+  return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${pressed} @keypress=${pressed} @keyup=${pressed}>
     <div class="whole" ?inert=${!!asking} aria-hidden=${asking ? "true" : nothing}>
       ${header(chat, state, page)}
       <div class="body">
@@ -29,7 +28,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
           <div class="dock" part="dock">
             ${latest(chat)} ${notices(chat, state)}
             ${composer({
-              state, words: chat.words, send: (text) => chat.send(text), stop: () => void chat.conversation!.stop(),
+              state, words: chat.words, send: (text) => chat.send(text), stop: () => { void chat.conversation!.stop(); chat.focus(); },
               typed: (text) => chat.typed(text), draft: chat.field?.value ?? chat.conversation!.draft,
             })}
           </div>
