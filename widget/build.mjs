@@ -45,7 +45,7 @@ const templates = {
 };
 
 /** English words that only messages and dialogs need: the panel leaves them to the talk part. */
-const TALK = /^(you|assistant|notice|ok|cancel|words|searching|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.(?!none)|$)/;
+const TALK = /^(you|assistant|notice|ok|cancel|words|searching|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.|$)/;
 
 const words = (entry) => ({
   name: "words",

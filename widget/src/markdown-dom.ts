@@ -25,8 +25,26 @@ export function chip(n: number, around: Surroundings): HTMLElement {
   return outward(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
 }
 
+/** Never begins a line with a number: it stays with the word before it, unless that is so long that it must break. */
+function joined(parts: Child[]): Child[] {
+  const found: Child[] = [];
+  let bond: HTMLElement | null = null;
+  for (const part of parts) {
+    const chip = part instanceof HTMLElement && part.classList.contains("chip");
+    const before = found.at(-1);
+    if (chip && !bond && typeof before === "string") {
+      const [word = ""] = /\S{1,24}\s?$/.exec(before) ?? [];
+      if (word) found.splice(-1, 1, before.slice(0, before.length - word.length), (bond = make("span", { class: "bond" }, word)));
+    }
+    if (chip && bond) bond.append(part);
+    else if (bond && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) bond.append(part);
+    else { bond = null; found.push(part); }
+  }
+  return found;
+}
+
 function words(parts: readonly Inline[], around: Surroundings): Child[] {
-  return parts.map((part) => {
+  return joined(parts.map((part) => {
     switch (part.kind) {
       case "text": return part.text;
       case "code": return make("code", {}, part.text);
@@ -38,7 +56,7 @@ function words(parts: readonly Inline[], around: Surroundings): Child[] {
       // A number in brackets that no source answers to is only a number in brackets.
       case "cite": return cited(part.n, around);
     }
-  });
+  }));
 }
 
 function cited(n: number, around: Surroundings): Child {
@@ -69,7 +87,7 @@ function turned(element: HTMLElement): HTMLElement {
 
 function table(block: Extract<Block, { kind: "table" }>, around: Surroundings): HTMLElement {
   const row = (tag: "th" | "td", texts: string[]): HTMLElement => make("tr", {}, ...texts.map((text, i) => {
-    const cell = make(tag, { dir: "auto", ...(tag === "th" ? { scope: "col" } : {}) }, ...read(text, around));
+    const cell = make(tag, tag === "th" ? { scope: "col" } : {}, ...read(text, around));
     if (block.align[i]) cell.style.textAlign = block.align[i]!;
     return cell;
   }));
@@ -128,7 +146,7 @@ const OPEN = 200;
 /** Where a text can be cut so that nothing after the cut changes what stands before it; 0 where it cannot. */
 function cut(text: string, references: References): number {
   const at = text.lastIndexOf(" ", text.length - OPEN) + 1;
-  if (at < 2 || /\s/.test(text[at - 2]!) || /\s/.test(text[at]!)) return 0;
+  if (at < 2 || /\s/.test(text[at - 2]!) || /[\s[]/.test(text[at]!)) return 0;
   const open = (parts: Inline[]): boolean => parts.some((part) => part.kind === "text" && /[*~`[<\\]|(?<!\w)_|_(?!\w)/.test(part.text));
   return open(inline(text.slice(0, at), references)) ? 0 : at;
 }

@@ -67,7 +67,7 @@ function intro(chat: BatonChat, state: State): Part {
   const { greeting, suggestions = [] } = chat.options;
   const begun = state.messages.length > 0 || state.waiting || !!state.answering;
   return html`<div class=${begun ? "intro begun" : "intro"} part="greeting">
-    <p class="greeting" dir="auto">${greeting || t("greeting")}</p>
+    <p class=${greeting && greeting.length > 60 ? "greeting long" : "greeting"} dir="auto">${greeting || t("greeting")}</p>
     ${begun || greeting ? nothing : html`<p class="more">${t("greeting.more")}</p>`}
     ${begun || !suggestions.length ? nothing : html`<ul class="suggestions" aria-label=${t("suggestions")}>${suggestions.map((text) => html`<li>
       <button type="button" part="suggestion" dir="auto" @click=${() => chat.send(text, true)}>${text}</button></li>`)}</ul>`}
@@ -90,8 +90,8 @@ function latest(chat: BatonChat): Part {
 function notices(chat: BatonChat, state: State): TemplateResult {
   const t = chat.words.t;
   return html`<div class="notices" role="status" part="notices">
-    ${lines(state, chat.words).map((line) => html`<div class="notice ${line.tone}" part="notice">
-      <span aria-live=${line.counting ? "off" : nothing}>${line.text}</span>
+    ${lines(state, chat.words).map((line) => html`<div class=${line.key === "answerFailed" ? "unseen" : `notice ${line.tone}`} part="notice">
+      <span aria-live=${line.counting ? "off" : nothing}>${line.lead ? html`<bdi>${line.lead}</bdi><br />` : nothing}${line.text}</span>
       ${line.doubt ? html`<span class="doubt">${t("handed")} ${labelled(t("handed.new"), () => chat.deeds.fresh())}</span>` : nothing}
       ${line.renew ? labelled(t("new"), () => chat.deeds.fresh()) : nothing}</div>`)}
     ${chat.held ? html`<div class="notice info" part="notice"><span>${t("page.ready")}</span>
