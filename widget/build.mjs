@@ -44,8 +44,10 @@ const templates = {
   },
 };
 
-/** English words that only messages and dialogs need: the panel leaves them to the talk part. */
-const TALK = /^(you|assistant|notice|ok|cancel|words|searching|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.|$)/;
+/** English words of messages, dialogs and what follows a question that was sent: the panel leaves them to the talk part. */
+const TALK = new RegExp(String.raw`^(you|assistant|ok|cancel|words|searching|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate`
+  + String.raw`|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.|$)|^notice($`
+  + String.raw`|\.(notErased|notEnded|notStopped|busy|next|full|tooLong|refused|answerFailed|engineBusy)$)`);
 
 const words = (entry) => ({
   name: "words",
