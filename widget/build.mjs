@@ -15,7 +15,7 @@ async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
     absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
     target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
-    plugins: [templates, ...(define.__WIDGET__ === "true" ? [words] : [])], metafile: true,
+    plugins: [templates, words(entry)], metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
   return result.outputFiles[0].text;
@@ -35,8 +35,10 @@ const templates = {
     // Lit counts its copies in a global of its own; the host page gets none but Baton.
     context.onLoad({ filter: /node_modules[\\/]lit-html[\\/]lit-html\.js$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
-      const contents = source.replace(/\(\w+\.litHtmlVersions\?\?=\[\]\)\.push\("[^"]*"\)/, "0");
-      if (contents === source) throw new Error("lit-html has changed: look for litHtmlVersions again");
+      const quiet = source.replace(/\(\w+\.litHtmlVersions\?\?=\[\]\)\.push\("[^"]*"\)/, "0");
+      // A Trusted Types policy of our own: a site with Lit on it has that name already.
+      const contents = quiet.replace('createPolicy("lit-html"', 'createPolicy("baton"');
+      if (quiet === source || contents === quiet) throw new Error("lit-html has changed: look for litHtmlVersions and createPolicy again");
       return { contents, loader: "js" };
     });
   },
@@ -45,17 +47,22 @@ const templates = {
 /** Words that the full page alone says. */
 const OF_THE_PAGE = ["back", "tab.close", "sources.none", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"];
 
-/** Leaves them out of what the widget loads. */
-const words = {
+/** English words of messages, dialogs and what follows a question that was sent: the panel leaves them to the talk part. */
+const TALK = new RegExp(String.raw`^(you|assistant|ok|cancel|words|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate`
+  + String.raw`|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.|$)|^notice($`
+  + String.raw`|\.(notErased|notEnded|notStopped|busy|next|full|tooLong|refused|answerFailed|engineBusy)$)`);
+
+/** The words that a bundle says: the page all of them, the others none of the page's, and of English each its own. */
+const words = (entry) => ({
   name: "words",
   setup(context) {
     context.onLoad({ filter: /src[\\/]words[\\/]\w+\.json$/ }, async ({ path }) => {
-      const all = JSON.parse(await readFile(path, "utf8"));
-      for (const key of OF_THE_PAGE) delete all[key];
-      return { contents: JSON.stringify(all), loader: "json" };
+      const mine = (key) => !OF_THE_PAGE.includes(key) && (!path.endsWith("en.json") || TALK.test(key) === (entry === "src/talk.ts"));
+      const all = Object.entries(JSON.parse(await readFile(path, "utf8")));
+      return { contents: JSON.stringify(Object.fromEntries(all.filter(([key]) => entry === "src/page.ts" || mine(key)))), loader: "json" };
     });
   },
-};
+});
 
 /** Says which sources make a bundle heavy. */
 function weigh(entry, { outputs }) {

@@ -28,11 +28,17 @@ PROSE = (
 def answer(question: str, stop: StopSignal) -> Iterator[str | Cited]:
     """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s.
 
-    ``quick`` answers at once, ``say:`` says the rest one character at a time, ``prose`` a few sentences word by word,
-    ``sources`` names two pages, ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart.
+    ``tardy`` has no word for 7 s and then says two, or fails; ``quick`` answers at once, ``say:`` says the rest one
+    character at a time, ``prose`` a few sentences word by word, ``sources`` names two pages, ``traps`` hostile ones,
+    ``words=60 pace=0.1`` that many words, so many seconds apart.
     """
     if "silent" in question:
         stop.wait(30)
+    elif "tardy" in question:
+        stop.wait(7)
+        if "fail" in question:
+            raise RuntimeError("as asked")
+        yield "Better late."
     elif "say:" in question:
         yield from question.partition("say:")[2]
     elif "quick" in question:

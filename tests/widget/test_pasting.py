@@ -190,7 +190,7 @@ def test_the_service_away(visit: Visit, context: BrowserContext, baton: str) -> 
     context.route("**/assets/**", lambda route: route.abort())
     visitor = visit()
     visitor.button("Open chat").click()
-    expect(visitor.button("Open chat")).to_have_attribute("title", "The chat cannot be reached. Please try again.")
+    expect(visitor.button("Open chat")).to_have_attribute("title", "The chat cannot be reached. Try again.")
     context.unroute("**/assets/**")
     works(visitor)
     assert visitor.page.url.startswith("http://127.0.0.1")

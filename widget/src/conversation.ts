@@ -12,7 +12,8 @@ import { createStore, places, type Places } from "./storage.js";
 import type { Timing } from "./stream.js";
 import { platform, randomName, type Platform } from "./tabs.js";
 import { EMPTY, fold, isLocal, readMessage, readStatus, renew, say, unsay, type ChatEvent } from "./transcript.js";
-import type { Conversation, Options, State, Status } from "./types.js";
+import type { Conversation, Message, Options, State, Status } from "./types.js";
+import { keep, missing, others } from "./unsent.js";
 import { createVigil } from "./vigil.js";
 import { watchPage } from "./watch.js";
 
@@ -83,7 +84,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
   function onEvent(event: ChatEvent): void {
     if (event.event === "session") return onStatus(event.status);
-    if (event.event === "message" && event.message.client_id) outbox.seen(event.message.client_id);
+    if (event.event === "message") stored([event.message]);
     if (event.event === "answer.start" && (desk.waiting || lastAsked() === desk.asked)) desk.mine = event.turn_id;
     const before = desk.transcript;
     desk.transcript = fold(before, event);
@@ -123,10 +124,16 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     changed();
   }
 
+  /** What the service has is on its way no more. */
+  function stored(messages: readonly Message[]): void {
+    for (const { client_id } of messages) if (client_id) outbox.seen(client_id);
+    missing(store, messages);
+  }
+
   /** A page of history that was just read: the newest, or `known` says what was known when it was asked for. */
   function accept(found: History, known: ReadonlySet<string> | null): void {
     const messages = (found.messages ?? []).map(readMessage).filter((one) => one !== null);
-    for (const one of messages) if (one.client_id) outbox.seen(one.client_id);
+    stored(messages);
     const first = desk.transcript.messages[0];
     desk.transcript = renew(desk.transcript, messages, known);
     if (!first || desk.transcript.messages[0]?.id !== first.id) desk.hasOlder = Boolean(found.has_more);
@@ -148,7 +155,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (question.again) desk.transcript = { ...desk.transcript, failed: null };
     else {
       desk.transcript = say(desk.transcript, question.client_id, question.text, page.online ? "sending" : "queued", question.at);
-      store.unsent = [...store.unsent.filter((one) => one.client_id !== question.client_id), question];
+      keep(store, question);
     }
     outbox.add(question);
     changed();
@@ -157,7 +164,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   async function onFate(question: Question, fate: Fate): Promise<void> {
     const { client_id } = question;
     const local = !question.again;
-    store.unsent = store.unsent.filter((one) => one.client_id !== client_id);
+    store.unsent = others(store, client_id);
     if (fate.fate === "taken") {
       if (fate.stream) void (desk.live?.listen(fate.stream) ?? fate.stream.body?.cancel());
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, undefined, question.at);
@@ -177,6 +184,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     } else if (fate.fate === "failed") {
       if (local) desk.transcript = say(desk.transcript, client_id, question.text, "failed", question.at);
       else desk.transcript = { ...desk.transcript, failed: "not_sent" };
+      if (local) keep(store, question, true);
       tell(fate.notice, fate.seconds);
     } else {
       const next = fate.fate === "back" && fate.notice === "busy";
@@ -200,7 +208,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       await desk.ready;
       desk.started = true;
       try { await sessions.begin(session); } catch (error) { console.error(error); } finally { desk.loading = false; }
-      for (const one of store.unsent) if (!desk.transcript.messages.some((each) => each.client_id === one.client_id)) ask({ ...one });
+      for (const { held, ...one } of missing(store, desk.transcript.messages)) {
+        if (held) desk.transcript = say(desk.transcript, one.client_id, one.text, "failed", one.at);
+        else ask(one);
+      }
       changed();
     })());
   }
@@ -242,14 +253,16 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
     async stop() {
       const taken = outbox.cancel();
-      if (!desk.session) return;
+      // Off the network a question that was not sent yet is only taken back.
+      if (!desk.session || (taken && !page.online)) return;
       const { turn } = desk.transcript;
-      await deeds.call((session) => api.stop(session), "notStopped").catch(() => null);
+      await deeds.call((session) => api.stop(session), taken ? null : "notStopped").catch(() => null);
       // The end comes by the feed; where it does not, the history has it.
       setTimeout(() => { if (!taken && (desk.waiting || (turn && desk.transcript.turn?.turn_id === turn.turn_id))) void sessions.sync().catch(() => {}); }, 2_000);
     },
 
     async retry(clientId) {
+      if (outbox.waiting.some((one) => one.client_id === clientId)) return outbox.wake();
       if (notices.wait || (page.online && (desk.waiting || desk.transcript.turn))) return;
       const at = new Date().toISOString();
       const unsent = clientId ? desk.transcript.messages.find((one) => isLocal(one) && one.client_id === clientId) : undefined;

@@ -23,6 +23,8 @@ export interface DeedParts {
   clear(): void;
 }
 
+const LOOKS = ["color", "theme", "lang"] as const;
+
 type Deeds = Pick<Conversation, "end" | "older" | "link" | "transcript" | "erase" | "feedback">;
 
 export function createDeeds(parts: DeedParts) {
@@ -73,9 +75,10 @@ export function createDeeds(parts: DeedParts) {
       } catch (error) { tell("unreachable", 0); publish(); throw error; }
       const found = await call((session) => api.handoff(session, kind), "unreachable");
       if (!found) throw new ApiError("network", 0, "Not reached");
-      if (!options.chatUrl) return found.url;
-      const url = new URL(options.chatUrl);
-      url.searchParams.set("session", found.ticket);
+      const url = new URL(options.chatUrl ?? found.url), { searchParams } = url;
+      searchParams.set("session", found.ticket);
+      // The looks go along, where the address of the page has none of its own.
+      if (!options.chatUrl) for (const name of LOOKS) if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
       return url.href;
     },
 

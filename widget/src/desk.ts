@@ -63,7 +63,7 @@ export function compose(desk: Desk, notice: Notice | null, wait: number, online:
     status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, fromElsewhere: desk.fromElsewhere, handedOver: !__WIDGET__ && desk.handedOver, putBack: desk.putBack,
     owned: Boolean(desk.saved?.user || (!__WIDGET__ && desk.saved?.token)), notice, wait, waiting: desk.waiting && !turn,
     messages: desk.past.length ? [...desk.past, ...messages] : messages,
-    answering: turn && { turn_id: turn.turn_id, text: turn.text, stage: turn.stage, mine: turn.turn_id === desk.mine },
+    answering: turn && { turn_id: turn.turn_id, text: turn.text, mine: turn.turn_id === desk.mine },
     canRetry: alive && broken && !turn && !desk.waiting,
     connection: !online ? "offline" : desk.feedDown ? "reconnecting" : "online",
   };

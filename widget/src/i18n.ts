@@ -62,7 +62,7 @@ export function language(wanted?: string): Language {
   const clock = new Intl.DateTimeFormat(tag, { hour: "numeric", minute: "2-digit", numberingSystem: "latn" });
   const calendar = new Intl.DateTimeFormat(tag, { weekday: "long", day: "numeric", month: "long", numberingSystem: "latn" });
   const t = (key: string, params: Params = {}): string => {
-    const found = words[key] ?? (en as Words)["error"]!;
+    const found = words[key] ?? part<{ words: Words }>("talk")?.words[key] ?? (en as Words)["error"]!;
     if (typeof found === "string") return fill(found, params, tag);
     return fill(found[plural.select(Number(params["n"] ?? 0))] ?? found.other, params, tag);
   };

@@ -39,8 +39,9 @@ export interface Live {
 
 /** Feeds of different conversations that one browser keeps open at a time: it has six connections for all its tabs. */
 const SLOTS = 2;
-const POLL = 3_000;
-/** How long a question's own stream may hold a connection. */
+/** A tab without a feed looks so often for what is new; the look ends when no more comes for so long, or after a second. */
+const POLL = 3_000, QUIET = 300, LOOK = 1_000;
+/** How long a question's own stream may hold a connection where there is a feed. */
 const EARLY = 5_000;
 /** A tab that hears nothing of the one that holds the feed for so long helps itself. */
 const PATIENCE = 25_000;
@@ -59,7 +60,7 @@ export function createLive(parts: LiveParts): Live {
   const places = (kind: string) => Array.from({ length: SLOTS }, (_, n) => `baton:${kind}:${n}:${api.base}`);
   const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: places("slot"), early: places("early") };
   // `place`: how far into the running answer the cursor is, in characters.
-  let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false;
+  let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false, looking: AbortController | null = null;
   let wanted = { feed: false, beat: false }, placed = false;
   let leaveFeed: (() => void) | null = null, leaveBeat: (() => void) | null = null, watch: ReturnType<typeof setInterval> | undefined;
 
@@ -97,7 +98,7 @@ export function createLive(parts: LiveParts): Live {
     const turn = parts.turn();
     channel.post({ kind: "alive" });
     if (!turn) return;
-    pass("answer.start", { turn_id: turn.turn_id, stage: turn.stage });
+    pass("answer.start", { turn_id: turn.turn_id });
     pass("answer.delta", { turn_id: turn.turn_id, text: turn.text, at: 0 });
   }
 
@@ -113,39 +114,74 @@ export function createLive(parts: LiveParts): Live {
     } catch { return false; } finally { syncing = false; }
   }
 
+  /** What a feed, or a look at it, brings: told here and in the other tabs. False where the wanted position is gone. */
+  function take(frame: Frame): boolean {
+    const read = readFrame(frame), after = chain;
+    if (read?.event.event === "ping") channel.post({ kind: "alive" });
+    if (read?.event.event === "reset") return false;
+    if (frame.id) chain = cursor = frame.id;
+    if (!read || read.event.event === "ping") return true;
+    const { event, data } = read;
+    if (event.event === "answer.start") place = 0;
+    if (event.event === "answer.delta") { data.at = event.at = place; place += event.text.length; }
+    parts.onEvent(event);
+    pass(frame.event, data, frame.id ?? "", after);
+    return true;
+  }
+
+  /** A short look at the feed where none can be held; where not a byte comes, the history is read. */
+  async function look(): Promise<void> {
+    channel.post({ kind: "alive" });
+    if (looking || stopped) return;
+    const mine = looking = new AbortController();
+    let spoke = false, lost = false, until = 0, timer: ReturnType<typeof setTimeout> | undefined;
+    const linger = (reader: ReadableStreamDefaultReader) => {
+      until ||= Date.now() + LOOK;
+      if (Date.now() > until) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => { mine.abort(); reader.cancel().catch(() => {}); }, QUIET);
+    };
+    try {
+      const reader = (await api.events(session, cursor, mine.signal)).body!.getReader(), text = new TextDecoder();
+      const parse = createParser((frame) => { lost ||= !mine.signal.aborted && !take(frame); });
+      linger(reader);
+      for (let got = await reader.read(); !got.done && !lost; got = await reader.read()) {
+        spoke = true;
+        linger(reader);
+        parse(text.decode(got.value, { stream: true }));
+      }
+    } catch (cause) {
+      const error = cause as ApiError;
+      if ((error.gone || error.foreign) && !stopped) parts.onRefused(error);
+    }
+    clearTimeout(timer);
+    const left = mine.signal.aborted && looking !== mine;
+    mine.abort();
+    if (looking === mine) looking = null;
+    if (!left && (lost || !spoke)) await sync();
+  }
+
   function lead(): () => void {
     leads = true;
-    // Until there is a free connection for a feed, or where a proxy holds its words back, the history is read instead.
+    // Until there is a free connection for a feed, or where a proxy holds its words back, there are only looks at it.
     let polling: ReturnType<typeof setInterval> | undefined;
     const poll = (on: boolean) => {
       clearInterval(polling);
-      polling = on ? setInterval(() => { channel.post({ kind: "alive" }); void sync(); }, POLL) : undefined;
+      polling = on ? setInterval(() => void look(), POLL) : undefined;
     };
     poll(true);
     let deaf = false;
     const leaveSlot = hold(locks, roles.slots, () => {
       poll(false);
+      leaveLook();
       const mine = feed = openFeed({
         connect: (at, signal) => api.events(session, at, signal),
         cursor: () => cursor,
         onFrame(frame) {
-          const read = readFrame(frame);
-          if (deaf) return;
-          if (read?.event.event === "ping") channel.post({ kind: "alive" });
-          if (read?.event.event === "reset") {
-            // What comes now follows on something that was missed: nothing of it is used until the history was read.
-            deaf = true;
-            void sync().then(() => { deaf = false; mine.again(); });
-            return;
-          }
-          const after = chain;
-          if (frame.id) chain = cursor = frame.id;
-          if (!read || read.event.event === "ping") return;
-          const { event, data } = read;
-          if (event.event === "answer.start") place = 0;
-          if (event.event === "answer.delta") { data.at = event.at = place; place += event.text.length; }
-          parts.onEvent(event);
-          pass(frame.event, data, frame.id ?? "", after);
+          if (deaf || take(frame)) return;
+          // What comes now follows on something that was missed: nothing of it is used until the history was read.
+          deaf = true;
+          void sync().then(() => { deaf = false; mine.again(); });
         },
         onState(state) {
           open = state === "open";
@@ -158,10 +194,19 @@ export function createLive(parts: LiveParts): Live {
       }, parts.timing);
       return () => { mine.stop(); if (feed === mine) { feed = null; open = false; } };
     });
-    return () => { leads = false; poll(false); leaveSlot(); };
+    return () => { leads = false; poll(false); leaveLook(); leaveSlot(); };
   }
 
-  /** The words of a question's own stream, until the feed speaks: the first answer need not wait for that. */
+  function leaveLook(): void {
+    const last = looking;
+    looking = null;
+    last?.abort();
+  }
+
+  /**
+   * A question's own stream: its words until the feed speaks, for the first answer need not wait for that; to its end
+   * where this tab has no feed. It is told by the feed, or by the looks at it, once more, in the order of all that is told.
+   */
   async function listen(response: Response): Promise<void> {
     const reader = response.body?.getReader();
     let held = false;
@@ -170,22 +215,23 @@ export function createLive(parts: LiveParts): Live {
     if (open || stopped || !reader || (placed && !leads)) return quit();
     // All tabs together have six connections: of streams such as this one some of them may be held at a time.
     const turned = setTimeout(() => { if (!held && early === quit) quit(); }, 50);
-    const limit = setTimeout(quit, EARLY), text = new TextDecoder();
+    const limit = setInterval(() => { if (feed) quit(); }, EARLY), text = new TextDecoder();
     let at = 0;
     const parse = createParser((frame) => {
       const event = readFrame(frame)?.event;
       if (!event || open || stopped) return;
       if (event.event === "answer.start") at = 0;
       if (event.event === "answer.delta") { event.at = at; at += event.text.length; }
-      // Its end is told by the feed, in the order of all that is told.
-      if (event.event === "answer.start" || event.event === "answer.delta") parts.onEvent(event);
+      const ends = event.event === "answer.end" || event.event === "answer.error";
+      if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed)) parts.onEvent(event);
     });
     try {
       for (let got = await reader.read(); !got.done && early === quit; got = await reader.read()) parse(text.decode(got.value, { stream: true }));
     } catch { /* the feed has it all */ }
-    clearTimeout(limit);
+    clearInterval(limit);
     clearTimeout(turned);
-    quit();
+    if (early === quit) quit();
+    if (leads && !feed) void look();
   }
 
   function wantFeed(on: boolean): void {

@@ -69,7 +69,7 @@ type Method = "open" | "close" | "toggle" | "end";
     const mine = round;
     return (loading ??= import(`${service}assets/${__PANEL__}${tries ? `?${tries}` : ""}`).then(
       ({ mount }) => { if (host && mine === round) panel = mount(host, options, base(), emit, Baton as any); },
-      (error) => { loading = null; tries++; button.title = "The chat cannot be reached. Please try again."; console.warn("Baton:", error); },
+      (error) => { loading = null; tries++; button.title = "The chat cannot be reached. Try again."; console.warn("Baton:", error); },
     ));
   }
 
@@ -101,8 +101,10 @@ type Method = "open" | "close" | "toggle" | "end";
     const place = () => safe(() => {
       if (host && again) { clear(); draw(); }
       const found = host ?? page.querySelector<HTMLElement>(name) ?? page.createElement(name);
-      if (!found.isConnected) page.body.append(found);
+      // Not into the body, whose transform would move it and whose emptying would take it away.
+      if (!found.isConnected) page.documentElement.append(found);
       attach(found);
+      if (page.querySelector("baton-chat")) void load();
     });
     if (page.body) place(); else page.addEventListener("DOMContentLoaded", place, { once: true });
   });

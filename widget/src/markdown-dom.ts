@@ -25,8 +25,26 @@ export function chip(n: number, around: Surroundings): HTMLElement {
   return outward(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
 }
 
+/** Never begins a line with a number: it stays with the word before it, unless that is so long that it must break. */
+function joined(parts: Child[]): Child[] {
+  const found: Child[] = [];
+  let bond: HTMLElement | null = null;
+  for (const part of parts) {
+    const chip = part instanceof HTMLElement && part.classList.contains("chip");
+    const before = found.at(-1);
+    if (chip && !bond && typeof before === "string") {
+      const [word = ""] = /\S{1,24}\s?$/.exec(before) ?? [];
+      if (word) found.splice(-1, 1, before.slice(0, before.length - word.length), (bond = make("span", { class: "bond" }, word)));
+    }
+    if (chip && bond) bond.append(part);
+    else if (bond && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) bond.append(part);
+    else { bond = null; found.push(part); }
+  }
+  return found;
+}
+
 function words(parts: readonly Inline[], around: Surroundings): Child[] {
-  return parts.map((part) => {
+  return joined(parts.map((part) => {
     switch (part.kind) {
       case "text": return part.text;
       case "code": return make("code", {}, part.text);
@@ -38,7 +56,7 @@ function words(parts: readonly Inline[], around: Surroundings): Child[] {
       // A number in brackets that no source answers to is only a number in brackets.
       case "cite": return cited(part.n, around);
     }
-  });
+  }));
 }
 
 function cited(n: number, around: Surroundings): Child {
@@ -57,18 +75,28 @@ function code(block: Extract<Block, { kind: "code" }>, around: Surroundings): HT
     make("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
 }
 
+/** Letters that are written from right to left: Hebrew, Arabic and their neighbours. */
+const LEFTWARD = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** Gives a list, a table or a quote the direction of its first letter: `auto` would not look into its children. */
+function turned(element: HTMLElement): HTMLElement {
+  const [letter] = /\p{L}/u.exec(element.textContent) ?? [];
+  if (letter) element.dir = LEFTWARD.test(letter) ? "rtl" : "ltr";
+  return element;
+}
+
 function table(block: Extract<Block, { kind: "table" }>, around: Surroundings): HTMLElement {
   const row = (tag: "th" | "td", texts: string[]): HTMLElement => make("tr", {}, ...texts.map((text, i) => {
-    const cell = make(tag, { dir: "auto", ...(tag === "th" ? { scope: "col" } : {}) }, ...read(text, around));
+    const cell = make(tag, tag === "th" ? { scope: "col" } : {}, ...read(text, around));
     if (block.align[i]) cell.style.textAlign = block.align[i]!;
     return cell;
   }));
-  return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": around.t("table") },
-    make("table", {}, make("thead", {}, row("th", block.head)), make("tbody", {}, ...block.rows.map((texts) => row("td", texts)))));
+  return turned(make("div", { class: "table", tabindex: "0", role: "region", "aria-label": around.t("table") },
+    make("table", {}, make("thead", {}, row("th", block.head)), make("tbody", {}, ...block.rows.map((texts) => row("td", texts))))));
 }
 
 function item(entry: Item, loose: boolean, around: Surroundings): HTMLElement {
-  const element = make("li", { dir: "auto" });
+  const element = make("li");
   if (entry.done !== null) {
     const name = around.t(entry.done ? "task.done" : "task.open");
     element.className = "task";
@@ -84,7 +112,7 @@ function item(entry: Item, loose: boolean, around: Surroundings): HTMLElement {
 function list(block: Extract<Block, { kind: "list" }>, around: Surroundings): HTMLElement {
   const element = make(block.ordered ? "ol" : "ul", {}, ...block.items.map((entry) => item(entry, block.loose, around)));
   if (block.ordered && block.from !== 1) element.setAttribute("start", String(block.from));
-  return element;
+  return turned(element);
 }
 
 /** Headings start at the third level, the first two belong to the page, and no level is left out. */
@@ -102,7 +130,7 @@ export function draw(block: Block, around: Surroundings): HTMLElement {
     case "paragraph": return make("p", { dir: "auto" }, ...read(block.text, around));
     case "heading": return heading(block, around);
     case "code": return code(block, around);
-    case "quote": return make("blockquote", { dir: "auto" }, ...block.blocks.map((inner) => draw(inner, around)));
+    case "quote": return turned(make("blockquote", {}, ...block.blocks.map((inner) => draw(inner, around))));
     case "list": return list(block, around);
     case "table": return table(block, around);
     case "rule": return make("hr");
@@ -118,7 +146,7 @@ const OPEN = 200;
 /** Where a text can be cut so that nothing after the cut changes what stands before it; 0 where it cannot. */
 function cut(text: string, references: References): number {
   const at = text.lastIndexOf(" ", text.length - OPEN) + 1;
-  if (at < 2 || /\s/.test(text[at - 2]!) || /\s/.test(text[at]!)) return 0;
+  if (at < 2 || /\s/.test(text[at - 2]!) || /[\s[]/.test(text[at]!)) return 0;
   const open = (parts: Inline[]): boolean => parts.some((part) => part.kind === "text" && /[*~`[<\\]|(?<!\w)_|_(?!\w)/.test(part.text));
   return open(inline(text.slice(0, at), references)) ? 0 : at;
 }
@@ -153,6 +181,7 @@ export function grow(element: HTMLElement, before: Block, now: Block, around: Su
     const last = before.items.length - 1;
     element.lastElementChild?.remove();
     for (const entry of now.items.slice(last)) element.append(item(entry, now.loose, around));
+    turned(element);
     return true;
   }
   if (before.kind === "table" && now.kind === "table" && before.align.join() === now.align.join() && before.head.join("|") === now.head.join("|")) {

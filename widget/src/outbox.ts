@@ -61,7 +61,7 @@ export function createOutbox(parts: OutboxParts) {
         if (abort.signal.aborted) return mine.seen ? { fate: "taken" } : { fate: "cancelled" };
         continue;
       }
-      parts.onDelivery(question, "sending");
+      if (tries === 1) parts.onDelivery(question, "sending");
       try {
         return { fate: "taken", stream: await parts.api.ask(await within(parts.session(), since + PATIENCE - Date.now(), abort.signal), question.text, question.client_id, abort.signal) };
       } catch (cause) {
@@ -71,6 +71,7 @@ export function createOutbox(parts: OutboxParts) {
         if (error.gone && renewed++ < 2) { parts.onGone(error); continue; }
         const fate = judge(error, question, Date.now() - since < PATIENCE ? tries : TRIES);
         if (fate) { if (error.code === "session_ended") parts.onEnded(); if (error.foreign) parts.onGone(error); return fate; }
+        parts.onDelivery(question, "queued");
         if (parts.online()) await pause(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + random() / 2)), abort.signal);
       }
     }
@@ -84,9 +85,11 @@ export function createOutbox(parts: OutboxParts) {
       case "turn_in_progress": return { fate: "back", notice: "busy", seconds: 0 };
       case "session_ended": return { fate: "back", notice: "ended", seconds: 0 };
       case "session_full": return { fate: "back", notice: "full", seconds: 0 };
-      case "payload_too_large": return { fate: "back", notice: "tooLong", seconds: 0 };
+      case "payload_too_large": case "http_413": return { fate: "back", notice: "tooLong", seconds: 0 };
       case "invalid_request": return { fate: "back", notice: question.text.length > 500 ? "tooLong" : "refused", seconds: 0 };
       case "not_owner": case "bad_token": return { fate: "back", notice: "signIn", seconds: 0 };
+      // A proxy's own page: it would say the same again.
+      case "http_400": case "http_403": return { fate: "failed", notice: "notSent", seconds: 0 };
       case "engine_failed": case "engine_timeout": return { fate: "unanswered", code: error.code };
       case "engine_busy": return tries < 3 && seconds <= 5 ? null : { fate: "failed", notice: "engineBusy", seconds: seconds || 10 };
     }
@@ -122,7 +125,7 @@ export function createOutbox(parts: OutboxParts) {
       current.abort.abort();
       return current.question;
     },
-    /** The network is there again. */
+    /** The network is there again, or the visitor will not wait. */
     wake(): void { wakeUp?.(); },
     clear(): void { queue.length = 0; current?.abort.abort(); },
     dispose(): void { over = true; current?.abort.abort(); wakeUp?.(); },

@@ -1,5 +1,6 @@
 /** The part of the widget that is loaded when a visitor reaches for it: the panel and its conversation. */
 import { createConversation } from "./conversation.js";
+import { BatonChat } from "./elements/chat.js";
 import { mountPanel } from "./elements/panel.js";
 import type { Given } from "./identity.js";
 import { readOptions } from "./options.js";
@@ -25,6 +26,11 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
   const identify = (user: Given) => conversation.identify(user, () => { site.reset(); site.identify(user); });
   if (raw.user) identify(raw.user as Given);
+  const chats = standAlone((chat) => {
+    Object.assign(chat, { options: { ...readOptions({ ...raw, ...chat.dataset }), apiUrl: base }, conversation });
+    conversation.setActive(true);
+    void conversation.start();
+  });
   const listening = new AbortController();
   const { signal } = listening;
 
@@ -36,7 +42,7 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   }, { signal });
   host.addEventListener("baton-close", () => {
     store.open = false;
-    conversation.setActive(false);
+    conversation.setActive(chats.some((chat) => chat.isConnected));
     emit("close");
   }, { signal });
 
@@ -62,8 +68,20 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
     destroy() {
       listening.abort();
       stop();
+      BatonChat.alone = undefined;
       panel.destroy();
       conversation.dispose();
     },
   };
+}
+
+/** The `<baton-chat>` elements that the page wrote itself, those to come included: they show the same conversation. */
+function standAlone(settle: (chat: BatonChat) => void): BatonChat[] {
+  const chats: BatonChat[] = [];
+  BatonChat.alone = (chat) => {
+    chats.push(chat);
+    settle(chat);
+  };
+  document.querySelectorAll<BatonChat>("baton-chat").forEach(BatonChat.alone);
+  return chats;
 }

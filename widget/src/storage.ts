@@ -14,7 +14,7 @@ export interface Saved {
   token?: string;
 }
 /** A question that is not acknowledged yet. */
-export interface Unsent { client_id: string; text: string; at: string }
+export interface Unsent { client_id: string; text: string; at: string; /** Refused: it waits for Retry. */ held?: boolean }
 /** A link being opened: the same ticket and client id again get the same answer, so a reload in between loses nothing. */
 export interface Opening { session: string; client_id: string }
 

@@ -1,17 +1,17 @@
 /** The fold: events of a conversation become messages and the answer being made. Pure, and the same under replay. */
-import type { Answering, Citation, Message, Status } from "./types.js";
+import type { Citation, Message, Status } from "./types.js";
 
 /** An event of the contract, checked. `at`: where in the answer a passed-on delta begins, in characters. */
 export type ChatEvent =
   | { event: "message"; message: Message }
-  | { event: "answer.start"; turn_id: string; stage?: Answering["stage"] }
-  | { event: "answer.delta"; turn_id: string; text: string; at?: number; stage?: Answering["stage"] }
+  | { event: "answer.start"; turn_id: string }
+  | { event: "answer.delta"; turn_id: string; text: string; at?: number }
   | { event: "answer.end"; turn_id: string; message: Message }
   | { event: "answer.error"; turn_id: string; code: string; message?: Message }
   | { event: "session"; status: Status }
   | { event: "reset" } | { event: "ping" };
 
-export interface Turn { turn_id: string; text: string; stage?: Answering["stage"]; /** Where the next delta begins. */ at: number }
+export interface Turn { turn_id: string; text: string; /** Where the next delta begins. */ at: number }
 
 export interface Transcript {
   /** In the service's order; local ones, not acknowledged yet, come last. */
@@ -32,9 +32,12 @@ export const localId = (client_id: string) => `local:${client_id}`;
 export function fold(before: Transcript, event: ChatEvent): Transcript {
   switch (event.event) {
     case "message": return { ...before, messages: put(before.messages, event.message) };
-    case "answer.start": return start(before, event.turn_id, event.stage);
+    case "answer.start": return start(before, event.turn_id);
     case "answer.delta": return grow(before, event);
-    case "answer.end": return close({ ...before, messages: put(before.messages, event.message), failed: null }, event.turn_id);
+    case "answer.end": {
+      const failed = before.closed.includes(event.turn_id) ? before.failed : null;
+      return close({ ...before, messages: put(before.messages, event.message), failed }, event.turn_id);
+    }
     case "answer.error": {
       if (before.closed.includes(event.turn_id)) return before;
       const messages = event.message ? put(before.messages, event.message) : before.messages;
@@ -44,21 +47,21 @@ export function fold(before: Transcript, event: ChatEvent): Transcript {
   }
 }
 
-function start(before: Transcript, turn_id: string, stage: Turn["stage"]): Transcript {
+function start(before: Transcript, turn_id: string): Transcript {
   if (before.closed.includes(turn_id)) return before;
   // Told again from its first word: what is shown stays, and the deltas are laid over it.
   const text = before.turn?.turn_id === turn_id ? before.turn.text : "";
-  return { ...before, failed: null, turn: { turn_id, text, stage, at: 0 } };
+  return { ...before, failed: null, turn: { turn_id, text, at: 0 } };
 }
 
-function grow(before: Transcript, { turn_id, text, at, stage }: { turn_id: string; text: string; at?: number; stage?: Turn["stage"] }): Transcript {
+function grow(before: Transcript, { turn_id, text, at }: { turn_id: string; text: string; at?: number }): Transcript {
   const { turn } = before;
   if (!turn || turn.turn_id !== turn_id) return before;
   const from = at ?? turn.at;
   // A gap: the missing words are asked for elsewhere; a hole must not be shown.
   if (from > turn.text.length) return before;
   const fresh = text.slice(turn.text.length - from);
-  return { ...before, turn: { ...turn, stage: text ? "writing" : stage ?? turn.stage, text: turn.text + fresh, at: from + text.length } };
+  return { ...before, turn: { ...turn, text: turn.text + fresh, at: from + text.length } };
 }
 
 function close(before: Transcript, turn_id: string): Transcript {
@@ -148,9 +151,9 @@ export function readEvent(kind: string, data: unknown): ChatEvent | null {
   const { turn_id } = data;
   if (!isText(turn_id)) return null;
   switch (kind) {
-    case "answer.start": return { event: kind, turn_id, stage: readStage(data.stage) };
+    case "answer.start": return { event: kind, turn_id };
     case "answer.delta": return isText(data.text)
-      ? { event: kind, turn_id, text: data.text, stage: readStage(data.stage), ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}) } : null;
+      ? { event: kind, turn_id, text: data.text, ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}) } : null;
     case "answer.end": {
       const message = readMessage(data.message);
       return message && { event: kind, turn_id, message: cite(message, data.citations) };
@@ -163,7 +166,6 @@ export function readEvent(kind: string, data: unknown): ChatEvent | null {
   }
 }
 
-const readStage = (value: unknown): Answering["stage"] => (value === "searching" || value === "writing" ? value : undefined);
 
 export function readStatus(value: unknown): Status {
   return value === "active" || value === "abandoned" || value === "ended" ? value : "gone";

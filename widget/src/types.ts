@@ -11,12 +11,12 @@ export interface Message {
   metadata: Record<string, unknown>;
   created_at: string;
   client_id?: string;
-  /** Local only: `sending` (not acknowledged yet), `queued` (offline), `failed` (not sent: Retry keeps the text). */
+  /** Local only: `sending` (not acknowledged yet), `queued` (offline, or not taken at the first try: Retry hurries), `failed` (not sent: Retry keeps the text). */
   delivery?: "sending" | "queued" | "failed";
 }
 
 /** The answer being made, if any. `mine` is false when another tab or device asked. */
-export interface Answering { turn_id: string; text: string; stage?: "searching" | "writing"; mine: boolean }
+export interface Answering { turn_id: string; text: string; mine: boolean }
 
 export type Status = "none" | "active" | "abandoned" | "ended" | "gone";
 

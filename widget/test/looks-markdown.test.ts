@@ -160,4 +160,16 @@ describe("hostile Markdown", () => {
       `${"|a".repeat(3000)}\n${"|-".repeat(3000)}\n${"x\n".repeat(2000)}`, "- ".repeat(10_000), `# a${" ".repeat(20_000)}b`, "_a".repeat(10_000)];
     for (const text of texts) expect(whole(text).childElementCount).toBeGreaterThan(0);
   });
+
+  it("gives lists, quotes and tables the direction of their first letter, also while they grow", () => {
+    const arabic = "- **مرحبا** بكم\n- API\n\n1. واحد\n2. اثنان\n\n> قال\n\n| الاسم | API |\n|---|---|\n| أ | b |\n";
+    for (const element of [whole(arabic), grown(arabic, 1)]) {
+      for (const name of ["ul", "ol", "blockquote", ".table"]) expect(element.querySelector<HTMLElement>(name)!.dir, name).toBe("rtl");
+    }
+    const english = whole("- *Hello*\n\n1. مرحبا\n\n> 1. One\n\n| 1 | Name |\n|---|---|\n| 2 | أ |\n");
+    for (const [name, dir] of [["ul", "ltr"], ["ol", "rtl"], ["blockquote", "ltr"], ["blockquote ol", "ltr"], [".table", "ltr"]]) {
+      expect(english.querySelector<HTMLElement>(name!)!.dir, name).toBe(dir);
+    }
+    expect(whole("- 1\n- 2").querySelector("ul")!.hasAttribute("dir")).toBe(false);
+  });
 });

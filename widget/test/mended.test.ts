@@ -161,3 +161,61 @@ test("when the wait of a 429 is over its line goes, and what is asked next is se
   await until(() => tab.state.answering, () => tab.state);
   expect(only().messages.at(-1)!.content).toBe("Now?");
 });
+
+test("what is not sent at the first try says so with Retry, which sends at once", async () => {
+  const tab = browser.tab();
+  await tab.ready;
+  service.down = true;
+  await tab.conversation.send("Hello?");
+  expect(tab.state.messages[0]?.delivery).toBe("sending");
+  await until(() => tab.state.messages[0]?.delivery === "queued", () => tab.state, 1000);
+  await until(() => service.count("POST /api/session/create") >= 3, () => service.calls);
+  expect(tab.state.messages[0]?.delivery).toBe("queued");
+  service.down = false;
+  await tab.conversation.retry(tab.state.messages[0]!.client_id);
+  await until(() => tab.state.answering, () => tab.state, 300);
+  expect(service.count("POST /api/chat")).toBe(1);
+});
+
+test("a proxy's 400, 403 and 413 are not asked again and again, and the last says what is the matter", async () => {
+  const real = service.fetch;
+  let status = 400;
+  service.fetch = async (url, init = {}) => {
+    if (!url.endsWith("/api/chat")) return real(url, init);
+    service.calls.push({ method: "POST", path: "/api/chat", session: "", body: {}, accept: "", url });
+    return new Response("<html>No</html>", { status, headers: { "Content-Type": "text/html" } });
+  };
+  const site = new Browser(service), tab = site.tab();
+  await tab.ready;
+  for (status of [400, 403]) {
+    await tab.conversation.send(`Hello ${status}?`);
+    await until(() => tab.state.messages.at(-1)?.delivery === "failed", () => tab.state, 1000);
+  }
+  status = 413;
+  await tab.conversation.send("So long.");
+  await until(() => tab.state.putBack, () => tab.state, 1000);
+  expect(tab.state).toMatchObject({ putBack: { text: "So long." }, notice: { key: "tooLong" } });
+  expect(service.count("POST /api/chat")).toBe(3);
+  site.close();
+});
+
+test("a question refused by a 429 is there after a reload, with Retry, and is not sent by itself", async () => {
+  service.refusals.push({ call: "POST /api/chat", status: 429, code: "rate_limited", retryAfter: 1 });
+  const tab = browser.tab();
+  await tab.ready;
+  await tab.conversation.send("Hello?");
+  await until(() => tab.state.messages[0]?.delivery === "failed", () => tab.state);
+  const { storage } = tab;
+  tab.conversation.dispose();
+  const again = browser.tab({}, { storage });
+  await again.ready;
+  expect(again.state).toMatchObject({ messages: [{ content: "Hello?", delivery: "failed" }], waiting: false });
+  expect(service.count("POST /api/chat")).toBe(1);
+  await again.conversation.retry(again.state.messages[0]!.client_id);
+  await until(() => again.state.answering, () => again.state);
+  again.conversation.dispose();
+  const third = browser.tab({}, { storage });
+  await third.ready;
+  expect(third.state.messages).toHaveLength(1);
+  expect(service.count("POST /api/chat")).toBe(2);
+});

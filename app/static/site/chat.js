@@ -3,7 +3,7 @@
 
 (() => {
   // Looks only, and only in these forms: a link must not be able to put words into this page's mouth.
-  const forms = { color: /^#[0-9a-f]{6}$/i, theme: /^(light|dark|auto)$/, lang: /^[a-z]{2,3}(-[a-z0-9]{2,8})?$/i };
+  const forms = { color: /^(#[0-9a-f]{3}|#[0-9a-f]{6}|[a-z]{3,20})$/i, theme: /^(light|dark|auto)$/, lang: /^[a-z]{2,3}(-[a-z0-9]{2,8})?$/i };
   const chat = document.querySelector("baton-chat");
   const here = new URL(location.href);
   let kept = true;

@@ -46,7 +46,8 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .intro { margin: auto 0 12px; padding-top: 12px; }
 .intro.begun { margin: 0 0 20px; padding: 0; }
 .greeting { font-size: 1.62em; line-height: 1.22; font-weight: 680; letter-spacing: -.024em; text-wrap: balance; white-space: pre-line; }
-.begun .greeting { font-size: 1em; font-weight: 400; letter-spacing: 0; line-height: 1.55; color: var(--_muted); }
+.intro.begun .greeting { font-size: 1em; font-weight: 400; letter-spacing: 0; line-height: 1.55; color: var(--_muted); }
+.greeting.long { font-size: 1.2em; line-height: 1.4; font-weight: 600; letter-spacing: -.01em; text-wrap: pretty; }
 .more { margin-top: 8px; color: var(--_muted); text-wrap: pretty; }
 .suggestions { list-style: none; margin-top: 20px; display: grid; gap: 8px; }
 .suggestions button { width: 100%; min-height: 48px; padding: 11px 15px; border: 1px solid var(--_line); border-radius: var(--_r); background: var(--_raised); text-align: start; line-height: 1.4; cursor: pointer; }
@@ -57,8 +58,8 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .batons i { width: 4px; height: 15px; border-radius: 2px; background: var(--_accent); rotate: 32deg; opacity: .3; }
 .dock { position: relative; flex: none; padding: 4px 12px 12px; padding-bottom: max(12px, env(safe-area-inset-bottom)); }
 .notice { --_tone: var(--_edge); position: relative; display: flex; align-items: center; flex-wrap: wrap; gap: 2px 12px; margin-bottom: 6px; padding: 9px 14px; padding-inline-start: 30px; border-radius: 13px; font-size: .9em; line-height: 1.42; background: var(--_sunken); color: var(--_ink); }
-.notice::before { content: ""; position: absolute; inset-block-start: 12px; inset-inline-start: 15px; width: 4px; height: 14px; border-radius: 2px; background: var(--_tone); rotate: 32deg; }
-.notice > span { flex: 1 1 13em; }
+.notice > span:first-child::before { content: ""; position: absolute; inset-block-start: .2em; inset-inline-start: -15px; width: 4px; height: 14px; border-radius: 2px; background: var(--_tone); rotate: 32deg; }
+.notice > span { position: relative; flex: 1 1 13em; }
 .notice.warning { --_tone: var(--_warning); }
 .notice.error { --_tone: var(--_error); }
 .notice.said { --_tone: var(--_accent); }
@@ -79,7 +80,9 @@ textarea::placeholder, input::placeholder { color: var(--_muted); opacity: 1; }
 @container chat (min-width: 700px) {
   .log, .dock { padding-inline: max(24px, calc((100% - 46rem) / 2)); }
   .dock { padding-bottom: 22px; }
+  .intro { margin-block: auto; }
   .greeting { font-size: 2.3em; }
+  .greeting.long { font-size: 1.5em; }
   .suggestions { grid-template-columns: 1fr 1fr; }
 }
 @container chat (max-width: 340px) { .mark { display: none; } }

@@ -4,11 +4,9 @@ import { part } from "../lazy";
 import type { State } from "../types";
 import type { BatonChat } from "./chat";
 import { composer } from "./composer";
-import { dialog } from "./dialog";
 import { icon, mark } from "./icons";
 import { actions } from "./menu";
 import { lines } from "./notices";
-
 
 type Part = TemplateResult | typeof nothing;
 
@@ -16,8 +14,8 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
   const { t, dir, tag } = chat.words;
   const page = !__WIDGET__ && chat.variant === "page";
   const aside = page ? part<typeof import("./sources")>("aside")?.asideView : undefined;
-  const asking = chat.asking;
-  return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${(event: KeyboardEvent) => chat.pressed(event)}>
+  const asking = chat.asking, pressed = (event: KeyboardEvent): void => chat.pressed(event);
+  return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${pressed} @keypress=${pressed} @keyup=${pressed}>
     <div class="whole" ?inert=${!!asking} aria-hidden=${asking ? "true" : nothing}>
       ${header(chat, state, page)}
       <div class="body">
@@ -30,7 +28,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
           <div class="dock" part="dock">
             ${latest(chat)} ${notices(chat, state)}
             ${composer({
-              state, words: chat.words, send: (text) => chat.send(text), stop: () => void chat.conversation!.stop(),
+              state, words: chat.words, send: (text) => chat.send(text), stop: () => { void chat.conversation!.stop(); chat.focus(); },
               typed: (text) => chat.typed(text), draft: chat.field?.value ?? chat.conversation!.draft,
             })}
           </div>
@@ -39,7 +37,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
       </div>
       <div id="live" class="unseen" aria-live="polite" aria-atomic="false"></div>
     </div>
-    ${asking ? dialog(asking, chat.words, chat.deeds, () => chat.answer()) : nothing}
+    ${asking ? part<typeof import("../talk")>("talk")!.dialog(html, asking, chat.words, chat.deeds, () => chat.answer()) : nothing}
   </div>`;
 }
 
@@ -69,7 +67,7 @@ function intro(chat: BatonChat, state: State): Part {
   const { greeting, suggestions = [] } = chat.options;
   const begun = state.messages.length > 0 || state.waiting || !!state.answering;
   return html`<div class=${begun ? "intro begun" : "intro"} part="greeting">
-    <p class="greeting" dir="auto">${greeting || t("greeting")}</p>
+    <p class=${greeting && greeting.length > 60 ? "greeting long" : "greeting"} dir="auto">${greeting || t("greeting")}</p>
     ${begun || greeting ? nothing : html`<p class="more">${t("greeting.more")}</p>`}
     ${begun || !suggestions.length ? nothing : html`<ul class="suggestions" aria-label=${t("suggestions")}>${suggestions.map((text) => html`<li>
       <button type="button" part="suggestion" dir="auto" @click=${() => chat.send(text, true)}>${text}</button></li>`)}</ul>`}
@@ -92,8 +90,8 @@ function latest(chat: BatonChat): Part {
 function notices(chat: BatonChat, state: State): TemplateResult {
   const t = chat.words.t;
   return html`<div class="notices" role="status" part="notices">
-    ${lines(state, chat.words).map((line) => html`<div class="notice ${line.tone}" part="notice">
-      <span aria-live=${line.counting ? "off" : nothing}>${line.text}</span>
+    ${lines(state, chat.words).map((line) => html`<div class=${line.key === "answerFailed" ? "unseen" : `notice ${line.tone}`} part="notice">
+      <span aria-live=${line.counting ? "off" : nothing}>${line.lead ? html`<bdi>${line.lead}</bdi><br />` : nothing}${line.text}</span>
       ${!__WIDGET__ && line.doubt ? html`<span class="doubt">${t("handed")} ${labelled(t("handed.new"), () => chat.deeds.fresh())}</span>` : nothing}
       ${line.renew ? labelled(t("new"), () => chat.deeds.fresh()) : nothing}</div>`)}
     ${chat.held ? html`<div class="notice info" part="notice"><span>${t("page.ready")}</span>

@@ -24,6 +24,8 @@ export class BatonChat extends HTMLElement implements Desk {
   declare variant: "panel" | "page";
   /** The panel fills the screen: its close button then is the only one. */
   declare compact: boolean;
+  /** Gives a conversation to an element that a page wrote by itself. */
+  static alone: ((chat: BatonChat) => void) | undefined;
   /** Set by the panel: how to close it. */
   dismiss: (() => void) | undefined;
 
@@ -79,6 +81,7 @@ export class BatonChat extends HTMLElement implements Desk {
 
   connectedCallback(): void {
     this.unwatch = watchTheme(() => this.paint());
+    if (!this.conversation) BatonChat.alone?.(this);
     this.took("conversation");
   }
 
@@ -94,9 +97,7 @@ export class BatonChat extends HTMLElement implements Desk {
   get updateComplete(): Promise<void> { return this.settled; }
 
   get field(): HTMLTextAreaElement | null { return this.root.querySelector("textarea"); }
-
   get state(): State | undefined { return this.conversation?.state; }
-
   private took(name: string): void {
     if (!this.isConnected) return;
     this.stale = true;
@@ -136,7 +137,9 @@ export class BatonChat extends HTMLElement implements Desk {
     this.words = language(this.options.lang);
     this.setAttribute("variant", this.variant);
     if (this.stale) this.paint();
+    const stop = this.root.activeElement?.matches("[type=button].go");
     render(chatView(this, state), this.root);
+    if (stop && !this.root.activeElement) this.focus();
     if (this.shown !== this.conversation) this.begin();
     this.log?.update(state);
     this.takeBack(state);
@@ -200,9 +203,7 @@ export class BatonChat extends HTMLElement implements Desk {
     if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i])) this.root.adoptedStyleSheets = wanted;
   }
 
-  override focus(): void {
-    (this.field ?? this.root.querySelector<HTMLElement>("#log"))?.focus();
-  }
+  override focus(): void { (this.field ?? this.root.querySelector<HTMLElement>("#log"))?.focus(); }
 
   tell(key: string): void {
     clearTimeout(this.quiet);
@@ -218,7 +219,6 @@ export class BatonChat extends HTMLElement implements Desk {
     this.held = url;
     this.requestUpdate();
   }
-
   expand(open: boolean): void {
     this.menu = open;
     this.requestUpdate();
@@ -240,9 +240,10 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   /** Asks before ending or deleting, or shows a link; focus comes back to where it was. */
-  ask(what: Ask): void {
+  async ask(what: Ask): Promise<void> {
     this.menu = false;
     this.asked = this.root.activeElement as HTMLElement | null;
+    if (!await want("talk")) return this.requestUpdate();
     this.asking = what;
     this.requestUpdate();
     void this.updateComplete.then(() => this.root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
@@ -283,8 +284,10 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   pressed(event: KeyboardEvent): void {
-    if (event.key !== "Escape" || (!this.asking && !this.menu)) return;
-    event.stopPropagation();
+    // What is typed here is none of the page's shortcuts; an Escape that means nothing here goes on to the panel.
+    const mine = event.type === "keydown" && event.key === "Escape" && (this.asking || this.menu);
+    if (mine || !this.dismiss || event.key !== "Escape") event.stopPropagation();
+    if (!mine) return;
     event.preventDefault();
     if (this.asking) return this.answer();
     this.expand(false);
@@ -293,8 +296,5 @@ export class BatonChat extends HTMLElement implements Desk {
 }
 
 /** Registers the element once, however often the script is loaded. */
-export function defineChat(): void {
-  if (!customElements.get("baton-chat")) customElements.define("baton-chat", BatonChat);
-}
-
+export const defineChat = (): void => { if (!customElements.get("baton-chat")) customElements.define("baton-chat", BatonChat); };
 defineChat();

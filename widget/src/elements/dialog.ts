@@ -1,5 +1,5 @@
 /** The dialogs of the chat: before ending, before deleting, and the link where it cannot be copied. */
-import { html, nothing, type TemplateResult } from "lit/html.js";
+import type { html as Html, TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
 import type { Deeds } from "./deeds";
 
@@ -15,7 +15,8 @@ function round(event: KeyboardEvent): void {
   next?.focus();
 }
 
-export function dialog(ask: Ask, words: Language, deeds: Deeds, close: () => void): TemplateResult {
+/** `html` is the chat's own: this comes with the talk part, which carries no copy of it. */
+export function dialog(html: typeof Html, ask: Ask, words: Language, deeds: Deeds, close: () => void): TemplateResult {
   const t = words.t;
   const link = ask.kind === "link" ? ask.url : "";
   const yes = (): void => {
@@ -27,7 +28,7 @@ export function dialog(ask: Ask, words: Language, deeds: Deeds, close: () => voi
       <h2 id="asked">${t(`${ask.kind}.title`)}</h2>
       <p id="detail">${t(`${ask.kind}.text`)}</p>
       ${link ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link}
-        @focus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />` : nothing}
+        @focus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />` : ""}
       <div class="choices">
         ${link ? html`<button type="button" class="plain" part="button" @click=${close}>${t("ok")}</button>` : html`
           <button type="button" class="plain" part="button" data-first @click=${close}>${t("cancel")}</button>

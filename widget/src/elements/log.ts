@@ -173,9 +173,10 @@ export class LogView {
   private wait(state: State, words: string): void {
     const t = this.desk.words.t;
     const last = state.messages[state.messages.length - 1];
-    const working = !words && (state.waiting || !!state.answering);
+    // While the question is on its way, nobody thinks about it yet.
+    const working = !words && (!!state.answering || (state.waiting && !last?.delivery));
     const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
-    const stage = state.answering?.stage ?? "thinking";
+    const stage = state.answering?.text ? "writing" : "thinking";
     const shown = working ? stage : retry ? `retry ${last?.role}` : "";
     if (this.tail.dataset["shown"] === shown) return;
     this.tail.dataset["shown"] = shown;

@@ -2,7 +2,7 @@
 import { css } from "../css";
 
 export const messageStyles = css`
-.message { position: relative; margin-bottom: 4px; padding-bottom: 14px; content-visibility: auto; contain-intrinsic-size: auto 120px; outline-offset: 6px; border-radius: 4px; }
+.message { position: relative; margin-bottom: 4px; padding-bottom: 12px; content-visibility: auto; contain-intrinsic-size: auto 120px; outline-offset: 6px; border-radius: 4px; }
 .message:last-child, .message.live { content-visibility: visible; }
 .head { display: flex; align-items: baseline; gap: 8px; margin-bottom: 3px; font-size: .84em; color: var(--_muted); }
 .who { font-weight: 650; color: var(--_ink); }
@@ -27,12 +27,13 @@ time { font-variant-numeric: tabular-nums; }
 .pill bdi { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
 .sources a:hover .pill { border-color: var(--_accent); }
 .note { margin: 6px 0 0; font-size: .88em; color: var(--_muted); }
-.tools { display: flex; margin: 0 -12px -22px; }
+.tools { display: flex; margin: -8px -12px -25px; }
 .tools .tool .icon { width: 17px; height: 17px; }
 .tools .tool[aria-pressed=true] { color: var(--_accent); }
 .tools .tool[aria-pressed=true] .icon { fill: color-mix(in oklab, var(--_accent) 22%, transparent); }
 .user .tools { position: absolute; inset-inline-end: 74px; inset-block-start: -11px; margin: 0; }
 .delivery { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; min-height: 24px; font-size: .88em; color: var(--_muted); }
+.delivery > .labelled:first-child { margin-inline-start: -12px; }
 .user .delivery { justify-content: flex-end; padding-inline-end: 4px; }
 .failed .delivery > span { color: var(--_error); font-weight: 600; }
 .why { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-top: 24px; max-width: 30rem; }

@@ -128,7 +128,7 @@ export class MessageView {
   private delivery(message: Message): HTMLElement {
     const t = this.desk.words.t;
     const row = make("div", { class: "delivery" }, make("span", {}, t(message.delivery!)));
-    if (message.delivery === "failed") row.append(this.labelled("retry", "retry", () => this.desk.retry(message.client_id)));
+    if (message.delivery !== "sending") row.append(this.labelled("retry", "retry", () => this.desk.retry(message.client_id)));
     return row;
   }
 

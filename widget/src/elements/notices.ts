@@ -10,6 +10,8 @@ export interface Line {
   counting?: boolean;
   /** Offers "New chat" beside it. */
   renew?: boolean;
+  /** What is said before it, in the same notice. */
+  lead?: string;
   /** The quieter question beside it: "Not yours?", and the offer of a new one. */
   doubt?: boolean;
 }
@@ -40,6 +42,8 @@ export function lines(state: State, words: Language): Line[] {
     add(notice.key, notice.tone, { text, counting: n > 1, renew: RENEWING.has(notice.key), doubt: !__WIDGET__ && !!state.handedOver && OPENING.has(notice.key) });
   }
   if (state.connection !== "online" && !state.notice) add(state.connection, "warning");
+  // Carried on and begun elsewhere are one piece of news.
+  if (found[0]?.key === "elsewhere" && OPENING.has(found[1]?.key ?? "")) found[0].lead = found.splice(1, 1)[0]!.text;
   const first = found.findIndex((line) => line.renew);
   return found.map((line, i) => ({ ...line, renew: line.renew && i === first }));
 }

@@ -1,5 +1,5 @@
 /** On the wide page: the sources of the latest answer, with the passages that were used. */
-import { html, type TemplateResult } from "lit/html.js";
+import { html, nothing, type TemplateResult } from "lit/html.js";
 import type { Language } from "../i18n";
 import { safeLink } from "../nodes";
 import type { State } from "../types";
@@ -16,13 +16,14 @@ function host(url: string): string {
 }
 
 /** Given to the chat by the full page only; the panel has no room for it. */
-export function asideView(state: State, words: Language): TemplateResult {
+export function asideView(state: State, words: Language): TemplateResult | typeof nothing {
   const cited = state.messages.findLast((message) => message.role === "assistant" && citationsOf(message).length > 0);
-  const sources = cited ? citationsOf(cited) : [];
+  if (!cited) return nothing;
+  const sources = citationsOf(cited);
   const t = words.t;
   return html`<aside class="aside" part="sources" aria-label=${t("sources")}>
     <h2>${t("sources")}</h2>
-    ${sources.length ? html`<ol>${sources.map((source, i) => {
+    <ol>${sources.map((source, i) => {
       const href = safeLink(source.url);
       const inner = html`<b>${i + 1}</b><span class="card-title" dir="auto">${source.title}</span>`;
       return html`<li class="card">
@@ -30,6 +31,6 @@ export function asideView(state: State, words: Language): TemplateResult {
         <p dir="auto">${source.snippet ?? ""}</p>
         <span class="host" dir="ltr">${href ? host(href) : ""}</span>
       </li>`;
-    })}</ol>` : html`<p class="none">${t("sources.none")}</p>`}
+    })}</ol>
   </aside>`;
 }
