@@ -51,7 +51,7 @@ def turn(log: RedisLog, ref: str, number: int) -> None:
     log.claim(name)
     log.begin(ref, "", Words(spell_message("user", "q" * 120, None, name), name), name)
     for piece in range(PIECES):
-        log.grow(ref, name, piece * len(PIECE), PIECE, "")
+        log.grow(ref, name, piece * len(PIECE), PIECE)
     log.close(ref, name, Closing("end", offset=PIECES * len(PIECE)))
     log.release(name)
 
