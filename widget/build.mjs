@@ -45,10 +45,10 @@ const templates = {
 };
 
 /** Words that the full page alone says. */
-const OF_THE_PAGE = ["back", "tab.close", "sources.none", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"];
+const OF_THE_PAGE = ["back", "tab.close", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"];
 
 /** English words of messages, dialogs and what follows a question that was sent: the panel leaves them to the talk part. */
-const TALK = new RegExp(String.raw`^(you|assistant|ok|cancel|words|writing|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate`
+const TALK = new RegExp(String.raw`^(you|assistant|ok|cancel|words|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate`
   + String.raw`|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.|$)|^notice($`
   + String.raw`|\.(notErased|notEnded|notStopped|busy|next|full|tooLong|refused|answerFailed|engineBusy)$)`);
 

@@ -157,7 +157,7 @@ RESUME = Operation(
 CLAIM = Operation(
     name="claimSession",
     tag="Sessions",
-    summary="Make an anonymous conversation the signed-in user's; it gets a new id",
+    summary="Make an anonymous conversation the signed-in user's, by `user_token` or `Baton-User`; it gets a new id",
     body=Body(record({"user_token": spoken(4096)}), example={"user_token": "TOKEN"}),
     answers={200: Reply("The conversation, under the id that it has from now on.", ref("Resumed"))},
     errors=("bad_token", "session_ended", "turn_in_progress", *_OWNED),

@@ -55,6 +55,8 @@ def _handshake() -> None:
     """Raises InvalidRequest for a handshake that RFC 6455, section 4.2.1, does not allow."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise InvalidRequest("Upgrade", "must be websocket")
+    if "upgrade" not in request.headers.get("Connection", "").lower():
+        raise InvalidRequest("Connection", "must be Upgrade")
     if request.headers.get("Sec-WebSocket-Version") != "13":
         raise InvalidRequest("Sec-WebSocket-Version", "must be 13")
     if not _KEY.fullmatch(request.headers.get("Sec-WebSocket-Key", "").strip()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from app.errors import StorageUnavailable
 from app.ownership import Move
 from app.session import tag_of
 from app.store.commands import Commands, Script
@@ -67,9 +69,10 @@ class RedisOwners:
 
     def forget(self, user: str, ref: str, was: str) -> None:
         """The session is erased: nothing is to lead to it, neither its user nor the place where it stood before."""
-        self._redis.run(self._scripts["forget"], (_last(user),), ref)
-        if was:
-            self._redis.run(self._scripts["forget"], (f"baton:{{{was}}}:moved",))
+        with suppress(StorageUnavailable):  # what stays leads nowhere any more, and ends by itself
+            self._redis.run(self._scripts["forget"], (_last(user),), ref)
+            if was:
+                self._redis.run(self._scripts["forget"], (f"baton:{{{was}}}:moved",))
 
 
 def _last(user: str) -> str:

@@ -155,7 +155,7 @@ function nameOf(base: string, token: string): string {
 }
 
 /** How the conversation in the page, or in the browser's memory, becomes the user's. */
-function createMoves({ api, desk, sessions, store, notices, page, options, outbox, accept, changed, subscribe }: IdentityParts) {
+function createMoves({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe }: IdentityParts) {
   const post = (path: string, session?: string) =>
     api.json<Resumed>(path, { method: "POST", session, body: session ? {} : { client_id: randomName() } });
   const claim = (id: string) => call(() => post("api/session/me/claim", id));
@@ -178,10 +178,14 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
     if (!options.autoRestore) return;
     if (found?.user === desk.user) return sessions.resume(found.id, randomName(), "restored", found);
     if (!found || !sessions.fresh(found)) return last();
+    // Whatever is still told of the old id counts no more, in no tab.
+    const tabs = line(machine, `baton:${shortName(api.base + found.id)}`, () => {});
+    tabs.post({ kind: "moved" });
+    tabs.close();
     try { show(await claim(found.id), true); } catch (cause) {
       const error = cause as ApiError;
       if (error.gone) { store.forget(found.id); return last(); }
-      if (error.foreign) return store.forget(found.id);
+      if (error.code === "not_owner") return store.forget(found.id);
       await sessions.resume(found.id, randomName(), "restored", found);
       if (error.code === "turn_in_progress") void move();
     }
@@ -190,7 +194,10 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
   /** The user's last conversation, wherever he had it; where each tab or page is to have its own, none. */
   async function last(): Promise<void> {
     if (options.sessionScope !== "browser") return;
-    try { show(await call(() => post("api/session/resume")), true); } catch (error) {
+    try {
+      const found = await call(() => post("api/session/resume"));
+      if (!desk.session) show(found, true);
+    } catch (error) {
       if (desk.feedDown) { desk.feedDown = false; changed(); }
       if (!(error as ApiError).status) throw error;
     }
@@ -199,7 +206,7 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
   /** Signed in while the chat is there. */
   async function join(): Promise<void> {
     await when(() => !desk.loading);
-    if (!desk.session) return last();
+    if (!desk.session) await last();
     if (anonymous()) void move();
   }
 
@@ -213,7 +220,6 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
       if (!session || !anonymous()) return;
       let done = () => {};
       desk.ready = new Promise<void>((go) => { done = go; });
-      // Whatever is still told of the old id counts no more, in no tab.
       desk.era++;
       desk.live?.tell("moved");
       desk.live?.stop();

@@ -141,6 +141,7 @@ export function createLive(parts: LiveParts): Live {
       clearTimeout(timer);
       timer = setTimeout(() => { mine.abort(); reader.cancel().catch(() => {}); }, QUIET);
     };
+    timer = setTimeout(() => mine.abort(), 2 * LOOK);
     try {
       const reader = (await api.events(session, cursor, mine.signal)).body!.getReader(), text = new TextDecoder();
       const parse = createParser((frame) => { lost ||= !mine.signal.aborted && !take(frame); });

@@ -69,6 +69,7 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
       listening.abort();
       stop();
       BatonChat.alone = undefined;
+      for (const chat of chats) chat.conversation = undefined;
       panel.destroy();
       conversation.dispose();
     },

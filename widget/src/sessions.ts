@@ -58,8 +58,11 @@ export function createSessions(parts: SessionParts) {
         setDown(false);
       },
       onRefused(error) { clearTimeout(down); if (mine === desk.era) refused(error); },
-      // A question asked just now waits for the new id, which comes by the storage.
-      onMoved() { desk.moved = true; desk.ready = page.pause(3_000); },
+      // A question asked just now waits for the new id, which comes by the storage; where none comes, all is as before.
+      onMoved() {
+        desk.moved = true;
+        desk.ready = page.pause(3_000).then(() => { if (desk.moved && mine === desk.era) { carry(id, desk.saved ?? {}); void follow(); } });
+      },
       onErased: () => { if (mine === desk.era) lose("erased"); },
     });
   }
@@ -232,7 +235,7 @@ export function createSessions(parts: SessionParts) {
   async function onStorage(event: StorageEvent): Promise<void> {
     if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
     let record = !__WIDGET__ && own ? store.common() : store.load();
-    if (!__WIDGET__ && own ? desk.session : record?.id === desk.session) return;
+    if (!__WIDGET__ && own ? desk.session : record?.id === desk.session && !desk.moved) return;
     // A user's conversation does not make way for an anonymous one.
     if (record && !record.user && desk.saved?.user) return;
     if (record?.user && record.user !== desk.user) {

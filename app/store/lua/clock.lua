@@ -18,3 +18,7 @@ local function clear(key, longest)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', clock)
   redis.call('ZREMRANGEBYSCORE', key, '(' .. string.format('%.0f', clock + longest), '+inf')
 end
+
+-- Whether the lease of a running answer is over: its time has come, or it ends later than any lease can, because it is
+-- from before the clock was set back.
+local function over(lease) return tonumber(lease) < clock or tonumber(lease) > clock + 15000 end

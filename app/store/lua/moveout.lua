@@ -12,7 +12,7 @@ if m[1] then
   if m[2] then return {m[2] == ARGV[1] and 'mine' or 'not_owner'} end
   if m[3] then return {'ended'} end
   local lease = redis.call('HGET', base .. 'turn', 'lease')
-  if lease then return {tonumber(lease) < now and 'dead' or 'busy'} end
+  if lease then return {over(lease) and 'dead' or 'busy'} end
   redis.call('RENAME', meta, moved)
   redis.call('HSET', moved, 'user', ARGV[1], 'to', ARGV[2])
   for _, name in ipairs(kept) do

@@ -13,10 +13,6 @@ local created, expires, ended = tonumber(m[1]), tonumber(m[2]), m[3]
 local count, seq, seen, updated = tonumber(m[5]), tonumber(m[6]), tonumber(m[7]), tonumber(m[8])
 local window_start, spent = tonumber(m[9] or 0), tonumber(m[10] or 0)
 
--- Whether the lease of a running answer is over: its time has come, or it ends later than any lease can, because it is
--- from before the clock was set back.
-local function over(lease) return tonumber(lease) < clock or tonumber(lease) > clock + 15000 end
-
 -- RFC 3339 in UTC; days to civil date after Howard Hinnant, "chrono-compatible low-level date algorithms".
 local function stamp(ms)
   local seconds = math.floor(ms / 1000)

@@ -1,10 +1,10 @@
 --! clock session write
--- ARGV: '*', ticket's hash, client id, ticket ttl ms, who, ttl, max age, idle ms. Takes a ticket; a `once` ticket is taken by one alone. Of an
--- owned session only a `signed` ticket opens to whoever has it, for it carries its owner's proof.
+-- ARGV: '*', ticket's hash, client id, ticket ttl ms, who, ttl, max age, idle ms. Takes a ticket, a `once` ticket for
+-- one alone. Of an owned session only a `signed` ticket opens to whoever has it, for it carries its owner's proof.
 local found = redis.call('HGET', tickets, ARGV[2])
-local who, signed = ARGV[5], found and string.sub(found, 1, 7) == 'signed:'
-if m[4] and m[4] ~= who and who ~= '*' and not (signed and who == '') then return {'not_owner'} end
 if ended or not found then return {'gone'} end
+local who, signed = ARGV[5], string.sub(found, 1, 7) == 'signed:'
+if m[4] and m[4] ~= who and who ~= '*' and not (signed and who == '') then return {'not_owner'} end
 local kind, deadline, sealed, taker = string.match(found, '^(%a+):(%d+):(%x+):(.*)$')
 if clock > tonumber(deadline) then return {'gone'} end
 if kind ~= 'share' then

@@ -1,5 +1,5 @@
 /** `<baton-chat>`: the conversation alone, the same in the panel and on the full page. */
-import { render } from "lit/html.js";
+import { nothing, render } from "lit/html.js";
 import { sheet } from "../css";
 import { fetchWords, language, type Language } from "../i18n";
 import { part, want } from "../lazy";
@@ -26,6 +26,8 @@ export class BatonChat extends HTMLElement implements Desk {
   declare compact: boolean;
   /** Gives a conversation to an element that a page wrote by itself. */
   static alone: ((chat: BatonChat) => void) | undefined;
+  /** Who asked last: a text that could not be sent comes back to it alone. */
+  static speaker: BatonChat | undefined;
   /** Set by the panel: how to close it. */
   dismiss: (() => void) | undefined;
 
@@ -133,7 +135,7 @@ export class BatonChat extends HTMLElement implements Desk {
 
   private update(): void {
     const state = this.state;
-    if (!state) return;
+    if (!state) { render(nothing, this.root); this.shown = this.log = undefined; return; }
     this.words = language(this.options.lang);
     this.setAttribute("variant", this.variant);
     if (this.stale) this.paint();
@@ -179,7 +181,7 @@ export class BatonChat extends HTMLElement implements Desk {
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
   private takeBack(state: State): void {
-    if (!state.putBack || state.putBack.n <= this.taken || !this.field) return;
+    if (!state.putBack || state.putBack.n <= this.taken || !this.field || (BatonChat.speaker?.isConnected && BatonChat.speaker !== this)) return;
     this.taken = state.putBack.n;
     const typed = this.field.value;
     this.field.value = typed && typed !== state.putBack.text ? `${state.putBack.text}\n${typed}` : state.putBack.text;
@@ -215,10 +217,7 @@ export class BatonChat extends HTMLElement implements Desk {
     }, 7000);
   }
 
-  hold(url: string): void {
-    this.held = url;
-    this.requestUpdate();
-  }
+  hold(url: string): void { this.held = url; this.requestUpdate(); }
   expand(open: boolean): void {
     this.menu = open;
     this.requestUpdate();
@@ -267,6 +266,7 @@ export class BatonChat extends HTMLElement implements Desk {
       this.empty = true;
     }
     this.held = "";
+    BatonChat.speaker = this;
     this.log?.follower.toEnd();
     this.fetchTalk();
     void this.conversation!.send(text);

@@ -176,14 +176,13 @@ export class LogView {
     // While the question is on its way, nobody thinks about it yet.
     const working = !words && (!!state.answering || (state.waiting && !last?.delivery));
     const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
-    const stage = state.answering?.text ? "writing" : "thinking";
-    const shown = working ? stage : retry ? `retry ${last?.role}` : "";
+    const shown = working ? "thinking" : retry ? `retry ${last?.role}` : "";
     if (this.tail.dataset["shown"] === shown) return;
     this.tail.dataset["shown"] = shown;
     this.tail.replaceChildren();
     if (working) {
       this.tail.append(make("div", { class: "working", part: "working" },
-        make("span", { class: "batons", "aria-hidden": "true" }, make("i"), make("i"), make("i")), `${t(stage)}…`));
+        make("span", { class: "batons", "aria-hidden": "true" }, make("i"), make("i"), make("i")), `${t("thinking")}…`));
     }
     if (retry) {
       const button = make("button", { type: "button", class: "labelled", part: "button" }, iconNode("retry"), t("retry"));
