@@ -179,6 +179,16 @@ def test_found_on_another_device(caller: Caller, visitor: Visitor) -> None:
     is_problem(last(caller, "bob"), 404, "session_not_found")
 
 
+def test_a_ticket_of_what_has_ended(caller: Caller) -> None:
+    """After an end a user's tickets are the 404 that any dead ticket is, for whoever has them."""
+    mine = caller.create(user_token=token("dora"))
+    kinds = ("once", "share")
+    tickets = [mine.post("/handoff", {"kind": kind}, headers=as_user("dora")).json()["ticket"] for kind in kinds]
+    assert mine.post("/end", headers=as_user("dora")).status_code == 200
+    for ticket in tickets:
+        is_problem(caller.resume(ticket), 404, "session_not_found")
+
+
 def test_begun_by_header(caller: Caller) -> None:
     """`Baton-User` makes a new conversation the user's, as `user_token` does."""
     made = caller.post("/api/session/create", headers=as_user("carl")).json()["session_id"]

@@ -120,6 +120,41 @@ test("after a reload an anonymous conversation is claimed at the start", async (
   expect(record().id).not.toBe(old);
 });
 
+test("a token that is not taken costs nobody the anonymous conversation", async () => {
+  const first = browser.tab();
+  await asked(first);
+  const old = record().id;
+  first.conversation.dispose();
+  service.expired.add(tokenOf("ada"));
+  const tab = signedTab(tokenOf("ada"), first.storage);
+  await tab.ready;
+  expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
+  expect(record().id).toBe(old);
+});
+
+test("a claim at the start of one tab is followed by another that is open", async () => {
+  const one = browser.tab();
+  await asked(one);
+  const two = signedTab(tokenOf("ada"));
+  await two.ready;
+  await until(() => only().owner === "ada");
+  expect(one.state.notice?.key).not.toBe("erased");
+  await until(() => texts(one.state).length === 2 && one.state.status === "active", () => one.state);
+  await asked(one, "From the first?");
+  await until(() => two.state.messages.length === 4, () => two.state);
+});
+
+test("where a claim fails, the other tabs go on as before", async () => {
+  const one = browser.tab(), two = browser.tab();
+  await asked(one);
+  await until(() => two.state.messages.length === 2, () => two.state);
+  service.expired.add(tokenOf("ada"));
+  one.conversation.identify(tokenOf("ada"), restart);
+  await until(() => service.count("POST /api/session/me/claim") > 0);
+  await asked(one, "More?");
+  await until(() => two.state.messages.length === 4, () => two.state, 8_000);
+});
+
 test("another tab of the browser follows, with the token of the first", async () => {
   const one = browser.tab(), two = browser.tab();
   await asked(one);
