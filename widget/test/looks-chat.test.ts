@@ -172,20 +172,6 @@ describe("the chat", () => {
     await vi.waitFor(() => expect(stage.asked).toEqual([["send", "And then?"]]));
   });
 
-  it("of two chats of one conversation the text that was not sent comes back to the one that asked", async () => {
-    const one = await show({ status: "active" }), two = document.createElement("baton-chat") as BatonChat;
-    Object.assign(two, { conversation: one.stage, options: {}, variant: "panel" });
-    document.body.append(two);
-    const other = () => two.shadowRoot!.querySelector("textarea");
-    await vi.waitFor(() => expect(other()).not.toBe(null));
-    one.field().value = "Mine";
-    key(one.field(), {});
-    one.stage.set({ putBack: { text: "Mine", n: 1 } });
-    await vi.waitFor(() => expect(one.field().value).toBe("Mine"));
-    expect(other()!.value).toBe("");
-    one.field().blur();
-  });
-
   it("sends text that came back for another tab's answer when that is done, unless it was changed", async () => {
     const { stage, root, field } = await show({ status: "active", waiting: true, putBack: { text: "Keep me", n: 1, next: true } });
     await vi.waitFor(() => expect(field().value).toBe("Keep me"));
