@@ -69,15 +69,16 @@ function close(before: Transcript, turn_id: string): Transcript {
   return { ...before, turn, closed: before.closed.includes(turn_id) ? before.closed : [...before.closed.slice(-50), turn_id] };
 }
 
-/** Puts a message of the service in its place: over itself, over its local twin, or before what is still local. */
+/** Puts a message of the service in its place: over itself, over its local twin, or before what is still on its way. */
 function put(messages: readonly Message[], message: Message): readonly Message[] {
-  const found = messages.findLastIndex((one) => one.id === message.id);
+  const found = messages.findLastIndex((one) => one.id === message.id
+    || (isLocal(one) && message.role === "user" && Boolean(one.client_id) && one.client_id === message.client_id));
   if (found >= 0) return messages.with(found, message);
-  const rest = message.role === "user" && message.client_id
-    ? messages.filter((one) => !(isLocal(one) && one.client_id === message.client_id)) : messages.slice();
-  let place = rest.length;
-  while (place > 0 && isLocal(rest[place - 1]!)) place--;
-  return [...rest.slice(0, place), message, ...rest.slice(place)];
+  let place = messages.length;
+  // An answer may be told before its question is told again: what was taken already stands before it.
+  const later = (one: Message) => isLocal(one) && (Boolean(one.delivery) || message.role === "user");
+  while (place > 0 && later(messages[place - 1]!)) place--;
+  return [...messages.slice(0, place), message, ...messages.slice(place)];
 }
 
 /** Own words, shown before the service has them; again with another delivery, they change in place. */

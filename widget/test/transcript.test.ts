@@ -50,6 +50,15 @@ test("a delta passed on with its place is laid over what is known, and one past 
   expect(fold(half, { event: "answer.delta", turn_id: "t9", text: "!" })).toBe(half);
 });
 
+test("an answer that is told before its question is told again stands after it, and before what is still on its way", () => {
+  let now = say(EMPTY, "q.1", "Hello?", undefined, "");
+  now = say(now, "q.2", "More?", "sending", "");
+  now = all(TOLD.slice(1), now);
+  expect(now.messages.map((one) => one.content)).toEqual(["Hello?", "Good day.", "More?"]);
+  now = all(TOLD, now);
+  expect(now.messages.map((one) => one.id)).toEqual(["m1", "m2", "local:q.2"]);
+});
+
 test("own words show at once, and the service's message takes their place in the service's order", () => {
   let now = say(EMPTY, "q.1", "Hello?", "sending", "");
   now = fold(now, { event: "message", message: message("m0", "user", "From a phone", "q.0") });
