@@ -21,7 +21,7 @@ class NoCookies(SessionInterface):
 
 
 class Service(Flask):
-    """Flask as it is used here; what is left out costs a tenth of a small request (docs/decisions/speed.md)."""
+    """Flask as it is used here; what is left out is told in docs/decisions/speed.md."""
 
     session_interface = NoCookies()
 
