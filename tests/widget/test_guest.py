@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.widget.conftest import Visitor
 
@@ -91,3 +91,35 @@ def test_the_conversation_alone(visit: Visit) -> None:
 def test_the_policy_is_told(baton: str) -> None:
     """The install page names the Trusted Types policy beside the two sources to allow."""
     assert "trusted-types baton" in httpx.get(f"{baton}/install").text
+
+
+def test_two_places_of_one_conversation_send_once(visit: Visit) -> None:
+    """A question that another answer stands in the way of comes back to the place where it was asked, and goes out once."""
+    visitor = visit(body=CHAT)
+    alone = visitor.page.locator("main baton-chat")
+    visitor.button("Open chat").click()
+    panel = visitor.page.get_by_role("dialog")
+    alone.get_by_role("textbox", name="Message").fill("quick")
+    alone.get_by_role("textbox", name="Message").press("Enter")
+    expect(panel.get_by_role("article")).to_have_count(2)
+    visitor.page.route("**/api/chat", refuse, times=1)
+    alone.get_by_role("textbox", name="Message").fill("quick too")
+    alone.get_by_role("textbox", name="Message").press("Enter")
+    for place in (alone, panel):
+        expect(place.get_by_role("article")).to_have_count(4)
+        expect(place.get_by_role("article").nth(2)).to_contain_text("quick too")
+        expect(place.get_by_role("textbox", name="Message")).to_have_value("")
+    panel.get_by_role("textbox", name="Message").fill("quick three")
+    panel.get_by_role("textbox", name="Message").press("Enter")
+    expect(alone.get_by_role("article").nth(4)).to_contain_text("quick three")
+    expect(alone.get_by_role("article")).to_contain_text(["quick", "A quick", "quick too", "A quick", "quick three", "A quick"])
+
+
+def refuse(route: Route) -> None:
+    """Answers as if another tab's question were being answered."""
+    route.fulfill(
+        status=409,
+        content_type="application/problem+json",
+        headers={"Retry-After": "2", "Access-Control-Allow-Origin": "*"},
+        body='{"success": false, "status": 409, "code": "turn_in_progress", "retryable": true}',
+    )

@@ -91,8 +91,7 @@ export class BatonChat extends HTMLElement implements Desk {
     this.unwatch?.();
     this.unsubscribe?.();
     this.unsubscribe = undefined;
-    clearTimeout(this.quiet);
-    clearTimeout(this.retalk);
+    for (const timer of [this.quiet, this.retalk]) clearTimeout(timer);
   }
 
   /** Resolves when what is known now is on the screen. */
@@ -181,8 +180,9 @@ export class BatonChat extends HTMLElement implements Desk {
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
   private takeBack(state: State): void {
-    if (!state.putBack || state.putBack.n <= this.taken || !this.field || (BatonChat.speaker?.isConnected && BatonChat.speaker !== this)) return;
+    if (!state.putBack || state.putBack.n <= this.taken || !this.field) return;
     this.taken = state.putBack.n;
+    if (BatonChat.speaker?.isConnected && BatonChat.speaker !== this) return;
     const typed = this.field.value;
     this.field.value = typed && typed !== state.putBack.text ? `${state.putBack.text}\n${typed}` : state.putBack.text;
     this.conversation!.draft = this.field.value;
