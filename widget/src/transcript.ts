@@ -106,10 +106,10 @@ export function renew(before: Transcript, page: readonly Message[], asked: Reado
   const joint = first ? before.messages.findIndex((one) => one.id === first.id) : -1;
   const older = joint > 0 ? before.messages.slice(0, joint).filter((one) => !isLocal(one)) : [];
   const known = new Set(page.flatMap((one) => (one.role === "user" && one.client_id ? [one.client_id] : [])));
-  const local = before.messages.filter((one) => isLocal(one) && !known.has(one.client_id!));
   const has = new Set(page.map((one) => one.id));
-  const since = asked ? before.messages.filter((one) => !isLocal(one) && !asked.has(one.id) && !has.has(one.id)) : [];
-  const messages = [...older, ...page, ...since, ...local];
+  // In the order in which they stand: an answer may have been told while its question is still a local one.
+  const rest = before.messages.filter((one) => isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !has.has(one.id));
+  const messages = [...older, ...page, ...rest];
   // The answer that was being made is in the history: it ended while nobody here listened.
   const last = page.at(-1);
   const over = before.turn?.text && last?.role === "assistant" && !asked?.has(last.id) && last.content.startsWith(before.turn.text);

@@ -59,6 +59,12 @@ test("an answer that is told before its question is told again stands after it, 
   expect(now.messages.map((one) => one.id)).toEqual(["m1", "m2", "local:q.2"]);
 });
 
+test("a history that was read before the question was stored puts no answer before it", () => {
+  const asked = say(EMPTY, "q.1", "Hello?", undefined, "");
+  const late = renew(all(TOLD.slice(1), asked), [], new Set(asked.messages.map((one) => one.id)));
+  expect(late.messages.map((one) => one.content)).toEqual(["Hello?", "Good day."]);
+});
+
 test("own words show at once, and the service's message takes their place in the service's order", () => {
   let now = say(EMPTY, "q.1", "Hello?", "sending", "");
   now = fold(now, { event: "message", message: message("m0", "user", "From a phone", "q.0") });
