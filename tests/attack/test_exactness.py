@@ -143,9 +143,7 @@ def lives(visitor: Visitor, name: str, turn: int) -> Iterator[httpx.Response]:
 
 
 def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Aim]) -> None:
-    """R28: 200 sessions write, ask and read their canaries while Redis is slow, silent and
-    reset: each reads its own.
-    """
+    """R28: 200 sessions write, ask and read canaries while Redis is slow, silent and reset: each reads its own."""
     proxy = Proxy(broken.port)
     aim = launch(redis_url=proxy.url, BATON_FEEDS_PER_ADDRESS="1000", WEB_CONCURRENCY="2")
     caller = Caller(aim.base)
