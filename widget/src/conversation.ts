@@ -7,7 +7,7 @@ import { part, want } from "./lazy.js";
 import { createNotices } from "./notices.js";
 import { readOptions } from "./options.js";
 import { createOutbox, type Fate, type Question } from "./outbox.js";
-import { createSessions } from "./sessions.js";
+import { createSessions, type Loss } from "./sessions.js";
 import { createStore, places, type Places } from "./storage.js";
 import type { Timing } from "./stream.js";
 import { platform, randomName, type Platform } from "./tabs.js";
@@ -218,10 +218,10 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
   const deeds = createDeeds({ api, desk, sessions, page, options, tell, publish, become, start, fresh, onEvent, clear: () => outbox.clear() });
 
-  function fresh(notice: string | null = null): void {
+  function fresh(notice: Loss | null = null): void {
     outbox.clear();
     store.unsent = [];
-    sessions.drop();
+    sessions.drop(notice);
     vigil.stop();
     Object.assign(desk, { status: "none", transcript: EMPTY, past: [], waiting: false, asked: "", mine: "", fromElsewhere: false });
     notices.reset();

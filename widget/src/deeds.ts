@@ -2,7 +2,7 @@
 import { ApiError, type Api } from "./api.js";
 import type { Desk } from "./desk.js";
 import type { Settings } from "./options.js";
-import type { Sessions } from "./sessions.js";
+import type { Loss, Sessions } from "./sessions.js";
 import { isLocal, prepend, readMessage, type ChatEvent } from "./transcript.js";
 import type { Conversation, Status } from "./types.js";
 import type { Page } from "./watch.js";
@@ -17,7 +17,7 @@ export interface DeedParts {
   publish(): void;
   become(status: Status): void;
   start(): Promise<void>;
-  fresh(notice: string | null): void;
+  fresh(notice: Loss | null): void;
   onEvent(event: ChatEvent): void;
   /** Takes back whatever was still to be sent. */
   clear(): void;

@@ -29,6 +29,7 @@ export interface SessionParts {
   borrow(user: string): Promise<boolean>;
 }
 
+export type Loss = "gone" | "erased" | "signIn";
 export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions(parts: SessionParts) {
@@ -71,9 +72,9 @@ export function createSessions(parts: SessionParts) {
     lose(error.gone ? "gone" : "signIn");
   }
 
-  function drop(): void {
+  function drop(why: Loss | null = null): void {
     desk.live?.stop();
-    store.forget(desk.session);
+    store.forget(desk.session, why);
     Object.assign(desk, {
       session: null, saved: null, key: null, live: null, era: desk.era + 1,
       fromElsewhere: false, handedOver: false, unanswered: false, hasOlder: false, feedDown: false,
@@ -83,9 +84,9 @@ export function createSessions(parts: SessionParts) {
   }
 
   /** The session is no more, or opens to us no more; what was said stays readable where it merely expired. */
-  function lose(why: "gone" | "erased" | "signIn"): void {
+  function lose(why: Loss): void {
     if (!desk.session) return;
-    drop();
+    drop(why);
     if (why !== "gone") { desk.transcript = EMPTY; desk.past = []; }
     desk.transcript = { ...desk.transcript, turn: null, failed: null };
     desk.status = why === "gone" ? why : "none";
@@ -234,6 +235,8 @@ export function createSessions(parts: SessionParts) {
   /** Another tab of this browser began, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
     if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
+    // Why it was dropped there; what that tab says besides may come after this, or not at all.
+    if (desk.session && event.oldValue?.includes(desk.session) && event.newValue && !event.newValue.startsWith("{")) return lose(event.newValue as Loss);
     let record = !__WIDGET__ && own ? store.common() : store.load();
     if (!__WIDGET__ && own ? desk.session : record?.id === desk.session && !desk.moved) return;
     // A user's conversation does not make way for an anonymous one.

@@ -87,10 +87,11 @@ export function createStore(base: string, scope: Scope, own: boolean, { local, t
     },
     /** Lets the browser's other tabs have it too: begun here, from nothing. */
     share(saved: Saved): void { if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved)); },
-    /** Another tab may have stored another meanwhile: that one stays. */
-    forget(id: string | null): void {
-      if (!id || readJson<Saved>(home, "session", isSaved)?.id === id) write(home, "session", null);
-      if (!__WIDGET__ && own && id && common()?.id === id) write(local, "session", null);
+    /** Another tab may have stored another meanwhile: that one stays. `why` is left to read in the `storage` event alone. */
+    forget(id: string | null, why: string | null = null): void {
+      const clear = (place: Storage | null) => { if (why) write(place, "session", why); write(place, "session", null); };
+      if (!id || readJson<Saved>(home, "session", isSaved)?.id === id) clear(home);
+      if (!__WIDGET__ && own && id && common()?.id === id) clear(local);
     },
     get draft(): string { return read(tab, "draft") ?? ""; },
     set draft(text: string) { write(tab, "draft", text || null); },

@@ -59,6 +59,21 @@ test("an erased conversation is shown in no tab any more", async () => {
   expect(service.sessions.size).toBe(0);
 });
 
+test.each(["erased", "gone"] as const)("a tab that hears by the storage alone says why its conversation went: %s", async (why) => {
+  browser.mute = true;
+  const one = await asked();
+  answer("Good day.");
+  const two = browser.tab();
+  await two.ready;
+  await rested(one);
+  two.conversation.setActive(false);
+  if (why === "erased") await one.conversation.erase();
+  else { service.sessions.clear(); await one.conversation.link("once").catch(() => null); }
+  await until(() => two.state.notice?.key === why, () => two.state);
+  expect(two.state.messages.length).toBe(why === "erased" ? 0 : 2);
+  expect(browser.local.values.join()).not.toContain("ses_");
+});
+
 test("New chat forgets the conversation in all tabs of the browser", async () => {
   const one = await asked();
   answer("Good day.");

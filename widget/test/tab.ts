@@ -52,7 +52,7 @@ export class Browser {
     const conversation = createConversation({ apiUrl: "https://svc.test/", ...options }, {
       fetch: this.service.fetch, own,
       places: { local: this.shared(), tab: storage as unknown as Storage },
-      platform: { ...(this.holders() as unknown as { locks: LockManager; sure: LockManager | null }), channel: (name) => new BroadcastChannel(name) },
+      platform: { ...(this.holders() as unknown as { locks: LockManager; sure: LockManager | null }), channel: this.mute ? null : (name) => new BroadcastChannel(name) },
       timing: { first: 20, most: 200 },
     });
     this.tabs.push({ conversation, storage });
@@ -61,6 +61,8 @@ export class Browser {
     return { conversation, storage, ready, get state() { return conversation.state; } };
   }
 
+  /** Tabs that hear of one another by the storage alone. */
+  mute = false;
   /** A page on plain http has no Web Locks. */
   plain = false;
   private holders(): { locks: Locks; sure: Locks | null } {
@@ -71,12 +73,12 @@ export class Browser {
   /** localStorage; what is written tells the window, as another tab's writing would. */
   private shared(): Storage {
     const { local } = this;
-    const tell = (key: string) => queueMicrotask(() => window.dispatchEvent(new StorageEvent("storage", { key })));
-    return {
-      getItem: (key: string) => local.getItem(key),
-      setItem: (key: string, value: string) => { local.setItem(key, value); tell(key); },
-      removeItem: (key: string) => { local.removeItem(key); tell(key); },
-    } as Storage;
+    const put = (key: string, newValue: string | null) => {
+      const oldValue = local.getItem(key);
+      if (newValue === null) local.removeItem(key); else local.setItem(key, newValue);
+      queueMicrotask(() => window.dispatchEvent(new StorageEvent("storage", { key, oldValue, newValue })));
+    };
+    return { getItem: (key: string) => local.getItem(key), setItem: put, removeItem: (key: string) => put(key, null) } as Storage;
   }
 
   close(): void { for (const { conversation } of this.tabs) conversation.dispose(); }
