@@ -93,7 +93,10 @@ class _Response(wsgi.Response):
             super().write(arg)
         finally:
             self.sock = sock
-        sock.sendall(b"".join(gathered))
+        data = b"".join(gathered)
+        sent = sock.send(data)
+        if sent < len(data):  # sendall alone would ask the socket for its buffer's size every time
+            sock.sendall(data[sent:])
 
 
 def _refuse(sock: Any, status_int: int, reason: str, _told: str) -> None:

@@ -122,18 +122,20 @@ def _spawn(work: Callable[[], None]) -> None:
 
 def _ears() -> Ears:
     def began(engine: str) -> None:
-        metrics.ENGINE_CALLS.labels(engine).inc()
+        metrics.child(metrics.ENGINE_CALLS, engine).inc()
         metrics.TURNS_RUNNING.inc()
 
     def ended(engine: str, outcome: str) -> None:
         metrics.TURNS_RUNNING.dec()
         if outcome not in ("end", "stopped"):
-            metrics.ENGINE_FAILURES.labels(engine, outcome).inc()
+            metrics.child(metrics.ENGINE_FAILURES, engine, outcome).inc()
 
     def used(engine: str, words: int, prompt: int, completion: int) -> None:
-        metrics.ENGINE_WORDS.labels(engine).inc(words)
+        metrics.child(metrics.ENGINE_WORDS, engine).inc(words)
         for kind, tokens in (("prompt", prompt), ("completion", completion)):
             if tokens:
-                metrics.ENGINE_TOKENS.labels(engine, kind).inc(tokens)
+                metrics.child(metrics.ENGINE_TOKENS, engine, kind).inc(tokens)
 
-    return Ears(began, lambda engine, seconds: metrics.FIRST_WORD_SECONDS.labels(engine).observe(seconds), ended, used)
+    return Ears(
+        began, lambda engine, seconds: metrics.child(metrics.FIRST_WORD_SECONDS, engine).observe(seconds), ended, used
+    )

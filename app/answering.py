@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
@@ -162,13 +161,10 @@ class Answering:
         self.engine = engine
         self._means = means
         self._running: dict[str, Asked] = {}
-        self._idle = threading.Event()
-        self._idle.set()
 
     def start(self, asked: Asked) -> None:
         """Sets the turn going and returns."""
         self._running[asked.turn_id] = asked
-        self._idle.clear()
         self._means.spawn(lambda: self._run(asked))
 
     def alone(self, question: str, turn_id: str) -> Generator[Piece]:
@@ -202,7 +198,10 @@ class Answering:
 
     def drain(self, seconds: float) -> bool:
         """Waits for the running turns to end; False where some still run after ``seconds``."""
-        return self._idle.wait(seconds)
+        deadline = time.monotonic() + seconds
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return not self._running
 
     def wait(self, turn_id: str, seconds: float) -> Ended | None:
         """Waits for a turn of this worker; the event by which it was closed, None at once for any other's turn."""
@@ -234,8 +233,6 @@ class Answering:
             if outcome in ("lost", "stopped"):  # else the place in the budget went with the turn
                 self._log.release(asked.turn_id)
             self._running.pop(asked.turn_id, None)
-            if not self._running:
-                self._idle.set()
 
     def _answer(self, asked: Asked, first_word: Callable[[], None]) -> str:
         means, past = self._means, Past(asked.earlier, asked.number, again=asked.again)

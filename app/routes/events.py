@@ -18,7 +18,7 @@ from app.events import PING, Event
 from app.routes import calls
 from app.routes.caller import Caller, baton, on_session
 from app.routes.limits import network
-from app.routes.metrics import FEEDS_OPEN, LIMITED
+from app.routes.metrics import FEEDS_OPEN, LIMITED, child
 
 blueprint = Blueprint("events", __name__)
 
@@ -66,7 +66,7 @@ class Feed:
         self._ref = caller.ref
         self._address = network(config.trusted_proxies)
         self._most = (config.feeds_per_session, config.feeds_per_address)
-        self._gauge = FEEDS_OPEN.labels(kind)
+        self._gauge = child(FEEDS_OPEN, kind)
         self._claimed = 0.0
         self._open = False
 
@@ -80,7 +80,7 @@ class Feed:
             self._log.nudge(self._ref)  # those whose client has left make room
             time.sleep(0.1)
         self._give_back()
-        LIMITED.labels("feeds").inc()
+        child(LIMITED, "feeds").inc()
         raise RateLimited("Too many open feeds.", retry_after=15)
 
     def _claim(self) -> bool:

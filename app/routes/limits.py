@@ -16,7 +16,7 @@ from flask.globals import request
 
 from app.errors import RateLimited, StorageUnavailable
 from app.ports import Toll
-from app.routes.metrics import LIMITED
+from app.routes.metrics import LIMITED, child
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class AddressLimit:
             return verb(toll)
         except RateLimited:
             if toll.refused:
-                LIMITED.labels(self._name).inc()
+                child(LIMITED, self._name).inc()
             raise
         except StorageUnavailable:
             admitted, _, reset = self._remembered(toll.key)
@@ -109,7 +109,7 @@ class AddressLimit:
         return admitted, stats.remaining, max(int((stats.reset_time - time.time()) * 1000), 1)
 
     def _refusal(self, reset: int) -> RateLimited:
-        LIMITED.labels(self._name).inc()
+        child(LIMITED, self._name).inc()
         error = RateLimited("Too many requests from this address.", retry_after=math.ceil(reset / 1000))
         error.limit = self._window.amount
         return error

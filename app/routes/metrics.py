@@ -6,7 +6,7 @@ imported); without one, or without its folder, this process counts for itself al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, TypeVar
 
 from prometheus_client import (
     REGISTRY,
@@ -48,18 +48,22 @@ FIRST_WORD_SECONDS = Histogram(
 FEEDS_OPEN = Gauge("baton_feeds_open", "Open feeds, by way of listening.", ["kind"], multiprocess_mode="livesum")
 LIMITED = Counter("baton_limited_total", "Calls refused by a limit.", ["limit"])
 
-_children: dict[tuple[str, str, str], tuple[Callable[[], None], Callable[[float], None]]] = {}
+_M = TypeVar("_M", Counter, Gauge, Histogram)
+_children: dict[tuple[object, tuple[str, ...]], Any] = {}
+
+
+def child(metric: _M, *labels: str) -> _M:
+    """The child of a metric with these labels, looked up once and kept: no label is of a visitor's choice."""
+    found: _M | None = _children.get((metric, labels))
+    if found is None:
+        found = _children[metric, labels] = metric.labels(*labels)
+    return found
 
 
 def count_request(method: str, route: str, status: str, seconds: float) -> None:
-    """Count one answered request; 2.5 us, since the labelled counters are looked up once and kept."""
-    key = (method, route, status)
-    known = _children.get(key)
-    if known is None:
-        known = (REQUESTS.labels(*key).inc, REQUEST_SECONDS.labels(method, route).observe)
-        _children[key] = known
-    known[0]()
-    known[1](seconds)
+    """Count one answered request."""
+    child(REQUESTS, method, route, status).inc()
+    child(REQUEST_SECONDS, method, route).observe(seconds)
 
 
 def exposition() -> bytes:

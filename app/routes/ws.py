@@ -102,7 +102,8 @@ def _asks(text: object) -> bool:
 
 
 def _refused(session_id: str | None = None) -> Response:  # noqa: ARG001 - read before
-    """A call that is no handshake; what stands before each call here has refused it."""
+    """A call that is no handshake."""
+    _open()
     raise MethodNotAllowed
 
 
