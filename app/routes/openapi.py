@@ -106,7 +106,8 @@ def document(app: Flask, *, server: str, version: str, most_chars: int = 4000) -
             "title": "Baton",
             "version": version,
             "description": "A chat whose conversation can change hands. A session id is a capability: "
-            "browsers send it as a bearer credential to the `me` forms, so that no URL carries it.",
+            "browsers send it as a bearer credential to the `me` forms, so that no URL carries it. Any call may carry "
+            "the token of a signed-in visitor in the header `Baton-User`; without it his sessions answer 403.",
         },
         "servers": [{"url": server}],
         "tags": [{"name": name} for name in ("Sessions", "Messages", "Chat", "Live", "Service")],

@@ -96,6 +96,11 @@ class Service(Flask):
         if "HTTP_UPGRADE" in request.environ:
             super().do_teardown_request(*given)
 
+    def do_teardown_appcontext(self, *given: Any) -> None:
+        """The end of a request's context; also those of tests and shells."""
+        if self.teardown_appcontext_funcs:
+            super().do_teardown_appcontext(*given)
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The function itself: no view is a coroutine, and asking costs as much as routing."""
         return func
@@ -105,11 +110,12 @@ class Json(Response):
     """A whole answer in JSON."""
 
     def __init__(self, body: bytes, status: int = 200) -> None:
-        super().__init__(body, status, content_type="application/json")
+        super().__init__([body], status, content_type="application/json")
+        self._length = str(len(body))
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Tells it as it stands: its length is known, and nothing waits for its end."""
+        """Tells it as it stands: nothing waits for its end."""
         if environ["REQUEST_METHOD"] == "HEAD" or self._on_close:
             return super().__call__(environ, start_response)
-        start_response(self.status, self.headers.to_wsgi_list())
+        start_response(self.status, [*self.headers.to_wsgi_list(), ("Content-Length", self._length)])
         return self.response  # type: ignore[return-value]  # a list of bytes, by how it was made
