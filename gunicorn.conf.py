@@ -7,8 +7,11 @@ it imports is there before the workers patch their sockets and threads, and so h
 from __future__ import annotations
 
 import contextlib
+import email.utils
+import functools
 import importlib
 import importlib.util
+import inspect
 import json
 import logging
 import logging.config
@@ -99,6 +102,20 @@ class _Response(wsgi.Response):
             sock.sendall(data[sent:])
 
 
+_errors = functools.cache(inspect.unwrap(wsgi.WSGIErrorsWrapper))
+"""The place for an application's complaints, made once instead of for every request."""
+
+
+@functools.lru_cache(maxsize=1)
+def _second(whole: int) -> str:
+    return email.utils.formatdate(whole, usegmt=True)
+
+
+def _date(timestamp: float | None = None) -> str:
+    """The ``Date`` of an answer (RFC 9110), spelt once a second."""
+    return _second(int(time.time() if timestamp is None else timestamp))
+
+
 def _refuse(sock: Any, status_int: int, reason: str, _told: str) -> None:
     """gunicorn's word on a request that reaches no application, as a problem (RFC 9457) that repeats nothing of it."""
     code, detail = "invalid_request", "The request could not be understood."
@@ -122,6 +139,7 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         wsgi.Response, util.write_error = _Response, _refuse
+        wsgi.WSGIErrorsWrapper, util.http_date = _errors, _date
         self._waits: set[_Waiting] = set()
         self._left = 0.0
 

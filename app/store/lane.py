@@ -10,7 +10,7 @@ import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-MOST_UNDER_WAY = 2
+MOST_UNDER_WAY = 4
 """Trips at once; what is wanted beyond them waits for one to return and goes out as one."""
 _UNSET = object()
 
