@@ -24,7 +24,7 @@ OUTAGE_SECONDS = 2.0
 NEWEST = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class Page:
     """Some of a conversation: how it stands, and where to go on from so that nothing is missed or told twice."""
 

@@ -102,7 +102,7 @@ class Engine(Protocol):
     def answer(self, turn: Turn) -> Iterator[Piece]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class Look:
     """A session as it stands, and some of its messages (oldest first, JSON as stored). Times in ms by the log."""
 
@@ -125,7 +125,7 @@ class Look:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class Written:
     """A stored message, ``fresh`` unless its client id was known; what is ``left`` of the limit, ``reset`` in ms."""
 
@@ -201,7 +201,7 @@ class Toll:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class Words:
     """A message to be stored, spelt by ``spell_message``; ``refusal``: what to raise unless its client id is known."""
 

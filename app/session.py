@@ -9,6 +9,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 Status = Literal["active", "abandoned", "ended"]
@@ -104,4 +105,11 @@ def status_of(*, ended: bool, seen: int, now: int, idle: int) -> Status:
 
 def timestamp(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, rest = divmod(ms, 1000)
+    return f"{_second(second)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(whole: int) -> str:
+    """The date and time of this second; kept, for a busy worker asks thousands of times in it."""
+    return datetime.fromtimestamp(whole, UTC).isoformat().removesuffix("+00:00")

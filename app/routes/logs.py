@@ -11,11 +11,12 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from flask import has_request_context
 from flask.globals import request
+
+from app.session import timestamp
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, redacted as a whole, so that nothing in args, extras or tracebacks slips by."""
         entry: dict[str, Any] = {
-            "time": stamp(record.created),
+            "time": timestamp(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message(record),
@@ -104,18 +105,6 @@ def _stray(told: threading.ExceptHookArgs) -> None:
     if told.exc_value is not None and not isinstance(told.exc_value, SystemExit):
         places = {"traceback": frames(told.exc_value)}
         _log.error("a thread ended with %s", told.exc_type.__name__, extra=places)
-
-
-def stamp(seconds: float) -> str:
-    """RFC 3339 in UTC with milliseconds, of seconds since the epoch."""
-    whole = int(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
-
-
-@lru_cache(maxsize=2)
-def _second(whole: int) -> str:
-    """The date and time of this second; kept, for a busy worker asks thousands of times in it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def request_id() -> str:
@@ -175,11 +164,9 @@ def access_line(method: str, route: str, status: str, seconds: float, known: Map
     ``known`` is the request's environ, where ``baton.session_ref`` names the session once it is known.
     Built by hand: a log record takes far longer.
     """
-    now = time.time()
-    whole = int(now)
     ref = known.get("baton.session_ref")
     ACCESS_LINES.add(
-        f'{{"time": "{_second(whole)}.{int((now - whole) * 1000):03d}Z", "level": "info", "logger": "baton.access", '
+        f'{{"time": "{timestamp(int(time.time() * 1000))}", "level": "info", "logger": "baton.access", '
         f'"message": "request", "method": "{method}", "route": "{route}", "status": {status}, '
         f'"ms": {seconds * 1000:.1f}, "request_id": "{known["baton.request_id"]}"'
         + (f', "session": "{ref[:10]}"}}\n' if ref else "}\n")

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import hiredis
+from gevent import monkey
+from gevent.lock import Semaphore
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 MOST_UNDER_WAY = 4
 """Trips at once; what is wanted beyond them waits for one to return and goes out as one."""
+_LOCK: Callable[[], Any] = Semaphore if monkey.is_module_patched("threading") else threading.Lock
+"""The event loop's own where that stands in for threads: what it makes of ``threading.Lock`` costs more."""
 _UNSET = object()
 
 
@@ -47,7 +51,7 @@ class Lane:
     A trip that fails fails for all who were on it and for those who waited: none of them is sent again.
     """
 
-    def __init__(self, supply: Supply, lock: Callable[[], Any] = threading.Lock) -> None:
+    def __init__(self, supply: Supply, lock: Callable[[], Any] = _LOCK) -> None:
         self._supply = supply
         self._new_lock = lock
         self._guard = lock()
