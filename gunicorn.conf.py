@@ -29,7 +29,7 @@ from typing import Any, Self
 import gevent
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import wsgi
+from gunicorn.http import message, wsgi
 from gunicorn.workers.ggevent import GeventWorker
 
 ROOT = Path(__file__).resolve().parent
@@ -116,6 +116,11 @@ def _date(timestamp: float | None = None) -> str:
     return _second(int(time.time() if timestamp is None else timestamp))
 
 
+def _trusts_nobody(_address: str, _allowed: object, _networks: object) -> bool:
+    """What ``forwarded_allow_ips`` below comes to, without reading the address of every request to find that out."""
+    return False
+
+
 def _refuse(sock: Any, status_int: int, reason: str, _told: str) -> None:
     """gunicorn's word on a request that reaches no application, as a problem (RFC 9457) that repeats nothing of it."""
     code, detail = "invalid_request", "The request could not be understood."
@@ -140,6 +145,7 @@ class Worker(GeventWorker):
         super().__init__(*args, **named)
         wsgi.Response, util.write_error = _Response, _refuse
         wsgi.WSGIErrorsWrapper, util.http_date = _errors, _date
+        message._ip_in_allow_list = _trusts_nobody
         self._waits: set[_Waiting] = set()
         self._left = 0.0
 

@@ -12,6 +12,7 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.routing import MapAdapter, Rule
 
 _SESSIONS = "/api/session/"
+_SPELT: dict[int, int | str] = {200: "200 OK", 201: "201 CREATED"}
 
 
 class NoCookies(SessionInterface):
@@ -110,7 +111,7 @@ class Json(Response):
     """A whole answer in JSON."""
 
     def __init__(self, body: bytes, status: int = 200) -> None:
-        super().__init__([body], status, content_type="application/json")
+        super().__init__([body], _SPELT.get(status, status), content_type="application/json")
         self._length = str(len(body))
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

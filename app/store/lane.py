@@ -12,7 +12,7 @@ from gevent.lock import Semaphore
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-MOST_UNDER_WAY = 4
+MOST_UNDER_WAY = 8
 """Trips at once; what is wanted beyond them waits for one to return and goes out as one."""
 _LOCK: Callable[[], Any] = Semaphore if monkey.is_module_patched("threading") else threading.Lock
 """The event loop's own where that stands in for threads: what it makes of ``threading.Lock`` costs more."""
