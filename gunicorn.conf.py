@@ -82,8 +82,14 @@ class _Gathered(list[bytes]):
     sendall = list.append
 
 
-class _Response(wsgi.Response):
+_Plain = getattr(wsgi.Response, "plain", wsgi.Response)
+"""gunicorn's own; a reload reads this file again and finds ours in its place."""
+
+
+class _Response(_Plain):  # type: ignore[misc]
     """gunicorn's response, whose head goes out together with the first of the body: one packet instead of two."""
+
+    plain = _Plain
 
     def write(self, arg: bytes) -> None:
         """Sends some of the body."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import re
@@ -16,14 +15,13 @@ from typing import Any
 from flask import has_request_context
 from flask.globals import request
 
+from app.routes.batch import Batch
 from app.session import timestamp
 
 _log = logging.getLogger(__name__)
 
 ACCESS = logging.getLogger("baton.access")
 """Where the one line a request goes; switch it off by its level."""
-MOST_WAITING = 64
-WAIT_SECONDS = 0.05
 
 _TAIL = r"(?:_|%5[Ff])(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2}){16,}"
 _TOKENS = (
@@ -112,50 +110,12 @@ def request_id() -> str:
     return str(request.environ.get("baton.request_id", "")) if has_request_context() else ""
 
 
-class Batch:
-    """Lines on their way to stderr, written together: a write a line costs as much as making it.
-
-    A line waits 50 ms at most; a process that is killed loses what waited, one that ends writes it.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._some = threading.Event()
-        self._started = False
-
-    def add(self, line: str) -> None:
-        """Take a line, with its line break."""
-        lines = self._lines
-        lines.append(line)
-        if len(lines) >= MOST_WAITING:
-            self.flush()
-        elif len(lines) == 1:
-            if not self._started:
-                self._start()
-            self._some.set()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        lines, self._lines = self._lines, []
-        if lines:
-            sys.stderr.write("".join(lines))
-            sys.stderr.flush()
-
-    def _start(self) -> None:
-        # At the first line, so that it runs in the worker that writes and not in what forked it.
-        self._started = True
-        atexit.register(self.flush)
-        threading.Thread(target=self._run, name="access-log", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            self._some.wait()
-            self._some.clear()
-            time.sleep(WAIT_SECONDS)
-            self.flush()
+def _write(lines: list[str]) -> None:
+    sys.stderr.write("".join(lines))
+    sys.stderr.flush()
 
 
-ACCESS_LINES = Batch()
+ACCESS_LINES = Batch(_write, "access-log")
 
 
 def access_line(method: str, route: str, status: str, seconds: float, known: Mapping[str, Any]) -> None:
