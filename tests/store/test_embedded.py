@@ -17,9 +17,10 @@ from app.store.embedded import EmbeddedError, EmbeddedServer, FolderInUse, embed
 from tests.conftest import ROOT, until
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from app.store.embedded import EmbeddedServer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 print(EmbeddedServer(Path(sys.argv[1])).start(), flush=True)
 time.sleep(600)
 """

@@ -55,7 +55,9 @@ function readFrame({ event: kind, data: text }: Frame): { event: ChatEvent; data
 }
 
 export function createLive(parts: LiveParts): Live {
-  const { api, session, platform: { locks } } = parts;
+  const { api, session } = parts;
+  // Where tabs cannot tell each other, one of them must not hear for all.
+  const locks = parts.platform.channel && parts.platform.locks;
   const name = shortName(api.base + session);
   const places = (kind: string) => Array.from({ length: SLOTS }, (_, n) => `baton:${kind}:${n}:${api.base}`);
   const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: places("slot"), early: places("early") };
