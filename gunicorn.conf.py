@@ -86,7 +86,7 @@ _Plain = getattr(wsgi.Response, "plain", wsgi.Response)
 """gunicorn's own; a reload reads this file again and finds ours in its place."""
 
 
-class _Response(_Plain):  # type: ignore[misc]
+class _Response(_Plain):
     """gunicorn's response, whose head goes out together with the first of the body: one packet instead of two."""
 
     plain = _Plain

@@ -86,7 +86,8 @@ export function createSessions(parts: SessionParts) {
   /** The session is no more, or opens to us no more; what was said stays readable where it merely expired. */
   function lose(why: Loss): void {
     if (!desk.session) return;
-    drop(why);
+    // A proof that another tab has may be good still.
+    drop(why === "signIn" ? null : why);
     if (why !== "gone") { desk.transcript = EMPTY; desk.past = []; }
     desk.transcript = { ...desk.transcript, turn: null, failed: null };
     desk.status = why === "gone" ? why : "none";
