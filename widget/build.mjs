@@ -56,8 +56,8 @@ const TALK = new RegExp(String.raw`^(you|assistant|ok|cancel|words|thinking|toda
 const words = (entry) => ({
   name: "words",
   setup(context) {
-    context.onLoad({ filter: /src[\\/]words[\\/]\w+\.json$/ }, async ({ path }) => {
-      const mine = (key) => !OF_THE_PAGE.includes(key) && (!path.endsWith("en.json") || TALK.test(key) === (entry === "src/talk.ts"));
+    context.onLoad({ filter: /src[\\/]locales[\\/]\w+\.json$/ }, async ({ path }) => {
+      const mine = (key) => !OF_THE_PAGE.includes(key) && (!path.endsWith("en.json") || TALK.test(key) === (entry === "src/messages.chunk.ts"));
       const all = Object.entries(JSON.parse(await readFile(path, "utf8")));
       return { contents: JSON.stringify(Object.fromEntries(all.filter(([key]) => entry === "src/page.ts" || mine(key)))), loader: "json" };
     });
@@ -76,15 +76,15 @@ const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("
 
 // What the panel fetches when it first needs it: the list of messages with its Markdown, and the words of other languages.
 const parts = {
-  "identity.js": await bundle("src/identity.ts", "esm"),
-  "leases.js": await bundle("src/leases.ts", "esm"),
-  "talk.js": await bundle("src/talk.ts", "esm"),
-  ...Object.fromEntries(await Promise.all((await readdir(`${here}src/words`)).sort().filter((file) => file !== "en.json")
-    .map(async (file) => [`words-${file.replace(".json", ".js")}`, await bundle(`src/words/${file}`, "esm")]))),
+  "identity.js": await bundle("src/state/identity.ts", "esm"),
+  "leases.js": await bundle("src/client/local-storage-locks.ts", "esm"),
+  "talk.js": await bundle("src/messages.chunk.ts", "esm"),
+  ...Object.fromEntries(await Promise.all((await readdir(`${here}src/locales`)).sort().filter((file) => file.endsWith(".json") && file !== "en.json")
+    .map(async (file) => [`words-${file.replace(".json", ".js")}`, await bundle(`src/locales/${file}`, "esm")]))),
 };
 const names = Object.fromEntries(Object.entries(parts).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]));
 
-const panel = await bundle("src/panel.ts", "esm", { __PARTS__: JSON.stringify(names), __WIDGET__: "true" });
+const panel = await bundle("src/widget.ts", "esm", { __PARTS__: JSON.stringify(names), __WIDGET__: "true" });
 const page = await bundle("src/page.ts", "iife", { __WIDGET__: "false" });
 const widget = await bundle("src/loader.ts", "esm", { __PANEL__: JSON.stringify(hashed("panel.js", panel)), __WIDGET__: "true" });
 

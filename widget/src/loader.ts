@@ -1,5 +1,5 @@
 /** The pasted script: draws the launcher and window.Baton, and fetches the rest when a visitor reaches for it. */
-import type { Panel } from "./panel.js";
+import type { Panel } from "./widget";
 
 declare const __PANEL__: string;
 

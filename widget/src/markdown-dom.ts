@@ -1,7 +1,7 @@
 /** Builds DOM nodes from Markdown blocks: a fixed list of elements, no markup is ever parsed by the browser. */
 import { inline, type Inline } from "./markdown-inline";
 import type { Block, Item, References } from "./markdown";
-import { copy, make, outward, safeLink, type Child } from "./nodes";
+import { copy, make, outward, safeLink, type Child } from "./dom";
 import type { Citation } from "./types";
 
 /** What the nodes need to know of the widget around them. */

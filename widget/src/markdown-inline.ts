@@ -1,7 +1,7 @@
 /** Reads the words of one Markdown block: emphasis, code, links, citations. Links are only what `safeLink` lets through. */
 import { referenceName, type References } from "./markdown";
 import { ENTITY, entity, unescape } from "./markdown-entities";
-import { safeLink } from "./nodes";
+import { safeLink } from "./dom";
 
 export type Inline =
   | { kind: "text"; text: string }

@@ -1,5 +1,5 @@
 /** The options of the pasted tag (strings) and of Baton.init (values), read into one checked shape. */
-import type { Options } from "./types.js";
+import type { Options } from "./types";
 
 export interface Settings extends Options {
   sessionScope: "browser" | "tab" | "page";

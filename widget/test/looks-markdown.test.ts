@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MarkdownView } from "../src/markdown-stream";
 import type { Surroundings } from "../src/markdown-dom";
-import { safeLink } from "../src/nodes";
+import { safeLink } from "../src/dom";
 
 const sources = [1, 2, 3].map((n) => ({ title: `Page ${n}`, url: `https://docs.example/${n}`, snippet: "" }));
 const around = (): Surroundings => ({

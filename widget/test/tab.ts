@@ -1,9 +1,9 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
-import { createConversation } from "../src/conversation.js";
-import { leases } from "../src/leases.js";
-import { randomName } from "../src/tabs.js";
-import type { Conversation, Options } from "../src/types.js";
-import type { FakeService } from "./fake-service.js";
+import { createConversation } from "../src/state/conversation";
+import { leases } from "../src/client/local-storage-locks";
+import { randomName } from "../src/client/tab-sync";
+import type { Conversation, Options } from "../src/types";
+import type { FakeService } from "./fake-service";
 
 export class MemoryStorage {
   private all = new Map<string, string>();
