@@ -7,6 +7,7 @@ it imports is there before the workers patch their sockets and threads, and so h
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import email.utils
 import functools
 import importlib
@@ -60,20 +61,32 @@ class _Line(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-class _Waiting(gevent.Timeout):
+class _RequestTimeout(gevent.Timeout):
     """The wait of one connection for its next request, counted among its worker's."""
 
-    def __init__(self, seconds: float, waits: set[_Waiting]) -> None:
+    def __init__(self, seconds: float, connection: Any, address: str, waits: set[_RequestTimeout]) -> None:
         super().__init__(seconds, False)
-        self.began, self.greenlet, self._waits = time.monotonic(), gevent.getcurrent(), waits
+        self.began, self.connection, self._waits = time.monotonic(), connection, waits
+        self._counted = _slow_clients().waiting(connection, address)
 
     def __enter__(self) -> Self:
         self._waits.add(self)
+        self._counted.__enter__()
         return super().__enter__()
 
     def __exit__(self, *raised: object) -> Any:
         self._waits.discard(self)
+        self._counted.__exit__(None, None, None)
         return super().__exit__(*raised)
+
+
+@functools.cache
+def _slow_clients() -> ModuleType:
+    return importlib.import_module("app.routes.slow_clients")
+
+
+_client: contextvars.ContextVar[tuple[Any, str]] = contextvars.ContextVar("client")
+"""The connection that this greenlet serves, and its address."""
 
 
 class _Gathered(list[bytes]):
@@ -152,12 +165,24 @@ class Worker(GeventWorker):
         wsgi.Response, util.write_error = _Response, _refuse
         wsgi.WSGIErrorsWrapper, util.http_date = _errors, _date
         message._ip_in_allow_list = _trusts_nobody
-        self._waits: set[_Waiting] = set()
+        self._waits: set[_RequestTimeout] = set()
+        self._open = 0
         self._left = 0.0
 
-    def timeout_ctx(self) -> _Waiting:
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection; see app/routes/slow_clients.py for who has to make room for it."""
+        address = _slow_clients().network(str(addr[0])) if isinstance(addr, tuple) else "unix"
+        _client.set((client, address))
+        self._open += 1
+        try:
+            _slow_clients().make_room(self._open, self.worker_connections)
+            super().handle(listener, client, addr)
+        finally:
+            self._open -= 1
+
+    def timeout_ctx(self) -> _RequestTimeout:
         """Bounds the wait for a request's head, and lets the end of the worker cut it short."""
-        return _Waiting(self.cfg.keepalive, self._waits)
+        return _RequestTimeout(self.cfg.keepalive, *_client.get(), self._waits)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: answer what is being asked, let go of who only waits."""
@@ -192,7 +217,7 @@ class Worker(GeventWorker):
         while True:
             for wait in list(self._waits):
                 if time.monotonic() - wait.began > 0.5:
-                    wait.greenlet.kill(wait, block=False)
+                    _slow_clients().stop_reading(wait.connection)
             gevent.sleep(0.2)
 
     def _hook(self, name: str) -> Any:

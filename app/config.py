@@ -230,6 +230,7 @@ class Config(BaseModel):
     wait_replicas: CountOrNone = 0
     max_message_chars: Count = 4_000
     max_messages: Count = 500
+    body_timeout: Seconds = 15
     feeds_per_session: Count = 64
     feeds_per_address: Count = 256
     trusted_proxies: Annotated[int, whole(0, 100)] = 0

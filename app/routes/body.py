@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 from collections.abc import Callable, Collection, Mapping
 from json.decoder import JSONDecoder
 from typing import Any, NoReturn
 
+import gevent
 import orjson
 from flask.globals import request
 
 from app.errors import BadRequest, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from app.routes import slow_clients
+from app.routes.caller import baton
+from app.routes.limits import network
 
 MOST_BYTES = 64 * 1024
 """A body may have this many bytes."""
-SILENT_SECONDS = 10.0
-"""A body may pause this long."""
 MOST_DEPTH = 20
 """Objects and arrays may stand in each other this deep, the outermost counted."""
 MOST_METADATA_BYTES = 4096
@@ -105,13 +108,29 @@ def _read(environ: Mapping[str, Any]) -> bytes:
 def _take(environ: Mapping[str, Any], most: int) -> bytes:
     connection = environ.get("gunicorn.socket")
     try:
-        if connection is not None:
-            connection.settimeout(SILENT_SECONDS)  # or a body that never comes would hold its place for ever
-        taken: bytes = environ["wsgi.input"].read(most)
-        if connection is not None:
-            connection.settimeout(None)
+        if connection is None:
+            taken: bytes | None = environ["wsgi.input"].read(most)
+        else:
+            taken = _take_in_time(environ, connection, most)
     except Exception as error:  # each server has its own errors for a broken chunk and a caller who left
         raise BadRequest("The body could not be read.") from error
+    if taken is None:
+        raise BadRequest("The body took too long to arrive.")
+    return taken
+
+
+def _take_in_time(environ: Mapping[str, Any], connection: socket.socket, most: int) -> bytes | None:
+    """Some of the body, or None where it did not arrive in ``BATON_BODY_TIMEOUT`` seconds, however it was sent.
+
+    The connection is then not read any further, so it is closed once the response is out.
+    """
+    config = baton().config
+    taken: bytes | None = None
+    deadline = gevent.Timeout(config.body_timeout, False)  # type: ignore[arg-type] # False: leaves the block silently
+    with slow_clients.waiting(connection, network(config.trusted_proxies)), deadline:
+        taken = environ["wsgi.input"].read(most)
+    if taken is None:
+        slow_clients.stop_reading(connection)
     return taken
 
 

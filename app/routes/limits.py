@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from flask.globals import request
 
 from app.errors import RateLimited, StorageUnavailable
 from app.ports import Toll
+from app.routes import slow_clients
 from app.routes.metrics import LIMITED, child
 
 T = TypeVar("T")
@@ -126,17 +126,8 @@ def show(answer: Response, limit: int, left: int, reset: int) -> Response:
 
 
 def network(proxies: int) -> str:
-    """What an address counts as, hashed: an IPv4 address, or the /64 of an IPv6 one."""
-    text = _address(proxies)
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return _hashed(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return _hashed(str(address.ipv4_mapped))
-        return _hashed(str(ipaddress.ip_network((address, 64), strict=False)))
-    return _hashed(text)
+    """What the caller's address counts as, hashed: an IPv4 address, or the /64 of an IPv6 one."""
+    return _hashed(slow_clients.network(_address(proxies)))
 
 
 def _hashed(text: str) -> str:

@@ -93,26 +93,6 @@ def test_dawdlers(service: Service) -> None:
         wire.close()
 
 
-def test_bodies_that_never_come(service: Service) -> None:
-    """F19: a body that pauses for longer than 10 s is given up and its connection closed, by length and in chunks;
-    others are served meanwhile.
-    """
-    visitor = Caller(service.base).create()
-    head = "POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    begun = time.monotonic()
-    slow = [raw(service, head + "Content-Length: 100\r\n\r\n{") for _ in range(20)]
-    slow += [raw(service, head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{") for _ in range(20)]
-    for number in range(20):
-        asked = time.monotonic()
-        assert visitor.say(f"m{number}").status_code == 201
-        assert time.monotonic() - asked < 2, "others wait for the slow"
-    for wire in slow:
-        assert wire.recv(12) in (b"HTTP/1.1 400", b"")
-        wire.close()
-    assert 9 < time.monotonic() - begun < 18
-    assert eventually(lambda: sockets(service) == 0, 10, 0.2), "their places are still held"
-
-
 def test_readers_that_do_not_read(service: Service) -> None:
     """A reader that takes nothing from its socket stalls nobody else, and the turn goes on."""
     visitor = Caller(service.base).create()
