@@ -11,6 +11,7 @@ from app.ports import Citation, Said, Turn
 _RULES = Path(__file__).with_name("prompt.md")
 MOST_SOURCES = 5
 _SHORT_QUESTION = 6
+_MOST_CHARS = 4_000
 
 
 def rules(path: Path | None) -> str:
@@ -20,10 +21,11 @@ def rules(path: Path | None) -> str:
 
 def search_words(turn: Turn) -> str:
     """What to look for: the question, and for a short follow-up also the question before it."""
+    question = turn.question[:_MOST_CHARS]
     before = next((said.content for said in reversed(turn.history) if said.role == "user"), "")
-    if before and len(turn.question.split()) < _SHORT_QUESTION:
-        return f"{turn.question} {before[:300]}"
-    return turn.question
+    if before and len(question.split()) < _SHORT_QUESTION:
+        return f"{question} {before[:300]}"
+    return question
 
 
 def messages(turn: Turn, rules: str, sources: Sequence[Citation], history_tokens: int) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from app.engines.knowledge.english import known, topical
 from app.engines.knowledge.spelling import everyday, repaired
 from app.engines.knowledge.vocabulary import KIN, LIGHT, STOP
-from app.engines.knowledge.words import derived, plain_words, stem, words
+from app.engines.knowledge.words import derived, normal, plain_words, stem, words
 from app.ports import Said
 
 LIGHTNESS = 0.3
@@ -29,6 +29,8 @@ PLAIN = 0.6
 """What an absent word of everyday English ("forgot") weighs beside one that names a matter of its own."""
 HEAVY = 0.4
 MOST_TERMS = 32
+MOST_CHARS = 4_000
+"""Characters of a question that are read, counted once more after normalisation: one letter may become eighteen."""
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _ASKS = re.compile(
@@ -117,6 +119,7 @@ class Asked:
 
 def asked(db: sqlite3.Connection, text: str) -> Asked:
     """A question on its own."""
+    text = bounded(text)
     telling, asking = _parts(_STATES.sub("USA", text))
     focus = _terms(db, asking, 1.0)
     have = {term.word for term in focus}
@@ -145,6 +148,7 @@ def leaning(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Asked
 
 def leans(text: str) -> bool:
     """Whether a question reads as the continuation of an earlier one: "and how long is it kept?"."""
+    text = bounded(text)
     said = plain_words(text)
     heavy = [word for word in said if word not in STOP and stem(word) not in LIGHT]
     if _OPENS.search(text) or not heavy:
@@ -153,13 +157,18 @@ def leans(text: str) -> bool:
     return len(heavy) <= 3 and (points or (len(heavy) <= 1 and bool(_LEANS.search(text)) and len(said) <= 7))
 
 
+def bounded(text: str) -> str:
+    """As much of a question, or of what was said before it, as is read."""
+    return normal(text[:MOST_CHARS])[:MOST_CHARS]
+
+
 def _parts(text: str) -> tuple[str, str]:
     """What a text tells and what it asks; a text without a question asks with all of itself."""
     sentences = [part for part in _SENTENCE.split(text.strip()) if part.strip()]
     asking = [part for part in sentences if _ASKS.search(part)]
     if not asking or len(sentences) == 1:
         return "", text
-    telling = [part for part in sentences if part not in asking]
+    telling = [part for part in sentences if not _ASKS.search(part)]
     return " ".join(telling), " ".join(asking)
 
 
@@ -168,9 +177,10 @@ def _terms(db: sqlite3.Connection, text: str, weight: float) -> tuple[Term, ...]
     said = [word for word in dict.fromkeys(words(text)) if word not in STOP and (len(word) > 1 or word.isdigit())]
     if not said:
         said = [word for word in dict.fromkeys(words(text)) if len(word) > 3]
+    said = said[: 2 * MOST_TERMS]
     joined = {a: a + b for a, b in pairwise(said) if a.isalpha() and b.isalpha() and _count(db, stem(a + b))}
     found: dict[str, Term] = {}
-    for word in said[: 2 * MOST_TERMS]:
+    for word in said:
         term = _term(db, word, total, weight, joined.get(word, ""))
         found.setdefault("+".join(term.own) or term.word, term)
     return tuple(found.values())[:MOST_TERMS]

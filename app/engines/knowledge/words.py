@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 _WORD = re.compile(r"v?\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_GLUED = re.compile(r"[^\W_]+(?:[-_.][^\W_]+)+")
+_GLUED = re.compile(r"(?<![^\W_])[^\W_]++(?:[-_.][^\W_]++)+")
 
 LONGEST = 40
 """Characters of a word that count; longer runs (keys, hashes) are cut."""
+MOST_MARKS = 30
+"""Combining marks in a row that are kept (UAX 15, Stream-Safe): putting more in order takes their number squared."""
 
 
 def normal(text: str) -> str:
     """Compatibility forms folded and accents taken off Latin letters; the case is kept."""
     if text.isascii():
         return text
-    parts = unicodedata.normalize("NFKD", text)
+    parts = unicodedata.normalize("NFKD", "".join(_few_marks(text)))
     return unicodedata.normalize("NFC", "".join(c for c in parts if not "\u0300" <= c <= "\u036f"))
+
+
+def _few_marks(text: str) -> Iterator[str]:
+    marks = 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= MOST_MARKS:
+            yield letter
 
 
 def words(text: str) -> list[str]:
