@@ -66,25 +66,22 @@ READERS: dict[str, Callable[[Iterator[bytes]], Iterator[Piece]]] = {
 def _events(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Names and data of server-sent events; those without data are left out."""
     data: list[bytes] = []
-    name = b""
+    size, name = 0, b""
     for line in _lines(blocks):
         field, _, value = line.partition(b":")
         if not line:
             if data:
                 yield name, b"\n".join(data)
-            data, name = [], b""
+            data, size, name = [], 0, b""
         elif field == b"data":
             data.append(value.removeprefix(b" "))
+            size += len(value)
         elif field == b"event":
             name = value.strip()
-        _bounded(data)
+        if size > MOST_BYTES or len(data) > MOST_LINES:
+            raise _unread()
     if data and data != [b"[DONE]"]:
         raise EngineFailed("The answer broke off.")
-
-
-def _bounded(data: list[bytes]) -> None:
-    if sum(map(len, data)) > MOST_BYTES or len(data) > MOST_LINES:
-        raise _unread()
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -9,29 +9,31 @@ from urllib.parse import urlsplit
 from app.engines.checked import MOST_CITATIONS, clean, page
 from app.ports import Citation
 
-_NUMBERS = r"\d{1,3}(?:[ ]?[,;][ ]?\d{1,3}){0,9}"
+_NUMBERS = r"[0-9]{1,3}(?:[ ]?[,;][ ]?[0-9]{1,3}){0,9}"
 _TARGET = r"\](?:\(|:)\s{0,99}<?[^\s<>()]{0,300}"
 _BARE = r"(?:https?://|www\.)[^\s<>()\[\]`]{0,300}"
 _TOKEN = re.compile(
     r"(?P<escaped>\\[^\n])"
     r"|(?P<code>`+)"
     r"|(?P<line>\n)"
-    rf"|(?P<marker>[ ]?(?:\[\^?(?P<plain>{_NUMBERS})\]|【(?P<wide>\d{{1,3}})[^【】\n]{{0,60}}】))(?P<next>(?=[(:]))?"
+    rf"|(?P<marker>[ ]?(?:\[\^?(?P<plain>{_NUMBERS})\]|【(?P<wide>[0-9]{{1,3}})[^【】\n]{{0,60}}】))(?P<next>(?=[(:]))?"
     r"|(?P<target>\](?:\(|:)\s{0,99}<?(?P<to>[^\s<>()]{0,300}))"
     r"|(?P<angle><(?P<auto>[A-Za-z][A-Za-z0-9+.-]{0,30}:[^\s<>]{0,300}))"
     rf"|(?P<bare>{_BARE})",
     re.IGNORECASE,
 )
 _UNFINISHED = re.compile(
-    rf"(?:\\+`*|`+|[ ]|[ ]?\[\^?[\d,; ]{{0,60}}(?:\]|{_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
+    rf"(?:\\+`*|`+|[ ]|[ ]?\[\^?[0-9,; ]{{0,60}}(?:\]|{_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
     rf"|\]|{_TARGET}|<(?:[A-Za-z][^\s<>]{{0,330}})?"
     rf"|h|ht|htt|https?|https?:|https?:/|w|ww|www|{_BARE})\Z",
     re.IGNORECASE,
 )
+_LINE = 99
+"""Characters of a line that are looked back at: what stands before a fence is shorter."""
 _BEFORE_A_FENCE = re.compile(r"[\s>*+\-0-9.]*\Z")
 _LIKE_AN_ADDRESS = re.compile(r":|//|\\|&|www\.", re.IGNORECASE)
 _RELATIVE = re.compile(r"(?!//)[A-Za-z0-9._~/#?=+-]+\Z")
-_OURS = re.compile(r"https?://([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?)(?=[/?#]|\Z)", re.IGNORECASE)
+_OURS = re.compile(r"https?://([A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9A-Fa-f:]+\](?::[0-9]+)?)(?=[/?#]|\Z)", re.IGNORECASE)
 
 
 class Markers:
@@ -72,7 +74,7 @@ class Markers:
     def _read(self, text: str) -> str:
         said = _TOKEN.sub(self._token, text)
         start = text.rfind("\n") + 1
-        self._line = (self._line if not start else "")[-99:] + text[start:]
+        self._line = (self._line if not start else "")[-_LINE:] + text[start:]
         return said
 
     def _token(self, match: re.Match[str]) -> str:
@@ -95,8 +97,9 @@ class Markers:
     def _fence(self, match: re.Match[str]) -> str:
         """Follows where code begins and ends."""
         run = match[0].removeprefix("\\")
-        begun = match.string[: match.start()]
-        line = begun.rpartition("\n")[2] if "\n" in begun else self._line + begun
+        at = match.start()
+        begun = match.string[max(0, at - _LINE) : at]
+        line = begun.rpartition("\n")[2] if at >= _LINE or "\n" in begun else (self._line + begun)[-_LINE:]
         first = _BEFORE_A_FENCE.match(line) is not None
         if self._code:
             if (first and 3 <= len(self._code) <= len(run)) or (run == self._code and len(run) < 3):
@@ -122,7 +125,7 @@ class Markers:
         return f"{before}`{core}`{address[len(core) :] if '`' not in address else ''}"
 
     def _cite(self, match: re.Match[str]) -> str:
-        numbers = re.findall(r"\d+", match["plain"] or match["wide"])
+        numbers = re.findall(r"[0-9]+", match["plain"] or match["wide"])
         ours = dict.fromkeys(number for number in map(self._number, numbers) if number)
         space = " " if match[0].startswith(" ") else ""
         gap = " " if match["next"] is not None else ""  # or a link would begin here
@@ -160,4 +163,4 @@ def aligned(text: str, given: Sequence[object]) -> tuple[str, tuple[Citation, ..
         at = int(match[1]) - 1
         return match[0] if not 0 <= at < len(now) else f"[{now[at]}]" if now[at] else ""
 
-    return re.sub(r"\[(\d{1,3})\](?![(:])", move, text), kept
+    return re.sub(r"\[([0-9]{1,3})\](?![(:])", move, text), kept

@@ -31,8 +31,8 @@ _TOKENS = (
 """Sixteen characters suffice, so that an id cut short or run into other text is masked as well."""
 _CREDENTIAL = re.compile(
     r"(?P<bearer>\b[Bb]earer(?: |%20|\+))[^\s\"'\\,]+"
-    r"|(?P<address>\b[a-z+]+://[^\s/:@\"']*:)[^\s/@\"']+(?=@)"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|(?P<address>(?<![a-z+])[a-z+]++://[^\s/:@\"']*+:)[^\s/@\"']++(?=@)"
+    r"|\beyJ[A-Za-z0-9_-]{8,}+(?P<token>\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)?"
 )
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -45,6 +45,8 @@ def redact(text: str) -> str:
 
 
 def _mask_credential(match: re.Match[str]) -> str:
+    if match[0].startswith("eyJ") and not match["token"]:
+        return match[0]  # one part of three: matched all the same, so that nobody looks at its letters again
     return (match["bearer"] or match["address"] or "") + "***"
 
 

@@ -30,7 +30,7 @@ _DOING = re.compile(
     re.IGNORECASE,
 )
 _MEANING = re.compile(
-    r"\bwhat(?:'s| is| are| does\b.*\bmean)|\bmeaning\b|\bdefin|\bexplain\b|\bwho (?:is|are)\b", re.IGNORECASE
+    r"\bwhat(?:'s| is| are| does\b[^.?!]{0,80}\bmean)|\bmeaning\b|\bdefin|\bexplain\b|\bwho (?:is|are)\b", re.IGNORECASE
 )
 _DANGLES = re.compile(
     r"(?:It|Its|This|That|These|Those|They|Their|Them|However|Otherwise|But|And|Or|So|Then|Also|He|She|In this case|"
@@ -72,9 +72,8 @@ def extracted(passage: Passage, terms: Sequence[Term], question: str) -> list[Un
     """The units of a passage that answer, in the page's order, cut to what is worth reading; never empty for a passage
     that has any text."""
     head = _held(" ".join((passage.title, *passage.trail)), terms)
-    scored = [
-        replace(unit, score=_score(unit, place, head, terms, question)) for place, unit in enumerate(units(passage))
-    ]
+    wants = asks_for(question)
+    scored = [replace(unit, score=_score(unit, place, head, terms, wants)) for place, unit in enumerate(units(passage))]
     scored = [unit for unit in scored if unit.kind != "code" or unit.parts[0].count("\n") <= CODE_LINES]
     if not scored:
         return []
@@ -94,18 +93,32 @@ def extracted(passage: Passage, terms: Sequence[Term], question: str) -> list[Un
     return [_shortened(scored[one], terms) for one in sorted(chosen)]
 
 
-def _score(unit: Unit, place: int, head: dict[str, float], terms: Sequence[Term], question: str) -> float:
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What kind of answer a question asks for."""
+
+    amount: bool
+    doing: bool
+    meaning: bool
+
+
+def asks_for(question: str) -> Wants:
+    """The kind of answer that the words of asking in a question want."""
+    return Wants(bool(_AMOUNT.search(question)), bool(_DOING.search(question)), bool(_MEANING.search(question)))
+
+
+def _score(unit: Unit, place: int, head: dict[str, float], terms: Sequence[Term], wants: Wants) -> float:
     held = _held(unit.plain, terms)
     total = sum(term.mass for term in terms) or 1.0
     in_head = sum(head.values()) / total
     score = sum(held.values()) / total
     score += sum(share for word, share in head.items() if word not in held) / total * (0.6 if place < 4 else 0.45)
     score += 0.25 * in_head * max(0.0, 1 - place / 4)
-    if _AMOUNT.search(question) and _DIGIT.search(unit.plain):
+    if wants.amount and _DIGIT.search(unit.plain):
         score += 0.2
-    if _DOING.search(question) and (unit.kind in {"code", "list"} or "`" in unit.parts[0] or unit.plain.endswith(":")):
+    if wants.doing and (unit.kind in {"code", "list"} or "`" in unit.parts[0] or unit.plain.endswith(":")):
         score += 0.12
-    if _MEANING.search(question) and place == 0 and unit.kind == "text":
+    if wants.meaning and place == 0 and unit.kind == "text":
         score += 0.25
     if unit.kind == "text" and len(unit.plain) < 25 and not unit.plain.endswith(":"):
         score -= 0.1

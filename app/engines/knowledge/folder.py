@@ -19,8 +19,8 @@ FORMAT = "9"
 """Part of every fingerprint: another format of the index means another index."""
 
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:^|\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_PAIR = re.compile(r"^([A-Za-z_][\w-]*)\s*:\s*(.*?)\s*$")
-_ITEM = re.compile(r"^\s*-\s+(.*?)\s*$")
+_PAIR = re.compile(r"^([A-Za-z_][\w-]*+)\s*+:(.*)$")
+_ITEM = re.compile(r"^\s*+-\s(.*)$")
 _FOLDER_NAMES = ("index", "readme")
 
 
@@ -148,9 +148,9 @@ def front_matter(text: str) -> tuple[dict[str, str], str]:
         pair, item = _PAIR.match(line), _ITEM.match(line)
         if pair:
             key = pair.group(1).lower()
-            told[key] = _value(pair.group(2))
+            told[key] = _value(pair.group(2).strip())
         elif item and key:
-            told[key] = ", ".join(filter(None, [told[key], _value(item.group(1))]))
+            told[key] = ", ".join(filter(None, [told[key], _value(item.group(1).strip())]))
     return told, text[block.end() :]
 
 
@@ -160,7 +160,7 @@ def _value(raw: str) -> str:
         return inner.replace('\\"', '"').replace("\\\\", "\\") if raw[0] == '"' else inner.replace("''", "'")
     if raw.startswith("[") and raw.endswith("]"):
         return ", ".join(_value(part.strip()) for part in raw[1:-1].split(",") if part.strip())
-    return "" if raw in {"|", ">", "|-", ">-", "~", "null"} else re.sub(r"\s+#.*$", "", raw)
+    return "" if raw in {"|", ">", "|-", ">-", "~", "null"} else re.sub(r"(?<!\s)\s++#.*$", "", raw)
 
 
 def _address(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from markdown_it.token import Token
@@ -12,13 +13,14 @@ _TAG = re.compile(
     r"</?(?:a|abbr|b|big|blockquote|br|button|center|cite|code|col|dd|del|details|dfn|div|dl|dt|em|embed|figcaption|"
     r"figure|font|footer|form|h[1-6]|header|hr|i|iframe|img|input|ins|kbd|label|li|link|main|mark|meta|nav|object|ol|"
     r"option|p|picture|pre|q|s|samp|script|section|select|small|source|span|strike|strong|style|sub|summary|sup|svg|"
-    r"table|tbody|td|textarea|tfoot|th|thead|tr|tt|u|ul|var|video|wbr)\b[^>]*>",
+    r"table|tbody|td|textarea|tfoot|th|thead|tr|tt|u|ul|var|video|wbr)\b[^<>]*>",
     re.IGNORECASE,
 )
 _HIDDEN = re.compile(r"<!--.*?(?:-->|$)|<(script|style)\b.*?(?:</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _RISKY = re.compile(r"([\\`*])|(?<!\w)(_)(?=\w)|(<)(?=[A-Za-z/!?])")
 _MARKER = re.compile(r"\[(\d{1,3})\]")
-_CODE = re.compile(r"(`+) ?(.+?) ?\1(?!`)")
+_SPACED = re.compile(r"\A ?(.+?) ?\Z", re.DOTALL)
+_TICKS = re.compile(r"`+")
 _ESCAPED = re.compile(r"\\([\\`*_<])")
 _SENTENCE = re.compile(r"""(?<=[.!?…])["'”’)\]]*\s+(?=[A-Z0-9"'“‘(`*À-ÞА-Я])|(?<=[。！？])""")
 _SHORTENED = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|St|No|approx|incl|Inc|Ltd|Fig|p|pp)\.$")
@@ -66,22 +68,39 @@ def _piece(token: Token) -> str:
 
 def code(content: str) -> str:
     """A code span that holds ``content`` whatever backticks are in it."""
-    fence = "`"
-    while fence in content:
-        fence += "`"
+    fence = outdone(content, "`")
     return f"{fence} {content} {fence}" if len(fence) > 1 else f"`{content}`"
+
+
+def outdone(content: str, fence: str) -> str:
+    """The fence, or one longer than every run of backticks in ``content``."""
+    longest = max(map(len, _TICKS.findall(content)), default=0)
+    return fence if longest < len(fence) else "`" * (longest + 1)
 
 
 def bare(run: str) -> str:
     """The plain text of a run made by ``run``, ``escaped`` or ``code``."""
+    return "\n".join(_bare(line) for line in run.split("\n"))
+
+
+def _bare(line: str) -> str:
+    """A code span ends at the next run of as many backticks as it began with; found by length, since looking for each
+    one's end anew takes the square of their number."""
+    runs = [found.span() for found in _TICKS.finditer(line)]
+    ends: dict[int, list[int]] = {}
+    for start, end in runs:
+        ends.setdefault(end - start, []).append(start)
     parts: list[str] = []
     at = 0
-    for found in _CODE.finditer(run):
-        if found.start() and run[found.start() - 1] == "\\":
+    for start, end in runs:
+        if start < at or line[start - 1 : start] == "\\":
             continue
-        parts += [_unescaped(run[at : found.start()]), found.group(2)]
-        at = found.end()
-    return "".join([*parts, _unescaped(run[at:])])
+        closes = ends[end - start]
+        after = bisect_right(closes, end)
+        if after < len(closes):
+            parts += [_unescaped(line[at:start]), _SPACED.sub(r"\1", line[end : closes[after]])]
+            at = closes[after] + end - start
+    return "".join([*parts, _unescaped(line[at:])])
 
 
 def _unescaped(text: str) -> str:

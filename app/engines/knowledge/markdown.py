@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.engines.knowledge.inline import bare, code, escaped, run, sentences, without_tags
+from app.engines.knowledge.inline import bare, code, escaped, outdone, run, sentences, without_tags
 from app.engines.knowledge.slugs import Slugs
 
 CHUNK = 1400
@@ -17,7 +17,7 @@ CHUNK = 1400
 LONG_BLOCK = 2400
 """Characters after which a list or a table is cut between its parts."""
 
-_ATTRIBUTES = re.compile(r"\s*\{\s*:?\s*#([\w:.-]+)[^}]*\}\s*$")
+_ATTRIBUTES = re.compile(r"\s*\{\s*:?\s*#([\w:.-]+)[^{}]*\}\s*$")
 _FENCE_WORDS = re.compile(r"^\s*(?::::|///|!!!|\?\?\?).*$", re.MULTILINE)
 
 
@@ -147,9 +147,7 @@ def _listing(tokens: list[Token], at: int) -> Iterator[Block]:
 
 
 def _code(token: Token) -> Block:
-    fence = "```"
-    while fence in token.content:
-        fence += "`"
+    fence = outdone(token.content, "```")
     language = (token.info or "").split(" ")[0].strip("{}")
     return Block("code", (f"{fence}{language}\n{token.content.rstrip()}\n{fence}",))
 

@@ -1,0 +1,209 @@
+"""R37: what meets a text from outside does work in proportion to its length, whatever stands in it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app import session
+from app.engines import checked, frames, markers, prompt
+from app.engines.knowledge import folder, inline, markdown, talk, words
+from app.engines.knowledge.extract import asks_for
+from app.engines.knowledge.question import leans
+from app.events import message_number, read_position
+from app.ports import Citation, Said, Turn
+from app.pump import Stop
+from app.routes import body, logs
+
+SHORT, LONG = 1_000, 4_000
+MOST = 12.0
+"""Work in proportion gives a ratio of 4, its square 16; a doubling a word would never end."""
+
+SOURCE = (Citation("A page", "https://example.com/a", "Its words."),)
+UNITS = {
+    "greetings": "hi ",
+    "greetings run together": "hi",
+    "thanks": "thanks so much ",
+    "a letter": "a",
+    "a letter of six": "㌖",
+    "a letter of eighteen": "\ufdfa",
+    "spaces": " ",
+    "lines": "a.\n",
+    "empty lines": "\n",
+    "brackets": "[",
+    "brackets of all kinds": "[{(<",
+    "links without an end": "](",
+    "numbers in brackets": "[1, 2",
+    "wide brackets": "【1",
+    "angles": "<a ",
+    "angles with an address": "<a:",
+    "comments without an end": "<!--",
+    "quotes": '"',
+    "quotes escaped": '\\"',
+    "backslashes": "\\",
+    "backticks": "`",
+    "backticks apart": "` a",
+    "fences": "```\n",
+    "open attributes": "{#a",
+    "marks above": "\u0301",
+    "marks in the wrong order": "\u0315\u0300\u05ae\u0327",
+    "Hebrew points": "\u05b8\u05bc",
+    "CJK": "漢",
+    "Hangul parts": "\u1100\u1161\u11a8",
+    "digits": "1",
+    "digits and stops": "1.",
+    "words glued": "a-b_",
+    "capitals": "aB",
+    "apostrophes": "a'",
+    "questions": "what does ",
+    "questions to the end": "how? ",
+    "addresses": "https://a",
+    "schemes": "a+",
+    "schemes to a host": "a://",
+    "tokens begun": "eyJ-",
+    "tokens in two": "eyJaaaaaaaa.",
+    "session ids begun": "ses_",
+    "encoded": "%73",
+    "bearer": "bearer ",
+    "halves of pairs": "\ud83d",
+    "headings": "# a\n",
+    "lists in lists": "- ",
+    "tables": "|a",
+    "emphasis": "*a_",
+    "pairs of front matter": "a: ",
+}
+"""What is repeated, and by the last letter cannot match."""
+
+
+def _invented() -> str:
+    draw = random.Random(37)
+    return " ".join("".join(draw.choices("bcdfgklmnprstvzaeiou", k=11)) for _ in range(LONG // 12 + 1))
+
+
+def _texts(length: int) -> dict[str, str]:
+    made = {name: (unit * length)[: length - 1] + "x" for name, unit in UNITS.items()}
+    made |= {f"{name}, after a letter": "a: b " + text for name, text in made.items()}
+    return made | {"invented words": _invented()[:length]}
+
+
+def _fed(text: str) -> str:
+    reader = markers.Markers(SOURCE)
+    return "".join(reader.feed(text[at : at + 7]) for at in range(0, len(text), 7)) + reader.rest()
+
+
+def _events(text: str) -> list[Any]:
+    sent = "".join(f"data: {line}\n" for line in text.split("a")).encode("utf-8", "replace")
+    try:
+        return list(frames._events(iter([sent[at : at + 50] for at in range(0, len(sent), 50)])))
+    except frames.EngineFailed:
+        return []
+
+
+def _object(text: str) -> object:
+    try:
+        return body.parse_object(b'{"message": "' + text.encode("utf-8", "replace") + b'"' + b"[" * 30)
+    except body.BadRequest:
+        return None
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "small talk": lambda text: [talk.small_talk(text[:at]) for at in (30, 60, 119)],
+    "words": words.words,
+    "plain words": words.plain_words,
+    "stems": words.stems,
+    "leans": leans,
+    "asks for": asks_for,
+    "search words": lambda text: prompt.search_words(Turn("and", (Said("user", text),), Stop(), lambda *_: [])),
+    "tokens": prompt.tokens,
+    "window": lambda text: prompt.window([Said("user", word) for word in text.split("a")], 100_000),
+    "markers": lambda text: markers.Markers(SOURCE).feed(text),
+    "markers of a stream": _fed,
+    "markers moved": lambda text: markers.aligned(text, SOURCE),
+    "events of a webhook": _events,
+    "whole": checked.whole,
+    "plain": lambda text: checked.plain(text, 200),
+    "sound": lambda text: checked.sound("https://" + text),
+    "body": _object,
+    "masked": logs.redact,
+    "position": lambda text: read_position(text, "abcdef"),
+    "message": lambda text: message_number(text, "abcdef"),
+    "session": session.ref_of,
+    "ticket": session.read_ticket,
+    "without tags": inline.without_tags,
+    "escaped": inline.escaped,
+    "sentences": inline.sentences,
+    "bare": inline.bare,
+    "code": inline.code,
+    "front matter": lambda text: folder.front_matter(f"---\n{text}\n"),
+    "front matter's value": lambda text: folder.front_matter(f"---\na: {text}\n---\n"),
+    "headings": lambda text: markdown.headings(f"# {text.replace(chr(10), ' ')}\n"),
+}
+
+
+def work(read: Callable[[str], object], text: str, rounds: int = 2) -> float:
+    """Seconds of this thread's processor for one reading: the best of a few, each of several readings."""
+    best = float("inf")
+    for _ in range(rounds):
+        _forget()
+        began = time.thread_time()
+        read(text)
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+def _forget() -> None:
+    for kept in (words._stems, words._bare, words._split, words.stem):
+        kept.cache_clear()
+
+
+def growth(read: Callable[[str], object], few: str, many: str) -> float:
+    """How many times the work grows from one text to the other; what takes under half a millisecond is not looked at.
+
+    A ratio that is too large is measured once more: another process may have had the caches meanwhile.
+    """
+    for _ in range(4):
+        long = work(read, many)
+        ratio = long / max(work(read, few), 0.5e-3 / 4)
+        if ratio < MOST:
+            break
+    return ratio
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_r37_work_grows_with_the_length_and_no_faster(name: str) -> None:
+    """R37: no reader of a text from outside takes more than in proportion for 4,000 characters beside 1,000."""
+    few, many = _texts(SHORT), _texts(LONG)
+    ratios = {text: growth(READERS[name], few[text], many[text]) for text in many}
+    assert {text: round(ratio) for text, ratio in ratios.items() if ratio >= MOST} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("hi", "Hello!"),
+        ("Hello there!", "Hello!"),
+        ("hi, how are you today?", "Hello!"),
+        ("good  morning everyone", "Hello!"),
+        ("many thanks", "You are welcome!"),
+        ("hi all, thanks so much, that helps", "You are welcome!"),
+        ("thanks you're great", "You are welcome!"),
+        ("thanks, you are the best!!", "You are welcome!"),
+        ("ok great. thank you very much", "You are welcome!"),
+        ("ok bye", "Goodbye!"),
+        ("okay thanks", "You are welcome!"),
+        ("got it then", "Glad"),
+        ("(what can you do?)", "I am an assistant"),
+        ("please tell me a short joke about cats", "I am afraid"),
+        ("hi hi hi hi hi hi hi hi hi hi hi hi x", None),
+        ("hi, how long is a message kept?", None),
+        ("!?", None),
+    ],
+)
+def test_small_talk_is_answered_in_kind(text: str, reply: str | None) -> None:
+    """Greetings, thanks and goodbyes get a kind word, with whatever stands around them; a question never does."""
+    said = talk.small_talk(text)
+    assert said is None if reply is None else said is not None and said.startswith(reply)
