@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 def names() -> list[str]:
     """Every measurement there is."""
-    files = [path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_") and path.stem != "noop"]
+    files = [path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_") and path.stem != "baseline"]
     return sorted(files + [path.parent.name for path in HERE.glob("*/__main__.py")])
 
 

@@ -135,12 +135,12 @@ def main() -> None:
     server = redis(folder)
     huge = {"BATON_MAX_MESSAGES": "900000000", "REDIS_URL": embedded_url(Path(folder))}
     huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "1000"}
-    threaded = {"BATON_ENGINE": "python:bench.noop:echo"}
+    threaded = {"BATON_ENGINE": "python:bench.baseline:echo"}
     ports = {"noop": 8701, "free": 8702, "limited": 8703, "threaded": 8704}
     services = {
-        "noop": start("bench.noop:create_app()", ports["noop"], REDIS_URL=huge["REDIS_URL"]),
-        "free": start("bench.noop:echoing()", ports["free"], **huge, **LIMITS),
-        "limited": start("bench.noop:echoing()", ports["limited"], **huge, **HIGH),
+        "noop": start("bench.baseline:create_app()", ports["noop"], REDIS_URL=huge["REDIS_URL"]),
+        "free": start("bench.baseline:echo_app()", ports["free"], **huge, **LIMITS),
+        "limited": start("bench.baseline:echo_app()", ports["limited"], **huge, **HIGH),
         "threaded": start("app:create_app()", ports["threaded"], **huge, **LIMITS, **threaded),
     }
     try:

@@ -13,7 +13,7 @@ const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
 /** One bundle as text; the same sources always give the same bytes. */
 async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
-    absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
+    absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: !process.argv.includes("--unminified"), charset: "utf8",
     target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
     plugins: [templates, words(entry)], metafile: true,
   });

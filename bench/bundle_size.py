@@ -1,4 +1,4 @@
-"""Bytes over the wire before the first click and after opening, beside three peers: `make bench BENCH=weight`.
+"""Bytes over the wire before the first click and after opening, beside three peers: `make bench BENCH=bundle_size`.
 
 Each peer comes from npm as published (`npm pack`) and is pasted as its own documents say, into an empty page on a
 static server that packs with gzip. Chromium counts what arrives. Needs npm, and the service's own build.

@@ -1,4 +1,4 @@
-"""What a call costs as a conversation grows: `make bench BENCH=length`.
+"""What a call costs as a conversation grows: `make bench BENCH=history_growth`.
 
 One worker on one core, Redis and one caller on the other. Sessions of 0, 100, 250 and 500 messages take turns, so that
 whatever else the machine does meets all of them alike; medians, and their ratio to the shortest that the call has.
@@ -52,7 +52,9 @@ def main() -> None:
     """Prints a table."""
     folder = Path(tempfile.mkdtemp())
     server = redis(str(folder))
-    service = start("bench.noop:echoing()", 8709, BATON_MAX_MESSAGES="100000", REDIS_URL=embedded_url(folder), **LIMITS)
+    service = start(
+        "bench.baseline:echo_app()", 8709, BATON_MAX_MESSAGES="100000", REDIS_URL=embedded_url(folder), **LIMITS
+    )
     try:
         with httpx.Client(base_url="http://127.0.0.1:8709", timeout=30) as api:
             every = {length: sessions(api, length) for length in LENGTHS}

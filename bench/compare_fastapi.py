@@ -1,4 +1,4 @@
-"""The same work by FastAPI, uvicorn and redis.asyncio, against ours: `make bench BENCH=rival` (needs wrk).
+"""The same work by FastAPI, uvicorn and redis.asyncio, against ours: `make bench BENCH=compare_fastapi` (needs wrk).
 
 One process on one core each, the load and one Redis on the other; limits off; rounds interleaved; medians.
 What the rival needs is installed into a folder of its own by the bench and by nothing else. It runs our own Lua files,
@@ -136,7 +136,7 @@ def main() -> None:
     server = redis(str(folder))
     address = embedded_url(folder)
     wide = {"BATON_MAX_MESSAGES": "900000000", "BATON_ENGINE_PER_MINUTE": "900000000", "REDIS_URL": address}
-    ours = start("bench.noop:echoing()", 8705, BATON_ENGINE_CONCURRENCY="1000", **wide, **LIMITS)
+    ours = start("bench.baseline:echo_app()", 8705, BATON_ENGINE_CONCURRENCY="1000", **wide, **LIMITS)
     theirs = rival(python, 8706, address)
     try:
         measure({"Baton": (worker(ours), 8705), "rival": (theirs.pid, 8706)})
