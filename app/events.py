@@ -11,8 +11,8 @@ import orjson
 Kind = Literal["message", "answer.start", "answer.delta", "answer.end", "answer.error", "session", "reset", "ping"]
 TERMINAL = ("answer.end", "answer.error")
 
-_POSITION = re.compile(r"(\d{1,15})(?:\.(\d{1,15}))?-([0-9a-f]{6})\Z")
-_MESSAGE = re.compile(r"msg_(\d{1,15})_([0-9a-f]{6})\Z")
+_POSITION = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,15}))?-([0-9a-f]{6})\Z")
+_MESSAGE = re.compile(r"msg_([0-9]{1,15})_([0-9a-f]{6})\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 TIME: Schema = {
     "type": "string",
     "format": "date-time",
-    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
     "examples": ["2026-01-31T12:00:00.123Z"],
 }
 SESSION_ID: Schema = {
