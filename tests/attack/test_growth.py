@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app import session
 from app.engines import checked, frames, markers, prompt
-from app.engines.knowledge import folder, inline, markdown, talk, words
+from app.engines.knowledge import KnowledgeEngine, folder, inline, markdown, talk, words
 from app.engines.knowledge.extract import asks_for
 from app.engines.knowledge.question import leans
 from app.events import message_number, read_position
 from app.ports import Citation, Said, Turn
 from app.pump import Stop
 from app.routes import body, logs
+from tests.conftest import Service
 
 SHORT, LONG = 1_000, 4_000
 MOST = 12.0
@@ -207,3 +213,95 @@ def test_small_talk_is_answered_in_kind(text: str, reply: str | None) -> None:
     """Greetings, thanks and goodbyes get a kind word, with whatever stands around them; a question never does."""
     said = talk.small_talk(text)
     assert said is None if reply is None else said is not None and said.startswith(reply)
+
+
+def _bulk(folder: Path, pages: int) -> None:
+    """A folder of many different words."""
+    draw = random.Random(1)
+    known = ["".join(draw.choices("bcdfgklmnprstvzaeiou", k=draw.randint(6, 12))) for _ in range(8_000)]
+    for number in range(pages):
+        said = "\n\n".join(" ".join(draw.choices(known, k=12)).capitalize() + "." for _ in range(20))
+        (folder / f"page-{number}.md").write_text(f"# Page {number}\n\n{said}\n", "utf-8")
+
+
+def test_r37_a_few_words_of_a_question_are_repaired(tmp_path: Path) -> None:
+    """R37: of 64 invented words a few are compared with the folder's, and none of an earlier question's."""
+    (tmp_path / "pages").mkdir()
+    _bulk(tmp_path / "pages", 20)
+    engine = KnowledgeEngine(tmp_path / "pages", base_url="/knowledge", data_dir=tmp_path / "data")
+    invented = _invented()[: 64 * 12]
+    try:
+        asked = {
+            words: steps(lambda words=words: engine.ask(" ".join(invented.split()[:words])))  # type: ignore[misc]
+            for words in (4, 64)
+        }
+        earlier = [Said("user", invented)] * 4
+        later = steps(lambda: engine.ask("and this?", earlier))
+    finally:
+        engine.close()
+    assert asked[64] < 4 * asked[4]
+    assert later < 2 * asked[64]
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many functions of Python a piece of work calls, those written in C among them."""
+    calls = itertools.count()
+    sys.setprofile(lambda _frame, kind, _given: kind in ("call", "c_call") and next(calls))
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return next(calls)
+
+
+QUESTIONS = {
+    "greetings": ("hi " * 39 + "x", []),
+    "letters of six": ("㌖" * 4_000, []),
+    "letters of six, before": ("and this?", ["㌖" * 4_000] * 4),
+    "invented words": (_invented()[: 64 * 12], []),
+    "invented words, before": ("and this?", [_invented()[: 64 * 12]] * 4),
+}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service with one worker and a folder of 300 pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    _bulk(folder, 300)
+    one = Service(
+        {
+            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+            "BATON_KNOWLEDGE_DIR": str(folder),
+            "WEB_CONCURRENCY": "1",
+            "BATON_RATE_LIMIT_ADDRESS": "",
+            "BATON_RATE_LIMIT_CREATE": "",
+        }
+    )
+    yield one.url
+    one.stop()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_r37_a_worker_serves_while_it_looks_a_question_up(alone: str, name: str) -> None:
+    """R37: eight hard questions at once on the only worker are all answered, and it is healthy in between."""
+    question, earlier = QUESTIONS[name]
+    session: dict[str, str] = {}
+    if earlier:
+        session = {"session_id": httpx.post(f"{alone}/api/session/create", json={}).json()["session_id"]}
+        for content in earlier:
+            told = {"message": content}
+            path = f"{alone}/api/session/{session['session_id']}/messages"
+            assert httpx.post(path, json=told).status_code == 201
+
+    def ask(_: int) -> int:
+        return httpx.post(f"{alone}/api/chat", json={"query": question, **session}, timeout=30).status_code
+
+    between = 0
+    with ThreadPoolExecutor(8) as asking:
+        answers = [asking.submit(ask, number) for number in range(1 if earlier else 8)]
+        while not all(answer.done() for answer in answers):
+            assert httpx.get(f"{alone}/health", timeout=30).status_code == 200
+            between += 1
+    assert {answer.result() for answer in answers} <= {200, 503}
+    assert 200 in {answer.result() for answer in answers}
+    assert between > 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.compose import Answer, composed, sources
 from app.engines.knowledge.folder import written
 from app.engines.knowledge.judgement import Found, looked_up
@@ -120,12 +121,12 @@ class KnowledgeEngine:
     def _looking(self, question: str, history: Sequence[Any]) -> Callable[[sqlite3.Connection], Found]:
         """How to look a question up; the second voice, where there is one, is heard before the index is taken."""
         if self._voice is None:
-            return lambda db: looked_up(db, question, history)
+            return lambda db: looked_up(db, question, history, Budget())
         index = self._shelf.serving
         order = self._voice.order(index, question)
 
         def look(db: sqlite3.Connection) -> Found:
-            found = looked_up(db, question, history)
+            found = looked_up(db, question, history, Budget())
             return fused(db, found, order) if self._shelf.serving == index else found
 
         return look

@@ -15,7 +15,7 @@ LARGEST = 4 * 1024 * 1024
 """Bytes of one page; a larger file is left out and named as a problem."""
 MOST = 50_000
 """Files that are looked at."""
-FORMAT = "9"
+FORMAT = "10"
 """Part of every fingerprint: another format of the index means another index."""
 
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:^|\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.question import Asked, asked, leaning, leans
 from app.engines.knowledge.search import Hit, Passage, passages, search
 from app.ports import Said
@@ -30,15 +31,16 @@ class Found:
     text: str
 
 
-def looked_up(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Found:
+def looked_up(db: sqlite3.Connection, text: str, history: Sequence[Said], budget: Budget) -> Found:
     """The passages on a question, and whether they answer it."""
-    alone = asked(db, text)
-    hits = search(db, alone)
+    alone = asked(db, text, budget)
+    hits = search(db, alone, budget)
     sure = known(alone, hits)
-    if history and (leans(text) or not sure):
-        wider = leaning(db, text, history)
-        if wider is not None and (leans(text) or len(alone.terms) <= 5):
-            more = search(db, wider)
+    leant = bool(history) and not budget.spent() and leans(text)
+    if leant or (history and not sure and not budget.spent() and len(alone.terms) <= 5):
+        wider = leaning(db, alone, history, budget)
+        if wider is not None:
+            more = search(db, wider, budget)
             if known(wider, more):
                 return Found(wider, tuple(passages(db, more[:PASSAGES])), True, text)
     return Found(alone, tuple(passages(db, hits[:PASSAGES])), sure, text)

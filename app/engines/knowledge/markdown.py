@@ -15,7 +15,7 @@ from app.engines.knowledge.slugs import Slugs
 CHUNK = 1400
 """Characters after which a chunk ends at the next block."""
 LONG_BLOCK = 2400
-"""Characters after which a list or a table is cut between its parts."""
+"""Characters after which a list, a table or a paragraph is cut between its parts."""
 
 _ATTRIBUTES = re.compile(r"\s*\{\s*:?\s*#([\w:.-]+)[^{}]*\}\s*$")
 _FENCE_WORDS = re.compile(r"^\s*(?::::|///|!!!|\?\?\?).*$", re.MULTILINE)
@@ -123,13 +123,13 @@ def _blocks(tokens: list[Token], at: int) -> Iterator[Block]:
 def _prose(tokens: list[Token], at: int) -> Iterator[Block]:
     parts = sentences(_FENCE_WORDS.sub("", run(tokens[at + 1].children)))
     if parts:
-        yield Block("text", tuple(parts))
+        yield from _cut("text", [], parts)
 
 
 def _raw(tokens: list[Token], at: int) -> Iterator[Block]:
     text = " ".join(without_tags(tokens[at].content).split())
     if text:
-        yield Block("text", tuple(sentences(escaped(text))))
+        yield from _cut("text", [], sentences(escaped(text)))
 
 
 def _quote(tokens: list[Token], at: int) -> Iterator[Block]:

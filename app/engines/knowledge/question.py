@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.english import known, topical
 from app.engines.knowledge.spelling import everyday, repaired
 from app.engines.knowledge.vocabulary import KIN, LIGHT, STOP
@@ -117,27 +118,28 @@ class Asked:
         return sum(term.stake for term in judged if term.absent and term.topical == topical) / total if total else 0.0
 
 
-def asked(db: sqlite3.Connection, text: str) -> Asked:
+def asked(db: sqlite3.Connection, text: str, budget: Budget) -> Asked:
     """A question on its own."""
     text = bounded(text)
     telling, asking = _parts(_STATES.sub("USA", text))
-    focus = _terms(db, asking, 1.0)
+    focus = _terms(db, asking, 1.0, budget)
     have = {term.word for term in focus}
-    rest = tuple(term for term in _terms(db, telling, ASIDE) if term.word not in have)
+    rest = tuple(term for term in _terms(db, telling, ASIDE, budget) if term.word not in have)
     if not any(term.heavy for term in focus):
         focus = tuple(replace(term, weight=term.weight / ASIDE) for term in rest) + focus
         rest = ()
     return Asked((focus + rest)[:MOST_TERMS], focus[:MOST_TERMS], size=_size(db))
 
 
-def leaning(db: sqlite3.Connection, text: str, history: Sequence[Said]) -> Asked | None:
-    """The question with what it leaves unsaid taken from the visitor's earlier questions; None without any."""
+def leaning(db: sqlite3.Connection, now: Asked, history: Sequence[Said], budget: Budget) -> Asked | None:
+    """The question ``now`` with what it leaves unsaid taken from the visitor's earlier questions; None without any."""
     earlier = [said.content for said in history if said.role == "user"][-4:]
-    now = asked(db, text)
     lent: dict[str, Term] = {}
     weight = CONTEXT
     for question in reversed(earlier):
-        for term in asked(db, question).terms:
+        if budget.spent():
+            break
+        for term in asked(db, question, budget.unrepaired()).terms:
             if not term.absent and term.word not in {own.word for own in now.terms}:
                 lent.setdefault(term.word, replace(term, weight=term.weight * weight))
         if lent and not leans(question):
@@ -172,8 +174,7 @@ def _parts(text: str) -> tuple[str, str]:
     return " ".join(telling), " ".join(asking)
 
 
-def _terms(db: sqlite3.Connection, text: str, weight: float) -> tuple[Term, ...]:
-    total = _size(db)
+def _terms(db: sqlite3.Connection, text: str, weight: float, budget: Budget) -> tuple[Term, ...]:
     said = [word for word in dict.fromkeys(words(text)) if word not in STOP and (len(word) > 1 or word.isdigit())]
     if not said:
         said = [word for word in dict.fromkeys(words(text)) if len(word) > 3]
@@ -181,22 +182,23 @@ def _terms(db: sqlite3.Connection, text: str, weight: float) -> tuple[Term, ...]
     joined = {a: a + b for a, b in pairwise(said) if a.isalpha() and b.isalpha() and _count(db, stem(a + b))}
     found: dict[str, Term] = {}
     for word in said:
-        term = _term(db, word, total, weight, joined.get(word, ""))
+        term = _term(db, word, weight, joined.get(word, ""), budget)
         found.setdefault("+".join(term.own) or term.word, term)
     return tuple(found.values())[:MOST_TERMS]
 
 
-def _term(db: sqlite3.Connection, word: str, total: int, weight: float, joined: str) -> Term:
+def _term(db: sqlite3.Connection, word: str, weight: float, joined: str, budget: Budget) -> Term:
+    total = _size(db)
     root = stem(word)
     light = LIGHTNESS if root in LIGHT else 1.0
     own: tuple[str, ...] = (root,)
     kin = tuple(other for other in KIN.get(root, ()) if _count(db, other))
     count = _count(db, root)
     if not count and not kin:
-        own = repaired(db, word)
-        meant = "" if own else everyday(word)
+        own = repaired(db, word, budget)
+        meant = "" if own else everyday(word, budget)
         if meant:
-            return replace(_term(db, meant, total, weight, ""), word=word)
+            return replace(_term(db, meant, weight, "", budget), word=word)
         kin = (
             () if own else tuple(stem(other) for other in derived(word) if known(other) and _count(db, stem(other)))[:2]
         )

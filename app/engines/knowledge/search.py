@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.index import unpacked
 from app.engines.knowledge.markdown import Block
 from app.engines.knowledge.question import ASIDE, Asked, Term
@@ -58,14 +60,19 @@ class Passage:
     blocks: tuple[Block, ...]
 
 
-def search(db: sqlite3.Connection, wanted: Asked) -> list[Hit]:
+def search(db: sqlite3.Connection, wanted: Asked, budget: Budget) -> list[Hit]:
     """Chunks by score, best first; empty when nothing of the question is in the folder."""
     terms = [term for term in (*wanted.terms, *wanted.context) if not term.absent]
     if not terms:
         return []
-    pages = _pages(db, terms)
-    rows = _candidates(db, terms, pages)
-    hits = [_hit(row, wanted, terms, pages.get(row[1], 0.0)) for row in rows]
+    pages: dict[int, float] = {}
+    rows: dict[int, Row] = {}
+    with budget.bounds(db):
+        pages |= _pages(db, terms)
+    with budget.bounds(db):
+        for some in _candidates(db, terms, pages):
+            rows |= some
+    hits = [_hit(row, wanted, terms, pages.get(row[1], 0.0)) for row in rows.values()]
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.chunk))
 
 
@@ -104,28 +111,30 @@ _ROWS = """SELECT w.rowid, c.page, w.title, w.head, w.body FROM
            JOIN chunk_words AS w ON w.rowid = best.id JOIN chunks AS c ON c.id = best.id"""
 
 
-def _candidates(db: sqlite3.Connection, terms: list[Term], pages: dict[int, float]) -> list[Row]:
+def _candidates(db: sqlite3.Connection, terms: list[Term], pages: dict[int, float]) -> Iterator[dict[int, Row]]:
     """The best chunks of the folder, and of each of the best pages its best."""
     match = _match(root for term in terms for root in (*term.own, *term.kin))
-    rows = {row[0]: row for row in db.execute(_ROWS.format(""), (match, CANDIDATES))}
+    yield {row[0]: row for row in db.execute(_ROWS.format(""), (match, CANDIDATES))}
     for page in sorted(pages, key=lambda one: -pages[one])[:BEST_PAGES]:
         first, last = db.execute("SELECT first, last FROM pages WHERE id = ?", (page,)).fetchone()
         within = "AND rowid BETWEEN ? AND ?"
-        rows |= {row[0]: row for row in db.execute(_ROWS.format(within), (match, first, last, EACH))}
-    return list(rows.values())
+        yield {row[0]: row for row in db.execute(_ROWS.format(within), (match, first, last, EACH))}
 
 
 def _hit(row: Row, wanted: Asked, terms: list[Term], page: float) -> Hit:
     chunk, page_id, title, head, body = row
-    fields = ((title.split(), TITLE, _AVERAGE["title"], 0.3), (head.split(), HEAD, _AVERAGE["head"], 0.3),
-              (body.split(), BODY, _AVERAGE["body"], 0.7))  # fmt: skip
+    fields = (
+        (Counter(title.split()), TITLE, _AVERAGE["title"], 0.3),
+        (Counter(head.split()), HEAD, _AVERAGE["head"], 0.3),
+        (Counter(body.split()), BODY, _AVERAGE["body"], 0.7),
+    )
     score = matched = 0.0
     held: dict[Term, float] = {}
     named: dict[Term, float] = {}
     for term in terms:
         counts = [_times(words, term) for words, _, _, _ in fields]
         count = sum(
-            weight * times / (1 - slope + slope * len(words) / average)
+            weight * times / (1 - slope + slope * words.total() / average)
             for times, (words, weight, average, slope) in zip(counts, fields, strict=True)
         )
         if count:
@@ -148,6 +157,6 @@ def _share(held: dict[Term, float], terms: Sequence[Term]) -> float:
     return sum(held.get(term, 0.0) for term in terms) / total if total else 0.0
 
 
-def _times(words: list[str], term: Term) -> float:
-    own = min((words.count(root) for root in term.own), default=0)
-    return own or KIN * max((words.count(root) for root in term.kin), default=0)
+def _times(words: Counter[str], term: Term) -> float:
+    own = min((words[root] for root in term.own), default=0)
+    return own or KIN * max((words[root] for root in term.kin), default=0)

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from app.engines.knowledge.folder import Found, fingerprint, scan
 from app.engines.knowledge.index import Built, about, build
+from app.errors import EngineBusy
+from app.offload import offload
 
 log = getLogger(__name__)
 T = TypeVar("T")
@@ -28,6 +30,8 @@ SMALL = 300
 """Pages up to which an index is built at once, in this process."""
 PATIENCE = 2.0
 """Seconds that a question waits for a new index of a changed folder before the old one answers it."""
+WAIT = 5.0
+"""Seconds that a question waits for those before it."""
 BUILD_LIMIT = 900.0
 """Seconds after which a build is given up."""
 
@@ -52,10 +56,18 @@ class Shelf:
         self.look()
 
     def use(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """What ``work`` makes of the index that serves; ``otherwise`` while there is none."""
+        """What ``work`` makes of the index that serves; ``otherwise`` while there is none.
+
+        It runs beside the event loop, one at a time. Raises EngineBusy where too many wait.
+        """
         self.look()
-        with self._swap:
-            return otherwise if self._db is None else work(self._db)
+        if not self._swap.acquire(timeout=WAIT):
+            raise EngineBusy(retry_after=1)
+        try:
+            db = self._db
+            return otherwise if db is None else offload(lambda: work(db))
+        finally:
+            self._swap.release()
 
     @property
     def serving(self) -> Path | None:
@@ -65,8 +77,7 @@ class Shelf:
     def status(self) -> dict[str, Any]:
         """Pages, chunks, when they were indexed, and what is wrong in one plain sentence, or None."""
         self.look()
-        with self._swap:
-            built, problem = self._built, self._problem
+        built, problem = self._built, self._problem
         if built and not problem and built.problems:
             more = f" and {len(built.problems) - 1} more" if len(built.problems) > 1 else ""
             problem = f"A page could not be read: {built.problems[0]}{more}."
@@ -98,7 +109,7 @@ class Shelf:
             return
         self._looked = now
         try:
-            found = scan(self.folder)
+            found = offload(lambda: scan(self.folder))
         except OSError as wrong:
             self._trouble(f"The knowledge folder cannot be read ({wrong.strerror or 'unknown error'}).")
             return
@@ -170,7 +181,7 @@ class Shelf:
 
     def _run(self, wanted: Path, apart: bool) -> None:
         if not apart:
-            build(self.folder, wanted, previous=self._file)
+            offload(lambda: build(self.folder, wanted, previous=self._file))
             return
         root = str(Path(__file__).resolve().parents[3])
         start = "from app.engines.knowledge.index import main; main()"

@@ -21,6 +21,7 @@ from typing import Any
 from app.engines.checked import Patience
 from app.engines.knowledge.judgement import PASSAGES, Found
 from app.engines.knowledge.search import Hit, Passage, passages
+from app.offload import offload
 from app.pump import Stop
 
 _log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Voice:
         self._asked += 1
         try:
             (asked,) = self._endpoint.vectors([query[:MOST_CHARS]], QUERY_SECONDS)
-            return self._nearest(index, asked)
+            return offload(lambda: self._nearest(index, asked))
         except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
             self._trouble(error)
             return []
