@@ -44,16 +44,17 @@ class Ears:
 class Place:
     """A turn's place in the engine budget, kept while it runs."""
 
-    def __init__(self, log: SessionLog, turn_id: str) -> None:
+    def __init__(self, log: SessionLog, turn_id: str, address: str) -> None:
         self._log = log
         self._turn_id = turn_id
+        self._address = address
         self._kept = time.monotonic()
 
     def keep(self) -> None:
         """Renews it where it is time."""
         if time.monotonic() - self._kept > PLACE_SECONDS:
             self._kept = time.monotonic()
-            self._log.renew(self._turn_id)
+            self._log.renew(self._turn_id, self._address)
 
 
 @dataclass(slots=True)
@@ -137,6 +138,8 @@ class Asked:
     earlier: Sequence[bytes] = ()
     """The newest messages as stored, oldest first, the question among them."""
     metadata: Mapping[str, object] = field(default_factory=dict)
+    address: str = ""
+    """Whose place in the engine budget it has."""
     stop: Stop = field(default_factory=Stop)
     """Set when the turn is over."""
     ended: Ended | None = None
@@ -167,9 +170,9 @@ class Answering:
         self._running[asked.turn_id] = asked
         self._means.spawn(lambda: self._run(asked))
 
-    def alone(self, question: str, turn_id: str) -> Generator[Piece]:
+    def alone(self, question: str, turn_id: str, address: str = "") -> Generator[Piece]:
         """The pieces of an answer to a question without a session; nothing of it is kept."""
-        stop, place = Stop(), Place(self._log, turn_id)
+        stop, place = Stop(), Place(self._log, turn_id, address)
         pump = self._pump(Turn(question, (), stop, self._means.find, silence=self._means.silence))
         said = Saying()
         try:
@@ -186,13 +189,13 @@ class Answering:
             stop.set()
             self._means.ears.used(self.engine.name, said.words, *said.tokens)
 
-    def abandon(self, ref: str, turn_id: str) -> None:
+    def abandon(self, ref: str, turn_id: str, address: str = "") -> None:
         """Closes a turn that may have begun and that nobody answers, as soon as storage is back; returns at once."""
         lost = Closing("error", EngineFailed.code, "The question got lost on its way. Ask again.")
 
         def close() -> None:
             with suppress(BatonError):
-                self._patiently(lambda: self._log.close(ref, turn_id, lost, release=True))
+                self._patiently(lambda: self._log.close(ref, turn_id, lost, release=True, address=address))
 
         self._means.spawn(close)
 
@@ -231,7 +234,7 @@ class Answering:
             asked.stop.set()
             self._means.ears.ended(name, outcome)
             if outcome in ("lost", "stopped"):  # else the place in the budget went with the turn
-                self._log.release(asked.turn_id)
+                self._log.release(asked.turn_id, asked.address)
             self._running.pop(asked.turn_id, None)
 
     def _answer(self, asked: Asked, first_word: Callable[[], None]) -> str:
@@ -251,13 +254,15 @@ class Answering:
         finally:
             self._means.ears.used(self.engine.name, said.words, *said.tokens)
         closing = replace(closing, offset=said.written, tail=said.ready)
-        asked.ended = self._patiently(lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True))
+        asked.ended = self._patiently(
+            lambda: self._log.close(asked.ref, asked.turn_id, closing, release=True, address=asked.address)
+        )
         return closing.code or closing.outcome
 
     def _speak(self, asked: Asked, pump: Pump, said: Saying, first_word: Callable[[], None]) -> bool:
         """Writes as words come; True at the engine's end, False where the turn was closed by somebody else."""
         renew, deadline = time.monotonic() + RENEW_SECONDS, time.monotonic() + MOST_SECONDS
-        place = Place(self._log, asked.turn_id)
+        place = Place(self._log, asked.turn_id, asked.address)
         gather = 0.0  # until when words may wait for each other: not at all before the first
         while True:
             # What is due goes out with what is at hand: an engine that never pauses would else be heard at its end.

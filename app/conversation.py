@@ -49,9 +49,10 @@ class Resumed:
 class Alone:
     """The pieces of an answer that is stored nowhere; ``close`` ends it, also before its first piece was asked for."""
 
-    def __init__(self, log: SessionLog, turn_id: str, pieces: Generator[Piece]) -> None:
+    def __init__(self, log: SessionLog, turn_id: str, address: str, pieces: Generator[Piece]) -> None:
         self._log = log
         self._turn_id = turn_id
+        self._address = address
         self._pieces = pieces
         self._open = True
 
@@ -63,7 +64,7 @@ class Alone:
         if self._open:
             self._open = False
             self._pieces.close()
-            self._log.release(self._turn_id)
+            self._log.release(self._turn_id, self._address)
 
 
 class Conversations:
@@ -99,11 +100,23 @@ class Conversations:
         """Stores a message; a known client id gets its first answer again."""
         return self._log.append(ref, who, words)
 
-    def ask(self, ref: str, who: str, question: str, client_id: str | None = None, toll: Toll | None = None) -> Begun:
-        """Stores a question and sets a turn going; a known client id joins its turn or has its answer already."""
+    def ask(  # noqa: PLR0913 - what one call brings
+        self,
+        ref: str,
+        who: str,
+        question: str,
+        client_id: str | None = None,
+        toll: Toll | None = None,
+        *,
+        address: str = "",
+    ) -> Begun:
+        """Stores a question and sets a turn going; a known client id joins its turn or has its answer already.
+
+        ``address``: whose share of the engine budget the turn takes; empty where it takes nobody's.
+        """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = spell_message("user", question, None, client_id)
-        words = Words(body, client_id or "", toll=toll)
+        words = Words(body, client_id or "", toll=toll, address=address)
         try:
             begun = self._log.begin(ref, who, words, turn_id, claim=True)
         except StorageUnavailable:
@@ -112,22 +125,22 @@ class Conversations:
             try:
                 begun = self._log.begin(ref, who, words, turn_id, claim=True)
             except StorageUnavailable:
-                self._answering.abandon(ref, turn_id)
+                self._answering.abandon(ref, turn_id, address)
                 raise
         if begun.outcome == "begun":
             message = orjson.loads(begun.message)
             number = message_number(message["id"], session.tag_of(ref)) or 0
             again = number != begun.start
-            asked = Asked(ref, turn_id, message["content"], number, again, begun.earlier, begun.metadata)
+            asked = Asked(ref, turn_id, message["content"], number, again, begun.earlier, begun.metadata, address)
             self._answering.start(asked)
         return begun
 
-    def ask_alone(self, question: str) -> Alone:
+    def ask_alone(self, question: str, address: str = "") -> Alone:
         """An answer from the question alone; nothing is stored. Raises EngineBusy where the budget is used up."""
         turn_id = "turn_" + secrets.token_urlsafe(12)
-        if wait := self._log.claim(turn_id):
+        if wait := self._log.claim(turn_id, address):
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
-        return Alone(self._log, turn_id, self._answering.alone(question, turn_id))
+        return Alone(self._log, turn_id, address, self._answering.alone(question, turn_id, address))
 
     def answer(self, ref: str, who: str, begun: Begun) -> dict[str, Any]:
         """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""

@@ -210,6 +210,8 @@ class Words:
     refusal: Exception | None = None
     toll: Toll | None = None
     """Counted, unless the client id is known; RateLimited past it."""
+    address: str = ""
+    """Whose share of the engine budget a turn takes; empty where it takes nobody's."""
 
 
 class Watch(Protocol):
@@ -243,7 +245,9 @@ class SessionLog(Protocol):
     def grow(self, ref: str, turn_id: str, offset: int, text: str) -> bool:
         """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
 
-    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> Ended | None:
+    def close(
+        self, ref: str, turn_id: str, closing: Closing, *, release: bool = False, address: str = ""
+    ) -> Ended | None:
         """Ends the turn; None where it was closed already. ``release``: its place in the budget is given back."""
 
     def stop(self, ref: str, who: str) -> bool:
@@ -280,11 +284,11 @@ class SessionLog(Protocol):
 
     def erase(self, ref: str, who: str) -> None: ...
 
-    def claim(self, member: str) -> int:
-        """Takes a place in the engine budget; 0, or the ms to wait for one."""
+    def claim(self, member: str, address: str = "") -> int:
+        """Takes a place in the engine budget, of which one address has at most a quarter; 0, or the ms to wait."""
 
-    def renew(self, member: str) -> None:
+    def renew(self, member: str, address: str = "") -> None:
         """Keeps the place while its turn runs: it is good for 45 s at a time."""
 
-    def release(self, member: str, *, unused: bool = False) -> None:
+    def release(self, member: str, address: str = "", *, unused: bool = False) -> None:
         """Gives the place back; ``unused``: no call was made, so it does not count for the minute either."""

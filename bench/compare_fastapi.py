@@ -136,7 +136,7 @@ def main() -> None:
     server = redis(str(folder))
     address = embedded_url(folder)
     wide = {"BATON_MAX_MESSAGES": "900000000", "BATON_ENGINE_PER_MINUTE": "900000000", "REDIS_URL": address}
-    ours = start("bench.baseline:echo_app()", 8705, BATON_ENGINE_CONCURRENCY="1000", **wide, **LIMITS)
+    ours = start("bench.baseline:echo_app()", 8705, BATON_ENGINE_CONCURRENCY="4000", **wide, **LIMITS)
     theirs = rival(python, 8706, address)
     try:
         measure({"Baton": (worker(ours), 8705), "rival": (theirs.pid, 8706)})

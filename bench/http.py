@@ -134,7 +134,7 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     server = redis(folder)
     huge = {"BATON_MAX_MESSAGES": "900000000", "REDIS_URL": embedded_url(Path(folder))}
-    huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "1000"}
+    huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "4000"}
     threaded = {"BATON_ENGINE": "python:bench.baseline:echo"}
     ports = {"noop": 8701, "free": 8702, "limited": 8703, "threaded": 8704}
     services = {

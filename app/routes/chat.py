@@ -35,10 +35,15 @@ def ask() -> Response:
     one = caller(session_id)
     question, client_id = checked(one, lambda: _question(sent))
     begun = baton().address_limit.charge(
-        lambda toll: baton().conversations.ask(one.ref, one.who, question, client_id, toll)
+        lambda toll: baton().conversations.ask(one.ref, one.who, question, client_id, toll, address=_address())
     )
     answer = _events(one, begun) if _wants_events() else _json(one, begun)
     return limits.show(answer, baton().log.rules.session_limit, begun.left, begun.reset) if begun.left else answer
+
+
+def _address() -> str:
+    """Whose share of the engine budget the call takes."""
+    return limits.network(baton().config.trusted_proxies)
 
 
 def _read() -> dict[str, Any]:
@@ -111,7 +116,7 @@ def _alone(question: str) -> Response:
     admission = baton().address_limit.count()
     if admission.refusal:
         raise admission.refusal
-    alone = baton().conversations.ask_alone(question)
+    alone = baton().conversations.ask_alone(question, _address())
     if _wants_events():
         answer = stream(_alone_events(alone))
         answer.call_on_close(alone.close)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import limits
@@ -127,11 +128,12 @@ def show(answer: Response, limit: int, left: int, reset: int) -> Response:
 
 def network(proxies: int) -> str:
     """What the caller's address counts as, hashed: an IPv4 address, or the /64 of an IPv6 one."""
-    return _hashed(slow_clients.network(_address(proxies)))
+    return _hashed(_address(proxies))
 
 
+@lru_cache(maxsize=4096)
 def _hashed(text: str) -> str:
-    return hashlib.sha256(b"address:" + text.encode()).hexdigest()[:24]
+    return hashlib.sha256(b"address:" + slow_clients.network(text).encode()).hexdigest()[:24]
 
 
 def _address(proxies: int) -> str:

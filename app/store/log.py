@@ -30,7 +30,7 @@ _VERBS = (
     "create", "append", "begin", "grow", "close", "finish", "touch", "read", "follow", "handoff", "take", "rate",
     "erase", "count", "refund", "budget", "renew", "feed",
 )  # fmt: skip
-_BUDGET = ("baton:limits:{engine}:running", "baton:limits:{engine}:minute")
+_RUNNING, _MINUTE = "baton:limits:{engine}:running", "baton:limits:{engine}:minute"
 _STOPPED = Closing("stopped", metadata=b'{"stopped":true}')
 _DEAD = Closing(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
@@ -107,25 +107,25 @@ class RedisLog:
 
     def begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool = False) -> Begun:
         apart = claim and self._redis.apart and not words.refusal
-        wait = self.claim(turn_id) if apart else 0
+        wait = self.claim(turn_id, words.address) if apart else 0
         if wait:
             words = replace(words, refusal=EngineBusy(retry_after=math.ceil(wait / 1000)))
         begun = None
         try:
-            begun = self._begin(ref, who, words, turn_id, claim=claim and not self._redis.apart)
+            budget = (_RUNNING, _MINUTE, _running(words.address)) if claim and not self._redis.apart else ()
+            begun = self._begin(ref, who, words, turn_id, budget)
             return begun
         finally:
             if apart and not wait and not (begun and begun.outcome == "begun"):
-                self.release(turn_id, unused=True)
+                self.release(turn_id, words.address, unused=True)
 
-    def _begin(self, ref: str, who: str, words: Words, turn_id: str, *, claim: bool) -> Begun:
+    def _begin(self, ref: str, who: str, words: Words, turn_id: str, budget: tuple[str, ...]) -> Begun:
         rules = self.rules
         args = (
             who, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
             rules.session_window, "0" if words.refusal else "1", turn_id, LEASE_MS, _EARLIER,
-            rules.engines_at_once if claim else 0, rules.engines_a_minute, _CLAIM_MS,
+            rules.engines_at_once if budget else 0, rules.engines_a_minute, _CLAIM_MS, self._share(budget[2:]),
         )  # fmt: skip
-        budget = _BUDGET if claim else ()
         reply = self._tolled("begin", ref, args, words.toll, budget)
         for _ in range(2):
             if reply[0] != b"dead":
@@ -150,11 +150,14 @@ class RedisLog:
             self.ring(ref)
         return alive
 
-    def close(self, ref: str, turn_id: str, closing: Closing, *, release: bool = False) -> Ended | None:
+    def close(
+        self, ref: str, turn_id: str, closing: Closing, *, release: bool = False, address: str = ""
+    ) -> Ended | None:
         apart = release and self._redis.apart
-        reply = self._end(ref, "*", turn_id, closing, _BUDGET[:1] if release and not apart else ())
+        running = (_RUNNING, _running(address)) if release and not apart else ()
+        reply = self._end(ref, "*", turn_id, closing, running)
         if apart:
-            self.release(turn_id)
+            self.release(turn_id, address)
         return Ended(reply[1].decode(), reply[2]) if reply[0] == b"ok" else None
 
     def stop(self, ref: str, who: str) -> bool:
@@ -243,19 +246,26 @@ class RedisLog:
         if owner:
             self.owners.forget(owner.decode(), ref, was.decode())
 
-    def claim(self, member: str) -> int:
-        budget = (member, self.rules.engines_at_once, self.rules.engines_a_minute, _CLAIM_MS)
-        return int(self._redis.run(self._scripts["budget"], _BUDGET, *budget)[0])
+    def claim(self, member: str, address: str = "") -> int:
+        keys = (_RUNNING, _MINUTE, _running(address))
+        budget = (member, self.rules.engines_at_once, self.rules.engines_a_minute, _CLAIM_MS, self._share(keys[2:]))
+        return int(self._redis.run(self._scripts["budget"], keys, *budget)[0])
 
-    def renew(self, member: str) -> None:
-        with suppress(StorageUnavailable):
-            self._redis.run(self._scripts["renew"], _BUDGET[:1], member, _CLAIM_MS)
+    def _share(self, running: tuple[str, ...]) -> int:
+        """How many engine calls one address may have at once: a quarter of all, rounded up."""
+        most = self.rules.engines_at_once
+        return most if running == (_RUNNING,) else -(-most // 4)
 
-    def release(self, member: str, *, unused: bool = False) -> None:
+    def renew(self, member: str, address: str = "") -> None:
         with suppress(StorageUnavailable):
-            self._redis.call("ZREM", _BUDGET[0], member)
+            self._redis.run(self._scripts["renew"], (_RUNNING, _running(address)), member, _CLAIM_MS)
+
+    def release(self, member: str, address: str = "", *, unused: bool = False) -> None:
+        with suppress(StorageUnavailable):
+            for key in {_RUNNING, _running(address)}:
+                self._redis.call("ZREM", key, member)
             if unused:
-                self.refund(_BUDGET[1])
+                self.refund(_MINUTE)
 
     def count(self, key: str, limit: int, window: int) -> tuple[bool, int, int]:
         """One call of an address: whether it is admitted, how many are left, ms until the window is whole again."""
@@ -298,3 +308,8 @@ class RedisLog:
             return {"redis": "ok", "durability": "unknown"}
         told = {b"yes": "append-only", b"no": "none"}.get(bytes(flat[1]) if len(flat) > 1 else b"", "unknown")
         return {"redis": "ok", "durability": told}
+
+
+def _running(address: str) -> str:
+    """The key of the engine calls that run for an address; of all where it is not known."""
+    return f"{_RUNNING}:{address}" if address else _RUNNING

@@ -107,6 +107,46 @@ def test_r23_the_engine_budget_holds(launch: Callable[..., Aim], where: str) -> 
     assert 0 < int(refused.headers["retry-after"]) <= 60
 
 
+def test_r23_one_address_has_a_quarter_of_the_engine_budget(launch: Callable[..., Aim]) -> None:
+    """R23: of eight places, twelve slow questions without a session from one address get two, over both workers; its
+    sessions get none, other addresses get theirs until all are taken, and a place that is free is given out again.
+    """
+    aim = launch(BATON_ENGINE_CONCURRENCY="8", BATON_TRUSTED_PROXIES="1", WEB_CONCURRENCY="2")
+    caller = Caller(aim.base)
+
+    def slow(address: str) -> SseFeed:
+        feed = SseFeed(
+            aim.base + "/api/chat", method="POST", body={"query": "slow"}, headers={"X-Forwarded-For": address}
+        )
+        if feed.status == 200:
+            feed.until("answer.start")
+        else:
+            assert feed.status == 503
+            assert feed.problem["code"] == "engine_busy"
+            assert int(feed.headers["retry-after"]) >= 1
+        return feed
+
+    def quick(address: str) -> int:
+        visitor = caller.create()
+        return visitor.ask("echo", headers={"X-Forwarded-For": address}).status_code
+
+    with ExitStack() as stack:
+        flood = [stack.enter_context(feed) for feed in at_once(12, lambda _: slow("198.51.100.7"))]
+        assert sorted(feed.status for feed in flood) == [200] * 2 + [503] * 10
+        assert quick("198.51.100.7") == 503
+        assert quick("::ffff:198.51.100.7") == 503
+        assert quick("198.51.100.8") == 200
+        network = [stack.enter_context(slow(f"2001:db8:1:2::{n}")) for n in range(3)]
+        assert [feed.status for feed in network] == [200, 200, 503]
+        for address in ("198.51.100.9", "198.51.100.10"):
+            assert [stack.enter_context(slow(address)).status for _ in range(3)] == [200, 200, 503]
+        assert quick("198.51.100.11") == 503, "all eight are taken"
+        for feed in flood:
+            if feed.status == 200:
+                feed.socket.shutdown(socket.SHUT_RDWR)
+        assert eventually(lambda: quick("198.51.100.7") == 200, 20, 0.2), "its places were not given back"
+
+
 def test_r24_feeds_are_bounded_and_readers_shared(launch: Callable[..., Aim]) -> None:
     """R24: under a bound of 8 a session and 20 an address no more feeds open; a chat's own stream is not counted; Redis
     sees no more connections for twenty viewers than for one; when the clients vanish their places are free again.

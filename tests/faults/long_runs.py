@@ -52,7 +52,7 @@ def test_twenty_killed_workers(redis: RedisProcess, serve: Serve) -> None:
 
 def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None:
     """F15: SIGTERM under fifty running answers: none lost, each reader told and whole elsewhere."""
-    many = {"BATON_ENGINE_CONCURRENCY": "64"}
+    many = {"BATON_ENGINE_CONCURRENCY": "256"}
     leaving, staying = serve(redis.url, **many), serve(redis.url, **many)
     visitors = [Caller(leaving.base).create() for _ in range(50)]
     places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
@@ -92,7 +92,7 @@ def storm(proxy: Proxy, until: float) -> None:
 
 def test_canaries_in_a_storm(redis: RedisProcess, proxy: Proxy, serve: Serve) -> None:
     """R28: 200 sessions with canaries while Redis calls are delayed and lost: none is read by another session."""
-    service = serve(proxy.url, BATON_ENGINE_CONCURRENCY="200")
+    service = serve(proxy.url, BATON_ENGINE_CONCURRENCY="800")
     visitors = [Caller(service.base).create(metadata={"n": number}) for number in range(200)]
     acknowledged: list[set[str]] = [set() for _ in visitors]
     strangers: list[str] = []
@@ -151,7 +151,7 @@ def missing(visitors: list[Visitor], acknowledged: list[set[str]]) -> tuple[int,
 
 def test_a_soak_in_the_small(redis: RedisProcess, serve: Serve) -> None:
     """R24: two minutes of sessions, answers, vanishing feeds, erasures: keys and memory are back where they began."""
-    service = serve(redis.url, BATON_SESSION_TTL="20", BATON_FEEDS_PER_ADDRESS="1000", BATON_ENGINE_CONCURRENCY="100")
+    service = serve(redis.url, BATON_SESSION_TTL="20", BATON_FEEDS_PER_ADDRESS="1000", BATON_ENGINE_CONCURRENCY="400")
     end = time.monotonic() + 120
 
     def live(number: int) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from redis.exceptions import RedisError
 
 from app import session
+from app.errors import EngineBusy
+from app.ports import Closing
 from app.store import log as log_module
-from app.store.log import _BUDGET, RedisLog
+from app.store.log import _MINUTE, _RUNNING, RedisLog
 from tests.conftest import until
 from tests.store.conftest import Open, at_once, new, words
 from tests.store.servers import Backend
@@ -102,6 +105,42 @@ def test_the_engine_budget_holds_over_all_workers(opened: Open) -> None:
     assert logs[1].claim("turn_later") > 0
 
 
+def test_one_address_has_a_quarter_of_the_engine_budget(opened: Open, backend: Backend) -> None:
+    """Of six places one address gets two, a quarter rounded up, over all workers and for claims and turns alike;
+    another address gets its own two; one given back is free again.
+    """
+    logs = [opened(engines_at_once=6), opened(engines_at_once=6)]
+    ref = new(logs[0])
+    waits = at_once(20, lambda n: logs[n % 2].claim(f"turn_{n}", "address-1"))
+    assert waits.count(0) == 2
+    assert all(wait > 0 for wait in waits if wait)
+    question = replace(words("asked"), address="address-1")
+    with pytest.raises(EngineBusy):
+        logs[0].begin(ref, "", question, "turn_refused", claim=True)
+    logs[1].release(f"turn_{waits.index(0)}", "address-1")
+    assert logs[0].begin(ref, "", question, "turn_begun", claim=True).outcome == "begun"
+    assert logs[1].claim("turn_later", "address-1") > 0
+    assert [logs[n % 2].claim(f"turn_other_{n}", "address-2") > 0 for n in range(4)] == [False, False, True, True]
+    logs[0].close(ref, "turn_begun", Closing("end"), release=True, address="address-1")
+    assert logs[1].claim("turn_later", "address-1") == 0
+    assert backend.endless() == []
+
+
+def test_the_share_of_a_dead_worker_is_free_after_its_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place of an address that is no longer renewed is free again; one that is renewed is kept."""
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 600)
+    log = opened(engines_at_once=8)
+    assert log.claim("turn_dead", "address-1") == 0
+    assert log.claim("turn_alive", "address-1") == 0
+
+    def free() -> bool:
+        log.renew("turn_alive", "address-1")
+        return log.claim("turn_other", "address-1") == 0
+
+    until(free, 10, "the place of the dead")
+    assert log.claim("turn_late", "address-1") > 0
+
+
 def given_up(log: RedisLog) -> None:
     """Waits until a second place is free, while the first is kept."""
 
@@ -164,7 +203,7 @@ def test_windows_from_before_the_clock_was_set_back(opened: Open, backend: Backe
     are no more than their holders renew.
     """
     log = opened(engines_at_once=1, engines_a_minute=1)
-    key, running, minute = "baton:limits:{abc}:create", *_BUDGET
+    key, running, minute = "baton:limits:{abc}:create", _RUNNING, _MINUTE
     assert log.count(key, 1, 400)[0]
     assert log.claim("turn_1") == 0
     for one in backend.primaries:

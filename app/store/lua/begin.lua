@@ -1,8 +1,8 @@
 --! clock toll session write
 -- ARGV: who, ttl, max age, client id, rest of the question's JSON, most messages, limit, window ms, admitted,
 --       turn id, lease ms, most earlier messages, most engine calls at once (0: not asked), most a minute, claim ms,
---       the address' limit, its window ms
--- KEYS: meta, engine calls running, engine calls this minute (see budget.lua)
+--       most engine calls at once for one address, the address' limit, its window ms
+-- KEYS: meta, engine calls running, engine calls this minute, engine calls running for the address (see budget.lua)
 local cid = ARGV[4]
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start', 'question')
 local dead = running[1] and over(running[2])
@@ -34,7 +34,9 @@ if ARGV[9] == '0' or not admitted then return {'refused', toll_reset, toll_most}
 local at_once, calls = tonumber(ARGV[13]), 0
 if at_once > 0 then
   clear(KEYS[2], ARGV[15])
+  clear(KEYS[4], ARGV[15])
   if redis.call('ZCARD', KEYS[2]) >= at_once then return {'crowded', 1000} end
+  if redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[16]) then return {'crowded', 1000} end
   calls = tonumber(redis.call('GET', KEYS[3]) or 0)
   local rest = calls > 0 and window_left(KEYS[3], 60000)
   if calls >= tonumber(ARGV[14]) then return {'crowded', rest or 60000} end
@@ -45,8 +47,10 @@ if wait then return {'limited', wait, limit} end
 if at_once > 0 then
   redis.call('INCR', KEYS[3])
   if calls == 0 then redis.call('PEXPIRE', KEYS[3], 60000) end
-  redis.call('ZADD', KEYS[2], clock + ARGV[15], ARGV[10])
-  redis.call('PEXPIRE', KEYS[2], ARGV[15] * 2)
+  for _, running in ipairs({KEYS[2], KEYS[4]}) do
+    redis.call('ZADD', running, clock + ARGV[15], ARGV[10])
+    redis.call('PEXPIRE', running, ARGV[15] * 2)
+  end
 end
 
 local json

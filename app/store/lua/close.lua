@@ -1,8 +1,9 @@
 --! clock session write turn
 -- ARGV: who, ttl, max age, turn id ('' any), outcome (end, stopped, error), code, detail, metadata JSON,
 --       citations JSON, byte offset, last text, only when dead ('1'), how long that is doubted in ms
--- KEYS[2], where the turn has said its last: engine calls running, of which it is none any more.
-if KEYS[2] then redis.call('ZREM', KEYS[2], ARGV[4]) end
+-- KEYS after the first, where the turn has said its last: engine calls running, in all and for its address, of which it
+-- is none any more.
+for i = 2, #KEYS do redis.call('ZREM', KEYS[i], ARGV[4]) end
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
 local id = running[1]
 if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then again() return {'closed'} end
