@@ -218,7 +218,7 @@ def test_the_readme_names_files_that_are_there() -> None:
         assert (ROOT / name).exists(), name
 
 
-@pytest.mark.parametrize("name", ["panel", "talk", "words-de"])
+@pytest.mark.parametrize("name", ["panel", "messages", "locale-de"])
 def test_a_part_by_its_old_name(web: httpx.Client, name: str) -> None:
     """A page opened before a deploy asks for a part by its old name and gets the new one, not for ever."""
     answer = web.get(f"/assets/{name}-0123456789ab.js")

@@ -2,7 +2,7 @@
 
 export type Child = Node | string;
 
-export function make<K extends keyof HTMLElementTagNameMap>(
+export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K, attributes: Record<string, string> = {}, ...children: Child[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
@@ -24,8 +24,8 @@ export function safeLink(href: string): string | null {
 }
 
 /** A link that opens a new tab and tells it nothing of where it came from. */
-export function outward(href: string, attributes: Record<string, string>, ...children: Child[]): HTMLAnchorElement {
-  return make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", ...attributes }, ...children);
+export function externalLink(href: string, attributes: Record<string, string>, ...children: Child[]): HTMLAnchorElement {
+  return h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", ...attributes }, ...children);
 }
 
 /** Copies, and says which it was: done or not allowed. */

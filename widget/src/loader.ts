@@ -17,9 +17,9 @@ type Method = "open" | "close" | "toggle" | "end";
   const service = address.exec(script?.src ?? "")?.[1] ?? location.origin + "/";
 
   let options: Raw = { ...script?.dataset }, host: HTMLElement | null = null, button: HTMLButtonElement;
-  let panel: Panel | null = null, loading: Promise<void> | null = null, tries = 0, round = 0, gone = false;
-  const early: Method[] = [];
-  const heard: Record<string, Set<(detail?: unknown) => void>> = {};
+  let panel: Panel | null = null, loading: Promise<void> | null = null, tries = 0, generation = 0, gone = false;
+  const queuedCalls: Method[] = [];
+  const listeners: Record<string, Set<(detail?: unknown) => void>> = {};
 
   const base = (): string => {
     try { return new URL(options.apiUrl || service, location.href).href.replace(/\/*$/, "/"); } catch { return service; }
@@ -27,27 +27,27 @@ type Method = "open" | "close" | "toggle" | "end";
   const key = (name: string) => `baton:${base().slice(0, -1)}:${name}`;
   /** Nothing that goes wrong here may reach the page. */
   const safe = <T>(work: () => T): T | undefined => { try { return work(); } catch (error) { console.warn("Baton:", error); } };
-  const emit = (event: string, detail?: unknown) => heard[event]?.forEach((hear) => safe(() => hear(detail)));
+  const emit = (event: string, detail?: unknown) => listeners[event]?.forEach((listener) => safe(() => listener(detail)));
 
-  function look(): string {
+  function launcherCss(): string {
     const wanted = String(options.color ?? ""), color = CSS.supports("color", wanted) ? wanted : "#0b6e5f";
-    const [r = 0, g = 0, b = 0] = (/^#\w{6}$/.test(color) ? color.match(/\w\w/g)! : color.match(/\w/g)!.map((c) => c + c)).map((c) => parseInt(c, 16));
+    const [r = 0, g = 0, b = 0] = (/^#\w{6}$/.test(color) ? color : color.replace(/\w/g, "$&$&")).match(/\w\w/g)!.map((c) => parseInt(c, 16));
     const ink = r * 299 + g * 587 + b * 114 > 15e4 ? "#111" : "#fff";
     const [x = 20, y = x] = String(options.offset ?? 20).split(",").map((n) => parseInt(n) || 0);
     const side = options.position === "bottom-left" ? "left" : "right";
     host!.dataset.side = side;
     return `:host{all:initial!important;position:fixed!important;bottom:0!important;${side}:0!important;z-index:2147483647!important;`
-      + `display:block!important;--baton-x:${x}px;--baton-y:${y}px}`
+      + `display:block!important;--baton-x:${x}px;--baton-y:${y}px;--_primary:var(--baton-color-primary,var(--baton-fill,${color}))}`
       + `button{position:fixed;${side}:var(--baton-x);bottom:var(--baton-y);width:56px;height:56px;padding:0;border:0;border-radius:50%;cursor:pointer;`
-      + `display:grid;place-items:center;background:var(--baton-fill,${color});color:var(--baton-on-fill,${ink});box-shadow:0 4px 16px #0004}`
-      + `button:focus-visible{outline:3px solid;outline-offset:3px;outline-color:var(--baton-fill,${color})}`
-      + `svg{width:26px;height:26px;fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}`;
+      + `display:grid;place-items:center;background:var(--_primary);color:var(--baton-color-on-primary,var(--baton-on-fill,${ink}));box-shadow:0 4px 16px #0004}`
+      + `button:focus-visible{outline:3px solid var(--_primary);outline-offset:3px}`
+      + `svg{width:26px;fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}`;
   }
 
   function draw(): void {
     const root = host!.shadowRoot ?? host!.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(look());
+    sheet.replaceSync(launcherCss());
     root.adoptedStyleSheets = [sheet];
     button = page.createElement("button");
     button.setAttribute("part", "launcher");
@@ -58,29 +58,27 @@ type Method = "open" | "close" | "toggle" | "end";
     icon.append(path);
     button.append(icon);
     root.replaceChildren(button);
-    for (const intent of ["pointerenter", "pointerdown", "focus"]) button.addEventListener(intent, () => void load());
-    button.addEventListener("click", () => { if (!panel) act("open"); });
-    let open: unknown;
-    try { open = sessionStorage[key("open")]; } catch { /* blocked */ }
-    if (open) act("open");
+    button.onpointerenter = button.onfocus = () => void load();
+    button.onclick = () => { if (!panel) call("open"); };
+    try { if (sessionStorage[key("open")]) call("open"); } catch { /* storage is blocked */ }
   }
 
   function load(): Promise<void> {
-    const mine = round;
+    const mine = generation;
     return (loading ??= import(`${service}assets/${__PANEL__}${tries ? `?${tries}` : ""}`).then(
-      ({ mount }) => { if (host && mine === round) panel = mount(host, options, base(), emit, Baton as any); },
+      ({ mount }) => { if (host && mine === generation) panel = mount(host, options, base(), emit, Baton as any); },
       (error) => { loading = null; tries++; button.title = "The chat cannot be reached. Try again."; console.warn("Baton:", error); },
     ));
   }
 
-  const act = (method: Method) => void safe(() => {
+  const call = (method: Method) => void safe(() => {
     if (gone) return;
-    if (!host) { early.push(method); return; }
+    if (!host) { queuedCalls.push(method); return; }
     if (panel) panel[method](); else void load().then(() => safe(() => panel?.[method]()));
   });
 
   function clear(): void {
-    round++;
+    generation++;
     safe(() => panel?.destroy());
     panel = loading = null;
   }
@@ -91,7 +89,7 @@ type Method = "open" | "close" | "toggle" | "end";
     if (host) clear();
     host = element;
     draw();
-    for (const method of early.splice(0)) act(method);
+    for (const method of queuedCalls.splice(0)) call(method);
   }
 
   const init = (more?: Raw) => void safe(() => {
@@ -110,12 +108,12 @@ type Method = "open" | "close" | "toggle" | "end";
   });
 
   /** Nothing of the visitor is kept here, and the panel begins anew. */
-  const leave = () => {
+  const resetPanel = () => {
     options.user = 0;
     gone || init({});
   };
   // Signed out in another tab.
-  addEventListener("storage", (event) => event.key === key("reset") && leave());
+  addEventListener("storage", (event) => event.key === key("reset") && resetPanel());
 
   const Baton: Raw = {
     init,
@@ -124,17 +122,17 @@ type Method = "open" | "close" | "toggle" | "end";
       panel?.identify(user);
     },
     reset: () => void safe(() => {
-      leave();
+      resetPanel();
       (localStorage as Raw)[key("reset")] = Math.random();
       delete localStorage[key("session")];
     }),
     destroy: () => void safe(() => { clear(); gone = true; host?.remove(); host = null; }),
     on(event: string, hear: () => void) {
-      (heard[event] ??= new Set()).add(hear);
-      return () => heard[event]!.delete(hear);
+      (listeners[event] ??= new Set()).add(hear);
+      return () => listeners[event]!.delete(hear);
     },
   };
-  for (const method of ["open", "close", "toggle", "end"] as const) Baton[method] = () => act(method);
+  for (const method of ["open", "close", "toggle", "end"] as const) Baton[method] = () => call(method);
   view.Baton = Baton;
 
   safe(() => {

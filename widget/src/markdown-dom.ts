@@ -1,7 +1,7 @@
 /** Builds DOM nodes from Markdown blocks: a fixed list of elements, no markup is ever parsed by the browser. */
 import { inline, type Inline } from "./markdown-inline";
 import type { Block, Item, References } from "./markdown";
-import { copy, make, outward, safeLink, type Child } from "./dom";
+import { copy, h, externalLink, safeLink, type Child } from "./dom";
 import type { Citation } from "./types";
 
 /** What the nodes need to know of the widget around them. */
@@ -20,9 +20,9 @@ export interface Surroundings {
 export function chip(n: number, around: Surroundings): HTMLElement {
   const citation = around.citations[n - 1];
   const href = citation && safeLink(citation.url);
-  if (!citation || !href) return make("span", { class: "chip", part: "chip" }, String(n));
+  if (!citation || !href) return h("span", { class: "chip", part: "chip" }, String(n));
   const name = around.t("source", { n, title: citation.title });
-  return outward(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
+  return externalLink(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
 }
 
 /** Never begins a line with a number: it stays with the word before it, unless that is so long that it must break. */
@@ -34,7 +34,7 @@ function joined(parts: Child[]): Child[] {
     const before = found.at(-1);
     if (chip && !bond && typeof before === "string") {
       const [word = ""] = /\S{1,24}\s?$/.exec(before) ?? [];
-      if (word) found.splice(-1, 1, before.slice(0, before.length - word.length), (bond = make("span", { class: "bond" }, word)));
+      if (word) found.splice(-1, 1, before.slice(0, before.length - word.length), (bond = h("span", { class: "nowrap" }, word)));
     }
     if (chip && bond) bond.append(part);
     else if (bond && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) bond.append(part);
@@ -47,12 +47,12 @@ function words(parts: readonly Inline[], around: Surroundings): Child[] {
   return joined(parts.map((part) => {
     switch (part.kind) {
       case "text": return part.text;
-      case "code": return make("code", {}, part.text);
-      case "strong": return make("strong", {}, ...words(part.inside, around));
-      case "emphasis": return make("em", {}, ...words(part.inside, around));
-      case "struck": return make("del", {}, ...words(part.inside, around));
-      case "link": return outward(part.href, {}, ...words(part.inside, around));
-      case "break": return make("br");
+      case "code": return h("code", {}, part.text);
+      case "strong": return h("strong", {}, ...words(part.inside, around));
+      case "emphasis": return h("em", {}, ...words(part.inside, around));
+      case "struck": return h("del", {}, ...words(part.inside, around));
+      case "link": return externalLink(part.href, {}, ...words(part.inside, around));
+      case "break": return h("br");
       // A number in brackets that no source answers to is only a number in brackets.
       case "cite": return cited(part.n, around);
     }
@@ -66,13 +66,13 @@ function cited(n: number, around: Surroundings): Child {
 const read = (text: string, around: Surroundings): Child[] => words(inline(text, around.references), around);
 
 function code(block: Extract<Block, { kind: "code" }>, around: Surroundings): HTMLElement {
-  const body = make("code", {}, block.text);
-  const button = make("button", { type: "button", class: "quiet", part: "button" }, around.t("copy.code"));
+  const body = h("code", {}, block.text);
+  const button = h("button", { type: "button", class: "text-button", part: "button" }, around.t("copy.code"));
   button.addEventListener("click", () => void copy(body.textContent ?? "", around));
   const name = block.lang ? `${around.t("code")}: ${block.lang}` : around.t("code");
-  return make("div", { class: "code", part: "code" },
-    make("div", { class: "bar" }, make("span", { class: "lang" }, block.lang), button),
-    make("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
+  return h("div", { class: "code", part: "code" },
+    h("div", { class: "bar" }, h("span", { class: "lang" }, block.lang), button),
+    h("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
 }
 
 /** Letters that are written from right to left: Hebrew, Arabic and their neighbours. */
@@ -86,21 +86,21 @@ function turned(element: HTMLElement): HTMLElement {
 }
 
 function table(block: Extract<Block, { kind: "table" }>, around: Surroundings): HTMLElement {
-  const row = (tag: "th" | "td", texts: string[]): HTMLElement => make("tr", {}, ...texts.map((text, i) => {
-    const cell = make(tag, tag === "th" ? { scope: "col" } : {}, ...read(text, around));
+  const row = (tag: "th" | "td", texts: string[]): HTMLElement => h("tr", {}, ...texts.map((text, i) => {
+    const cell = h(tag, tag === "th" ? { scope: "col" } : {}, ...read(text, around));
     if (block.align[i]) cell.style.textAlign = block.align[i]!;
     return cell;
   }));
-  return turned(make("div", { class: "table", tabindex: "0", role: "region", "aria-label": around.t("table") },
-    make("table", {}, make("thead", {}, row("th", block.head)), make("tbody", {}, ...block.rows.map((texts) => row("td", texts))))));
+  return turned(h("div", { class: "table", tabindex: "0", role: "region", "aria-label": around.t("table") },
+    h("table", {}, h("thead", {}, row("th", block.head)), h("tbody", {}, ...block.rows.map((texts) => row("td", texts))))));
 }
 
 function item(entry: Item, loose: boolean, around: Surroundings): HTMLElement {
-  const element = make("li");
+  const element = h("li");
   if (entry.done !== null) {
     const name = around.t(entry.done ? "task.done" : "task.open");
     element.className = "task";
-    element.append(make("span", { role: "img", "aria-label": name, class: entry.done ? "box done" : "box" }));
+    element.append(h("span", { role: "img", "aria-label": name, class: entry.done ? "box done" : "box" }));
   }
   for (const block of entry.blocks) {
     if (block.kind === "paragraph" && !loose) element.append(...read(block.text, around));
@@ -110,7 +110,7 @@ function item(entry: Item, loose: boolean, around: Surroundings): HTMLElement {
 }
 
 function list(block: Extract<Block, { kind: "list" }>, around: Surroundings): HTMLElement {
-  const element = make(block.ordered ? "ol" : "ul", {}, ...block.items.map((entry) => item(entry, block.loose, around)));
+  const element = h(block.ordered ? "ol" : "ul", {}, ...block.items.map((entry) => item(entry, block.loose, around)));
   if (block.ordered && block.from !== 1) element.setAttribute("start", String(block.from));
   return turned(element);
 }
@@ -121,19 +121,19 @@ function heading(block: Extract<Block, { kind: "heading" }>, around: Surrounding
   headings.top = Math.min(headings.top, block.level);
   const level = Math.min(6, headings.last + 1, 3 + block.level - headings.top);
   headings.last = level;
-  return make(`h${level}` as "h3", { dir: "auto", class: `h${Math.min(4, block.level)}` }, ...read(block.text, around));
+  return h(`h${level}` as "h3", { dir: "auto", class: `h${Math.min(4, block.level)}` }, ...read(block.text, around));
 }
 
 /** One block as an element. */
 export function draw(block: Block, around: Surroundings): HTMLElement {
   switch (block.kind) {
-    case "paragraph": return make("p", { dir: "auto" }, ...read(block.text, around));
+    case "paragraph": return h("p", { dir: "auto" }, ...read(block.text, around));
     case "heading": return heading(block, around);
     case "code": return code(block, around);
-    case "quote": return turned(make("blockquote", {}, ...block.blocks.map((inner) => draw(inner, around))));
+    case "quote": return turned(h("blockquote", {}, ...block.blocks.map((inner) => draw(inner, around))));
     case "list": return list(block, around);
     case "table": return table(block, around);
-    case "rule": return make("hr");
+    case "rule": return h("hr");
   }
 }
 

@@ -2,9 +2,9 @@
 import { messageStyles } from "./components/message.styles";
 import { proseStyles } from "./components/prose.styles";
 
-export { Announcer } from "./components/live-region";
+export { LiveRegionAnnouncer } from "./components/live-region";
 /** The English words that are needed here alone; the build leaves them out of the panel. */
 export { default as words } from "./locales/en.json";
 export { dialog } from "./components/dialog";
-export { LogView } from "./components/message-list";
-export const talkStyles = [messageStyles, proseStyles];
+export { MessageList } from "./components/message-list";
+export const messagesStyles = [messageStyles, proseStyles];

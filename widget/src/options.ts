@@ -17,21 +17,21 @@ export function readOptions(raw: Raw): Settings {
   const sessionKey = text(raw.sessionKey);
   return {
     ...Object.fromEntries(["color", "title", "greeting", "lang", "offset"].map((name) => [name, text(raw[name])])),
-    position: one(raw.position, "bottom-right", "bottom-left"),
-    theme: one(raw.theme, "auto", "light", "dark"),
+    position: oneOf(raw.position, "bottom-right", "bottom-left"),
+    theme: oneOf(raw.theme, "auto", "light", "dark"),
     suggestions: list(raw.suggestions),
     sessionKey: sessionKey && SESSION.test(sessionKey) ? sessionKey : undefined,
-    sessionScope: one(raw.sessionScope, "browser", "tab", "page") ?? "browser",
+    sessionScope: oneOf(raw.sessionScope, "browser", "tab", "page") ?? "browser",
     sessionExpiry: seconds(raw.sessionExpiry) ?? 1800,
     heartbeatInterval: seconds(raw.heartbeatInterval) ?? 30,
-    autoRestore: yes(raw.autoRestore),
+    autoRestore: parseBoolean(raw.autoRestore),
     chatUrl: address(raw.chatUrl), apiUrl: address(raw.apiUrl),
   };
 }
 
 const text = (value: unknown) => (typeof value === "string" && value.trim() ? value.trim() : typeof value === "number" ? String(value) : undefined);
 
-function one<T extends string>(value: unknown, ...allowed: T[]): T | undefined {
+function oneOf<T extends string>(value: unknown, ...allowed: T[]): T | undefined {
   return allowed.find((name) => name === value);
 }
 
@@ -50,7 +50,7 @@ function seconds(value: unknown): number | undefined {
   return Number.isSafeInteger(number) && number >= 1 ? number : undefined;
 }
 
-const yes = (value: unknown) => !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
+const parseBoolean = (value: unknown) => !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
 
 /** An http(s) address, made absolute against the page it stands on. */
 function address(value: unknown): string | undefined {

@@ -1,5 +1,5 @@
 /** The full page: the conversation element alone, in a tab that keeps its own conversation. */
-import { opened } from "./client/ticket-from-url";
+import { ticketFromUrl } from "./client/ticket-from-url";
 import { createConversation } from "./state/conversation";
 import { readOptions } from "./options";
 import type { Conversation, Options } from "./types";
@@ -22,7 +22,7 @@ function mount(): void {
   element.options = { ...options, apiUrl };
   element.conversation = conversation;
   conversation.setActive(true);
-  void conversation.start(opened === undefined ? {} : { session: opened });
+  void conversation.start(ticketFromUrl === undefined ? {} : { session: ticketFromUrl });
 }
 
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", mount, { once: true });

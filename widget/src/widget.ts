@@ -4,7 +4,7 @@ import { BatonChat } from "./components/chat";
 import { mountPanel } from "./components/panel";
 import type { Given } from "./state/identity";
 import { readOptions } from "./options";
-import { createStore, places } from "./client/browser-storage";
+import { createBrowserStorage, browserStorages } from "./client/browser-storage";
 import { isLocal } from "./state/reducer";
 
 export interface Panel {
@@ -22,11 +22,11 @@ interface Site { reset(): void; identify(user: Given): void }
 export function mount(host: HTMLElement, raw: Record<string, unknown>, base: string, emit: (event: string, detail?: unknown) => void, site: Site): Panel {
   const options = readOptions(raw);
   const conversation = createConversation({ ...options, apiUrl: base });
-  const store = createStore(base, options.sessionScope, false, places());
+  const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
   const identify = (user: Given) => conversation.identify(user, () => { site.reset(); site.identify(user); });
   if (raw.user) identify(raw.user as Given);
-  const chats = standAlone((chat) => {
+  const chats = bindStandaloneChats((chat) => {
     Object.assign(chat, { options: { ...readOptions({ ...raw, ...chat.dataset }), apiUrl: base }, conversation });
     conversation.setActive(true);
     void conversation.start();
@@ -48,7 +48,7 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
 
   // The site is told what is new; never the credential of the conversation.
   let { status } = conversation.state;
-  const told = new Set<string>();
+  const emittedIds = new Set<string>();
   let quiet = true;
   const stop = conversation.subscribe(() => {
     const { state } = conversation;
@@ -57,8 +57,8 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
     const restored = quiet || state.loading;
     quiet = state.loading || state.status === "none";
     for (const one of state.messages.slice(-20)) {
-      if (isLocal(one) || told.has(one.id)) continue;
-      told.add(one.id);
+      if (isLocal(one) || emittedIds.has(one.id)) continue;
+      emittedIds.add(one.id);
       if (!restored) emit("message", { id: one.id, role: one.role, content: one.content, created_at: one.created_at });
     }
   });
@@ -68,7 +68,7 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
     destroy() {
       listening.abort();
       stop();
-      BatonChat.alone = undefined;
+      BatonChat.onStandaloneConnected = undefined;
       for (const chat of chats) chat.conversation = undefined;
       panel.destroy();
       conversation.dispose();
@@ -77,12 +77,12 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
 }
 
 /** The `<baton-chat>` elements that the page wrote itself, those to come included: they show the same conversation. */
-function standAlone(settle: (chat: BatonChat) => void): BatonChat[] {
+function bindStandaloneChats(settle: (chat: BatonChat) => void): BatonChat[] {
   const chats: BatonChat[] = [];
-  BatonChat.alone = (chat) => {
+  BatonChat.onStandaloneConnected = (chat) => {
     chats.push(chat);
     settle(chat);
   };
-  document.querySelectorAll<BatonChat>("baton-chat").forEach(BatonChat.alone);
+  document.querySelectorAll<BatonChat>("baton-chat").forEach(BatonChat.onStandaloneConnected);
   return chats;
 }

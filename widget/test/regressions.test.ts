@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { shortName } from "../src/client/tab-sync";
+import { hash53 } from "../src/client/tab-sync";
 import { FakeService } from "./fake-service";
 import { Browser, until } from "./tab";
 
@@ -81,7 +81,7 @@ test("rating what the service does not know ends no conversation", async () => {
 test("a tab that leads in a frozen tab's place has one feed, also when the frozen tab's role comes to it", async () => {
   const session = service.create();
   let thaw = () => {};
-  void browser.locks.request(`baton:feed:${shortName(`https://svc.test/${session.id}`)}`, () => new Promise<void>((go) => { thaw = go; }));
+  void browser.locks.request(`baton:feed:${hash53(`https://svc.test/${session.id}`)}`, () => new Promise<void>((go) => { thaw = go; }));
   vi.useFakeTimers();
   const tab = browser.tab({ sessionKey: session.id });
   await tab.ready;
@@ -106,16 +106,16 @@ test("a link for once offers a new chat where this browser does not know the ses
   const ticket = async () => new URL(await widget.conversation.link("once")).searchParams.get("session")!;
   const mine = browser.tab({}, { own: true, session: await ticket() });
   await mine.ready;
-  expect(mine.state).toMatchObject({ handedOver: false, fromElsewhere: false, notice: { key: "continued" } });
+  expect(mine.state).toMatchObject({ openedByOneTimeLink: false, openedBySharedLink: false, notice: { key: "continued" } });
   const other = new Browser(service);
   const page = other.tab({}, { own: true, session: await ticket() });
   await page.ready;
-  expect(page.state).toMatchObject({ handedOver: true, fromElsewhere: false, notice: { key: "continued" } });
+  expect(page.state).toMatchObject({ openedByOneTimeLink: true, openedBySharedLink: false, notice: { key: "continued" } });
   const again = other.tab({}, { own: true, storage: page.storage });
   await again.ready;
-  expect(again.state).toMatchObject({ handedOver: true, notice: { key: "restored" } });
-  again.conversation.fresh();
-  expect(again.state).toMatchObject({ handedOver: false, messages: [], status: "none" });
+  expect(again.state).toMatchObject({ openedByOneTimeLink: true, notice: { key: "restored" } });
+  again.conversation.startNew();
+  expect(again.state).toMatchObject({ openedByOneTimeLink: false, messages: [], status: "none" });
   other.close();
 });
 
@@ -147,7 +147,7 @@ test("Stop takes back a question that still waits for the service", async () => 
   expect(tab.state.waiting).toBe(true);
   await tab.conversation.stop();
   await until(() => !tab.state.waiting, () => tab.state);
-  expect(tab.state).toMatchObject({ messages: [], putBack: { text: "Anybody?" } });
+  expect(tab.state).toMatchObject({ messages: [], returnedDraft: { text: "Anybody?" } });
 });
 
 test("when the wait of a 429 is over its line goes, and what is asked next is sent", async () => {
@@ -193,8 +193,8 @@ test("a proxy's 400, 403 and 413 are not asked again and again, and the last say
   }
   status = 413;
   await tab.conversation.send("So long.");
-  await until(() => tab.state.putBack, () => tab.state, 1000);
-  expect(tab.state).toMatchObject({ putBack: { text: "So long." }, notice: { key: "tooLong" } });
+  await until(() => tab.state.returnedDraft, () => tab.state, 1000);
+  expect(tab.state).toMatchObject({ returnedDraft: { text: "So long." }, notice: { key: "tooLong" } });
   expect(service.count("POST /api/chat")).toBe(3);
   site.close();
 });

@@ -34,7 +34,7 @@ test("a proxy's page instead of a problem is an error all the same", async () =>
 
 test("no answer at all is a network error, which may be tried again", async () => {
   const api = createApi("https://svc.test/", async () => { throw new TypeError("Failed to fetch"); });
-  await expect(api.status("s")).rejects.toMatchObject({ code: "network", network: true, retryable: true });
+  await expect(api.status("s")).rejects.toMatchObject({ code: "network", isNetwork: true, retryable: true });
 });
 
 test("the place in the feed goes in a header, so that the address stays the same", async () => {
@@ -47,9 +47,9 @@ test("the place in the feed goes in a header, so that the address stays the same
 test("a 404 of what lies between is no word on the session, and may pass; the service's own is one", async () => {
   for (const body of ["<html>Not found</html>", '{"status":"error","code":404,"message":"Application not found"}', ""]) {
     const { api } = answering(404, body);
-    await expect(api.status("s")).rejects.toMatchObject({ code: "http_404", gone: false, retryable: true });
+    await expect(api.status("s")).rejects.toMatchObject({ code: "http_404", isGone: false, retryable: true });
   }
   const own = (code: string) => answering(404, `{"success":false,"code":"${code}","status":404,"retryable":false}`).api.status("s");
-  await expect(own("session_not_found")).rejects.toMatchObject({ gone: true, retryable: false });
-  await expect(own("not_found")).rejects.toMatchObject({ gone: false, retryable: false });
+  await expect(own("session_not_found")).rejects.toMatchObject({ isGone: true, retryable: false });
+  await expect(own("not_found")).rejects.toMatchObject({ isGone: false, retryable: false });
 });

@@ -14,9 +14,9 @@ export class ApiError extends Error {
     readonly retryAfter = 0,
   ) { super(message); }
   /** The service itself says so; a 404 of what lies between (an edge without an instance) says nothing of the session. */
-  get gone(): boolean { return this.code === "session_not_found"; }
-  get foreign(): boolean { return this.code === "not_owner" || this.code === "bad_token"; }
-  get network(): boolean { return this.status === 0; }
+  get isGone(): boolean { return this.code === "session_not_found"; }
+  get isForbidden(): boolean { return this.code === "not_owner" || this.code === "bad_token"; }
+  get isNetwork(): boolean { return this.status === 0; }
 }
 
 export interface History { status: Status; messages: Message[]; has_more: boolean; cursor: string }
@@ -36,7 +36,7 @@ export type Api = ReturnType<typeof createApi>;
 
 /** `base` is the service's address with a slash at its end. */
 export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(url, init)) {
-  let proof: string | undefined;
+  let userToken: string | undefined;
 
   /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
   async function open(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
@@ -47,7 +47,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     if (signal?.aborted) stop.abort();
     const headers: Record<string, string> = { Accept: accept };
     if (session) headers.Authorization = `Bearer ${session}`;
-    if (!__WIDGET__ && proof) headers["Baton-User"] = proof;
+    if (!__WIDGET__ && userToken) headers["Baton-User"] = userToken;
     // A header, for a browser asks leave (a preflight) again for every other address.
     if (after) headers["Last-Event-ID"] = after;
     if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -82,9 +82,9 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
   return {
     base, json,
     /** Every call goes through what this makes of the way before. */
-    wrap(around: (way: Fetch) => Fetch): void { fetchIt = around(fetchIt); },
+    intercept(around: (way: Fetch) => Fetch): void { fetchIt = around(fetchIt); },
     /** On the full page: what proves the owner of its conversation. */
-    prove(token?: string): void { proof = token; },
+    setUserToken(token?: string): void { userToken = token; },
     create: () => json<{ session_id: string; chat_url?: string }>("api/session/create", { method: "POST", body: {} }),
     status: (session: string) => json<{ status: Status }>(me, { session }),
     resume: (session: string, client_id: string) =>

@@ -1,6 +1,6 @@
 /** What the browser remembers of a conversation, by scope; storage that is blocked or full is survived in memory. */
 
-export interface Saved {
+export interface StoredSession {
   id: string;
   /** Milliseconds since the epoch of the last activity. */
   seen: number;
@@ -14,27 +14,27 @@ export interface Saved {
   token?: string;
 }
 /** A question that is not acknowledged yet. */
-export interface Unsent { client_id: string; text: string; at: string; /** Refused: it waits for Retry. */ held?: boolean }
+export interface StoredQuestion { client_id: string; text: string; at: string; /** Refused: it waits for Retry. */ held?: boolean }
 /** A link being opened: the same ticket and client id again get the same answer, so a reload in between loses nothing. */
-export interface Opening { session: string; client_id: string }
+export interface PendingResume { session: string; client_id: string }
 
 export type Scope = "browser" | "tab" | "page";
 
-export interface Places { local: Storage | null; tab: Storage | null }
+export interface BrowserStorages { local: Storage | null; tab: Storage | null }
 
 /** Reading the property alone may throw where storage is blocked. */
-export function places(view: Window = window): Places {
+export function browserStorages(view: Window = window): BrowserStorages {
   const find = (name: "localStorage" | "sessionStorage") => { try { return view[name]; } catch { return null; } };
   return { local: find("localStorage"), tab: find("sessionStorage") };
 }
 
-export type Store = ReturnType<typeof createStore>;
+export type BrowserStorage = ReturnType<typeof createBrowserStorage>;
 
 /**
  * `base` is the service's address: two services on one site never meet. On the full page (`own`) the tab keeps its
  * conversation for itself and shares it with the browser only where the browser has none.
  */
-export function createStore(base: string, scope: Scope, own: boolean, { local, tab }: Places) {
+export function createBrowserStorage(base: string, scope: Scope, isFullPage: boolean, { local, tab }: BrowserStorages) {
   const prefix = `baton:${base.replace(/\/$/, "")}:`;
   const memory = new Map<string, string>();
 
@@ -61,56 +61,56 @@ export function createStore(base: string, scope: Scope, own: boolean, { local, t
       return value && check(value) ? value as T : null;
     } catch { return null; }
   }
-  const isSaved = (value: Saved) => typeof value.id === "string" && typeof value.seen === "number";
+  const isSaved = (value: StoredSession) => typeof value.id === "string" && typeof value.seen === "number";
 
   /** A duplicated tab came with a copy of everything: it starts with nothing. */
-  const disown = () => { for (const name of ["session", "draft", "unsent", "asked", "opening"]) write(tab, name, null); };
+  const clearTabState = () => { for (const name of ["session", "draft", "unsent", "asked", "opening"]) write(tab, name, null); };
   // Since this tab last looked, somebody signed out (in any tab): nothing of his is left here.
   const reset = read(local, "reset");
-  if (reset !== read(tab, "reset")) { disown(); write(tab, "reset", reset); }
+  if (reset !== read(tab, "reset")) { clearTabState(); write(tab, "reset", reset); }
 
   const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
-  const home = !__WIDGET__ && own && scope !== "page" ? tab : shared;
+  const home = !__WIDGET__ && isFullPage && scope !== "page" ? tab : shared;
 
-  const common = () => (!__WIDGET__ && scope === "browser" ? readJson<Saved>(local, "session", isSaved) : null);
+  const sharedSession = () => (!__WIDGET__ && scope === "browser" ? readJson<StoredSession>(local, "session", isSaved) : null);
 
   return {
     /** The storage key of the session, for `storage` events. */
     key: `${prefix}session`,
-    shares: scope === "browser" && (__WIDGET__ || !own),
-    load(): Saved | null { return readJson<Saved>(home, "session", isSaved); },
+    isShared: scope === "browser" && (__WIDGET__ || !isFullPage),
+    load(): StoredSession | null { return readJson<StoredSession>(home, "session", isSaved); },
     /** What the other tabs of this browser carry. */
-    common,
-    save(saved: Saved): void {
+    sharedSession,
+    save(saved: StoredSession): void {
       write(home, "session", JSON.stringify(saved));
-      if (!__WIDGET__ && own && common()?.id === saved.id) write(local, "session", JSON.stringify({ ...saved, token: undefined }));
+      if (!__WIDGET__ && isFullPage && sharedSession()?.id === saved.id) write(local, "session", JSON.stringify({ ...saved, token: undefined }));
     },
     /** Lets the browser's other tabs have it too: begun here, from nothing. */
-    share(saved: Saved): void { if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved)); },
+    share(saved: StoredSession): void { if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved)); },
     /** Another tab may have stored another meanwhile: that one stays. `why` is left to read in the `storage` event alone. */
     forget(id: string | null, why: string | null = null): void {
       const clear = (place: Storage | null) => { if (why) write(place, "session", why); write(place, "session", null); };
-      if (!id || readJson<Saved>(home, "session", isSaved)?.id === id) clear(home);
-      if (!__WIDGET__ && own && id && common()?.id === id) clear(local);
+      if (!id || readJson<StoredSession>(home, "session", isSaved)?.id === id) clear(home);
+      if (!__WIDGET__ && isFullPage && id && sharedSession()?.id === id) clear(local);
     },
     get draft(): string { return read(tab, "draft") ?? ""; },
     set draft(text: string) { write(tab, "draft", text || null); },
     get open(): boolean { return read(tab, "open") === "1"; },
     set open(open: boolean) { write(tab, "open", open ? "1" : null); },
-    get unsent(): Unsent[] {
-      return readJson<Unsent[]>(scope === "page" ? null : tab, "unsent", (value) => Array.isArray(value)
+    get unsent(): StoredQuestion[] {
+      return readJson<StoredQuestion[]>(scope === "page" ? null : tab, "unsent", (value) => Array.isArray(value)
         && value.every((one) => one && typeof one.client_id === "string" && typeof one.text === "string")) ?? [];
     },
-    set unsent(list: Unsent[]) { write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null); },
+    set unsent(list: StoredQuestion[]) { write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null); },
     /** The client id of the last question asked in this tab. */
-    get asked(): string { return read(scope === "page" ? null : tab, "asked") ?? ""; },
-    set asked(client_id: string) { write(scope === "page" ? null : tab, "asked", client_id); },
-    get opening(): Opening | null {
-      return __WIDGET__ ? null : readJson<Opening>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
+    get lastClientId(): string { return read(scope === "page" ? null : tab, "asked") ?? ""; },
+    set lastClientId(client_id: string) { write(scope === "page" ? null : tab, "asked", client_id); },
+    get opening(): PendingResume | null {
+      return __WIDGET__ ? null : readJson<PendingResume>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
     },
-    set opening(opening: Opening | null) { if (!__WIDGET__) write(tab, "opening", opening && JSON.stringify(opening)); },
+    set opening(opening: PendingResume | null) { if (!__WIDGET__) write(tab, "opening", opening && JSON.stringify(opening)); },
     get tabId(): string | null { return read(tab, "tab"); },
     set tabId(id: string | null) { write(tab, "tab", id); },
-    disown,
+    clearTabState,
   };
 }

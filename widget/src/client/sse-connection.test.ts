@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ApiError } from "./api";
 import type { Frame } from "./sse-parser";
-import { openFeed } from "./sse-connection";
+import { connectSse } from "./sse-connection";
 import { until } from "../../test/tab";
 
 type Out = ReadableStreamDefaultController<Uint8Array>;
@@ -11,7 +11,7 @@ const text = new TextEncoder();
 function rig(connect?: (n: number) => Promise<Response> | null) {
   const outs: Out[] = [], asked: string[] = [], states: string[] = [], frames: Frame[] = [], refused: ApiError[] = [];
   let cursor = "";
-  const feed = openFeed({
+  const feed = connectSse({
     connect: async (at, signal) => {
       asked.push(at);
       const other = connect?.(asked.length);
@@ -69,7 +69,7 @@ test("a session that is gone ends the feed for good", async () => {
 
 test("a page that wakes comes back at once instead of waiting out its pause", async () => {
   const asked: number[] = [];
-  const feed = openFeed({
+  const feed = connectSse({
     connect: () => { asked.push(Date.now()); return Promise.reject(new ApiError("network", 0, "", true)); },
     cursor: () => "", onFrame() {}, onState() {}, onRefused() {},
   }, { first: 60_000, most: 60_000 });

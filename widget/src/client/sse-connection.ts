@@ -2,7 +2,7 @@
 import { ApiError } from "./api";
 import { createParser, type Frame } from "./sse-parser";
 
-export interface FeedSource {
+export interface SseHandlers {
   /** Opens the feed from after `cursor`; rejects with an ApiError. */
   connect(cursor: string, signal: AbortSignal): Promise<Response>;
   cursor(): string;
@@ -14,27 +14,27 @@ export interface FeedSource {
 }
 
 export interface Timing { silence: number; first: number; most: number; random: () => number; now: () => number }
-const TIMING: Timing = { silence: 20_000, first: 400, most: 15_000, random: Math.random, now: Date.now };
+const BACKOFF: Timing = { silence: 20_000, first: 400, most: 15_000, random: Math.random, now: Date.now };
 
-export interface Feed { stop(): void; /** Leaves this connection for another, from the cursor as it is now. */ again(): void; /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void }
+export interface SseConnection { stop(): void; /** Leaves this connection for another, from the cursor as it is now. */ reconnect(): void; /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void }
 
-export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed {
-  const { silence, first, most, random, now } = { ...TIMING, ...timing };
+export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): SseConnection {
+  const { silence, first, most, random, now } = { ...BACKOFF, ...timing };
   let stopped = false, failures = 0, heard = 0;
   let current: AbortController | null = null;
-  let hurry: (() => void) | null = null;
+  let skipBackoff: (() => void) | null = null;
 
   async function run(): Promise<void> {
     while (!stopped) {
       let wait: number;
       try {
-        const spoke = await once();
+        const spoke = await connectOnce();
         // The service ended it kindly (a deploy, the cap on a connection's life): soon, but not all at the same moment.
         wait = spoke ? random() * first : backoff();
       } catch (error) {
         if (stopped) return;
-        const { gone, foreign, retryAfter = 0 } = error as ApiError;
-        if (gone || foreign) { stopped = true; source.onRefused(error as ApiError); return; }
+        const { isGone, isForbidden, retryAfter = 0 } = error as ApiError;
+        if (isGone || isForbidden) { stopped = true; source.onRefused(error as ApiError); return; }
         wait = Math.max(backoff(), retryAfter * 1000);
       }
       if (stopped) return;
@@ -44,7 +44,7 @@ export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed
   }
 
   /** One connection, to its end. True when it carried at least one byte. */
-  async function once(): Promise<boolean> {
+  async function connectOnce(): Promise<boolean> {
     const controller = current = new AbortController();
     heard = now();
     let spoke = false;
@@ -78,17 +78,17 @@ export function openFeed(source: FeedSource, timing: Partial<Timing> = {}): Feed
   function pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(done, ms);
-      function done() { clearTimeout(timer); hurry = null; resolve(); }
-      hurry = done;
+      function done() { clearTimeout(timer); skipBackoff = null; resolve(); }
+      skipBackoff = done;
     });
   }
 
   void run();
   return {
-    stop() { stopped = true; current?.abort(); hurry?.(); },
-    again() { current?.abort(); },
+    stop() { stopped = true; current?.abort(); skipBackoff?.(); },
+    reconnect() { current?.abort(); },
     wake() {
-      if (hurry) { failures = 0; hurry(); }
+      if (skipBackoff) { failures = 0; skipBackoff(); }
       // After a ping's time without a word the connection may have died in its sleep.
       else if (current && now() - heard > silence * 0.8) current.abort();
     },

@@ -2,12 +2,12 @@
 export type Locks = Pick<LockManager, "request">;
 
 /** Where the platform has neither, every tab does everything itself. */
-export interface Platform { locks: Locks | null; /** Locks that end with the page for certain. */ sure: Locks | null; channel: ((name: string) => BroadcastChannel) | null }
+export interface Platform { locks: Locks | null; /** Locks that end with the page for certain. */ nativeLocks: Locks | null; channel: ((name: string) => BroadcastChannel) | null }
 
-export function platform(): Platform {
+export function detectPlatform(): Platform {
   const locks = navigator.locks ?? null;
   return {
-    locks, sure: locks,
+    locks, nativeLocks: locks,
     channel: typeof BroadcastChannel === "undefined" ? null : (name) => new BroadcastChannel(name),
   };
 }
@@ -18,7 +18,7 @@ type Begin = () => () => void;
  * Waits for the role `name` and runs `begin` when it is this tab's; what `begin` returns ends it.
  * With several names the first free one will do. Returns how to give it up, or to stop waiting for it.
  */
-export function hold(locks: Locks | null, names: string | readonly string[], begin: Begin): () => void {
+export function acquireRole(locks: Locks | null, names: string | readonly string[], begin: Begin): () => void {
   let end: (() => void) | null = null, over = false, release = () => {};
   const waiting = new AbortController();
   const start = (): void => { end = begin(); };
@@ -57,7 +57,7 @@ export function hold(locks: Locks | null, names: string | readonly string[], beg
 }
 
 /** Runs `work` while no other tab runs it under this name. */
-export async function alone<T>(locks: Locks | null, name: string, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(locks: Locks | null, name: string, work: () => Promise<T>): Promise<T> {
   let begun = false;
   const once = () => { begun = true; return work(); };
   if (!locks) return once();
@@ -67,15 +67,15 @@ export async function alone<T>(locks: Locks | null, name: string, work: () => Pr
   }
 }
 
-export interface Line { post(message: object): void; close(): void }
+export interface Channel { post(message: object): void; close(): void }
 
 /** What others on this origin post is only data: `hear` must check it. */
-export function line({ channel }: Platform, name: string, hear: (message: Record<string, unknown>) => void): Line {
+export function openChannel({ channel }: Platform, name: string, onMessage: (message: Record<string, unknown>) => void): Channel {
   let open: BroadcastChannel | null = null;
   try { open = channel?.(name) ?? null; } catch { /* a page without an origin has no channels */ }
   if (open) {
     open.onmessage = ({ data }) => {
-      if (typeof data === "object" && data !== null && !Array.isArray(data)) hear(data as Record<string, unknown>);
+      if (typeof data === "object" && data !== null && !Array.isArray(data)) onMessage(data as Record<string, unknown>);
     };
   }
   return {
@@ -102,7 +102,7 @@ export async function isDuplicate(locks: Locks | null, name: string, patience = 
 }
 
 /** A short name for a secret, for locks and channels: it tells which conversation, not how to reach it. */
-export function shortName(secret: string): string {
+export function hash53(secret: string): string {
   let a = 0xdeadbeef, b = 0x41c6ce57;
   for (let i = 0; i < secret.length; i++) {
     const c = secret.charCodeAt(i);
@@ -113,7 +113,7 @@ export function shortName(secret: string): string {
 }
 
 /** Random letters and digits, from the browser's generator. */
-export function randomName(length = 20): string {
+export function randomId(length = 20): string {
   const letters = "abcdefghijklmnopqrstuvwxyz0123456789";
   return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => letters[byte % 36]).join("");
 }

@@ -1,6 +1,6 @@
 /** Takes the session out of the address and the history entry; imported first, so that it runs before all else. */
 
-function take(): string | undefined {
+function takeTicket(): string | undefined {
   const url = new URL(location.href);
   const found = url.searchParams.get("session");
   if (found === null) return undefined;
@@ -10,4 +10,4 @@ function take(): string | undefined {
 }
 
 /** The id or ticket that this page was opened with. */
-export const opened: string | undefined = take();
+export const ticketFromUrl: string | undefined = takeTicket();

@@ -1,36 +1,36 @@
 /** Keeps the newest words in sight, unless the visitor has scrolled up to read. */
 
-const NEAR = 56;
+const NEAR_END_PX = 56;
 
-export class Follower {
+export class AutoScroller {
   /** Whether the end is in sight and is to stay so. */
-  following = true;
-  private top = 0;
+  isPinnedToEnd = true;
+  #top = 0;
 
   constructor(private readonly box: HTMLElement, private readonly changed: () => void) {
-    box.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    box.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // A picture of the layout may change without a scroll: keyboard, rotation, a grown composer.
-    new ResizeObserver(() => this.following && this.toEnd()).observe(box);
+    new ResizeObserver(() => this.isPinnedToEnd && this.scrollToEnd()).observe(box);
   }
 
   /** Call after the content has grown. */
-  grown(): void {
-    if (this.following) this.toEnd();
+  contentChanged(): void {
+    if (this.isPinnedToEnd) this.scrollToEnd();
   }
 
-  toEnd(): void {
-    const news = !this.following;
-    this.following = true;
+  scrollToEnd(): void {
+    const news = !this.isPinnedToEnd;
+    this.isPinnedToEnd = true;
     this.box.scrollTop = this.box.scrollHeight;
-    this.top = this.box.scrollTop;
+    this.#top = this.box.scrollTop;
     if (news) this.changed();
   }
 
   /** Runs `change`, which adds content above, without moving what the visitor looks at. */
-  keep(anchor: Element | null, change: () => void): void {
-    if (this.following || !anchor) {
+  keepPlace(anchor: Element | null, change: () => void): void {
+    if (this.isPinnedToEnd || !anchor) {
       change();
-      return this.grown();
+      return this.contentChanged();
     }
     const before = anchor.getBoundingClientRect().top;
     this.box.style.setProperty("overflow-anchor", "none");
@@ -39,14 +39,14 @@ export class Follower {
     requestAnimationFrame(() => this.box.style.removeProperty("overflow-anchor"));
   }
 
-  private scrolled(): void {
+  #onScroll(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.box;
-    const near = scrollHeight - scrollTop - clientHeight < NEAR;
+    const near = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
     // Growing content leaves the end out of sight too; only a move upwards is the visitor's.
-    const following = near || (this.following && scrollTop >= this.top - 2);
-    this.top = scrollTop;
-    if (following !== this.following) {
-      this.following = following;
+    const following = near || (this.isPinnedToEnd && scrollTop >= this.#top - 2);
+    this.#top = scrollTop;
+    if (following !== this.isPinnedToEnd) {
+      this.isPinnedToEnd = following;
       this.changed();
     }
   }

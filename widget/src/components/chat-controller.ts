@@ -1,29 +1,29 @@
 /** What the buttons do that reaches beyond the list of messages: links, downloads, the full page, the way back. */
 import type { Conversation } from "../types";
-import type { Ask } from "./dialog";
+import type { DialogKind } from "./dialog";
 
 /** The chat as far as a deed needs it. */
-interface Chat {
+interface ChatHost {
   readonly conversation: Conversation | undefined;
-  hold(url: string): void;
-  tell(key: string): void;
-  ask(what: Ask): void;
+  offerBlockedPage(url: string): void;
+  showToast(key: string): void;
+  openDialog(dialog: DialogKind): void;
   focus(): void;
 }
 
-export class Deeds {
-  constructor(private readonly chat: Chat) {}
+export class ChatController {
+  constructor(private readonly chat: ChatHost) {}
 
   private get conversation(): Conversation {
     return this.chat.conversation!;
   }
 
-  ask(what: Ask): void {
-    this.chat.ask(what);
+  openDialog(what: DialogKind): void {
+    this.chat.openDialog(what);
   }
 
-  fresh(): void {
-    this.conversation.fresh();
+  startNew(): void {
+    this.conversation.startNew();
     this.chat.focus();
   }
 
@@ -34,10 +34,10 @@ export class Deeds {
     try {
       const url = await this.conversation.link("once");
       if (tab && !tab.closed) tab.location.replace(url);
-      else this.chat.hold(url);
+      else this.chat.offerBlockedPage(url);
     } catch {
       tab?.close();
-      this.chat.tell("page.failed");
+      this.chat.showToast("page.failed");
     }
   }
 
@@ -49,22 +49,22 @@ export class Deeds {
       const text = link.then((url) => new Blob([url], { type: "text/plain" }));
       text.catch(() => undefined);
       await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
-      this.chat.tell("link.copied");
+      this.chat.showToast("link.copied");
     } catch {
-      await link.then((url) => this.byHand(url), () => this.chat.tell("link.failed"));
+      await link.then((url) => this.copyText(url), () => this.chat.showToast("link.failed"));
     }
   }
 
-  private async byHand(url: string): Promise<void> {
+  private async copyText(url: string): Promise<void> {
     try {
       await navigator.clipboard.writeText(url);
-      this.chat.tell("link.copied");
+      this.chat.showToast("link.copied");
     } catch {
-      this.ask({ kind: "link", url });
+      this.openDialog({ kind: "link", url });
     }
   }
 
-  async download(): Promise<void> {
+  async downloadTranscript(): Promise<void> {
     try {
       const file = URL.createObjectURL(await this.conversation.transcript("md"));
       const link = document.createElement("a");
@@ -73,16 +73,16 @@ export class Deeds {
       link.click();
       setTimeout(() => URL.revokeObjectURL(file), 10_000);
     } catch {
-      this.chat.tell("transcript.failed");
+      this.chat.showToast("transcript.failed");
     }
   }
 
   async end(): Promise<void> {
-    await this.conversation.end().catch(() => this.chat.tell("notice.notEnded"));
+    await this.conversation.end().catch(() => this.chat.showToast("notice.notEnded"));
   }
 
   async erase(): Promise<void> {
-    await this.conversation.erase().catch(() => this.chat.tell("notice.notErased"));
+    await this.conversation.erase().catch(() => this.chat.showToast("notice.notErased"));
   }
 
   /** Not in a frame: there the site is all around already. */
@@ -95,6 +95,6 @@ export class Deeds {
     if (__WIDGET__) return;
     if (history.length > 1) return history.back();
     window.close();
-    setTimeout(() => this.chat.tell("tab.close"), 400);
+    setTimeout(() => this.chat.showToast("tab.close"), 400);
   }
 }

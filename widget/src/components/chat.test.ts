@@ -6,7 +6,7 @@ import type { Conversation, Message, State } from "../types";
 
 const CALM: State = {
   status: "none", messages: [], answering: null, waiting: false, canRetry: false, notice: null, connection: "online",
-  wait: 0, hasOlder: false, loading: false, fromElsewhere: false, putBack: null,
+  wait: 0, hasOlder: false, loading: false, openedBySharedLink: false, returnedDraft: null,
 };
 let count = 0;
 const message = (role: Message["role"], content: string, more: Partial<Message> = {}): Message => ({
@@ -29,9 +29,9 @@ class Stage implements Conversation {
   }
   private note = (name: string) => async (...given: unknown[]): Promise<never> => void this.asked.push([name, ...given]) as never;
   start = this.note("start"); send = this.note("send"); stop = this.note("stop"); retry = this.note("retry"); end = this.note("end");
-  older = this.note("older"); link = this.note("link"); transcript = this.note("transcript"); erase = this.note("erase");
+  loadOlder = this.note("older"); link = this.note("link"); transcript = this.note("transcript"); erase = this.note("erase");
   feedback = this.note("feedback");
-  fresh = (): void => void this.asked.push(["fresh"]);
+  startNew = (): void => void this.asked.push(["startNew"]);
   setActive(): void {}
   identify(): void {}
   dispose(): void {}
@@ -173,12 +173,12 @@ describe("the chat", () => {
   });
 
   it("sends text that came back for another tab's answer when that is done, unless it was changed", async () => {
-    const { stage, root, field } = await show({ status: "active", waiting: true, putBack: { text: "Keep me", n: 1, next: true } });
+    const { stage, root, field } = await show({ status: "active", waiting: true, returnedDraft: { text: "Keep me", n: 1, next: true } });
     await vi.waitFor(() => expect(field().value).toBe("Keep me"));
     expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done");
     stage.set({ waiting: false });
     await vi.waitFor(() => expect(stage.asked).toEqual([["send", "Keep me"]]));
-    stage.set({ waiting: true, putBack: { text: "Keep me too", n: 2, next: true } });
+    stage.set({ waiting: true, returnedDraft: { text: "Keep me too", n: 2, next: true } });
     await vi.waitFor(() => expect(field().value).toBe("Keep me too"));
     field().value = "Keep me, but";
     field().dispatchEvent(new Event("input", { bubbles: true }));
@@ -189,7 +189,7 @@ describe("the chat", () => {
   });
 
   it("takes text that could not be sent back into the composer, once", async () => {
-    const { stage, root, field } = await show({ status: "active", wait: 30, putBack: { text: "Keep me", n: 1 } });
+    const { stage, root, field } = await show({ status: "active", wait: 30, returnedDraft: { text: "Keep me", n: 1 } });
     await vi.waitFor(() => expect(field().value).toBe("Keep me"));
     field().value = "";
     stage.set({ wait: 29 });
@@ -210,8 +210,8 @@ describe("the chat", () => {
     const { stage, root, button } = await show({ status: "active", messages: [message("user", "Hi"), answer] });
     await vi.waitFor(() => expect(button("Poor answer")).toBeDefined());
     button("Poor answer")!.click();
-    root.querySelector<HTMLInputElement>(".why input")!.value = "Too short";
-    root.querySelector<HTMLFormElement>(".why")!.dispatchEvent(new Event("submit", { cancelable: true }));
+    root.querySelector<HTMLInputElement>(".feedback-form input")!.value = "Too short";
+    root.querySelector<HTMLFormElement>(".feedback-form")!.dispatchEvent(new Event("submit", { cancelable: true }));
     expect(stage.asked).toEqual([["feedback", answer.id, "down", undefined], ["feedback", answer.id, "down", "Too short"]]);
     expect(button("Poor answer")!.getAttribute("aria-pressed")).toBe("true");
   });

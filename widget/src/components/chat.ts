@@ -1,70 +1,70 @@
 /** `<baton-chat>`: the conversation alone, the same in the panel and on the full page. */
 import { nothing, render } from "lit/html.js";
 import { sheet } from "../theme/stylesheet";
-import { fetchWords, language, type Language } from "../locales/i18n";
-import { part, want } from "../client/lazy-chunks";
+import { loadLocale, language, type Language } from "../locales/i18n";
+import { getChunk, loadChunk } from "../client/lazy-chunks";
 import { asHex, isDark, themeSheet, watchTheme } from "../theme/theme";
 import type { Conversation, Options, State } from "../types";
 import { chatStyles } from "./chat.styles";
 import { chatView } from "./chat-view";
-import { grow } from "./composer";
-import { Deeds } from "./chat-controller";
-import type { Ask } from "./dialog";
-import type { LogView } from "./message-list";
-import type { Desk } from "./message";
+import { autoGrow } from "./composer";
+import { ChatController } from "./chat-controller";
+import type { DialogKind } from "./dialog";
+import type { MessageList } from "./message-list";
+import type { MessageHost } from "./message";
 
 type Aside = typeof import("./sources");
-type Talk = typeof import("../messages.chunk");
+type MessagesChunk = typeof import("../messages.chunk");
 
 const PROPERTIES = ["conversation", "options", "variant", "compact"] as const;
 
-export class BatonChat extends HTMLElement implements Desk {
+export class BatonChat extends HTMLElement implements MessageHost {
   declare conversation: Conversation | undefined;
   declare options: Options;
   declare variant: "panel" | "page";
   /** The panel fills the screen: its close button then is the only one. */
   declare compact: boolean;
   /** Gives a conversation to an element that a page wrote by itself. */
-  static alone: ((chat: BatonChat) => void) | undefined;
+  static onStandaloneConnected: ((chat: BatonChat) => void) | undefined;
   /** Who asked last: a text that could not be sent comes back to it alone. */
-  static speaker: BatonChat | undefined;
+  static lastSender: BatonChat | undefined;
   /** Set by the panel: how to close it. */
-  dismiss: (() => void) | undefined;
+  onClose: (() => void) | undefined;
 
   words: Language = language();
   menu = false;
-  asking: Ask | null = null;
+  dialog: DialogKind | null = null;
   /** What the visitor just did, said for a few seconds. */
-  said = "";
+  toast = "";
   /** An address that the browser did not let us open by ourselves. */
-  held = "";
-  log: LogView | undefined;
-  readonly deeds = new Deeds(this);
+  blockedPopupUrl = "";
+  messageList: MessageList | undefined;
+  readonly controller = new ChatController(this);
 
-  private readonly given: Record<string, unknown> = { options: {}, variant: "panel", compact: false };
-  private readonly root = this.attachShadow({ mode: "open" });
-  private shown: Conversation | undefined;
-  private unsubscribe: (() => void) | undefined;
-  private unwatch: (() => void) | undefined;
-  private settled: Promise<void> = Promise.resolve();
-  private pending = false;
-  private stale = true;
-  private frame = 0;
-  private taken = 0;
-  private empty = true;
+  readonly #values: Record<string, unknown> = { options: {}, variant: "panel", compact: false };
+  readonly #root = this.attachShadow({ mode: "open" });
+  #shownConversation: Conversation | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #unwatch: (() => void) | undefined;
+  #updated: Promise<void> = Promise.resolve();
+  #pending = false;
+  #styleDirty = true;
+  #frame = 0;
+  #lastDraftNumber = 0;
+  #empty = true;
   /** Enter was pressed while an answer is being written: the text goes out when that is done. */
-  private next = false;
-  private quiet: ReturnType<typeof setTimeout> | undefined;
-  private asked: HTMLElement | null = null;
-  private retalk: ReturnType<typeof setTimeout> | undefined;
+  #sendWhenIdle = false;
+  #toastTimer: ReturnType<typeof setTimeout> | undefined;
+  #dialogOpener: HTMLElement | null = null;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   static {
     for (const name of PROPERTIES) {
       Object.defineProperty(this.prototype, name, {
-        get(this: BatonChat) { return this.given[name]; },
+        get(this: BatonChat) { return this.#values[name]; },
         set(this: BatonChat, value: unknown) {
-          this.given[name] = value;
-          this.took(name);
+          this.#values[name] = value;
+          this.#onPropertyChange(name);
         },
       });
     }
@@ -82,143 +82,143 @@ export class BatonChat extends HTMLElement implements Desk {
   }
 
   connectedCallback(): void {
-    this.unwatch = watchTheme(() => this.paint());
-    if (!this.conversation) BatonChat.alone?.(this);
-    this.took("conversation");
+    this.#unwatch = watchTheme(() => this.applyTheme());
+    if (!this.conversation) BatonChat.onStandaloneConnected?.(this);
+    this.#onPropertyChange("conversation");
   }
 
   disconnectedCallback(): void {
-    this.unwatch?.();
-    this.unsubscribe?.();
-    this.unsubscribe = undefined;
-    for (const timer of [this.quiet, this.retalk]) clearTimeout(timer);
+    this.#unwatch?.();
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
+    for (const timer of [this.#toastTimer, this.#retryTimer]) clearTimeout(timer);
   }
 
   /** Resolves when what is known now is on the screen. */
-  get updateComplete(): Promise<void> { return this.settled; }
+  get updateComplete(): Promise<void> { return this.#updated; }
 
-  get field(): HTMLTextAreaElement | null { return this.root.querySelector("textarea"); }
+  get field(): HTMLTextAreaElement | null { return this.#root.querySelector("textarea"); }
   get state(): State | undefined { return this.conversation?.state; }
-  private took(name: string): void {
+  #onPropertyChange(name: string): void {
     if (!this.isConnected) return;
-    this.stale = true;
+    this.#styleDirty = true;
     if (name === "conversation") {
-      this.unsubscribe?.();
-      this.unsubscribe = this.conversation?.subscribe(() => this.soon());
+      this.#unsubscribe?.();
+      this.#unsubscribe = this.conversation?.subscribe(() => this.#scheduleUpdate());
     }
     this.requestUpdate();
   }
 
   /** At most one rendering a frame, however fast the words come; a hidden tab has no frames. */
-  private soon(): void {
-    if (this.frame) return;
+  #scheduleUpdate(): void {
+    if (this.#frame) return;
     const run = (): void => {
       clearTimeout(fallback);
-      cancelAnimationFrame(this.frame);
-      this.frame = 0;
+      cancelAnimationFrame(this.#frame);
+      this.#frame = 0;
       this.requestUpdate();
     };
     const fallback = setTimeout(run, 120);
-    this.frame = requestAnimationFrame(run);
+    this.#frame = requestAnimationFrame(run);
   }
 
   requestUpdate(): void {
-    if (this.pending) return;
-    this.pending = true;
-    this.settled = Promise.resolve().then(async () => {
-      await fetchWords(this.options.lang);
-      this.pending = false;
-      if (this.isConnected) this.update();
+    if (this.#pending) return;
+    this.#pending = true;
+    this.#updated = Promise.resolve().then(async () => {
+      await loadLocale(this.options.lang);
+      this.#pending = false;
+      if (this.isConnected) this.#update();
     });
   }
 
-  private update(): void {
+  #update(): void {
     const state = this.state;
-    if (!state) { render(nothing, this.root); this.shown = this.log = undefined; return; }
+    if (!state) { render(nothing, this.#root); this.#shownConversation = this.messageList = undefined; return; }
     this.words = language(this.options.lang);
     this.setAttribute("variant", this.variant);
-    if (this.stale) this.paint();
-    const stop = this.root.activeElement?.matches("[type=button].go");
-    render(chatView(this, state), this.root);
-    if (stop && !this.root.activeElement) this.focus();
-    if (this.shown !== this.conversation) this.begin();
-    this.log?.update(state);
-    this.takeBack(state);
-    if (this.field) grow(this.field);
-    if (state.messages.length || state.waiting) this.fetchTalk();
-    if (!this.next || state.answering || state.waiting) return;
-    this.next = false;
+    if (this.#styleDirty) this.applyTheme();
+    const stop = this.#root.activeElement?.matches("[type=button].send-button");
+    render(chatView(this, state), this.#root);
+    if (stop && !this.#root.activeElement) this.focus();
+    if (this.#shownConversation !== this.conversation) this.#attachConversation();
+    this.messageList?.update(state);
+    this.#restoreReturnedDraft(state);
+    if (this.field) autoGrow(this.field);
+    if (state.messages.length || state.waiting) this.#loadMessageList();
+    if (!this.#sendWhenIdle || state.answering || state.waiting) return;
+    this.#sendWhenIdle = false;
     if (!state.canRetry && this.field) this.send(this.field.value);
   }
 
-  private begin(): void {
-    this.shown = this.conversation;
-    this.log = undefined;
-    this.find("#messages").replaceChildren();
+  #attachConversation(): void {
+    this.#shownConversation = this.conversation;
+    this.messageList = undefined;
+    this.#find("#messages").replaceChildren();
     if (this.field) this.field.value = this.conversation!.draft;
-    this.mountLog();
+    this.#mountMessageList();
   }
 
-  private mountLog(): void {
-    const talk = part<Talk>("talk");
-    if (!talk) return;
-    this.stale = true;
-    this.log = new talk.LogView(this.find("#log"), this.find("#messages"), this, new talk.Announcer(this.find("#live")), () => this.requestUpdate());
+  #mountMessageList(): void {
+    const chunk = getChunk<MessagesChunk>("messages");
+    if (!chunk) return;
+    this.#styleDirty = true;
+    this.messageList = new chunk.MessageList(this.#find("#log"), this.#find("#messages"), this, new chunk.LiveRegionAnnouncer(this.#find("#live")), () => this.requestUpdate());
     this.requestUpdate();
   }
 
-  private find(selector: string): HTMLElement { return this.root.querySelector<HTMLElement>(selector)!; }
+  #find(selector: string): HTMLElement { return this.#root.querySelector<HTMLElement>(selector)!; }
 
   /** The list of messages is fetched when there is, or will soon be, something to show in it. */
-  private fetchTalk(): void {
-    if (this.log) return;
-    void want("talk").then((there) => {
-      if (there && !this.log && this.shown) this.mountLog();
-      else if (!there) this.retalk ??= setTimeout(() => ((this.retalk = undefined), this.fetchTalk()), 3000);
+  #loadMessageList(): void {
+    if (this.messageList) return;
+    void loadChunk("messages").then((there) => {
+      if (there && !this.messageList && this.#shownConversation) this.#mountMessageList();
+      else if (!there) this.#retryTimer ??= setTimeout(() => ((this.#retryTimer = undefined), this.#loadMessageList()), 3000);
     });
   }
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
-  private takeBack(state: State): void {
-    if (!state.putBack || state.putBack.n <= this.taken || !this.field) return;
-    this.taken = state.putBack.n;
-    if (BatonChat.speaker?.isConnected && BatonChat.speaker !== this) return;
+  #restoreReturnedDraft(state: State): void {
+    if (!state.returnedDraft || state.returnedDraft.n <= this.#lastDraftNumber || !this.field) return;
+    this.#lastDraftNumber = state.returnedDraft.n;
+    if (BatonChat.lastSender?.isConnected && BatonChat.lastSender !== this) return;
     const typed = this.field.value;
-    this.field.value = typed && typed !== state.putBack.text ? `${state.putBack.text}\n${typed}` : state.putBack.text;
+    this.field.value = typed && typed !== state.returnedDraft.text ? `${state.returnedDraft.text}\n${typed}` : state.returnedDraft.text;
     this.conversation!.draft = this.field.value;
-    if (state.putBack.next && this.field.value === state.putBack.text) this.later();
+    if (state.returnedDraft.next && this.field.value === state.returnedDraft.text) this.#queueDraft();
     else this.requestUpdate();
   }
 
-  private later(): void {
-    this.next = true;
-    this.tell("notice.next");
+  #queueDraft(): void {
+    this.#sendWhenIdle = true;
+    this.showToast("notice.next");
   }
 
   /** Puts on the style sheets; the colours come from `options` and from what is around. */
-  paint(): void {
-    this.stale = false;
+  applyTheme(): void {
+    this.#styleDirty = false;
     const theme = themeSheet(asHex(this.options.color, this), isDark(this.options.theme));
-    const texts = [chatStyles, ...(part<Talk>("talk")?.talkStyles ?? []), part<Aside>("aside")?.asideStyles ?? ""];
+    const texts = [chatStyles, ...(getChunk<MessagesChunk>("messages")?.messagesStyles ?? []), getChunk<Aside>("aside")?.asideStyles ?? ""];
     const wanted = [...texts.filter(Boolean).map(sheet), theme];
-    const now = this.root.adoptedStyleSheets;
-    if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i])) this.root.adoptedStyleSheets = wanted;
+    const now = this.#root.adoptedStyleSheets;
+    if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i])) this.#root.adoptedStyleSheets = wanted;
   }
 
-  override focus(): void { (this.field ?? this.root.querySelector<HTMLElement>("#log"))?.focus(); }
+  override focus(): void { (this.field ?? this.#root.querySelector<HTMLElement>("#log"))?.focus(); }
 
-  tell(key: string): void {
-    clearTimeout(this.quiet);
-    this.said = this.words.t(key);
+  showToast(key: string): void {
+    clearTimeout(this.#toastTimer);
+    this.toast = this.words.t(key);
     this.requestUpdate();
-    this.quiet = setTimeout(() => {
-      this.said = "";
+    this.#toastTimer = setTimeout(() => {
+      this.toast = "";
       this.requestUpdate();
     }, 7000);
   }
 
-  hold(url: string): void { this.held = url; this.requestUpdate(); }
-  expand(open: boolean): void {
+  offerBlockedPage(url: string): void { this.blockedPopupUrl = url; this.requestUpdate(); }
+  toggleMenu(open: boolean): void {
     this.menu = open;
     this.requestUpdate();
   }
@@ -233,65 +233,65 @@ export class BatonChat extends HTMLElement implements Desk {
       await this.conversation!.feedback(id, rating, comment);
       return true;
     } catch {
-      this.tell("rate.failed");
+      this.showToast("rate.failed");
       return false;
     }
   }
 
   /** Asks before ending or deleting, or shows a link; focus comes back to where it was. */
-  async ask(what: Ask): Promise<void> {
+  async openDialog(kind: DialogKind): Promise<void> {
     this.menu = false;
-    this.asked = this.root.activeElement as HTMLElement | null;
-    if (!await want("talk")) return this.requestUpdate();
-    this.asking = what;
+    this.#dialogOpener = this.#root.activeElement as HTMLElement | null;
+    if (!await loadChunk("messages")) return this.requestUpdate();
+    this.dialog = kind;
     this.requestUpdate();
-    void this.updateComplete.then(() => this.root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
+    void this.updateComplete.then(() => this.#root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
   }
 
-  answer(): void {
-    this.asking = null;
+  closeDialog(): void {
+    this.dialog = null;
     this.requestUpdate();
-    const back = this.asked?.isConnected && this.asked.offsetParent ? this.asked : null;
-    void this.updateComplete.then(() => (back ?? this.root.querySelector<HTMLElement>("#more") ?? this).focus());
+    const back = this.#dialogOpener?.isConnected && this.#dialogOpener.offsetParent ? this.#dialogOpener : null;
+    void this.updateComplete.then(() => (back ?? this.#root.querySelector<HTMLElement>("#more") ?? this).focus());
   }
 
   /** `suggested`: what stands in the composer stays there. */
   send(text: string, suggested = false): void {
     const state = this.state;
     if (!state || !text.trim() || state.wait > 0) return;
-    if (state.answering || state.waiting) return suggested ? undefined : this.later();
+    if (state.answering || state.waiting) return suggested ? undefined : this.#queueDraft();
     if (!suggested) {
       this.field!.value = "";
       this.conversation!.draft = "";
-      this.empty = true;
+      this.#empty = true;
     }
-    this.held = "";
-    BatonChat.speaker = this;
-    this.log?.follower.toEnd();
-    this.fetchTalk();
+    this.blockedPopupUrl = "";
+    BatonChat.lastSender = this;
+    this.messageList?.scroller.scrollToEnd();
+    this.#loadMessageList();
     void this.conversation!.send(text);
     this.requestUpdate();
     this.focus();
   }
 
-  typed(text: string): void {
-    this.next = false;
+  onInput(text: string): void {
+    this.#sendWhenIdle = false;
     this.conversation!.draft = text;
-    this.fetchTalk();
-    if (!text.trim() !== this.empty) this.requestUpdate();
-    else if (this.field) grow(this.field);
-    this.empty = !text.trim();
+    this.#loadMessageList();
+    if (!text.trim() !== this.#empty) this.requestUpdate();
+    else if (this.field) autoGrow(this.field);
+    this.#empty = !text.trim();
   }
 
-  pressed(event: KeyboardEvent): void {
+  onKey(event: KeyboardEvent): void {
     // What is typed here is none of the page's shortcuts; an Escape that means nothing here goes on to the panel.
-    const mine = event.type === "keydown" && event.key === "Escape" && (this.asking || this.menu);
-    if (mine || !this.dismiss || event.key !== "Escape") event.stopPropagation();
+    const mine = event.type === "keydown" && event.key === "Escape" && (this.dialog || this.menu);
+    if (mine || !this.onClose || event.key !== "Escape") event.stopPropagation();
     if (!mine) return;
     event.preventDefault();
-    if (this.asking) return this.answer();
-    this.expand(false);
-    this.root.querySelector<HTMLElement>("#more")?.focus();
+    if (this.dialog) return this.closeDialog();
+    this.toggleMenu(false);
+    this.#root.querySelector<HTMLElement>("#more")?.focus();
   }
 }
 

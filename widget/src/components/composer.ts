@@ -10,17 +10,17 @@ export interface ComposerParts {
   draft: string;
   send(text: string): void;
   stop(): void;
-  typed(text: string): void;
+  onInput(text: string): void;
 }
 
 /** Lets the field be as high as its text; the style sheet says how high at most. */
-export function grow(field: HTMLTextAreaElement): void {
+export function autoGrow(field: HTMLTextAreaElement): void {
   if (CSS.supports?.("field-sizing", "content")) return;
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight}px`;
 }
 
-function enter(event: KeyboardEvent, send: () => void): void {
+function sendOnEnter(event: KeyboardEvent, send: () => void): void {
   // While an input method composes a word, Enter belongs to it (229 is how Safari says so).
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
@@ -43,12 +43,12 @@ export function composer(parts: ComposerParts): TemplateResult {
   return html`<form class="composer" part="composer" @submit=${send}>
     <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="keys" placeholder=${t(hint(state))}
       enterkeyhint="send" autocomplete="off"
-      @input=${(event: Event) => parts.typed(field(event).value)}
-      @keydown=${(event: KeyboardEvent) => enter(event, () => parts.send(field(event).value))}></textarea>
+      @input=${(event: Event) => parts.onInput(field(event).value)}
+      @keydown=${(event: KeyboardEvent) => sendOnEnter(event, () => parts.send(field(event).value))}></textarea>
     ${busy
-      ? html`<button type="button" class="go" part="button send" aria-label=${t("stop")} title=${t("stop")} @click=${parts.stop}>${icon("stop")}</button>`
-      : html`<button type="submit" class="go" part="button send" aria-label=${t("send")} title=${t("send")}
+      ? html`<button type="button" class="send-button" part="button send" aria-label=${t("stop")} title=${t("stop")} @click=${parts.stop}>${icon("stop")}</button>`
+      : html`<button type="submit" class="send-button" part="button send" aria-label=${t("send")} title=${t("send")}
           ?disabled=${!draft.trim() || state.wait > 0}>${icon("send")}</button>`}
-    <span id="keys" class="unseen">${t("composer.keys")}</span>
+    <span id="keys" class="visually-hidden">${t("composer.keys")}</span>
   </form>`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Announcer, spoken } from "./live-region";
+import { LiveRegionAnnouncer, toSpeechText } from "./live-region";
 
 /** An announcer with a clock of its own; `told` is every text that was ever put into the region. */
 function listen() {
@@ -11,7 +11,7 @@ function listen() {
     append(...nodes);
   };
   const clock = { now: 0, due: [] as { at: number; run: () => void }[] };
-  const announcer = new Announcer(region, () => clock.now, (run, ms) => {
+  const announcer = new LiveRegionAnnouncer(region, () => clock.now, (run, ms) => {
     clock.due.push({ at: clock.now + ms, run });
     return 0 as unknown as ReturnType<typeof setTimeout>;
   });
@@ -32,31 +32,31 @@ describe("the live region", () => {
       const tokens = ANSWER.match(/\S+\s*/g)!;
       let text = "";
       for (const token of tokens) {
-        announcer.grow("t1", (text += token));
+        announcer.update("t1", (text += token));
         pass(pace);
       }
       announcer.finish(ANSWER);
-      expect(told.join(" "), `at ${pace} ms`).toBe(spoken(ANSWER));
+      expect(told.join(" "), `at ${pace} ms`).toBe(toSpeechText(ANSWER));
       expect(told.length).toBeLessThanOrEqual(tokens.length / 2);
     }
   });
 
   it("is told whole sentences while an answer runs", () => {
     const { announcer, told, pass } = listen();
-    announcer.grow("t1", "The first");
+    announcer.update("t1", "The first");
     pass(5000);
-    announcer.grow("t1", "The first sentence is here. The sec");
+    announcer.update("t1", "The first sentence is here. The sec");
     pass(5000);
-    announcer.grow("t1", "The first sentence is here. The second is not");
+    announcer.update("t1", "The first sentence is here. The second is not");
     pass(5000);
     expect(told).toEqual(["The first sentence is here."]);
   });
 
   it("says nothing twice when the stored answer replaces the streamed one", () => {
     const { announcer, told, pass } = listen();
-    announcer.grow("t1", "One two three four. ");
+    announcer.update("t1", "One two three four. ");
     pass(2000);
-    announcer.grow("t1", "One two three four. Five six seven. ");
+    announcer.update("t1", "One two three four. Five six seven. ");
     announcer.finish("One two three four. Five six seven. ");
     announcer.finish("One two three four. Five six seven. ");
     expect(told.join(" ")).toBe("One two three four. Five six seven.");
@@ -64,11 +64,11 @@ describe("the live region", () => {
 
   it("does not keep what it said for ever", () => {
     const { announcer, region } = listen();
-    for (let n = 0; n < 50; n++) announcer.whole(`Message number ${n}.`);
+    for (let n = 0; n < 50; n++) announcer.announce(`Message number ${n}.`);
     expect(region.childElementCount).toBeLessThan(10);
   });
 
   it("reads Markdown without its marks", () => {
-    expect(spoken("## Title\n\n**Bold** [link](https://x.y) [1], `code`.\n\n```py\nx\n```\n| a | b |\n|---|---|")).toBe("Title Bold link, code. x a b");
+    expect(toSpeechText("## Title\n\n**Bold** [link](https://x.y) [1], `code`.\n\n```py\nx\n```\n| a | b |\n|---|---|")).toBe("Title Bold link, code. x a b");
   });
 });

@@ -2,14 +2,14 @@
 import type { Language } from "../locales/i18n";
 import type { Surroundings } from "../markdown-dom";
 import { MarkdownView } from "../markdown-stream";
-import { copy, make, outward, safeLink } from "../dom";
+import { copy, h, externalLink, safeLink } from "../dom";
 import type { Citation, Message } from "../types";
 import { iconNode, type Sign } from "./icon-nodes";
 
 /** What a message may ask of the chat around it. */
-export interface Desk {
+export interface MessageHost {
   readonly words: Language;
-  tell(key: string): void;
+  showToast(key: string): void;
   retry(clientId: string | undefined): void;
   /** True when it was saved. */
   rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean>;
@@ -33,167 +33,167 @@ export function nameOf(message: Message, words: Language): string {
   return typeof operator === "string" && operator ? operator : words.t("assistant");
 }
 
-export const surroundings = (desk: Desk, citations: readonly Citation[], live = false): Surroundings => ({
+export const renderContext = (desk: MessageHost, citations: readonly Citation[], live = false): Surroundings => ({
   t: (key, params) => desk.words.t(key, params), citations, live, references: new Map(), headings: { top: 7, last: 2 },
-  copied: () => desk.tell("copied"), failed: () => desk.tell("copy.failed"),
+  copied: () => desk.showToast("copied"), failed: () => desk.showToast("copy.failed"),
 });
 
 /** A message on the screen. `show` may be called again with a newer state of the same message. */
 export class MessageView {
   readonly element: HTMLElement;
   readonly text: HTMLElement;
-  private readonly time = make("time");
-  private readonly who = make("span", { class: "who", "aria-hidden": "true" });
-  private readonly foot = make("div", { class: "foot" });
-  private stream: MarkdownView | null = null;
-  private rating: Rating = null;
+  readonly #time = h("time");
+  readonly #who = h("span", { class: "who", "aria-hidden": "true" });
+  readonly #footer = h("div", { class: "foot" });
+  #stream: MarkdownView | null = null;
+  #rating: Rating = null;
   message: Message | null = null;
 
-  constructor(private readonly desk: Desk, role: Message["role"]) {
-    this.text = make("div", { class: "text", part: `text text-${role}` });
-    const head = make("div", { class: "head" }, this.who, this.time);
-    this.element = make("article", { class: `message ${role}`, part: `message message-${role}`, tabindex: "-1" }, head, this.text, this.foot);
+  constructor(private readonly desk: MessageHost, role: Message["role"]) {
+    this.text = h("div", { class: "text", part: `text text-${role}` });
+    const head = h("div", { class: "head" }, this.#who, this.#time);
+    this.element = h("article", { class: `message ${role}`, part: `message message-${role}`, tabindex: "-1" }, head, this.text, this.#footer);
   }
 
   /** The words of an answer so far. */
-  write(text: string): void {
+  renderStreaming(text: string): void {
     if (!this.element.classList.contains("live")) {
       this.element.classList.add("live");
       this.element.setAttribute("aria-busy", "true");
-      this.name(this.desk.words.t("assistant"), new Date().toISOString());
+      this.#setName(this.desk.words.t("assistant"), new Date().toISOString());
     }
-    this.stream ??= new MarkdownView(this.text, surroundings(this.desk, [], true));
-    this.stream.update(text);
+    this.#stream ??= new MarkdownView(this.text, renderContext(this.desk, [], true));
+    this.#stream.update(text);
   }
 
   show(message: Message): void {
     const before = this.message;
     this.message = message;
-    this.name(nameOf(message, this.desk.words), message.created_at);
-    const sources = citationsOf(message);
-    const same = before && before.content === message.content && citationsOf(before).length === sources.length;
-    if (!same) this.content(message, sources);
+    this.#setName(nameOf(message, this.desk.words), message.created_at);
+    const renderSources = citationsOf(message);
+    const same = before && before.content === message.content && citationsOf(before).length === renderSources.length;
+    if (!same) this.#renderContent(message, renderSources);
     this.element.classList.remove("live");
     this.element.removeAttribute("aria-busy");
     this.element.classList.toggle("pending", !!message.delivery && message.delivery !== "failed");
     this.element.classList.toggle("failed", message.delivery === "failed");
     // Somebody is writing what would have helped: the rating just saved is on the screen already.
-    if (!same || !this.foot.querySelector(".why")) this.finish(message, sources);
+    if (!same || !this.#footer.querySelector(".feedback-form")) this.#renderFooter(message, renderSources);
   }
 
-  private name(name: string, iso: string): void {
+  #setName(name: string, iso: string): void {
     const when = this.desk.words.time(iso);
     this.element.setAttribute("aria-label", when ? `${name}, ${when}` : name);
-    this.who.textContent = name;
-    this.time.textContent = when;
-    this.time.dateTime = iso;
+    this.#who.textContent = name;
+    this.#time.textContent = when;
+    this.#time.dateTime = iso;
   }
 
-  private content(message: Message, sources: Citation[]): void {
+  #renderContent(message: Message, sources: Citation[]): void {
     if (message.role === "user") {
       // What a visitor typed is shown as typed, not as Markdown.
-      this.text.replaceChildren(make("p", { dir: "auto", class: "typed" }, message.content));
+      this.text.replaceChildren(h("p", { dir: "auto", class: "typed" }, message.content));
       return;
     }
-    const around = surroundings(this.desk, sources);
-    (this.stream ?? new MarkdownView(this.text, around)).finish(message.content, around);
-    this.stream = null;
+    const around = renderContext(this.desk, sources);
+    (this.#stream ?? new MarkdownView(this.text, around)).finish(message.content, around);
+    this.#stream = null;
   }
 
-  private finish(message: Message, sources: Citation[]): void {
+  #renderFooter(message: Message, sources: Citation[]): void {
     const t = this.desk.words.t;
     const parts: Node[] = [];
     // Stopped before its first word: no bubble, and nothing to copy or rate.
     const empty = isEmpty(message);
     this.text.hidden = empty;
-    if (sources.length) parts.push(this.sources(sources));
+    if (sources.length) parts.push(this.#sources(sources));
     const { degraded, stopped, interrupted } = message.metadata;
-    if (typeof degraded === "string" && degraded) parts.push(make("p", { class: "note", dir: "auto" }, degraded));
-    if (stopped) parts.push(make("p", { class: "note" }, t("stopped")));
-    if (interrupted) parts.push(make("p", { class: "note" }, t("interrupted")));
-    if (message.delivery) parts.push(this.delivery(message));
-    else if (message.role !== "system" && !empty) parts.push(this.tools(message));
-    this.foot.replaceChildren(...parts);
+    if (typeof degraded === "string" && degraded) parts.push(h("p", { class: "note", dir: "auto" }, degraded));
+    if (stopped) parts.push(h("p", { class: "note" }, t("stopped")));
+    if (interrupted) parts.push(h("p", { class: "note" }, t("interrupted")));
+    if (message.delivery) parts.push(this.#renderDelivery(message));
+    else if (message.role !== "system" && !empty) parts.push(this.#messageActions(message));
+    this.#footer.replaceChildren(...parts);
   }
 
-  private sources(sources: Citation[]): HTMLElement {
+  #sources(sources: Citation[]): HTMLElement {
     const rows = sources.map((source, i) => {
       const href = safeLink(source.url);
-      const inner = make("span", { class: "pill" }, make("b", {}, String(i + 1)), " ", make("bdi", {}, source.title));
-      return make("li", {}, href ? outward(href, { title: source.snippet ?? "", part: "source" }, inner) : inner);
+      const inner = h("span", { class: "source" }, h("b", {}, String(i + 1)), " ", h("bdi", {}, source.title));
+      return h("li", {}, href ? externalLink(href, { title: source.snippet ?? "", part: "source" }, inner) : inner);
     });
-    return make("ol", { class: "sources", "aria-label": this.desk.words.t("sources") }, ...rows);
+    return h("ol", { class: "sources", "aria-label": this.desk.words.t("sources") }, ...rows);
   }
 
-  private delivery(message: Message): HTMLElement {
+  #renderDelivery(message: Message): HTMLElement {
     const t = this.desk.words.t;
-    const row = make("div", { class: "delivery" }, make("span", {}, t(message.delivery!)));
-    if (message.delivery !== "sending") row.append(this.labelled("retry", "retry", () => this.desk.retry(message.client_id)));
+    const row = h("div", { class: "delivery" }, h("span", {}, t(message.delivery!)));
+    if (message.delivery !== "sending") row.append(this.#textIconButton("retry", "retry", () => this.desk.retry(message.client_id)));
     return row;
   }
 
   /** A button that shows its words beside the icon. */
-  private labelled(sign: Sign, key: string, press: () => void): HTMLButtonElement {
-    const button = make("button", { type: "button", class: "labelled", part: "button" }, iconNode(sign), this.desk.words.t(key));
+  #textIconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
+    const button = h("button", { type: "button", class: "text-icon-button", part: "button" }, iconNode(sign), this.desk.words.t(key));
     button.addEventListener("click", press);
     return button;
   }
 
-  private tool(sign: Sign, key: string, press: () => void): HTMLButtonElement {
+  #iconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
     const name = this.desk.words.t(key);
-    const button = make("button", { type: "button", class: "tool", part: "button", "aria-label": name, title: name }, iconNode(sign));
+    const button = h("button", { type: "button", class: "icon-button", part: "button", "aria-label": name, title: name }, iconNode(sign));
     button.addEventListener("click", press);
     return button;
   }
 
-  private tools(message: Message): HTMLElement {
+  #messageActions(message: Message): HTMLElement {
     const own = message.role === "user";
-    const copying = this.tool("copy", own ? "copy.own" : "copy", () => {
-      void copy(message.content, { copied: () => this.confirm(copying), failed: () => this.desk.tell("copy.failed") });
+    const copying = this.#iconButton("copy", own ? "copy.own" : "copy", () => {
+      void copy(message.content, { copied: () => this.#showCopied(copying), failed: () => this.desk.showToast("copy.failed") });
     });
-    const row = make("div", { class: "tools" }, copying);
-    if (!own) this.ratings(message, row);
+    const row = h("div", { class: "tools" }, copying);
+    if (!own) this.#ratings(message, row);
     return row;
   }
 
   /** A tick in place of the icon for a moment, and the word for those who do not see it. */
-  private confirm(button: HTMLButtonElement): void {
-    this.desk.tell("copied");
+  #showCopied(button: HTMLButtonElement): void {
+    this.desk.showToast("copied");
     button.replaceChildren(iconNode("check"));
     setTimeout(() => button.replaceChildren(iconNode("copy")), 1600);
   }
 
-  private ratings(message: Message, row: HTMLElement): void {
+  #ratings(message: Message, row: HTMLElement): void {
     const stored = message.metadata["feedback"] as { rating?: Rating } | undefined;
-    this.rating = stored?.rating ?? this.rating;
+    this.#rating = stored?.rating ?? this.#rating;
     const press = (rating: "up" | "down"): void => {
-      this.rating = this.rating === rating ? null : rating;
+      this.#rating = this.#rating === rating ? null : rating;
       show();
-      row.parentElement?.querySelector(".why")?.remove();
-      void this.desk.rate(message.id, this.rating);
-      if (this.rating) row.after(this.why(message.id, this.rating, row));
+      row.parentElement?.querySelector(".feedback-form")?.remove();
+      void this.desk.rate(message.id, this.#rating);
+      if (this.#rating) row.after(this.#feedbackForm(message.id, this.#rating, row));
     };
-    const up = this.tool("up", "rate.up", () => press("up"));
-    const down = this.tool("down", "rate.down", () => press("down"));
+    const up = this.#iconButton("up", "rate.up", () => press("up"));
+    const down = this.#iconButton("down", "rate.down", () => press("down"));
     const show = (): void => {
-      up.setAttribute("aria-pressed", String(this.rating === "up"));
-      down.setAttribute("aria-pressed", String(this.rating === "down"));
+      up.setAttribute("aria-pressed", String(this.#rating === "up"));
+      down.setAttribute("aria-pressed", String(this.#rating === "down"));
     };
     show();
     row.append(up, down);
   }
 
-  private why(id: string, rating: Rating, row: HTMLElement): HTMLElement {
+  #feedbackForm(id: string, rating: Rating, row: HTMLElement): HTMLElement {
     const t = this.desk.words.t;
-    const field = make("input", { type: "text", maxlength: "500", dir: "auto", "aria-label": t("rate.why"), placeholder: t("rate.why") });
-    const form = make("form", { class: "why" }, field, make("button", { class: "labelled", part: "button" }, t("rate.submit")));
+    const field = h("input", { type: "text", maxlength: "500", dir: "auto", "aria-label": t("rate.why"), placeholder: t("rate.why") });
+    const form = h("form", { class: "feedback-form" }, field, h("button", { class: "text-icon-button", part: "button" }, t("rate.submit")));
     const leave = (): void => {
       form.remove();
       row.querySelector<HTMLElement>(`[aria-pressed=true]`)?.focus();
     };
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (field.value.trim()) void this.desk.rate(id, rating, field.value.trim()).then((saved) => saved && this.desk.tell("rate.thanks"));
+      if (field.value.trim()) void this.desk.rate(id, rating, field.value.trim()).then((saved) => saved && this.desk.showToast("rate.thanks"));
       leave();
     });
     form.addEventListener("keydown", (event) => {

@@ -1,6 +1,6 @@
 /** The panel of the pasted widget: a dialog beside the launcher that the loader drew. */
-import { fetchWords, language } from "../locales/i18n";
-import { partsFrom } from "../client/lazy-chunks";
+import { loadLocale, language } from "../locales/i18n";
+import { setChunkLoader } from "../client/lazy-chunks";
 import { asHex, isDark, themeSheet, watchTheme } from "../theme/theme";
 import type { Conversation, Message, Options } from "../types";
 import { defineChat, type BatonChat } from "./chat";
@@ -20,16 +20,16 @@ const SMALL = "(max-width: 520px), (max-height: 460px)";
 
 /** The parts of the chat that a page may style through baton-widget::part(). */
 const PARTS = "header,title,menu,log,greeting,suggestion,message,message-user,message-assistant,message-system,text,text-user,text-assistant,"
-  + "code,chip,source,dock,notice,composer,input,send,button,dialog";
+  + "code,chip,source,footer,dock,notice,composer,input,send,button,dialog";
 
 export function mountPanel(host: HTMLElement, conversation: Conversation, options: Options): Panel {
   defineChat();
-  partsFrom((file) => import(new URL(file, import.meta.url).href));
+  setChunkLoader((file) => import(new URL(file, import.meta.url).href));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const launcher = root.querySelector<HTMLButtonElement>("[part~=launcher]");
   let words = language(options.lang);
   const chat = document.createElement("baton-chat") as BatonChat;
-  Object.assign(chat, { conversation, options, variant: "panel", dismiss: () => close() });
+  Object.assign(chat, { conversation, options, variant: "panel", onClose: () => close() });
   chat.setAttribute("exportparts", PARTS);
   const panel = document.createElement("div");
   const attributes = { role: "dialog", part: "panel", tabindex: "-1", hidden: "" };
@@ -116,7 +116,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   paint();
   fit();
   label();
-  void fetchWords(options.lang).then(() => {
+  void loadLocale(options.lang).then(() => {
     words = language(options.lang);
     label();
   });
@@ -128,7 +128,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
       void once(conversation, () => conversation.state.status === "active" || conversation.state.status === "abandoned")
         .then(async (going) => {
           await chat.updateComplete;
-          if (going && isOpen) chat.ask({ kind: "end" });
+          if (going && isOpen) chat.openDialog({ kind: "end" });
         });
     },
     destroy(): void {

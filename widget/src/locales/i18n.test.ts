@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { language, LANGUAGES } from "./i18n";
-import { provide } from "../client/lazy-chunks";
+import { registerChunk } from "../client/lazy-chunks";
 
 type Words = Record<string, string | Record<string, string>>;
 const src = `${process.cwd()}/src/`;
@@ -13,7 +13,7 @@ const sources = readdirSync(src, { recursive: true, encoding: "utf8" })
 const forms = (value: string | Record<string, string>): string[] => (typeof value === "string" ? [value] : Object.values(value));
 const holes = (text: string): string => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort().join();
 
-beforeAll(() => files.forEach((name) => name !== "en" && provide(`words-${name}`, { default: words[name] })));
+beforeAll(() => files.forEach((name) => name !== "en" && registerChunk(`locale-${name}`, { default: words[name] })));
 
 describe("the words", () => {
   it("stand in a file for each language that is offered", () => {

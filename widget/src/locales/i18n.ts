@@ -1,6 +1,6 @@
 /** The words of the widget by language: one JSON file each, plain strings or plural forms. */
 import en from "./en.json";
-import { part, want } from "../client/lazy-chunks";
+import { getChunk, loadChunk } from "../client/lazy-chunks";
 
 type Plural = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
 type Words = Record<string, string | Plural>;
@@ -44,16 +44,16 @@ function baseOf(tag: string): string {
 }
 
 /** Fetches the words of a language; settles in any case. */
-export async function fetchWords(wanted?: string): Promise<void> {
+export async function loadLocale(wanted?: string): Promise<void> {
   const base = baseOf(tagOf(wanted));
-  if (base !== "en") await want(`words-${base}`);
+  if (base !== "en") await loadChunk(`locale-${base}`);
 }
 
 /** The language for a `lang` option; English where a language has no words or they have not been fetched. */
 export function language(wanted?: string): Language {
   const asked = tagOf(wanted);
   const base = baseOf(asked);
-  const other = part<{ default: Words }>(`words-${base}`)?.default;
+  const other = getChunk<{ default: Words }>(`locale-${base}`)?.default;
   const words: Words = other ?? en;
   const tag = other || asked.startsWith("en") ? asked : "en";
   const known = made.get(tag);
@@ -62,7 +62,7 @@ export function language(wanted?: string): Language {
   const clock = new Intl.DateTimeFormat(tag, { hour: "numeric", minute: "2-digit", numberingSystem: "latn" });
   const calendar = new Intl.DateTimeFormat(tag, { weekday: "long", day: "numeric", month: "long", numberingSystem: "latn" });
   const t = (key: string, params: Params = {}): string => {
-    const found = words[key] ?? part<{ words: Words }>("talk")?.words[key] ?? (en as Words)["error"]!;
+    const found = words[key] ?? getChunk<{ words: Words }>("messages")?.words[key] ?? (en as Words)["error"]!;
     if (typeof found === "string") return fill(found, params, tag);
     return fill(found[plural.select(Number(params["n"] ?? 0))] ?? found.other, params, tag);
   };

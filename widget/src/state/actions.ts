@@ -25,7 +25,7 @@ export interface DeedParts {
 
 const LOOKS = ["color", "theme", "lang"] as const;
 
-type Deeds = Pick<Conversation, "end" | "older" | "link" | "transcript" | "erase" | "feedback">;
+type Deeds = Pick<Conversation, "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback">;
 
 export function createDeeds(parts: DeedParts) {
   const { api, desk, sessions, page, options, tell, publish, become, start, fresh, onEvent, clear } = parts;
@@ -38,10 +38,10 @@ export function createDeeds(parts: DeedParts) {
       try { return await work(session); } catch (cause) {
         const error = cause as ApiError;
         if (era === desk.era) {
-          if (error.gone || error.foreign) sessions.refused(error);
+          if (error.isGone || error.isForbidden) sessions.refused(error);
           else if (error.code === "session_ended") become("ended");
           else if (error.retryable && n < tries && error.retryAfter <= 5) {
-            await page.pause(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
+            await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
             continue;
           } else if (notice) { tell(notice, 0); publish(); }
         }
@@ -58,7 +58,7 @@ export function createDeeds(parts: DeedParts) {
       if (desk.session) become("ended");
     },
 
-    async older() {
+    async loadOlder() {
       const first = desk.transcript.messages.find((one) => !isLocal(one)), { era } = desk;
       if (!first || !desk.hasOlder) return;
       const found = await call((session) => api.history(session, first.id, 50), "unreachable");
@@ -92,7 +92,7 @@ export function createDeeds(parts: DeedParts) {
       const { live } = desk;
       clear();
       try {
-        await call((session) => api.erase(session).catch((error: ApiError) => { if (!error.gone) throw error; }), "notErased");
+        await call((session) => api.erase(session).catch((error: ApiError) => { if (!error.isGone) throw error; }), "notErased");
       } catch { return; }
       live?.tell("erased");
       fresh("erased");

@@ -80,7 +80,7 @@ test("New chat forgets the conversation in all tabs of the browser", async () =>
   const two = browser.tab();
   await two.ready;
   await rested(one);
-  one.conversation.fresh();
+  one.conversation.startNew();
   expect(one.state).toMatchObject({ messages: [], status: "none" });
   await until(() => two.state.messages.length === 0, () => two.state);
   expect(service.sessions.size).toBe(1);
@@ -141,10 +141,10 @@ test("a shared link says that the conversation was begun elsewhere, also after a
   const site = new Browser(service);
   const page = site.tab({}, { own: true, session: ticket });
   await page.ready;
-  expect(page.state.fromElsewhere).toBe(true);
+  expect(page.state.openedBySharedLink).toBe(true);
   const again = site.tab({}, { own: true, storage: page.storage });
   await again.ready;
-  expect(again.state.fromElsewhere).toBe(true);
+  expect(again.state.openedBySharedLink).toBe(true);
   site.close();
 });
 
@@ -154,7 +154,7 @@ test("a full page keeps its own conversation through a reload when another tab c
   const ticket = new URL(await widget.conversation.link("once")).searchParams.get("session")!;
   const page = browser.tab({}, { own: true, session: ticket });
   await page.ready;
-  widget.conversation.fresh();
+  widget.conversation.startNew();
   await asked("Second?", widget);
   answer("Second.");
   await rested(widget);

@@ -135,8 +135,8 @@ test("when another's answer is running, the text goes back to the composer", asy
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(() => tab.state.putBack, () => tab.state);
-  expect(tab.state).toMatchObject({ putBack: { text: "Hello?", n: 1, next: true }, messages: [], notice: { key: "busy" }, waiting: true });
+  await until(() => tab.state.returnedDraft, () => tab.state);
+  expect(tab.state).toMatchObject({ returnedDraft: { text: "Hello?", n: 1, next: true }, messages: [], notice: { key: "busy" }, waiting: true });
   await until(() => !tab.state.waiting, () => tab.state);
   expect(service.count("POST /api/chat")).toBe(1);
 });
@@ -147,7 +147,7 @@ test("a question that met another's answer waits for its end, which the feed tel
   const tab = browser.tab({ sessionKey: session.id }, { active: false });
   await tab.ready;
   await tab.conversation.send("Mine?");
-  await until(() => tab.state.putBack?.next, () => tab.state);
+  await until(() => tab.state.returnedDraft?.next, () => tab.state);
   service.delta(session, "Theirs.");
   await until(() => tab.state.answering, () => tab.state);
   service.finish(session);

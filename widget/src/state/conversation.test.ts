@@ -100,7 +100,7 @@ test("two tabs that ask their first question at the same moment share one sessio
   await Promise.all([one.conversation.send("From one"), two.conversation.send("From two")]);
   await until(() => only()?.turn, () => service.calls);
   answer("Yes.");
-  await until(() => service.sessions.size === 1 && (one.state.putBack ?? two.state.putBack), () => [one.state, two.state]);
+  await until(() => service.sessions.size === 1 && (one.state.returnedDraft ?? two.state.returnedDraft), () => [one.state, two.state]);
   expect(service.sessions.size).toBe(1);
 });
 
@@ -138,8 +138,8 @@ test("older messages are read page by page, in order", async () => {
   await tab.ready;
   expect(tab.state.messages).toHaveLength(100);
   expect(tab.state.hasOlder).toBe(true);
-  await tab.conversation.older();
-  await tab.conversation.older();
+  await tab.conversation.loadOlder();
+  await tab.conversation.loadOlder();
   expect(texts(tab.state)).toEqual(Array.from({ length: 180 }, (_, n) => `m${n}`));
   expect(tab.state.hasOlder).toBe(false);
 });

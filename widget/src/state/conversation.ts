@@ -3,23 +3,23 @@ import { createApi, type ApiError, type Fetch, type History } from "../client/ap
 import { compose, isOver, newDesk } from "./store";
 import { createDeeds } from "./actions";
 import type { Given } from "./identity";
-import { part, want } from "../client/lazy-chunks";
+import { getChunk, loadChunk } from "../client/lazy-chunks";
 import { createNotices } from "./notices";
 import { readOptions } from "../options";
 import { createOutbox, type Fate, type Question } from "./outbox";
 import { createSessions, type Loss } from "./session-manager";
-import { createStore, places, type Places } from "../client/browser-storage";
+import { createBrowserStorage, browserStorages, type BrowserStorages } from "../client/browser-storage";
 import type { Timing } from "../client/sse-connection";
-import { platform, randomName, type Platform } from "../client/tab-sync";
+import { detectPlatform, randomId, type Platform } from "../client/tab-sync";
 import { EMPTY, fold, isLocal, readMessage, readStatus, renew, say, unsay, type ChatEvent } from "./reducer";
 import type { Conversation, Message, Options, State, Status } from "../types";
 import { keep, missing, others } from "./unsent";
 import { createVigil } from "./answer-watchdog";
-import { watchPage } from "../client/page-lifecycle";
+import { observePage } from "../client/page-lifecycle";
 
 export interface Deps {
   fetch: Fetch;
-  places: Places;
+  places: BrowserStorages;
   platform: Platform;
   timing: Partial<Timing>;
   /** The full page: its tab keeps its own conversation. */
@@ -30,15 +30,15 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const options = readOptions({ ...given });
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
   const own = deps.own ?? false;
-  const storage = deps.places ?? places();
-  const store = createStore(api.base, options.sessionScope, own, storage);
+  const storage = deps.places ?? browserStorages();
+  const store = createBrowserStorage(api.base, options.sessionScope, own, storage);
   const desk = newDesk(options.sessionKey ?? null);
-  const machine = deps.platform ?? platform();
+  const machine = deps.platform ?? detectPlatform();
   const listeners = new Set<() => void>(), resting = new Set<() => void>();
   let started: Promise<void> | null = null, putBacks = 0;
 
   const notices = createNotices(publish);
-  const page = watchPage({
+  const page = observePage({
     onWake() { desk.live?.wake(); outbox.wake(); },
     onChange: changed,
     onStorage: (event) => void sessions.onStorage(event),
@@ -56,7 +56,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const sessions = createSessions({
     api, desk, store, notices, page, options, own, changed, accept, machine, places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
-    borrow: async (user) => await want("identity") && keeper().borrow(user),
+    borrow: async (user) => await loadChunk("identity") && keeper().borrow(user),
   });
   const vigil = createVigil({ desk, notices, sync: () => sessions.sync(), publish, changed });
   let state: State = compose(desk, null, 0, page.online);
@@ -75,7 +75,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   function changed(): void {
     const busy = desk.waiting || desk.transcript.turn !== null;
     notices.connection(!page.online ? "offline" : desk.feedDown ? "reconnecting" : null);
-    if (!isOver(desk)) desk.live?.want((desk.active && page.present) || busy, desk.active && page.visible);
+    if (!isOver(desk)) desk.live?.want((desk.active && page.isRecentlyVisible) || busy, desk.active && page.visible);
     else desk.live?.want(false, false);
     publish();
   }
@@ -113,7 +113,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     // An erased session tells its end too: only asking shows which of the two it was.
     if (news && next === "ended" && desk.session) {
       const { era } = desk;
-      api.status(desk.session).catch((error: ApiError) => { if (error.gone && era === desk.era) sessions.lose("erased"); });
+      api.status(desk.session).catch((error: ApiError) => { if (error.isGone && era === desk.era) sessions.lose("erased"); });
     }
   }
 
@@ -151,7 +151,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     notices.clear();
     desk.waiting = true;
     desk.unanswered = false;
-    desk.asked = store.asked = question.client_id;
+    desk.asked = store.lastClientId = question.client_id;
     if (question.again) desk.transcript = { ...desk.transcript, failed: null };
     else {
       desk.transcript = say(desk.transcript, question.client_id, question.text, page.online ? "sending" : "queued", question.at);
@@ -173,7 +173,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       changed();
       // The next question waits for this one's answer.
       if (outbox.waiting.length && (desk.waiting || desk.transcript.turn)) await new Promise<void>((go) => resting.add(go));
-      if (outbox.waiting[0]) { desk.waiting = true; desk.asked = store.asked = outbox.waiting[0].client_id; }
+      if (outbox.waiting[0]) { desk.waiting = true; desk.asked = store.lastClientId = outbox.waiting[0].client_id; }
       return;
     }
     desk.waiting = outbox.waiting.length > 0;
@@ -231,14 +231,14 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
 
   function subscribe(listener: () => void) { listeners.add(listener); return () => { listeners.delete(listener); }; }
 
-  const keeper = () => part<typeof import("./identity")>("identity")!.keeperOf({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe });
+  const keeper = () => getChunk<typeof import("./identity")>("identity")!.keeperOf({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe });
 
   return {
     get state() { return state; },
     subscribe,
     start,
     identify(given: Given, restart: () => void) {
-      desk.ready = want("identity").then((there) => there ? keeper().take(given, restart) : undefined);
+      desk.ready = loadChunk("identity").then((there) => there ? keeper().take(given, restart) : undefined);
     },
 
     async send(text) {
@@ -248,7 +248,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
         if (!notices.wait) notices.say("busy");
         return publish();
       }
-      ask({ client_id: `q.${randomName()}`, text, at: new Date().toISOString() });
+      ask({ client_id: `q.${randomId()}`, text, at: new Date().toISOString() });
     },
 
     async stop() {
@@ -269,11 +269,11 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       if (unsent) return ask({ client_id: clientId!, text: unsent.content, at: unsent.created_at });
       const last = desk.transcript.messages.findLast((one) => one.role === "user" && !isLocal(one))
         ?? desk.transcript.messages.findLast((one) => one.role === "user");
-      if (last) ask({ client_id: last.client_id ?? `q.${randomName()}`, text: last.content, at, again: true });
+      if (last) ask({ client_id: last.client_id ?? `q.${randomId()}`, text: last.content, at, again: true });
     },
 
-    fresh: () => fresh(),
-    end: deeds.end, older: deeds.older, link: deeds.link, transcript: deeds.transcript, erase: deeds.erase, feedback: deeds.feedback,
+    startNew: () => fresh(),
+    end: deeds.end, loadOlder: deeds.loadOlder, link: deeds.link, transcript: deeds.transcript, erase: deeds.erase, feedback: deeds.feedback,
 
     get draft() { return store.draft; },
     set draft(text) { store.draft = text; },

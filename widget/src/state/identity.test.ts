@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as identity from "./identity";
-import { provide } from "../client/lazy-chunks";
+import { registerChunk } from "../client/lazy-chunks";
 import type { Options, State } from "../types";
 import { FakeService, tokenOf } from "../../test/fake-service";
 import { Browser, MemoryStorage, until } from "../../test/tab";
 
-provide("identity", identity);
+registerChunk("identity", identity);
 
 let service: FakeService, browser: Browser;
 beforeEach(() => { service = new FakeService(); browser = new Browser(service); });
@@ -215,7 +215,7 @@ test("without another token the conversation goes from view, the text stays, and
   await tab.conversation.send("More?");
   await until(() => tab.state.notice?.key === "signIn", () => tab.state);
   expect(texts(tab.state)).toEqual([]);
-  expect(tab.state.putBack?.text).toBe("More?");
+  expect(tab.state.returnedDraft?.text).toBe("More?");
   await asked(tab, "More?");
   expect(only().owner).toBeUndefined();
 });
@@ -232,7 +232,7 @@ test("a link opens a user's conversation on the full page, a reload too; another
   const again = browser.tab({}, { own: true, storage: page.storage });
   await again.ready;
   expect(texts(again.state)).toHaveLength(4);
-  again.conversation.fresh();
+  again.conversation.startNew();
   await asked(again, "A new one?");
   expect(only().owner).toBeUndefined();
 });

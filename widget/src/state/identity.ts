@@ -6,8 +6,8 @@ import type { Notices } from "./notices";
 import type { Settings } from "../options";
 import type { Outbox } from "./outbox";
 import type { Sessions } from "./session-manager";
-import type { Saved, Store } from "../client/browser-storage";
-import { line, randomName, shortName, type Platform } from "../client/tab-sync";
+import type { StoredSession, BrowserStorage } from "../client/browser-storage";
+import { openChannel, randomId, hash53, type Platform } from "../client/tab-sync";
 import { EMPTY, isLocal } from "./reducer";
 import type { Page } from "../client/page-lifecycle";
 
@@ -18,7 +18,7 @@ export interface IdentityParts {
   api: Api;
   desk: Desk;
   sessions: Sessions;
-  store: Store;
+  store: BrowserStorage;
   notices: Notices;
   page: Page;
   options: Settings;
@@ -56,13 +56,13 @@ function createKeeper(parts: IdentityParts): Keeper {
   const answers = new Set<(token: string) => void>();
 
   // Tabs of one browser lend each other the token; it is written nowhere.
-  const others = line(parts.machine, `baton:user:${api.base}`, ({ kind, user, token: offered }) => {
+  const others = openChannel(parts.machine, `baton:user:${api.base}`, ({ kind, user, token: offered }) => {
     if (desk.disposed) return others.close();
     if (kind === "want" && token && user === desk.user) others.post({ kind: "have", token });
     if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(offered);
   });
 
-  api.wrap((way) => through(way, () => token, renew));
+  api.intercept((way) => through(way, () => token, renew));
 
   async function ask(): Promise<string> {
     let late: ReturnType<typeof setTimeout> | undefined;
@@ -150,14 +150,14 @@ function nameOf(base: string, token: string): string {
   try {
     const bytes = Uint8Array.from(atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
     const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
-    return typeof sub === "string" && sub ? shortName(`${base} ${sub}`) : "";
+    return typeof sub === "string" && sub ? hash53(`${base} ${sub}`) : "";
   } catch { return ""; }
 }
 
 /** How the conversation in the page, or in the browser's memory, becomes the user's. */
 function createMoves({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe }: IdentityParts) {
   const post = (path: string, session?: string) =>
-    api.json<Resumed>(path, { method: "POST", session, body: session ? {} : { client_id: randomName() } });
+    api.json<Resumed>(path, { method: "POST", session, body: session ? {} : { client_id: randomId() } });
   const claim = (id: string) => call(() => post("api/session/me/claim", id));
 
   /** Calls until there is an answer; an error that waiting does not mend, or a running answer, is thrown. */
@@ -168,25 +168,25 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
         if (!error.retryable || error.code === "turn_in_progress" || desk.disposed) throw error;
         desk.feedDown = true;
         changed();
-        await page.pause(Math.max(error.retryAfter * 1000, Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2)));
+        await page.sleepUntilWake(Math.max(error.retryAfter * 1000, Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2)));
       }
     }
   }
 
   /** At the start: `found` is what the browser remembers. */
-  async function begin(found: Saved | null): Promise<void> {
+  async function begin(found: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
-    if (found?.user === desk.user) return sessions.resume(found.id, randomName(), "restored", found);
+    if (found?.user === desk.user) return sessions.resume(found.id, randomId(), "restored", found);
     if (!found || !sessions.fresh(found)) return last();
     // Whatever is still told of the old id counts no more, in no tab.
-    const tabs = line(machine, `baton:${shortName(api.base + found.id)}`, () => {});
+    const tabs = openChannel(machine, `baton:${hash53(api.base + found.id)}`, () => {});
     tabs.post({ kind: "moved" });
     tabs.close();
     try { show(await claim(found.id), true); } catch (cause) {
       const error = cause as ApiError;
-      if (error.gone) { store.forget(found.id); return last(); }
+      if (error.isGone) { store.forget(found.id); return last(); }
       if (error.code === "not_owner") return store.forget(found.id);
-      await sessions.resume(found.id, randomName(), "restored", found);
+      await sessions.resume(found.id, randomId(), "restored", found);
       if (error.code === "turn_in_progress") void move();
     }
   }
@@ -233,7 +233,7 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
         sessions.carry(session, saved ?? {});
         if (error.code !== "turn_in_progress") return void sessions.follow();
         await sessions.follow();
-        await page.pause(Math.max(1, error.retryAfter) * 1000);
+        await page.sleepUntilWake(Math.max(1, error.retryAfter) * 1000);
       } finally { done(); }
     }
   }
@@ -250,7 +250,7 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
     desk.loading = true;
     desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
     show(found, false);
-    await page.pause(50);
+    await page.sleepUntilWake(50);
     desk.loading = false;
     changed();
   }
@@ -258,7 +258,7 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
   function show(found: Resumed, restored: boolean): void {
     sessions.carry(found.session_id, { user: desk.user });
     if (restored) {
-      desk.asked = store.asked;
+      desk.asked = store.lastClientId;
       if (found.messages?.length) notices.keep("restored");
     }
     accept(found, null);

@@ -1,8 +1,8 @@
 /** One conversation, live in many tabs: one of them holds the feed, one the heartbeat, and tells the others what comes. */
 import type { Api, ApiError } from "../client/api";
 import { createParser, type Frame } from "../client/sse-parser";
-import { openFeed, type Feed, type Timing } from "../client/sse-connection";
-import { hold, line, shortName, type Platform } from "../client/tab-sync";
+import { connectSse, type SseConnection, type Timing } from "../client/sse-connection";
+import { acquireRole, openChannel, hash53, type Platform } from "../client/tab-sync";
 import { readEvent, type ChatEvent, type Turn } from "./reducer";
 
 export interface LiveParts {
@@ -58,15 +58,15 @@ export function createLive(parts: LiveParts): Live {
   const { api, session } = parts;
   // Where tabs cannot tell each other, one of them must not hear for all.
   const locks = parts.platform.channel && parts.platform.locks;
-  const name = shortName(api.base + session);
+  const name = hash53(api.base + session);
   const places = (kind: string) => Array.from({ length: SLOTS }, (_, n) => `baton:${kind}:${n}:${api.base}`);
   const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: places("slot"), early: places("early") };
   // `place`: how far into the running answer the cursor is, in characters.
-  let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: Feed | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false, looking: AbortController | null = null;
+  let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: SseConnection | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false, looking: AbortController | null = null;
   let wanted = { feed: false, beat: false }, placed = false;
   let leaveFeed: (() => void) | null = null, leaveBeat: (() => void) | null = null, watch: ReturnType<typeof setInterval> | undefined;
 
-  const channel = line(parts.platform, `baton:${name}`, (message) => {
+  const channel = openChannel(parts.platform, `baton:${name}`, (message) => {
     if (message.kind === "erased") return parts.onErased();
     if (message.kind === "moved") { stop(); return parts.onMoved(); }
     if (message.kind === "ask") return leads ? retell() : undefined;
@@ -155,7 +155,7 @@ export function createLive(parts: LiveParts): Live {
       }
     } catch (cause) {
       const error = cause as ApiError;
-      if ((error.gone || error.foreign) && !stopped) parts.onRefused(error);
+      if ((error.isGone || error.isForbidden) && !stopped) parts.onRefused(error);
     }
     clearTimeout(timer);
     const left = mine.signal.aborted && looking !== mine;
@@ -174,17 +174,17 @@ export function createLive(parts: LiveParts): Live {
     };
     poll(true);
     let deaf = false;
-    const leaveSlot = hold(locks, roles.slots, () => {
+    const leaveSlot = acquireRole(locks, roles.slots, () => {
       poll(false);
       leaveLook();
-      const mine = feed = openFeed({
+      const mine = feed = connectSse({
         connect: (at, signal) => api.events(session, at, signal),
         cursor: () => cursor,
         onFrame(frame) {
           if (deaf || take(frame)) return;
           // What comes now follows on something that was missed: nothing of it is used until the history was read.
           deaf = true;
-          void sync().then(() => { deaf = false; mine.again(); });
+          void sync().then(() => { deaf = false; mine.reconnect(); });
         },
         onState(state) {
           open = state === "open";
@@ -213,7 +213,7 @@ export function createLive(parts: LiveParts): Live {
   async function listen(response: Response): Promise<void> {
     const reader = response.body?.getReader();
     let held = false;
-    const leave = hold(locks, roles.early, () => { held = true; return () => {}; });
+    const leave = acquireRole(locks, roles.early, () => { held = true; return () => {}; });
     const quit = early = () => { early = null; leave(); reader?.cancel().catch(() => {}); };
     if (open || stopped || !reader || (placed && !leads)) return quit();
     // All tabs together have six connections: of streams such as this one some of them may be held at a time.
@@ -245,7 +245,7 @@ export function createLive(parts: LiveParts): Live {
     // Leads without the role, until the role comes: two feeds would count every word twice.
     let alone: (() => void) | null = null;
     const quit = () => { alone?.(); alone = null; };
-    const wait = hold(locks, roles.feed, () => { quit(); return lead(); });
+    const wait = acquireRole(locks, roles.feed, () => { quit(); return lead(); });
     leaveFeed = () => { wait(); quit(); };
     if (!leads) channel.post({ kind: "ask" });
     watch = setInterval(() => { if (!leads && Date.now() - heard > PATIENCE) alone = lead(); }, 5_000);
@@ -254,11 +254,11 @@ export function createLive(parts: LiveParts): Live {
   function wantBeat(on: boolean): void {
     if (on === Boolean(leaveBeat)) return;
     if (!on) { leaveBeat?.(); leaveBeat = null; return; }
-    leaveBeat = hold(locks, roles.beat, () => {
+    leaveBeat = acquireRole(locks, roles.beat, () => {
       const timer = setInterval(() => {
         api.heartbeat(session).then(parts.onBeat, (error: ApiError) => {
           if (stopped) return;
-          if (error.gone || error.foreign) parts.onRefused(error);
+          if (error.isGone || error.isForbidden) parts.onRefused(error);
           else if (error.code === "session_ended") parts.onEvent({ event: "session", status: "ended" });
         });
       }, parts.heartbeat * 1000);

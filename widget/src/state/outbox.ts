@@ -68,9 +68,9 @@ export function createOutbox(parts: OutboxParts) {
         if (mine.seen) return { fate: "taken" };
         if (abort.signal.aborted) return { fate: "cancelled" };
         const error = cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
-        if (error.gone && renewed++ < 2) { parts.onGone(error); continue; }
+        if (error.isGone && renewed++ < 2) { parts.onGone(error); continue; }
         const fate = judge(error, question, Date.now() - since < PATIENCE ? tries : TRIES);
-        if (fate) { if (error.code === "session_ended") parts.onEnded(); if (error.foreign) parts.onGone(error); return fate; }
+        if (fate) { if (error.code === "session_ended") parts.onEnded(); if (error.isForbidden) parts.onGone(error); return fate; }
         parts.onDelivery(question, "queued");
         if (parts.online()) await pause(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + random() / 2)), abort.signal);
       }

@@ -2,24 +2,24 @@
 import { ApiError, type Api, type History } from "../client/api";
 import { isOver, type Desk } from "./store";
 import { createLive, type LiveParts } from "./live-feed";
-import { part, want } from "../client/lazy-chunks";
+import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Notices } from "./notices";
 import type { Settings } from "../options";
-import type { Places, Saved, Store } from "../client/browser-storage";
-import { alone, isDuplicate, randomName, type Platform } from "../client/tab-sync";
+import type { BrowserStorages, StoredSession, BrowserStorage } from "../client/browser-storage";
+import { withLock, isDuplicate, randomId, type Platform } from "../client/tab-sync";
 import { EMPTY, isLocal } from "./reducer";
 import type { Page } from "../client/page-lifecycle";
 
 export interface SessionParts {
   api: Api;
   desk: Desk;
-  store: Store;
+  store: BrowserStorage;
   machine: Platform;
   notices: Notices;
   page: Page;
   options: Settings;
   own: boolean;
-  places: Places;
+  places: BrowserStorages;
   live: Pick<LiveParts, "onEvent" | "timing">;
   /** The desk has changed: show it, and want of the feed what is wanted now. */
   changed(): void;
@@ -35,10 +35,10 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions(parts: SessionParts) {
   const { api, desk, store, machine, notices, page, options, own, changed, accept } = parts;
   /** Not too old, and nobody else's. */
-  const fresh = (record: Saved) => (!record.user || record.user === desk.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
+  const fresh = (record: StoredSession) => (!record.user || record.user === desk.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
-  function carry(id: string, was: Partial<Saved> = {}): void {
+  function carry(id: string, was: Partial<StoredSession> = {}): void {
     desk.live?.stop();
     // An answer that comes after the end of this chat must not be remembered.
     if (desk.disposed) return;
@@ -62,14 +62,14 @@ export function createSessions(parts: SessionParts) {
       // A question asked just now waits for the new id, which comes by the storage; where none comes, all is as before.
       onMoved() {
         desk.moved = true;
-        desk.ready = page.pause(3_000).then(() => { if (desk.moved && mine === desk.era) { carry(id, desk.saved ?? {}); void follow(); } });
+        desk.ready = page.sleepUntilWake(3_000).then(() => { if (desk.moved && mine === desk.era) { carry(id, desk.saved ?? {}); void follow(); } });
       },
       onErased: () => { if (mine === desk.era) lose("erased"); },
     });
   }
 
   function refused(error: ApiError): void {
-    lose(error.gone ? "gone" : "signIn");
+    lose(error.isGone ? "gone" : "signIn");
   }
 
   function drop(why: Loss | null = null): void {
@@ -80,7 +80,7 @@ export function createSessions(parts: SessionParts) {
       fromElsewhere: false, handedOver: false, unanswered: false, hasOlder: false, feedDown: false,
     });
     // What a link proved, it proved for its own conversation alone.
-    if (!__WIDGET__) api.prove();
+    if (!__WIDGET__) api.setUserToken();
   }
 
   /** The session is no more, or opens to us no more; what was said stays readable where it merely expired. */
@@ -120,8 +120,8 @@ export function createSessions(parts: SessionParts) {
         return;
       } catch (error) {
         if (mine !== desk.era) return;
-        if ((error as ApiError).gone || (error as ApiError).foreign) return refused(error as ApiError);
-        await page.pause(backoff(tries));
+        if ((error as ApiError).isGone || (error as ApiError).isForbidden) return refused(error as ApiError);
+        await page.sleepUntilWake(backoff(tries));
       }
     }
   }
@@ -135,16 +135,16 @@ export function createSessions(parts: SessionParts) {
   /** A session to speak in. Tabs of one browser that ask at the same moment get the same. */
   function ensure(): Promise<string> {
     if (desk.session && !isOver(desk)) return Promise.resolve(desk.session);
-    return alone(machine.locks, `baton:create:${api.base}`, async () => {
+    return withLock(machine.locks, `baton:create:${api.base}`, async () => {
       if (desk.session && !isOver(desk)) return desk.session;
       const mine = desk.era;
-      const other = store.shares && !desk.key && options.autoRestore ? store.load() : null;
+      const other = store.isShared && !desk.key && options.autoRestore ? store.load() : null;
       const known = other && other.id !== desk.session && fresh(other);
       const id = known ? other.id : (await api.create()).session_id;
       if (mine !== desk.era) throw new ApiError("aborted", 0, "Too late");
       turnPage();
       desk.key = null;
-      const common = !__WIDGET__ && own ? store.common() : null;
+      const common = !__WIDGET__ && own ? store.sharedSession() : null;
       carry(id, known ? other : { user: desk.user || undefined });
       if (!__WIDGET__ && own && desk.saved && !(common && fresh(common))) store.share(desk.saved);
       changed();
@@ -157,42 +157,42 @@ export function createSessions(parts: SessionParts) {
   async function begin(link?: string): Promise<void> {
     if (!machine.locks) await borrowLocks();
     if (options.sessionScope === "tab") await claimTab();
-    const opening = link ? { session: link, client_id: randomName() } : !__WIDGET__ && own ? store.opening : null;
+    const opening = link ? { session: link, client_id: randomId() } : !__WIDGET__ && own ? store.opening : null;
     if (!__WIDGET__ && opening) {
       store.opening = opening;
       await resume(opening.session, opening.client_id, "continued");
       store.opening = null;
       return;
     }
-    if (desk.key) return resume(desk.key, randomName(), "restored");
+    if (desk.key) return resume(desk.key, randomId(), "restored");
     const record = store.load();
     if (record && !__WIDGET__ && own) {
-      api.prove(record.token);
-      return resume(record.id, randomName(), "restored", record);
+      api.setUserToken(record.token);
+      return resume(record.id, randomId(), "restored", record);
     }
     if (desk.signed) return desk.signed(record);
-    const found = record ?? (!__WIDGET__ && own ? store.common() : null);
-    if (found && options.autoRestore && fresh(found)) await resume(found.id, randomName(), "restored", found);
+    const found = record ?? (!__WIDGET__ && own ? store.sharedSession() : null);
+    if (found && options.autoRestore && fresh(found)) await resume(found.id, randomId(), "restored", found);
   }
 
   /** On plain http a page has no locks: leases in the storage take their place, fetched for those pages alone. */
   async function borrowLocks(): Promise<void> {
     const { local } = parts.places;
     try { if (!local || !(local.length >= 0)) return; } catch { return; }
-    if (await want("leases")) machine.locks = part<typeof import("../client/local-storage-locks")>("leases")!.leases(local, randomName());
+    if (await loadChunk("locks")) machine.locks = getChunk<typeof import("../client/local-storage-locks")>("locks")!.createLocalStorageLocks(local, randomId());
   }
 
   /** A duplicated tab starts with a copy of the other's storage, and must not go on in its conversation. */
   async function claimTab(): Promise<void> {
     const name = store.tabId;
-    const duplicate = name !== null && await isDuplicate(machine.sure, `baton:tab:${name}`);
-    if (duplicate) store.disown();
+    const duplicate = name !== null && await isDuplicate(machine.nativeLocks, `baton:tab:${name}`);
+    if (duplicate) store.clearTabState();
     if (name !== null && !duplicate) return;
-    store.tabId = randomName();
-    await isDuplicate(machine.sure, `baton:tab:${store.tabId}`);
+    store.tabId = randomId();
+    await isDuplicate(machine.nativeLocks, `baton:tab:${store.tabId}`);
   }
 
-  async function resume(what: string, client_id: string, notice: "continued" | "restored", was?: Saved): Promise<void> {
+  async function resume(what: string, client_id: string, notice: "continued" | "restored", was?: StoredSession): Promise<void> {
     for (let tries = 0; !desk.disposed; tries++) {
       try {
         const found = await api.resume(what, client_id);
@@ -200,11 +200,11 @@ export function createSessions(parts: SessionParts) {
         if (!__WIDGET__ && notice === "continued") {
           const elsewhere = found.shared === true || what.startsWith("ses_") || undefined, token = found.user_token;
           // A raw id, or a link made for sharing, may have come from anybody; a link for once too, where this browser does not know its session.
-          from = { id: "", seen: 0, elsewhere, handed: (!elsewhere && store.common()?.id !== found.session_id) || undefined, token };
-          api.prove(token);
+          from = { id: "", seen: 0, elsewhere, handed: (!elsewhere && store.sharedSession()?.id !== found.session_id) || undefined, token };
+          api.setUserToken(token);
         }
         carry(found.session_id, from);
-        if (notice === "restored") desk.asked = store.asked;
+        if (notice === "restored") desk.asked = store.lastClientId;
         if (notice === "continued" || found.messages?.length) notices.keep(notice);
         accept(found, null);
         desk.live?.place(found.cursor);
@@ -214,7 +214,7 @@ export function createSessions(parts: SessionParts) {
         if (!error.retryable) return deny(error, notice === "continued");
         desk.feedDown = true;
         changed();
-        await page.pause(Math.max(error.retryAfter * 1000, backoff(tries)));
+        await page.sleepUntilWake(Math.max(error.retryAfter * 1000, backoff(tries)));
       }
     }
   }
@@ -226,8 +226,8 @@ export function createSessions(parts: SessionParts) {
     desk.key = null;
     desk.status = "none";
     desk.feedDown = false;
-    if (!__WIDGET__) api.prove();
-    if (!error.foreign) notices.keep(!__WIDGET__ && link ? "deadLink" : "gone");
+    if (!__WIDGET__) api.setUserToken();
+    if (!error.isForbidden) notices.keep(!__WIDGET__ && link ? "deadLink" : "gone");
     else if (!__WIDGET__ && link && error.code === "not_owner") notices.keep("notYours");
     else notices.keep(key ? null : "signIn");
     changed();
@@ -238,7 +238,7 @@ export function createSessions(parts: SessionParts) {
     if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
     // Why it was dropped there; what that tab says besides may come after this, or not at all.
     if (desk.session && event.oldValue?.includes(desk.session) && event.newValue && !event.newValue.startsWith("{")) return lose(event.newValue as Loss);
-    let record = !__WIDGET__ && own ? store.common() : store.load();
+    let record = !__WIDGET__ && own ? store.sharedSession() : store.load();
     if (!__WIDGET__ && own ? desk.session : record?.id === desk.session && !desk.moved) return;
     // A user's conversation does not make way for an anonymous one.
     if (record && !record.user && desk.saved?.user) return;

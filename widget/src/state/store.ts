@@ -1,6 +1,6 @@
 /** The one changing record of a conversation in this page, and the state that the view gets of it. */
 import type { Live } from "./live-feed";
-import type { Saved } from "../client/browser-storage";
+import type { StoredSession } from "../client/browser-storage";
 import { EMPTY, isLocal, type Transcript } from "./reducer";
 import type { Message, Notice, State, Status } from "../types";
 
@@ -8,14 +8,14 @@ export interface Desk {
   session: string | null;
   /** Grows with every session taken up or dropped, so that a late answer to an old call is known as one. */
   era: number;
-  saved: Saved | null;
+  saved: StoredSession | null;
   /** The session-key of the tag, while it is in use. */
   key: string | null;
   live: Live | null;
   /** A short name of the signed-in user; empty where nobody is. */
   user: string;
   /** Takes up the conversation of the signed-in user; `found` is what the browser remembers. */
-  signed: ((found: Saved | null) => Promise<void>) | null;
+  signed: ((found: StoredSession | null) => Promise<void>) | null;
   /** Another tab is claiming the session: its new id is on the way here. */
   moved: boolean;
   /** A question waits for this before it goes out. */
@@ -35,7 +35,7 @@ export interface Desk {
   mine: string;
   /** A question has stood for a while and nobody answers it. */
   unanswered: boolean;
-  putBack: State["putBack"];
+  putBack: State["returnedDraft"];
   /** The feed has been away for longer than a moment. */
   feedDown: boolean;
   started: boolean;
@@ -60,7 +60,7 @@ export function compose(desk: Desk, notice: Notice | null, wait: number, online:
   const broken = failed !== null || desk.unanswered || (last?.role === "assistant" && last.metadata.interrupted === true);
   const alive = desk.status === "active" || desk.status === "abandoned";
   return {
-    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, fromElsewhere: desk.fromElsewhere, handedOver: !__WIDGET__ && desk.handedOver, putBack: desk.putBack,
+    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, openedBySharedLink: desk.fromElsewhere, openedByOneTimeLink: !__WIDGET__ && desk.handedOver, returnedDraft: desk.putBack,
     owned: Boolean(desk.saved?.user || (!__WIDGET__ && desk.saved?.token)), notice, wait, waiting: desk.waiting && !turn,
     messages: desk.past.length ? [...desk.past, ...messages] : messages,
     answering: turn && { turn_id: turn.turn_id, text: turn.text, mine: turn.turn_id === desk.mine },

@@ -81,26 +81,26 @@ export function palette(color: string, dark: boolean): Palette {
   const base = parseHex(color) ?? parseHex(DEFAULT_COLOR)!;
   const [L, C, h] = toOklch(base);
   const tint = Math.min(C, 0.16);
-  const paper = shown(dark ? shade(0.2, tint * 0.09, h) : shade(0.992, tint * 0.02, h));
-  const raised = shown(dark ? shade(0.245, tint * 0.11, h) : [1, 1, 1]);
-  const sunken = shown(dark ? shade(0.165, tint * 0.08, h) : shade(0.962, tint * 0.06, h));
-  const own = shown(dark ? shade(0.34, tint * 0.38, h) : shade(0.93, tint * 0.26, h));
+  const surface = shown(dark ? shade(0.2, tint * 0.09, h) : shade(0.992, tint * 0.02, h));
+  const surfaceRaised = shown(dark ? shade(0.245, tint * 0.11, h) : [1, 1, 1]);
+  const surfaceSunken = shown(dark ? shade(0.165, tint * 0.08, h) : shade(0.962, tint * 0.06, h));
+  const userBubble = shown(dark ? shade(0.34, tint * 0.38, h) : shade(0.93, tint * 0.26, h));
   const tone = (l: number, c: number, on: Rgb, ratio: number): Rgb => readable(l, tint * c, h, on, ratio, dark);
-  // The fill keeps the given colour wherever white or ink can be read on it and it stands out from the paper.
-  const fill = contrast(base, paper) >= 3 ? base : readable(L, C, h, paper, 3, dark);
-  const ink: Rgb = shown(shade(0.19, tint * 0.1, h));
-  const onFill = contrast([1, 1, 1], fill) >= 4.5 || contrast([1, 1, 1], fill) >= contrast(ink, fill) ? ([1, 1, 1] as Rgb) : ink;
-  const sure = contrast(onFill, fill) >= 4.5 ? fill : readable(toOklch(fill)[0], C, h, onFill, 4.5, onFill === ink);
-  const worst = dark ? own : sunken; // of the grounds that text stands on, the one nearest to the text
+  // The primary keeps the given colour wherever white or ink can be read on it and it stands out from the surface.
+  const primary = contrast(base, surface) >= 3 ? base : readable(L, C, h, surface, 3, dark);
+  const nearBlack: Rgb = shown(shade(0.19, tint * 0.1, h));
+  const onPrimary = contrast([1, 1, 1], primary) >= 4.5 || contrast([1, 1, 1], primary) >= contrast(nearBlack, primary) ? ([1, 1, 1] as Rgb) : nearBlack;
+  const primaryReadable = contrast(onPrimary, primary) >= 4.5 ? primary : readable(toOklch(primary)[0], C, h, onPrimary, 4.5, onPrimary === nearBlack);
+  const worst = dark ? userBubble : surfaceSunken; // of the grounds that text stands on, the one nearest to the text
   const warn = (hue: number): Rgb => readable(dark ? 0.78 : 0.5, 0.13, hue, worst, 4.5, dark);
   const table: Record<string, Rgb> = {
-    paper, raised, sunken, own,
-    ink: tone(dark ? 0.93 : 0.25, 0.14, worst, 7),
-    muted: tone(dark ? 0.72 : 0.52, 0.16, worst, 4.6),
-    line: shown(dark ? shade(0.32, tint * 0.12, h) : shade(0.905, tint * 0.08, h)),
-    edge: tone(dark ? 0.5 : 0.68, 0.14, raised, 3.1),
-    fill: sure,
-    "on-fill": onFill,
+    surface, "surface-raised": surfaceRaised, "surface-sunken": surfaceSunken, "user-bubble": userBubble,
+    text: tone(dark ? 0.93 : 0.25, 0.14, worst, 7),
+    "text-muted": tone(dark ? 0.72 : 0.52, 0.16, worst, 4.6),
+    divider: shown(dark ? shade(0.32, tint * 0.12, h) : shade(0.905, tint * 0.08, h)),
+    border: tone(dark ? 0.5 : 0.68, 0.14, surfaceRaised, 3.1),
+    primary: primaryReadable,
+    "on-primary": onPrimary,
     accent: readable(dark ? Math.max(L, 0.72) : Math.min(L, 0.55), Math.min(C, 0.17), h, worst, 4.6, dark),
     warning: warn(1.1), error: warn(0.45),
   };

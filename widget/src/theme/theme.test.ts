@@ -7,10 +7,10 @@ for (let hue = 0; hue < 12; hue++) {
   COLORS.push(`#${wave(0)}${wave(4)}${wave(8)}`);
 }
 const TEXT: [string, string][] = [
-  ["ink", "paper"], ["ink", "raised"], ["ink", "sunken"], ["ink", "own"], ["muted", "paper"], ["muted", "raised"], ["muted", "sunken"],
-  ["accent", "paper"], ["accent", "raised"], ["accent", "sunken"], ["on-fill", "fill"], ["error", "paper"], ["error", "raised"], ["paper", "error"], ["warning", "sunken"],
+  ["text", "surface"], ["text", "surface-raised"], ["text", "surface-sunken"], ["text", "user-bubble"], ["text-muted", "surface"], ["text-muted", "surface-raised"], ["text-muted", "surface-sunken"],
+  ["accent", "surface"], ["accent", "surface-raised"], ["accent", "surface-sunken"], ["on-primary", "primary"], ["error", "surface"], ["error", "surface-raised"], ["surface", "error"], ["warning", "surface-sunken"],
 ];
-const LINES: [string, string][] = [["edge", "raised"], ["edge", "paper"], ["fill", "paper"], ["accent", "paper"]];
+const LINES: [string, string][] = [["border", "surface-raised"], ["border", "surface"], ["primary", "surface"], ["accent", "surface"]];
 
 describe("the palette", () => {
   it("keeps text at 4.5 to 1 and lines that matter at 3 to 1, for any colour, light and dark", () => {
@@ -25,8 +25,8 @@ describe("the palette", () => {
   });
 
   it("keeps a given colour as it is where it can be read", () => {
-    expect(palette("#7c3aed", false)["fill"]).toBe("#7c3aed");
-    expect(palette(DEFAULT_COLOR, false)["fill"]).toBe(DEFAULT_COLOR);
+    expect(palette("#7c3aed", false)["primary"]).toBe("#7c3aed");
+    expect(palette(DEFAULT_COLOR, false)["primary"]).toBe(DEFAULT_COLOR);
   });
 
   it("takes the default for what is no colour", () => {

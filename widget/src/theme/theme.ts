@@ -55,8 +55,14 @@ export function watchTheme(changed: () => void): () => void {
   };
 }
 
-/** The sheet for a colour and a mode; `--baton-*` set by the page go before what was derived. */
+/** The names of the custom properties up to 0.1.0, still read for one release. */
+const OLD_NAMES: Record<string, string> = {
+  surface: "paper", "surface-raised": "raised", "surface-sunken": "sunken", "user-bubble": "own", text: "ink", "text-muted": "muted",
+  divider: "line", border: "edge", primary: "fill", "on-primary": "on-fill",
+};
+
+/** The style sheet for a colour and a mode. A `--baton-color-*` property that the page sets takes precedence over the derived colour. */
 export function themeSheet(color: string, dark: boolean): CSSStyleSheet {
-  const lines = Object.entries(palette(color, dark)).map(([name, value]) => `--_${name}:var(--baton-${name},${value});`);
+  const lines = Object.entries(palette(color, dark)).map(([name, value]) => `--_${name}:var(--baton-color-${name},var(--baton-${OLD_NAMES[name] ?? name},${value}));`);
   return sheet(`:host{color-scheme:${dark ? "dark" : "light"};${lines.join("")}}`);
 }
