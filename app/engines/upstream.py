@@ -20,6 +20,22 @@ from app.ports import StopSignal
 MOST_UNHEARD = 512 * 1024
 """Bytes that may come without one whole event among them: an endless line ends here."""
 CONNECT_SECONDS = 5.0
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_REFUSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "::/96",  # IPv4-compatible, deprecated
+            "64:ff9b:1::/48",  # NAT64 inside one network
+            "2001::/32",  # Teredo
+            "2002::/16",  # 6to4
+            "fec0::/10",  # site-local, deprecated
+            "192.0.0.0/24",  # protocol assignments
+            "192.88.99.0/24",  # 6to4 relays
+        ),
+    )
+)
+"""What ``ipaddress`` calls global, in some version of Python, although it may lead into a private network."""
 _current = threading.local()
 
 
@@ -29,9 +45,8 @@ class Watch:
     A call is watched inside ``with watch.on():`` only, so that the calls of other turns may go on between.
     """
 
-    def __init__(self, stop: StopSignal, patience: Patience, *, public_only: bool = False) -> None:
+    def __init__(self, stop: StopSignal, patience: Patience) -> None:
         self.patience = patience
-        self.public_only = public_only
         self.broken: EngineFailed | None = None
         self.tail = b""
         """The last bytes of the body, to tell an end from a break."""
@@ -116,10 +131,11 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class _Backend(httpcore2.NetworkBackend):
-    """Opens connections, to public places only where the call at hand says so."""
+    """Opens connections; with ``public_only`` to public addresses only."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, public_only: bool) -> None:
         self._inner = httpcore2.SyncBackend()
+        self._public_only = public_only
 
     def connect_tcp(
         self,
@@ -131,7 +147,7 @@ class _Backend(httpcore2.NetworkBackend):
     ) -> _Stream:
         watch = _watch()
         left = min(CONNECT_SECONDS, watch.patience.left()) if watch else timeout
-        if watch and watch.public_only:
+        if self._public_only:
             host = public_address(host, port)
         return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))
 
@@ -156,14 +172,14 @@ class _Body(httpx2.SyncByteStream):
 class _Transport(httpx2.HTTPTransport):
     """httpx's own transport over watched connections; takes no proxy from the environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, public_only: bool) -> None:
         super().__init__(trust_env=False)
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpcore2.default_ssl_context(),
             max_connections=None,
-            max_keepalive_connections=20,
+            max_keepalive_connections=0 if public_only else 20,
             keepalive_expiry=15.0,
-            network_backend=_Backend(),
+            network_backend=_Backend(public_only=public_only),
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -178,10 +194,17 @@ class _Transport(httpx2.HTTPTransport):
 
 
 @cache
-def client() -> httpx2.Client:
-    """The one client of this process. It follows no redirect, packs nothing, and waits as long as the watch says."""
+def client(*, public_only: bool = False) -> httpx2.Client:
+    """A client of this process. It follows no redirect, packs nothing, and waits as long as the watch says.
+
+    There are two. The plain one calls the addresses that the operator chose. With ``public_only`` it calls addresses
+    that somebody else chose: it checks each address as it connects, and has and keeps no connections from before.
+    """
     return httpx2.Client(
-        transport=_Transport(), timeout=None, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+        transport=_Transport(public_only=public_only),
+        timeout=None,
+        follow_redirects=False,
+        headers={"Accept-Encoding": "identity"},
     )
 
 
@@ -191,9 +214,23 @@ def public_address(host: str, port: int) -> str:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError:
         raise EngineFailed("The answering service could not be reached.") from None
-    if not found or not all(ipaddress.ip_address(address.partition("%")[0]).is_global for address in found):
+    if not found or not all(is_public(ipaddress.ip_address(address.partition("%")[0])) for address in found):
         raise EngineFailed("The answering service leads to a private address.")
     return min(found)
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is one host of the public internet, and no way around to a private one.
+
+    Translation by NAT64 (``64:ff9b::/96``) is public where the IPv4 address inside is; every other form of IPv6 that
+    holds an IPv4 address is refused, and so is multicast.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+        if address.ipv4_mapped:
+            return is_public(address.ipv4_mapped)
+    return address.is_global and not address.is_multicast and not any(address in network for network in _REFUSED)
 
 
 def _watch() -> Watch | None:

@@ -54,11 +54,11 @@ class WebhookEngine:
 
     def _post(self, watch: Watch, sent: bytes) -> httpx2.Response:
         """The response, its body still to come. A redirect is followed only with the same method and body."""
-        url = self._url
+        url, caller = self._url, client()
         for _ in range(MOST_REDIRECTS + 1):
-            request = client().build_request("POST", url, content=sent, headers=self._headers(sent))
+            request = caller.build_request("POST", url, content=sent, headers=self._headers(sent))
             with watch.on():
-                response = client().send(request, stream=True)
+                response = caller.send(request, stream=True)
             if response.status_code not in (307, 308):
                 return response
             with watch.on():
@@ -67,7 +67,7 @@ class WebhookEngine:
             if not sound(url):
                 break
             # The operator chose the first address; where it points from there must not be a way into his network.
-            watch.public_only = not self._allow_private
+            caller = client(public_only=not self._allow_private)
         raise EngineFailed("The answering service sent us elsewhere.")
 
     def _headers(self, sent: bytes) -> dict[str, str]:

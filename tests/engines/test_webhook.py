@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from app import engines
 from app.config import Config
 from app.engines import frames
 from app.engines.checked import clean
-from app.engines.upstream import public_address
+from app.engines.upstream import client, public_address
 from app.errors import EngineFailed, EngineTimeout
 from app.ports import Citation, Cited, Piece
 from tests.engines.conftest import ask, words
@@ -177,12 +178,35 @@ def test_a_redirect_that_would_lose_the_body_is_refused(settings: Settings, serv
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "::1", "0.0.0.0", "::ffff:10.0.0.1"],
-)
+    [
+        "127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "127.1",
+        "2130706433", "0x7f000001", "0177.0.0.1", "224.0.0.1", "239.255.255.250", "255.255.255.255", "192.0.0.8",
+        "192.88.99.1", "::1", "::", "::ffff:10.0.0.1", "::ffff:7f00:1", "::127.0.0.1", "::8.8.8.8", "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2002:7f00:1::",
+        "2002:808:808::", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "ff0e::1", "2001:db8::1",
+    ],
+)  # fmt: skip
 def test_private_places_are_known(host: str) -> None:
     """An address inside a private network is refused, however it is written."""
     with pytest.raises(EngineFailed, match="private"):
         public_address(host, 80)
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "::ffff:8.8.8.8"])
+def test_public_addresses_are_dialled_as_they_were_checked(host: str) -> None:
+    """A public address is dialled itself, also where NAT64 translates to it."""
+    assert ip_address(public_address(host, 443)) == ip_address(host)
+
+
+def test_a_redirect_reuses_no_connection_to_a_private_address(settings: Settings, server: Crooked) -> None:
+    """A connection that another call to a private address has kept open is no way for a redirect to that address."""
+    with Crooked() as private:
+        warm = client().post(f"{private.url}/elsewhere", json={})
+        assert warm.status_code == 307
+        server.redirect_to = f"{private.url}/hook"
+        with pytest.raises(EngineFailed, match="private"):
+            answer(settings(engine="webhook", webhook_url=f"{server.url}/elsewhere"), "hi")
+        assert [request.target for request in private.requests] == ["/elsewhere"]
 
 
 def test_citations_are_cleaned() -> None:
