@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from app.engines.knowledge.markdown import headings
 
-LARGEST = 4 * 1024 * 1024
+LARGEST = 512 * 1024
 """Bytes of one page; a larger file is left out and named as a problem."""
 MOST = 50_000
 """Files that are looked at."""
@@ -47,8 +47,12 @@ class BadPage(Exception):
     """A file that cannot be a page; the message says why in a few words, without its text."""
 
 
+class TooLarge(BadPage):
+    """A file that would hold up whoever reads it."""
+
+
 def scan(folder: Path) -> list[Found]:
-    """Every ``*.md`` below the folder, sorted; hidden folders and links that lead out are left out.
+    """Every ``*.md`` below the folder, sorted; what is hidden is left out, and links to it or out of the folder.
 
     Raises ``OSError`` when the folder itself cannot be read.
     """
@@ -75,13 +79,20 @@ def scan(folder: Path) -> list[Found]:
 
 def _file(root: str, name: str, entry: os.DirEntry[str]) -> list[Found]:
     try:
-        if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root + os.sep):
+        if entry.is_symlink() and not _shown(root, os.path.realpath(entry.path)):
             return []
         told = entry.stat()
         name.encode("utf-8")
     except (OSError, UnicodeError):
         return []
     return [Found(name, told.st_size, (told.st_mtime_ns, told.st_ino))] if entry.is_file() else []
+
+
+def _shown(root: str, path: str) -> bool:
+    """Whether a file is one of the folder's own and neither it nor a folder above it is hidden."""
+    inside = path.startswith(root + os.sep)
+    parts = path.removeprefix(root + os.sep).split(os.sep)
+    return inside and not any(part.startswith(".") or part == "node_modules" for part in parts)
 
 
 def fingerprint(found: list[Found]) -> str:
@@ -115,10 +126,12 @@ def _rank(file: str) -> tuple[int, str]:
 def read(folder: Path, one: Found) -> str:
     """The text of a page's file, at most ``LARGEST`` bytes of UTF-8; raises ``BadPage``."""
     if one.size > LARGEST:
-        raise BadPage(f"larger than {LARGEST // (1024 * 1024)} MB")
+        raise TooLarge(f"larger than {LARGEST // 1024} KB")
     try:
         with (folder / one.file).open("rb") as file:
             raw = file.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            raise TooLarge(f"larger than {LARGEST // 1024} KB")
         return raw.decode("utf-8").replace("\r\n", "\n").replace("\x00", "\ufffd")
     except UnicodeDecodeError as wrong:
         raise BadPage("not UTF-8") from wrong
