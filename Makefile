@@ -28,7 +28,6 @@ check: .venv/.dev widget-same ## lint, format, types, import rules, and the comm
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict app
-	$(PY) -m pytest -q tests/rules/test_imports.py
 
 widget: widget/node_modules/.stamp ## build app/static out of widget/
 	cd widget && npm run check && npm run build

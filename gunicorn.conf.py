@@ -1,7 +1,7 @@
 """How gunicorn runs the service: settings checked first, the embedded server around the workers, JSON lines for logs.
 
-The master loads ``app/config.py`` and ``app/store/embedded.py`` as single files, without the package around them: what
-it imports is there before the workers patch their sockets and threads, and so has to be little.
+The master loads ``app/config.py`` and ``app/storage/embedded_redis.py`` as single files, without the package around
+them: what it imports is there before the workers patch their sockets and threads, and so has to be little.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _alone(name: str) -> ModuleType:
 
 
 class _Line(logging.Formatter):
-    """The master's own JSON lines; the workers write theirs through app/routes/logs.py once the service is up."""
+    """The master's own JSON lines; the workers write theirs through app/logging_config.py once the service is up."""
 
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
@@ -82,7 +82,7 @@ class _RequestTimeout(gevent.Timeout):
 
 @functools.cache
 def _slow_clients() -> ModuleType:
-    return importlib.import_module("app.routes.slow_clients")
+    return importlib.import_module("app.slow_clients")
 
 
 _client: contextvars.ContextVar[tuple[Any, str]] = contextvars.ContextVar("client")
@@ -170,7 +170,7 @@ class Worker(GeventWorker):
         self._left = 0.0
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serve one connection; see app/routes/slow_clients.py for who has to make room for it."""
+        """Serve one connection; see app/slow_clients.py for who has to make room for it."""
         address = _slow_clients().network(str(addr[0])) if isinstance(addr, tuple) else "unix"
         _client.set((client, address))
         self._open += 1
@@ -193,7 +193,7 @@ class Worker(GeventWorker):
 
     def load_wsgi(self) -> None:
         """Load the service under its own redacting logs; a setting that only it can judge stops the start."""
-        logging.config.dictConfig(importlib.import_module("app.routes.logs").configure(_config.log_level))
+        logging.config.dictConfig(importlib.import_module("app.logging_config").configure(_config.log_level))
         try:
             super().load_wsgi()
         except importlib.import_module("app.config").ConfigError as error:
@@ -225,9 +225,9 @@ class Worker(GeventWorker):
 
 
 _settings = _alone("app.config")
-_embedded = _alone("app.store.embedded")
+_embedded = _alone("app.storage.embedded_redis")
 try:
-    _config = _settings.Config.from_env()
+    _config = _settings.Settings.from_env()
 except _settings.ConfigError as error:
     raise SystemExit(str(error)) from None
 _server = _embedded.EmbeddedServer(_config.data_dir) if _config.redis_url is None else None

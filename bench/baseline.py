@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from flask import Flask, Response
 
-from app.ports import Piece, Text, Turn
+from app.engines.base import AnswerChunk, EngineRequest, TextChunk
 
 
 def create_app() -> Flask:
@@ -20,9 +20,9 @@ def create_app() -> Flask:
     return app
 
 
-def echo(turn: Turn) -> Iterator[Piece]:
+def echo(turn: EngineRequest) -> Iterator[AnswerChunk]:
     """An engine function (`BATON_ENGINE=python:bench.baseline:echo`) that answers with the question."""
-    yield Text(turn.question)
+    yield TextChunk(turn.question)
 
 
 class EchoEngine:
@@ -30,9 +30,9 @@ class EchoEngine:
 
     name = "echo"
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """The question."""
-        yield Text(turn.question)
+        yield TextChunk(turn.question)
 
 
 def echo_app() -> Flask:

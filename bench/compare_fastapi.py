@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from app.store.embedded import embedded_url
+from app.storage.embedded_redis import embedded_url
 from bench.http import BODY, LIMITS, ROUNDS, SECONDS, Case, cpu, load, redis, start, worker
 
 NEEDS = ("fastapi", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "orjson")
@@ -33,7 +33,7 @@ import orjson, redis.asyncio
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, Field
 
-lua = Path("app/store/lua")
+lua = Path("app/storage/lua")
 app = FastAPI()
 db = redis.asyncio.from_url(os.environ["REDIS_URL"])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from app.store.embedded import embedded_url
+from app.storage.embedded_redis import embedded_url
 from bench.http import BODY, LIMITS, redis, start
 
 LENGTHS = (0, 100, 250, 500)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from app.store.embedded import EmbeddedServer, embedded_url
+from app.storage.embedded_redis import EmbeddedServer, embedded_url
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = int(os.environ.get("ROUNDS", "5"))

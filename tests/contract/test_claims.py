@@ -10,10 +10,10 @@ import httpx
 import jwt
 import pytest
 
-from tests.attack.links import Aim
 from tests.contract.actor import NOBODY, Caller, Visitor, at_once, is_problem
 from tests.contract.conftest import API_KEY, PLAIN, Started
 from tests.contract.test_tickets import RESUMED
+from tests.security.links import Aim
 
 SECRETS = {"2025": "an old secret of at least thirty-two bytes", "2026": "a new secret of at least thirty-two bytes"}
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk
+from app.engines.knowledge.anchors import slug
+from app.engines.knowledge.answer_builder import Answer, composed, sources
+from app.engines.knowledge.answerability import Found, looked_up
 from app.engines.knowledge.budget import Budget
-from app.engines.knowledge.compose import Answer, composed, sources
-from app.engines.knowledge.folder import written
-from app.engines.knowledge.judgement import Found, looked_up
-from app.engines.knowledge.markdown import Heading, headings
-from app.engines.knowledge.shelf import Shelf
-from app.engines.knowledge.slugs import slug
-from app.engines.knowledge.talk import small_talk, topics
-from app.engines.knowledge.voice import Endpoint, Voice, fused
-from app.ports import Citation, Cited, Piece, Text, Turn
+from app.engines.knowledge.chunker import Heading, headings
+from app.engines.knowledge.documents import written
+from app.engines.knowledge.embeddings import Endpoint, Voice, fused
+from app.engines.knowledge.index_manager import Shelf
+from app.engines.knowledge.small_talk import small_talk, topics
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 NOTHING = Answer("I could not find that here: there are no pages to look it up in yet.", ())
@@ -63,7 +63,7 @@ class KnowledgeEngine:
         look = self._looking(query, ())
         return self._shelf.use(lambda db: sources(look(db), self._base)[: max(0, most)], [])
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """The answer in small pieces, then its sources. Never raises for anything in the question."""
         said = small_talk(turn.question)
         if said is not None:
@@ -74,7 +74,7 @@ class KnowledgeEngine:
         if turn.stop.is_set():
             return
         yield from _spoken(answer.text, turn)
-        yield Cited(tuple(answer.citations))
+        yield CitationsChunk(tuple(answer.citations))
 
     def ask(self, question: str, history: Sequence[Any] = ()) -> Answer:
         """The whole answer at once, for the command line and the quality set."""
@@ -146,7 +146,7 @@ def _stored(db: sqlite3.Connection, path: str) -> tuple[str, str, str, bytes] | 
         return None
 
 
-def _spoken(text: str, turn: Turn) -> Iterator[Text]:
+def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:
     """The text a few words at a time, as long as anybody wants it."""
     held = ""
     for word in _WORDS.findall(text):
@@ -154,7 +154,7 @@ def _spoken(text: str, turn: Turn) -> Iterator[Text]:
         if len(held) >= 24 or "\n" in word:
             if turn.stop.is_set():
                 return
-            yield Text(held)
+            yield TextChunk(held)
             held = ""
     if held:
-        yield Text(held)
+        yield TextChunk(held)

@@ -7,9 +7,9 @@ import string
 from itertools import takewhile
 
 from app.engines.knowledge.budget import Budget
-from app.engines.knowledge.english import known
-from app.engines.knowledge.vocabulary import ASKING, KIN, STOP
-from app.engines.knowledge.words import stem
+from app.engines.knowledge.common_words import known
+from app.engines.knowledge.lexicon import ASKING, KIN, STOP
+from app.engines.knowledge.tokenizer import stem
 
 SHORTEST = 4
 """Letters of a word below which nothing is guessed."""

@@ -1,0 +1,85 @@
+"""Signed-in visitors: the short token by which a site vouches for who its visitor is (JWT, RFC 7519, HS256)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from app.conversations.ids import decrypt, encrypt, hash_session_id
+from app.errors import Forbidden
+
+AUDIENCE = "baton"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInUser:
+    """Whom a token names: ``user`` is 128 bits of a hash in hex, the only name that Redis sees."""
+
+    user: str
+    _sub: bytes = field(repr=False)
+    _secret: str = field(repr=False)
+    _secrets: tuple[str, ...] = field(repr=False)
+
+    def encrypt(self, ref: str, session_id: str) -> str:
+        """The session id, to be opened only by whoever knows a secret that signs and whose session it is."""
+        return encrypt(session_id, self._key(self._secret, ref))
+
+    def decrypt(self, ref: str, sealed: str) -> str | None:
+        """The session id again, by any secret that is still in use; None where none of them opens it."""
+        for secret in self._secrets:
+            found = decrypt(sealed, self._key(secret, ref))
+            if hash_session_id(found) == ref:
+                return found
+        return None
+
+    def _key(self, secret: str, ref: str) -> bytes:
+        return hmac.digest(secret.encode(), b"latest:" + ref.encode() + self._sub, "sha256")
+
+
+def parse_secrets(text: str) -> dict[str, str]:
+    """The secrets that sign, by key id: ``kid=secret,kid=secret`` while they are rotated, else one without an id."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if all(kid.strip() and mark and len(secret.strip()) >= 16 for kid, mark, secret in pairs):
+        return {kid.strip(): secret.strip() for kid, _, secret in pairs}
+    return {"": text}
+
+
+def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
+    """Whom the token names.
+
+    It must carry ``sub`` and ``exp``; an ``aud`` must be ``baton``. Raises Forbidden (``bad_token``) for any other,
+    and for every token where no secret is set.
+    """
+    try:
+        secret = secrets.get(jwt.get_unverified_header(token).get("kid", "")) or secrets.get("")
+        if not secret:
+            raise jwt.InvalidTokenError("no secret for it")
+        claims = _claims(token, secret)
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
+        raise Forbidden("The token that says who you are does not verify.", code="bad_token") from None
+    sub = str(claims["sub"]).encode()
+    user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
+    return SignedInUser(user, sub, secret, tuple(secrets.values()))
+
+
+def user_id_from_token(token: str, secrets: Mapping[str, str]) -> str:
+    """The name of whom the token names, as ``person_of`` finds it."""
+    return verify_user_token(token, secrets).user
+
+
+def _claims(token: str, secret: str) -> Mapping[str, Any]:
+    """The claims of a token that verifies, with an audience of ours or none. Raises what the library raises."""
+    needed = ["sub", "exp"]
+    try:
+        return jwt.decode(
+            token, secret, ["HS256"], audience=AUDIENCE, leeway=5, options={"require": needed, "strict_aud": False}
+        )
+    except jwt.MissingRequiredClaimError as error:
+        if error.claim != "aud":
+            raise
+    return jwt.decode(token, secret, ["HS256"], leeway=5, options={"require": needed, "verify_aud": False})

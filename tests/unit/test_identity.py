@@ -1,0 +1,72 @@
+"""Who a site says its visitor is, and what is believed of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from app.auth.user_tokens import parse_secrets, user_id_from_token
+from app.errors import Forbidden
+
+SECRET = "a secret of at least thirty-two bytes"
+
+
+def token(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+    """A token that verifies, but for what is said otherwise."""
+    told = {"sub": "visitor-1", "exp": int(time.time()) + 60} | claims
+    return jwt.encode({k: v for k, v in told.items() if v is not None}, secret, "HS256", headers=headers)
+
+
+def test_one_user_is_one_owner() -> None:
+    """Two tokens of one user name the same owner, another user's another, and the name itself is not in it."""
+    secrets = parse_secrets(SECRET)
+    mine = user_id_from_token(token(), secrets)
+    assert mine == user_id_from_token(token(exp=int(time.time()) + 600, aud="baton"), secrets)
+    assert mine != user_id_from_token(token(sub="visitor-2"), secrets)
+    assert "visitor" not in mine
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "x",
+        "a.b.c",
+        token(exp=1),
+        token(exp=None),
+        token(sub=None),
+        token(aud="another service"),
+        token(jti=5),
+        jwt.PyJWS().encode(json.dumps({"sub": 5, "exp": int(time.time()) + 60}).encode(), SECRET, "HS256"),
+        token("another secret of thirty-two bytes or more"),
+        jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, "", "none"),
+        jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, SECRET * 2, "HS512"),
+    ],
+)
+def test_what_does_not_verify_is_refused(wrong: str) -> None:
+    """Expired, endless, nameless, for another service, signed by another or by nobody: one and the same refusal."""
+    with pytest.raises(Forbidden) as refused:
+        user_id_from_token(wrong, parse_secrets(SECRET))
+    assert refused.value.code == "bad_token"
+
+
+def test_no_secret_believes_nobody() -> None:
+    """Without a secret no token verifies."""
+    with pytest.raises(Forbidden):
+        user_id_from_token(token(), {})
+
+
+def test_secrets_rotate_by_their_id() -> None:
+    """Each token is checked with the secret that its kid names, and with no other."""
+    old, new = SECRET + " old", SECRET + " new"
+    secrets = parse_secrets(f"2025={old},2026={new}")
+    assert user_id_from_token(token(old, {"kid": "2025"}), secrets) == user_id_from_token(
+        token(new, {"kid": "2026"}), secrets
+    )
+    for wrong in (token(old, {"kid": "2026"}), token(old), token(old, {"kid": "2024"})):
+        with pytest.raises(Forbidden):
+            user_id_from_token(wrong, secrets)
