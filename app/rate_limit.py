@@ -65,7 +65,7 @@ class AddressLimit:
         self._memory = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage())
         self._item = limits.parse(rate) if rate else None
 
-    def hit_rate_limit(self) -> Admission:
+    def count(self) -> Admission:
         """Counts the current call. Never raises; a call without a limit is always admitted."""
         if self._item is None:
             return Admission(0, 0, 0, None)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from app.conversations.ids import decrypt, encrypt, hash_session_id
 from app.errors import Forbidden
 
 AUDIENCE = "baton"
+MAX_SUBJECT_CHARS = 255
+"""As in OpenID Connect."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +57,20 @@ def parse_secrets(text: str) -> dict[str, str]:
 def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
     """Whom the token names.
 
-    It must carry ``sub`` and ``exp``; an ``aud`` must be ``baton``. Raises Forbidden (``bad_token``) for any other,
-    and for every token where no secret is set.
+    It must carry ``exp`` and a ``sub`` of 1 to 255 characters without control characters; an ``aud`` must be or hold
+    ``baton``. Raises Forbidden (``bad_token``) for any other, and for every token where no secret is set.
     """
     try:
         secret = secrets.get(jwt.get_unverified_header(token).get("kid", "")) or secrets.get("")
         if not secret:
             raise jwt.InvalidTokenError("no secret for it")
-        claims = _claims(token, secret)
-    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
+        # The audience is checked below: the library takes an empty one for none.
+        options: Options = {"require": ["sub", "exp"], "verify_aud": False}
+        claims = jwt.decode(token, secret, ["HS256"], leeway=5, options=options)
+        _check_audience(claims)
+        sub = _subject(claims["sub"])
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
         raise Forbidden("The token that says who you are does not verify.", code="bad_token") from None
-    sub = str(claims["sub"]).encode()
     user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
     return SignedInUser(user, sub, secret, tuple(secrets.values()))
 
@@ -72,14 +80,16 @@ def user_id_from_token(token: str, secrets: Mapping[str, str]) -> str:
     return verify_user_token(token, secrets).user
 
 
-def _claims(token: str, secret: str) -> Mapping[str, Any]:
-    """The claims of a token that verifies, with an audience of ours or none. Raises what the library raises."""
-    needed = ["sub", "exp"]
-    try:
-        return jwt.decode(
-            token, secret, ["HS256"], audience=AUDIENCE, leeway=5, options={"require": needed, "strict_aud": False}
-        )
-    except jwt.MissingRequiredClaimError as error:
-        if error.claim != "aud":
-            raise
-    return jwt.decode(token, secret, ["HS256"], leeway=5, options={"require": needed, "verify_aud": False})
+def _subject(sub: object) -> bytes:
+    """The ``sub`` in UTF-8. Raises ValueError for what cannot name one user: all guests would share it."""
+    if not isinstance(sub, str) or not 0 < len(sub) <= MAX_SUBJECT_CHARS or not sub.strip() or _CONTROL.search(sub):
+        raise ValueError("not a name of one user")
+    return sub.encode()
+
+
+def _check_audience(claims: Mapping[str, Any]) -> None:
+    """Raises ValueError for an audience that is not, or does not hold, ours; none at all is allowed."""
+    if "aud" in claims:
+        audience = claims["aud"]
+        if audience != AUDIENCE and not (isinstance(audience, list) and AUDIENCE in audience):
+            raise ValueError("for another audience")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -41,7 +40,6 @@ class Rendered:
     headings: tuple[Heading, ...]
 
 
-@lru_cache(maxsize=256)
 def render(markdown: str, source: str, base: str, slug: Slug) -> Rendered:
     """The HTML of ``markdown``.
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template
 
+from app.kept import Kept
 from app.web import assets
-from app.web.markdown import render
+from app.web.markdown import Rendered, render
 
 blueprint = Blueprint("pages", __name__, template_folder="../templates")
 blueprint.register_blueprint(assets.blueprint)
 KNOWLEDGE = "/knowledge"
+_RENDERED: Kept[Rendered] = Kept(32 * 1024 * 1024)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors {framed_by}"
@@ -70,7 +72,7 @@ def _addresses() -> dict[str, Any]:
 
 def _has_page(path: str) -> bool:
     """Whether the knowledge folder holds this page: it may be about something else than Baton."""
-    return _baton().knowledge.page(path) is not None
+    return bool(_baton().knowledge.has(path))
 
 
 @blueprint.get("/")
@@ -122,7 +124,11 @@ def knowledge(path: str) -> Response:
     page = engine.page(path.rstrip("/"))
     if page is None:
         return missing("There is no such page here. It may have been renamed or taken away.")
-    rendered = render(page.markdown, page.file, KNOWLEDGE, engine.slug)
+    rendered = _RENDERED.get(
+        (page.file, page.version),
+        lambda: render(page.markdown, page.file, KNOWLEDGE, engine.slug),
+        lambda made: 4 * (len(made.html) + len(made.opening)),
+    )
     contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
     return _page(render_template("knowledge.html", title=page.title, page=rendered, contents=contents))
 

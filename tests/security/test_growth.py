@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import logging_config
+from app import create_app, logging_config
 from app.api import json_body
 from app.conversations import ids
 from app.conversations.events import parse_cursor, parse_message_id
@@ -24,7 +24,7 @@ from app.engines.base import ChatMessage, Citation, EngineRequest
 from app.engines.knowledge import KnowledgeEngine, chunker, documents, markdown_inline, small_talk, tokenizer
 from app.engines.knowledge.query import leans
 from app.engines.knowledge.sentence_selection import asks_for
-from tests.conftest import Service
+from tests.conftest import Service, until
 
 SHORT, LONG = 1_000, 4_000
 MOST = 12.0
@@ -308,3 +308,51 @@ def test_r37_a_worker_serves_while_it_looks_a_question_up(alone: str, name: str)
     assert {answer.result() for answer in answers} <= {200, 503}
     assert 200 in {answer.result() for answer in answers}
     assert between > 0
+
+
+def test_r37_a_page_is_read_and_rendered_once(tmp_path: Path) -> None:
+    """R37: a page seen before costs a small part of its first sight, and so does a path that leads nowhere."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "README.md").write_text("# Start\n\n" + "Words *in* `rows`.\n\n" * 2_000, "utf-8")
+    config = Settings.from_env(
+        {"BATON_KNOWLEDGE_DIR": str(tmp_path / "pages"), "BATON_DATA_DIR": str(tmp_path / "data")}
+    )
+    client = create_app(config).test_client()
+
+    def sight(path: str) -> int:
+        return steps(lambda: client.get(path))
+
+    first = sight("/knowledge")
+    assert client.get("/knowledge").status_code == 200
+    assert 20 * sight("/knowledge") < first
+    assert client.get("/knowledge/nothing").status_code == 404
+    assert 20 * sight("/knowledge/nothing") < first
+    (tmp_path / "pages" / "README.md").write_text("# Start anew\n", "utf-8")
+    until(lambda: b"Start anew" in client.get("/knowledge").data, what="the new page")
+
+
+def test_r37_a_page_over_512_kb_is_left_out_and_named(tmp_path: Path) -> None:
+    """R37: a page over 512 KB is neither found nor shown; /health names it, also where it was smaller before."""
+    (tmp_path / "ok.md").write_text("# Fine\n\nThe umbrella policy is simple.\n", "utf-8")
+    (tmp_path / "big.md").write_text("# Big\n\nThe zeppelin policy is simple.\n", "utf-8")
+    engine = KnowledgeEngine(tmp_path, base_url="/knowledge", data_dir=tmp_path / ".data")
+    try:
+        assert engine.page("big") is not None
+        (tmp_path / "big.md").write_text("# Big\n\n" + "The zeppelin policy is simple. " * 20_000, "utf-8")
+        until(lambda: engine.page("big") is None, what="the page to go")
+        assert engine.status()["problem"] == "A page could not be read: big.md: larger than 512 KB."
+        assert engine.find("zeppelin policy") == []
+        assert [one.title for one in engine.find("umbrella policy")] == ["Fine"]
+    finally:
+        engine.close()
+
+
+def test_a_link_to_a_hidden_file_is_no_page(tmp_path: Path) -> None:
+    """A symbolic link to a hidden file of the folder, or into a hidden folder, is as hidden as what it leads to."""
+    (tmp_path / ".secret.md").write_text("# Secret\n", "utf-8")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "notes.md").write_text("# Notes\n", "utf-8")
+    (tmp_path / "shown.md").write_text("# Shown\n", "utf-8")
+    for name, to in (("one", ".secret.md"), ("two", ".git/notes.md"), ("three", "shown.md")):
+        (tmp_path / f"{name}.md").symlink_to(tmp_path / to)
+    assert [one.file for one in documents.scan(tmp_path)] == ["shown.md", "three.md"]

@@ -21,6 +21,32 @@ def token(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims:
     return jwt.encode({k: v for k, v in told.items() if v is not None}, secret, "HS256", headers=headers)
 
 
+def raw(**claims: Any) -> str:
+    """A token with these claims, signed as they are: the library's own encoder refuses some of them."""
+    payload = {"sub": "visitor-1", "exp": int(time.time()) + 60} | claims
+    return jwt.PyJWS().encode(json.dumps(payload).encode(), SECRET, "HS256")
+
+
+BAD_SUBJECTS = [
+    "\ud800",
+    "",
+    " ",
+    "\u2003\n",
+    "a\x00b",
+    "a\nb",
+    "a\x7f",
+    "a\x85",
+    "x" * 256,
+    0,
+    True,
+    None,
+    [],
+    ["a"],
+    {},
+]
+BAD_AUDIENCES: list[Any] = ["", [], None, 0, {}, [""], ["other"], "BATON", "baton2", [["baton"]], {"other": 1}, 5]
+
+
 def test_one_user_is_one_owner() -> None:
     """Two tokens of one user name the same owner, another user's another, and the name itself is not in it."""
     secrets = parse_secrets(SECRET)
@@ -45,6 +71,13 @@ def test_one_user_is_one_owner() -> None:
         token("another secret of thirty-two bytes or more"),
         jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, "", "none"),
         jwt.encode({"sub": "visitor-1", "exp": int(time.time()) + 60}, SECRET * 2, "HS512"),
+        *(raw(sub=sub) for sub in BAD_SUBJECTS),
+        *(raw(aud=aud) for aud in BAD_AUDIENCES),
+        raw(exp="soon"),
+        raw(exp=1e400),
+        raw(exp=float("nan")),
+        jwt.PyJWS().encode(b"[" * 5000, SECRET, "HS256"),
+        ".".join(["W1tb" * 3000, "e30", "x"]),
     ],
 )
 def test_what_does_not_verify_is_refused(wrong: str) -> None:
@@ -52,6 +85,12 @@ def test_what_does_not_verify_is_refused(wrong: str) -> None:
     with pytest.raises(Forbidden) as refused:
         user_id_from_token(wrong, parse_secrets(SECRET))
     assert refused.value.code == "bad_token"
+
+
+@pytest.mark.parametrize("good", [{"aud": "baton"}, {"aud": ["other", "baton"]}, {"sub": "x" * 255}, {"sub": "Zoë 😀"}])
+def test_what_verifies_is_believed(good: dict[str, Any]) -> None:
+    """Our audience alone or among others, a long name and one in any script."""
+    assert len(user_id_from_token(raw(**good), parse_secrets(SECRET))) == 32
 
 
 def test_no_secret_believes_nobody() -> None:

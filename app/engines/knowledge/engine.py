@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
 import zlib
@@ -17,12 +18,15 @@ from app.engines.knowledge.answer_builder import Answer, composed, sources
 from app.engines.knowledge.answerability import Found, looked_up
 from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.chunker import Heading, headings
-from app.engines.knowledge.documents import written
+from app.engines.knowledge.documents import front_matter
 from app.engines.knowledge.embeddings import Endpoint, Voice, fused
 from app.engines.knowledge.index_manager import Shelf
 from app.engines.knowledge.small_talk import small_talk, topics
+from app.kept import Kept
 
 _WORDS = re.compile(r"\S+\s*|\s+")
+PAGES_BYTES = 16 * 1024 * 1024
+"""What is kept of pages that were read, at about four bytes a character."""
 NOTHING = Answer("I could not find that here: there are no pages to look it up in yet.", ())
 
 
@@ -39,6 +43,8 @@ class Page:
     """All headings in order, with the anchors that citations use."""
     file: str
     """Where it stands below the folder (``decisions/README.md``): relative links in it start from there."""
+    version: str
+    """Changes with what is written in it."""
 
 
 class KnowledgeEngine:
@@ -53,6 +59,7 @@ class KnowledgeEngine:
     def __init__(self, folder: Path, *, base_url: str, data_dir: Path, endpoint: Endpoint | None = None) -> None:
         self._base = base_url.rstrip("/")
         self._shelf = Shelf(Path(folder), Path(data_dir))
+        self._pages: Kept[Page] = Kept(PAGES_BYTES)
         self._voice = Voice(endpoint) if endpoint else None
         if self._voice:
             self._voice.ready(self._shelf.serving)
@@ -89,12 +96,16 @@ class KnowledgeEngine:
 
         Only what was indexed can be had, so no path leads out of the folder.
         """
-        row = self._shelf.use(lambda db: _stored(db, path.strip("/")), None)
+        row = self._shelf.read(lambda db: _stored(db, path.strip("/"), "path, file, url, title, text"), None)
         if row is None:
             return None
-        where, file, url, packed = row
-        told = written(zlib.decompress(packed).decode("utf-8"), file)
-        return Page(where, told.title, told.source, url, tuple(headings(told.source)), file)
+        *facts, packed = row
+        version = hashlib.blake2b(packed, digest_size=16).hexdigest()
+        return self._pages.get((*facts, version), lambda: _read(row, version), lambda page: 4 * len(page.markdown))
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a page."""
+        return self._shelf.read(lambda db: _stored(db, path.strip("/"), "1"), None) is not None
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
         """``status()`` once no index is being built any more, at the latest after ``seconds``."""
@@ -135,15 +146,21 @@ class KnowledgeEngine:
         return self._shelf.use(topics, "")
 
 
-def _stored(db: sqlite3.Connection, path: str) -> tuple[str, str, str, bytes] | None:
-    sql = "SELECT path, file, url, text FROM pages WHERE {} = ?"
+def _stored(db: sqlite3.Connection, path: str, columns: str) -> tuple[Any, ...] | None:
+    sql = f"SELECT {columns} FROM pages WHERE {{}} = ?"  # noqa: S608 - columns named here
     try:
-        row = db.execute(sql.format("path"), (path,)).fetchone()
+        row: tuple[Any, ...] | None = db.execute(sql.format("path"), (path,)).fetchone()
         for file in (f"{path}.md", f"{path}/README.md", f"{path}/index.md", path):
             row = row or db.execute(sql.format("file"), (file,)).fetchone()
-        return None if row is None else (row[0], row[1], row[2], row[3])
+        return row
     except (UnicodeError, sqlite3.Error):
         return None
+
+
+def _read(row: tuple[Any, ...], version: str) -> Page:
+    path, file, url, title, packed = row
+    source = front_matter(zlib.decompress(packed).decode("utf-8"))[1]
+    return Page(path, title, source, url, tuple(headings(source)), file, version)
 
 
 def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:

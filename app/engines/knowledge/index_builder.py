@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.engines.knowledge.chunker import Block, Chunk, chunks
-from app.engines.knowledge.documents import BadPage, Found, front_matter, paths, read, scan, written
+from app.engines.knowledge.documents import BadPage, Found, TooLarge, front_matter, paths, read, scan, written
 from app.engines.knowledge.tokenizer import plain_words, stem, stems
 
 _TABLES = """
@@ -46,8 +46,8 @@ class Built:
 def build(folder: Path, out: Path, *, previous: Path | None = None) -> Built:
     """Index ``folder`` into the new file ``out``, which appears whole or not at all.
 
-    A file that cannot be read keeps the text it had in ``previous``. Raises ``OSError`` when the folder cannot be
-    read or the index cannot be written.
+    A file that cannot be read keeps the text it had in ``previous``; one that is too large is left out. Raises
+    ``OSError`` when the folder cannot be read or the index cannot be written.
     """
     found = scan(folder)
     half = out.with_name(f"{out.name}.{os.getpid()}.part")
@@ -100,7 +100,7 @@ def _texts(folder: Path, found: list[Found], previous: Path | None, problems: li
             yield one, read(folder, one)
         except BadPage as wrong:
             problems.append(f"{one.file}: {wrong}")
-            kept = _kept(previous, one.file)
+            kept = None if isinstance(wrong, TooLarge) else _kept(previous, one.file)
             if kept is not None:
                 yield one, kept
 

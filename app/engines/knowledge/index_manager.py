@@ -44,7 +44,9 @@ class Shelf:
         self._data = data_dir
         self._mine = "knowledge-" + hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:12]
         self._swap = threading.Lock()
+        self._read = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
         self._file: Path | None = None
         self._built: Built | None = None
         self._problem: str | None = None
@@ -68,6 +70,12 @@ class Shelf:
             return otherwise if db is None else offload(lambda: work(db))
         finally:
             self._swap.release()
+
+    def read(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """The same for what takes no time: it waits for no search and runs where it is called."""
+        self.look()
+        with self._read:
+            return otherwise if self._reader is None else work(self._reader)
 
     @property
     def serving(self) -> Path | None:
@@ -101,6 +109,10 @@ class Shelf:
                 self._db.close()
             self._db = None
             self._looked = float("inf")
+        with self._read:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = None
 
     def look(self) -> None:
         """See whether the folder has changed, at most every couple of seconds, and set a new index going."""
@@ -141,12 +153,17 @@ class Shelf:
         if not file.exists():
             return False
         try:
-            db = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+            place = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
+            db, reader = (sqlite3.connect(place, uri=True, check_same_thread=False) for _ in range(2))
             built = about(db)
         except (sqlite3.Error, KeyError, ValueError):
             log.warning("an index could not be opened and is made anew")
             file.unlink(missing_ok=True)
             return False
+        with self._read:
+            former, self._reader = self._reader, reader
+            if former is not None:
+                former.close()
         with self._swap:
             old, self._db, self._file, self._built, self._problem = self._db, db, file, built, problem
             if old is not None:
@@ -173,8 +190,8 @@ class Shelf:
             with self._alone():
                 if not self._open(wanted):
                     self._run(wanted, apart)
-                    self._open(wanted)
                     self._tidy(wanted)
+                    self._open(wanted)
         except (OSError, subprocess.SubprocessError) as wrong:
             self._failed = wanted.name
             self._trouble(f"The knowledge folder could not be indexed ({type(wrong).__name__}).")
