@@ -15,6 +15,8 @@ async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
     absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: !process.argv.includes("--unminified"), charset: "utf8",
     target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
+    // A host page's content must not stand in for `document`'s properties; the full page has no such content.
+    inject: ["src/widget.ts", "src/messages.chunk.ts"].includes(entry) ? ["src/client/unclobbered-document.ts"] : [],
     plugins: [templates, locales(entry)], metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
@@ -53,7 +55,7 @@ const PAGE_ONLY = new Set(["back", "tab.close", "handed", "handed.new", "notice.
  */
 const WITH_MESSAGES = new Set([
   "you", "assistant", "ok", "cancel", "words", "thinking", "today", "yesterday", "copy", "copied", "code", "table", "task",
-  "source", "sources", "rate", "sending", "queued", "failed", "stopped", "interrupted", "broken", "earlier", "elsewhere", "wait",
+  "source", "sources", "rate", "sending", "queued", "failed", "stopped", "composer.next", "launcher.unread", "interrupted", "broken", "earlier", "elsewhere", "wait",
   "link", "end.title", "end.text", "delete.title", "delete.text", "delete.yes", "transcript.failed", "notice", "notice.erased",
   "notice.notErased", "notice.notEnded", "notice.notStopped", "notice.busy", "notice.next", "notice.full", "notice.tooLong",
   "notice.refused", "notice.answerFailed", "notice.engineBusy",

@@ -13,7 +13,9 @@ type Raw = Readonly<Record<string, unknown>>;
 const SESSION = /^ses_[A-Za-z0-9_-]{32}$/;
 
 /** Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away. */
-export function readOptions(raw: Raw): Settings {
+export function readOptions(given: Raw): Settings {
+  // Own properties alone: what the page added to Object.prototype is no option.
+  const raw: Raw = { __proto__: null, ...given };
   const sessionKey = text(raw.sessionKey);
   return {
     ...Object.fromEntries(["color", "title", "greeting", "lang", "offset"].map((name) => [name, text(raw[name])])),

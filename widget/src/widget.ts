@@ -83,6 +83,6 @@ function bindStandaloneChats(settle: (chat: BatonChat) => void): BatonChat[] {
     chats.push(chat);
     settle(chat);
   };
-  document.querySelectorAll<BatonChat>("baton-chat").forEach(BatonChat.onStandaloneConnected);
+  for (const chat of document.querySelectorAll("baton-chat")) if (chat instanceof BatonChat) BatonChat.onStandaloneConnected(chat);
   return chats;
 }

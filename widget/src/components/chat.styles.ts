@@ -28,7 +28,6 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .icon-button { display: inline-grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 12px; background: none; color: var(--_text-muted); cursor: pointer; }
 #more .icon { stroke-width: 3; }
 .icon-button:hover, .icon-button[aria-expanded=true] { background: var(--_surface-sunken); color: var(--_text); }
-[dir=rtl] .header .icon-button:first-child .icon { scale: -1 1; }
 .actions { display: contents; }
 .backdrop { position: fixed; inset: 0; z-index: 3; }
 .menu { position: absolute; z-index: 4; top: 54px; inset-inline-end: 10px; min-width: 240px; max-width: calc(100% - 20px); padding: 6px; list-style: none;
@@ -44,15 +43,12 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .log:focus-visible { outline-offset: -3px; border-radius: 6px; }
 .messages { flex: none; }
 .intro { margin: auto 0 12px; padding-top: 12px; }
-.intro.begun { margin: 0 0 20px; padding: 0; }
 .greeting { font-size: 1.62em; line-height: 1.22; font-weight: 680; letter-spacing: -.024em; text-wrap: balance; white-space: pre-line; }
-.intro.begun .greeting { font-size: 1em; font-weight: 400; letter-spacing: 0; line-height: 1.55; color: var(--_text-muted); }
 .greeting.long { font-size: 1.2em; line-height: 1.4; font-weight: 600; letter-spacing: -.01em; text-wrap: pretty; }
 .more { margin-top: 8px; color: var(--_text-muted); text-wrap: pretty; }
 .suggestions { list-style: none; margin-top: 20px; display: grid; gap: 8px; }
 .suggestions button { width: 100%; min-height: 48px; padding: 11px 15px; border: 1px solid var(--_divider); border-radius: var(--_radius); background: var(--_surface-raised); text-align: start; line-height: 1.4; cursor: pointer; }
 .suggestions button:hover { border-color: var(--_accent); color: var(--_accent); }
-.earlier { text-align: center; margin-bottom: 12px; }
 .loading { display: flex; align-items: center; gap: 12px; margin: auto; color: var(--_text-muted); }
 .typing-indicator { display: inline-flex; gap: 5px; padding-inline-start: 5px; }
 .typing-indicator i { width: 4px; height: 15px; border-radius: 2px; background: var(--_accent); rotate: 32deg; opacity: .3; }
@@ -63,7 +59,6 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .notice.warning { --_tone: var(--_warning); }
 .notice.error { --_tone: var(--_error); }
 .notice.toast { --_tone: var(--_accent); }
-.notice > .not-yours { flex: 0 1 auto; display: flex; align-items: center; margin-block: -6px; color: var(--_text-muted); }
 .notice .text-icon-button { margin-block: -6px; margin-inline-end: -8px; }
 .text-icon-button { display: inline-flex; align-items: center; gap: 7px; min-height: 44px; padding: 0 12px; border: 0; border-radius: 10px; background: none; color: var(--_accent); font-weight: 600; font-size: .95em; cursor: pointer; text-decoration: none; }
 .text-icon-button:hover { background: color-mix(in oklab, var(--_accent) 12%, transparent); }
@@ -75,7 +70,6 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 textarea::placeholder, input::placeholder { color: var(--_text-muted); opacity: 1; }
 .send-button { display: grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 50%; background: var(--_primary); color: var(--_on-primary); cursor: pointer; flex: none; }
 .send-button:disabled { background: var(--_surface-sunken); color: var(--_text-muted); cursor: default; }
-.send-button[type=button] .icon { fill: currentColor; }
 .send-button:hover:not(:disabled) { filter: brightness(1.08); }
 @container chat (min-width: 700px) {
   .log, .footer { padding-inline: max(24px, calc((100% - 46rem) / 2)); }

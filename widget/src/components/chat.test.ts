@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import "../page-chunks";
 import type { BatonChat } from "./chat";
-import { defineChat } from "./chat";
+import "./chat";
 import type { Conversation, Message, State } from "../types";
 
 const CALM: State = {
@@ -40,7 +40,6 @@ class Stage implements Conversation {
 async function show(state: Partial<State> = {}, options: BatonChat["options"] = {}) {
   const stage = new Stage();
   stage.state = { ...CALM, ...state };
-  defineChat();
   const chat = document.createElement("baton-chat") as BatonChat;
   Object.assign(chat, { conversation: stage, options, variant: "panel" });
   document.body.append(chat);

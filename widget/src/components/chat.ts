@@ -295,6 +295,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
   }
 }
 
-/** Registers the element once, however often the script is loaded. */
-export const defineChat = (): void => { if (!customElements.get("baton-chat")) customElements.define("baton-chat", BatonChat); };
-defineChat();
+// Where somebody else has defined the element, the panel's own has another name.
+const taken = customElements.get("baton-chat");
+if (taken) console.warn("Baton: <baton-chat> is defined already");
+customElements.define(taken ? `baton-chat-${Date.now()}` : "baton-chat", BatonChat);

@@ -2,6 +2,12 @@
 import { css } from "../theme/stylesheet";
 
 export const messageStyles = css`
+.intro.begun { margin: 0 0 20px; padding: 0; }
+.intro.begun .greeting { font-size: 1em; font-weight: 400; letter-spacing: 0; line-height: 1.55; color: var(--_text-muted); }
+.earlier { text-align: center; margin-bottom: 12px; }
+.notice > .not-yours { flex: 0 1 auto; display: flex; align-items: center; margin-block: -6px; color: var(--_text-muted); }
+.send-button[type=button] .icon { fill: currentColor; }
+[dir=rtl] .header .icon-button:first-child .icon { scale: -1 1; }
 .message { position: relative; margin-bottom: 4px; padding-bottom: 12px; content-visibility: auto; contain-intrinsic-size: auto 120px; outline-offset: 6px; border-radius: 4px; }
 .message:last-child, .message.live { content-visibility: visible; }
 .head { display: flex; align-items: baseline; gap: 8px; margin-bottom: 3px; font-size: .84em; color: var(--_text-muted); }

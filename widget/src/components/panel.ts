@@ -3,7 +3,7 @@ import { loadLocale, language } from "../locales/i18n";
 import { setChunkLoader } from "../client/lazy-chunks";
 import { asHex, isDark, themeSheet, watchTheme } from "../theme/theme";
 import type { Conversation, Message, Options } from "../types";
-import { defineChat, type BatonChat } from "./chat";
+import { BatonChat } from "./chat";
 import { panelSheet } from "./panel.styles";
 
 export interface Panel {
@@ -23,12 +23,11 @@ const PARTS = "header,title,menu,log,greeting,suggestion,message,message-user,me
   + "code,chip,source,footer,dock,notice,composer,input,send,button,dialog";
 
 export function mountPanel(host: HTMLElement, conversation: Conversation, options: Options): Panel {
-  defineChat();
   setChunkLoader((file) => import(new URL(file, import.meta.url).href));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const launcher = root.querySelector<HTMLButtonElement>("[part~=launcher]");
   let words = language(options.lang);
-  const chat = document.createElement("baton-chat") as BatonChat;
+  const chat = new BatonChat();
   Object.assign(chat, { conversation, options, variant: "panel", onClose: () => close() });
   chat.setAttribute("exportparts", PARTS);
   const panel = document.createElement("div");
