@@ -16,6 +16,7 @@ import pytest
 
 from app import create_app, logging_config
 from app.api import json_body
+from app.config import Settings
 from app.conversations import ids
 from app.conversations.events import parse_cursor, parse_message_id
 from app.conversations.pump import CancelSource

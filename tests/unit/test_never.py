@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [*sorted((ROOT / "widget" / "src").rglob("*.ts*")), *sorted((ROOT / "app" / "static" / "site").rglob("*.js"))]
+SCRIPTS = [
+    *(path for path in sorted((ROOT / "widget" / "src").rglob("*.ts*")) if ".test." not in path.name),
+    *sorted((ROOT / "app" / "static" / "site").rglob("*.js")),
+]
 BUILT = sorted((ROOT / "app" / "static").glob("*.js"))
 PYTHON = sorted((ROOT / "app").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "app" / "templates").rglob("*.html"))
