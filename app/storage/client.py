@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import DataError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import StorageUnavailable
@@ -31,11 +32,15 @@ _REFUSALS = {
 }
 _REFUSALS |= {"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"}
 _WRITES = ("ZREM", "PUBLISH")
+_OPTIONAL = ("CONFIG", "INFO")
+"""Commands that a managed Redis may forbid: a refusal of these is no trouble with storage."""
+_KIND = re.compile(r"[A-Z]+(?: [A-Za-z]+){0,5}")
 _SIGNS = (
     # The driver's own words while it signs in.
     ("invalid username", "WRONGPASS"),
     ("WRONGPASS", "WRONGPASS"),
     ("uthentication", "NOAUTH"),
+    ("unauthenticated", "NOAUTH"),
     ("NOAUTH", "NOAUTH"),
     ("max number of clients", "MAXCLIENTS"),
     ("loading", "LOADING"),
@@ -136,7 +141,7 @@ class Commands:
             reply = self._redis.execute(*args, wait=replicas)
         except (RedisError, OSError) as error:
             kind = kind_of(error)
-            if kind is None:
+            if kind is None or (args[0] in _OPTIONAL and kind.startswith("ERR")):
                 breaker.worked()
                 raise
             breaker.failed(kind)
@@ -158,7 +163,13 @@ class Commands:
 
 
 def kind_of(error: BaseException) -> str | None:
-    """The kind of trouble, in Redis' own word where it has one; None for a fault of ours."""
+    """The kind of trouble, in Redis' own words where it has some; None for a fault of ours and an unknown script.
+
+    An answer that nobody foresaw is trouble too. Of its text only the plain words at its start are taken: what follows
+    may quote a visitor.
+    """
+    if isinstance(error, DataError) or str(error).startswith("NOSCRIPT"):
+        return None
     if isinstance(error, RedisTimeoutError | TimeoutError):
         return "timeout"
     text = str(error)
@@ -170,4 +181,5 @@ def kind_of(error: BaseException) -> str | None:
             return kind
     if isinstance(error, RedisConnectionError | OSError | RedisClusterException):
         return "unreachable"
-    return None
+    known = _KIND.match(text)
+    return known[0] if known else type(error).__name__

@@ -151,6 +151,28 @@ def test_a_changed_password_is_named_and_never_told(server: Server, caplog: pyte
     assert "wrong-battery" not in caplog.text
 
 
+def test_an_answer_that_nobody_foresaw_is_trouble_and_quotes_nobody(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A Redis that forbids or does not know a command: StorageUnavailable, the log names the kind in its own words,
+    and nothing of what was sent; it heals.
+    """
+    log = log_at(url(server))
+    ref = new(log)
+    server.ask("ACL", "SETUSER", "default", "-@all", "+@connection", "+acl")
+    with caplog.at_level(logging.WARNING):
+        assert refused(lambda: log.append(ref, "", words("private words"))) == "NOPERM"
+    server.ask("ACL", "SETUSER", "default", "+@all")
+    until(lambda: refused(lambda: log.append(ref, "", words("before"))) == "", 5, "healing")
+    with caplog.at_level(logging.WARNING):
+        wrong = Commands(reach(url(server)).redis)
+        assert refused(lambda: wrong.call("GETX", "private words")) == "ERR unknown command"
+        assert refused(lambda: wrong.call("GET", f"baton:{{{ref}}}:meta")).startswith("WRONGTYPE")
+    assert "storage unavailable for reads: ERR unknown command" in caplog.messages
+    assert "private words" not in caplog.text
+    reads(log, ref)
+
+
 def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """While Redis is away there is one line, when it is back another, however many calls fail in between."""
     log = log_at(url(server))
