@@ -20,17 +20,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.http import SECONDS
-from bench.peers import HERE, Call, baton, compare, environment, peer
+from bench.peers import HERE, Call, Round, baton, compare, environment, peer
 
 OURS, THEIRS = 8715, 8716
 WANTED = {"create": 2, "connect": 0, "append": 3, "turn": 3}
 
 
-def load(python: Path, kind: str, port: int, call: str) -> Callable[[], float]:
+def load(python: Path, kind: str, port: int, call: str) -> Callable[[], Round]:
     """A round of the client against one service."""
     client = ["taskset", "-c", "1", str(python), str(HERE / "chainlit_client.py")]
     command = [*client, kind, f"http://127.0.0.1:{port}", call, str(SECONDS)]
-    return lambda: float(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
+
+    def make_round() -> Round:
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout
+        return float(output) * SECONDS, SECONDS
+
+    return make_round
 
 
 def main() -> None:

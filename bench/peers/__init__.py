@@ -35,6 +35,8 @@ WIDE = {
 SESSIONS = 300
 """So many that none is asked again while its answer is being made."""
 
+Round = tuple[float, float]
+"""How many calls were answered, and in how many seconds."""
 Rate = tuple[float, float]
 """Calls a second, and microseconds of the service's CPU for each."""
 
@@ -116,26 +118,25 @@ def cpu(process: subprocess.Popen[bytes]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measured(process: subprocess.Popen[bytes], call: Callable[[], float]) -> Rate:
-    """Runs one round; the call gives how many a second were answered."""
-    before, started = cpu(process), time.monotonic()
-    rate = call()
-    count = rate * (time.monotonic() - started)
-    return rate, (cpu(process) - before) / max(count, 1) * 1e6
+def measured(process: subprocess.Popen[bytes], make_round: Callable[[], Round]) -> Rate:
+    """What one round comes to."""
+    before = cpu(process)
+    count, seconds = make_round()
+    return count / seconds, (cpu(process) - before) / max(count, 1) * 1e6
 
 
 @dataclass(frozen=True)
 class Call:
-    """The same work on both sides: each function makes one round and gives its calls a second."""
+    """The same work on both sides: each function makes one round."""
 
     name: str
     wanted: float
     """Baton is to answer so many times as many; 0 where nothing is wanted."""
-    baton: Callable[[], float]
-    peer: Callable[[], float]
+    baton: Callable[[], Round]
+    peer: Callable[[], Round]
 
 
-def over_http(port: int, case: Case, expected: str = "", seconds: int = SECONDS) -> Callable[[], float]:
+def over_http(port: int, case: Case, expected: str = "", seconds: int = SECONDS) -> Callable[[], Round]:
     """A round of wrk, after one request whose response has to contain the expected text."""
     url = f"http://127.0.0.1:{port}"
     path = case.paths[0] if case.paths else case.path
@@ -143,7 +144,7 @@ def over_http(port: int, case: Case, expected: str = "", seconds: int = SECONDS)
     response = httpx.request(case.method, url + path, content=case.bodies[0], headers=headers, timeout=60)
     if not response.is_success or expected not in response.text:
         raise SystemExit(f"{case.name}: {response.status_code} {response.text[:500]}")
-    return lambda: load(url, case, seconds)
+    return lambda: (load(url, case, seconds) * seconds, seconds)
 
 
 def sessions(port: int) -> list[str]:
