@@ -16,11 +16,11 @@ from app.cors import is_preflight
 from app.errors import (
     BadRequest,
     BatonError,
-    Forbidden,
     MethodNotAllowed,
-    NotFound,
+    PathNotFound,
     PayloadTooLarge,
     RateLimited,
+    RoleForbidden,
     StorageUnavailable,
     UnsupportedMediaType,
 )
@@ -34,15 +34,14 @@ RenderPage = Callable[[int], AnyResponse | None]
 
 _ME = "/api/session/me/"
 _BY_STATUS: dict[int, BatonError] = {
-    403: Forbidden(),
-    404: NotFound("There is nothing at this path.", code="not_found"),
+    403: RoleForbidden(),
+    404: PathNotFound("There is nothing at this path."),
     405: MethodNotAllowed("This path does not know this method."),
     413: PayloadTooLarge("The body may have 64 KiB at most."),
     415: UnsupportedMediaType(),
     429: RateLimited("Too many requests; come back a little later."),
     503: StorageUnavailable(),
 }
-_TITLES = {"not_found": "Not found"}
 
 
 def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None = None) -> Response:
@@ -52,7 +51,7 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     """
     told: dict[str, Any] = {
         "type": f"/docs#{error.code}",
-        "title": _TITLES.get(error.code, error.title),
+        "title": error.title,
         "status": status or error.status,
         "detail": error.detail,
         "success": False,
@@ -123,7 +122,8 @@ def _translated(error: HTTPException, status: int) -> Response:
         return problem(known)
     if status >= 500:
         return problem(BatonError(), status=status)
-    refused = BadRequest("The request could not be understood.", code="invalid_request")
+    refused = BadRequest("The request could not be understood.")
+    refused.code = "invalid_request"
     refused.title = error.name
     return problem(refused, status=status)
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from app.api.openapi import Operation, describes
 from app.auth.user_tokens import SignedInUser, verify_user_token
 from app.conversations.ids import hash_session_id
-from app.errors import BatonError, Forbidden, NotFound
+from app.errors import BatonError, RoleForbidden, SessionNotFound
 
 _COLLECTIONS = ("create", "resume")
 
@@ -52,7 +52,7 @@ def has_key() -> bool:
     if key is None or not given or not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
         return False
     if "HTTP_ORIGIN" in request.environ:
-        raise Forbidden("The API key is for servers; a browser must not carry it.")
+        raise RoleForbidden("The API key is for servers; a browser must not carry it.")
     return True
 
 
@@ -85,7 +85,7 @@ def caller(session_id: str | None) -> Caller:
     text = session_id if plain else bearer()
     session_hash = hash_session_id(text)
     if session_hash is None or text is None:
-        raise NotFound
+        raise SessionNotFound
     environ = request.environ
     environ["baton.session_ref"] = session_hash[:10]
     proven = "HTTP_AUTHORIZATION" in environ or "HTTP_BATON_USER" in environ

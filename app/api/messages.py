@@ -13,7 +13,7 @@ from app.api.auth import Caller, checked, on_session
 from app.api.sessions import page_of
 from app.conversations.events import serialize_message
 from app.conversations.export import Format, render_transcript
-from app.errors import Forbidden, InvalidRequest
+from app.errors import InvalidRequest, RoleForbidden
 from app.flask_app import Json
 from app.storage.base import NewMessage
 
@@ -49,7 +49,7 @@ def _spell(caller: Caller) -> tuple[bytes, str | None]:
         role = "user"
     if role != "user":
         if not isinstance(role, str) or caller.actor != "*":
-            raise Forbidden("Only the service's owner may speak in another role than user.")
+            raise RoleForbidden("Only the service's owner may speak in another role than user.")
         if role not in _ROLES:
             raise InvalidRequest("role", "must be one of user, assistant, system")
     most = caller.baton.config.max_message_chars

@@ -13,7 +13,7 @@ import jwt
 from jwt.types import Options
 
 from app.conversations.ids import decrypt, encrypt, hash_session_id
-from app.errors import Forbidden
+from app.errors import BadToken
 
 AUDIENCE = "baton"
 _SESSION_CLAIM = "baton_session"
@@ -68,7 +68,7 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
     """Whom the token names.
 
     It must carry ``exp`` and a ``sub`` of 1 to 255 characters without control characters; an ``aud`` must be or hold
-    ``baton``. Raises Forbidden (``bad_token``) for any other, and for every token where no secret is set.
+    ``baton``. Raises BadToken for any other, and for every token where no secret is set.
     """
     try:
         kid = jwt.get_unverified_header(token).get("kid", "")
@@ -82,7 +82,7 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
         sub = _subject(claims["sub"])
         expires_at, session_hash = int(claims["exp"]), str(claims.get(_SESSION_CLAIM, ""))
     except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
-        raise Forbidden("The token that says who you are does not verify.", code="bad_token") from None
+        raise BadToken("The token that says who you are does not verify.") from None
     user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
     kid = kid if kid in secrets else ""
     return SignedInUser(user, session_hash, sub, expires_at, kid, secret, tuple(secrets.values()))

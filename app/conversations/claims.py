@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from app.auth.user_tokens import SignedInUser
 from app.conversations import ids
 from app.conversations.service import ConversationService
-from app.errors import Conflict, NotFound, StorageUnavailable
+from app.errors import SessionNotFound, StorageUnavailable, TurnInProgress
 from app.storage.base import ConversationStore
 
 _PATIENCE = 8.0
@@ -89,7 +89,7 @@ class ClaimService:
             with self._store.subscribe(session_hash, near=False) as watch:
                 watch.wait(min(move.left / 1000, 0.1))
         elif move.outcome == "dead" and not self._store.expire_dead_turn(session_hash):
-            raise Conflict("An answer is being made. Wait for it.", code="turn_in_progress", retry_after=2)
+            raise TurnInProgress("An answer is being made. Wait for it.", retry_after=2)
 
     def set_last_session(self, person: SignedInUser, session_id: str) -> None:
         """The user has this conversation now; nothing where it is not theirs."""
@@ -102,7 +102,7 @@ class ClaimService:
         found = self._owners.get_last_session(person.user)
         session_id = person.decrypt(*found) if found else None
         if session_id is None or found is None:
-            raise NotFound
+            raise SessionNotFound
         if self._conversations.get_page(found[0], person.user).status == "ended":
-            raise NotFound
+            raise SessionNotFound
         return session_id

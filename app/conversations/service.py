@@ -24,7 +24,15 @@ from app.conversations.events import (
 )
 from app.conversations.ids import Status
 from app.engines.base import AnswerChunk
-from app.errors import EngineBusy, EngineFailed, EngineTimeout, InvalidRequest, NotFound, StorageUnavailable
+from app.errors import (
+    EngineBusy,
+    EngineFailed,
+    EngineTimeout,
+    InvalidRequest,
+    NotFound,
+    SessionNotFound,
+    StorageUnavailable,
+)
 from app.storage.base import (
     AppendResult,
     ConversationStore,
@@ -184,7 +192,7 @@ class ConversationService:
         for event in self.stream_turn(session_hash, actor, begun):
             if event and event.kind in TERMINAL_EVENTS:
                 return _told(event.kind, event.read())
-        raise NotFound
+        raise SessionNotFound
 
     def stream_turn(self, session_hash: str, actor: str, begun: TurnStart) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""
@@ -292,7 +300,7 @@ class ConversationService:
             actor = vouch(token) if token else actor
         session_hash = ids.hash_session_id(session_id)
         if session_hash is None:
-            raise NotFound
+            raise SessionNotFound
         if not ticket:
             self._store.heartbeat(session_hash, actor, resume=True)
         return ResumeResult(session_id, self.get_page(session_hash, actor, most=RESUME_PAGE_SIZE), kind, token)
