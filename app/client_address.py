@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 if TYPE_CHECKING:
     from flask import Flask
 
-_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
+_WITH_PORT = re.compile(r'"?(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]*)?"?')
 
 
 def init_app(app: Flask, *, trusted_proxies: int) -> None:
@@ -24,18 +24,20 @@ def init_app(app: Flask, *, trusted_proxies: int) -> None:
     ``X-Forwarded-For`` is read by werkzeug's ProxyFix; where a proxy sends ``X-Real-IP`` alone, that is taken.
     """
     if trusted_proxies:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            _real_ip(app.wsgi_app), x_for=trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
-        )
+        proxy_fix = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0)
+        app.wsgi_app = _prepare_headers(proxy_fix)  # type: ignore[method-assign]
 
 
-def _real_ip(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    def with_real_ip(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ.get("HTTP_X_REAL_IP") and not environ.get("HTTP_X_FORWARDED_FOR"):
-            environ["REMOTE_ADDR"] = environ["HTTP_X_REAL_IP"].strip()
+def _prepare_headers(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    def prepared(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
+            # A quote that a client sends would swallow the comma before the address that the proxy adds.
+            environ["HTTP_X_FORWARDED_FOR"] = forwarded.replace('"', "")
+        elif real_ip := environ.get("HTTP_X_REAL_IP"):
+            environ["REMOTE_ADDR"] = real_ip.strip()
         return wsgi_app(environ, start_response)
 
-    return with_real_ip
+    return prepared
 
 
 def network(address: str) -> str:

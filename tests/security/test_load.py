@@ -77,6 +77,7 @@ def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) ->
         return caller.post("/api/session/create", headers={"X-Forwarded-For": forwarded}).status_code
 
     assert [create(f"203.0.113.{n}, 198.51.100.7") for n in range(4)] == [201, 201, 429, 429]
+    assert [create(f"{quoted}203.0.113.9, 198.51.100.7") for quoted in ('"', '"\\', 'for="', '" ')] == [429] * 4
     assert [create(f"2001:db8:1:2::{n}") for n in range(4)] == [201, 201, 429, 429]
     assert [create("2001:db8:1:3::1"), create("::ffff:198.51.100.7"), create("198.51.100.8")] == [201, 429, 201]
     assert [create("x" * 500), create("x" * 500), create("x" * 500)] == [201, 201, 429]
