@@ -55,7 +55,7 @@ const PAGE_ONLY = new Set(["back", "tab.close", "handed", "handed.new", "notice.
  */
 const WITH_MESSAGES = new Set([
   "you", "assistant", "ok", "cancel", "words", "thinking", "today", "yesterday", "copy", "copied", "code", "table", "task",
-  "source", "sources", "rate", "sending", "queued", "failed", "stopped", "composer.next", "launcher.unread", "interrupted", "broken", "earlier", "elsewhere", "wait",
+  "source", "sources", "rate", "sending", "queued", "failed", "stopped", "interrupted", "broken", "retry", "earlier", "elsewhere", "wait",
   "link", "end.title", "end.text", "delete.title", "delete.text", "delete.yes", "transcript.failed", "notice", "notice.erased",
   "notice.notErased", "notice.notEnded", "notice.notStopped", "notice.busy", "notice.next", "notice.full", "notice.tooLong",
   "notice.refused", "notice.answerFailed", "notice.engineBusy",

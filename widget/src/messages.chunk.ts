@@ -1,4 +1,4 @@
-/** What is fetched when there is a first message to show: the list of messages, Markdown, the dialogs, and their looks. */
+/** What is fetched when there is a first message to show: the list of messages, Markdown, the dialogs, their styles, and the actions. */
 import { messageStyles } from "./components/message.styles";
 import { proseStyles } from "./components/prose.styles";
 
@@ -6,5 +6,7 @@ export { LiveRegionAnnouncer } from "./components/live-region";
 /** The English words that are needed here alone; the build leaves them out of the panel. */
 export { default as words } from "./locales/en.json";
 export { dialog } from "./components/dialog";
+export { copyLink, downloadTranscript } from "./components/share";
+export { createActions } from "./state/actions";
 export { MessageList } from "./components/message-list";
 export const messagesStyles = [messageStyles, proseStyles];

@@ -17,7 +17,7 @@ function mount(): void {
   if (element.conversation) return;
   const options = readOptions({ ...element.dataset });
   const apiUrl = options.apiUrl ?? service;
-  const conversation = createConversation({ ...options, apiUrl }, { own: true });
+  const conversation = createConversation({ ...options, apiUrl }, { isFullPage: true });
   element.variant = "page";
   element.options = { ...options, apiUrl };
   element.conversation = conversation;

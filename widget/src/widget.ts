@@ -2,7 +2,7 @@
 import { createConversation } from "./state/conversation";
 import { BatonChat } from "./components/chat";
 import { mountPanel } from "./components/panel";
-import type { Given } from "./state/identity";
+import type { TokenProvider } from "./state/identity";
 import { readOptions } from "./options";
 import { createBrowserStorage, browserStorages } from "./client/browser-storage";
 import { isLocal } from "./state/reducer";
@@ -12,11 +12,11 @@ export interface Panel {
   close(): void;
   toggle(): void;
   end(): void;
-  identify(user: Given): void;
+  identify(user: TokenProvider): void;
   destroy(): void;
 }
 
-interface Site { reset(): void; identify(user: Given): void }
+interface Site { reset(): void; identify(user: TokenProvider): void }
 
 /** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page; `site`: `window.Baton`. */
 export function mount(host: HTMLElement, raw: Record<string, unknown>, base: string, emit: (event: string, detail?: unknown) => void, site: Site): Panel {
@@ -24,8 +24,8 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   const conversation = createConversation({ ...options, apiUrl: base });
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
-  const identify = (user: Given) => conversation.identify(user, () => { site.reset(); site.identify(user); });
-  if (raw.user) identify(raw.user as Given);
+  const identify = (user: TokenProvider) => conversation.identify(user, () => { site.reset(); site.identify(user); });
+  if (raw.user) identify(raw.user as TokenProvider);
   const chats = bindStandaloneChats((chat) => {
     Object.assign(chat, { options: { ...readOptions({ ...raw, ...chat.dataset }), apiUrl: base }, conversation });
     conversation.setActive(true);

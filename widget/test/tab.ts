@@ -1,9 +1,13 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
 import { createConversation } from "../src/state/conversation";
 import { createLocalStorageLocks } from "../src/client/local-storage-locks";
+import { registerChunk } from "../src/client/lazy-chunks";
+import { createActions } from "../src/state/actions";
 import { randomId } from "../src/client/tab-sync";
 import type { Conversation, Options } from "../src/types";
 import type { FakeService } from "./fake-service";
+
+registerChunk("messages", { createActions });
 
 export class MemoryStorage {
   private all = new Map<string, string>();
@@ -50,8 +54,8 @@ export class Browser {
   /** A tab with the widget open in it, or the full page with `own`. */
   tab(options: Options = {}, { own = false, storage = new MemoryStorage(), active = true, start = true, session = undefined as string | undefined } = {}) {
     const conversation = createConversation({ apiUrl: "https://svc.test/", ...options }, {
-      fetch: this.service.fetch, own,
-      places: { local: this.shared(), tab: storage as unknown as Storage },
+      fetch: this.service.fetch, isFullPage: own,
+      storages: { local: this.shared(), tab: storage as unknown as Storage },
       platform: { ...(this.holders() as unknown as { locks: LockManager; nativeLocks: LockManager | null }), channel: this.mute ? null : (name) => new BroadcastChannel(name) },
       timing: { first: 20, most: 200 },
     });

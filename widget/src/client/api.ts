@@ -39,7 +39,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
   let userToken: string | undefined;
 
   /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
-  async function open(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
+  async function request(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeout * SECONDS);
     const forward = () => stop.abort();
@@ -70,9 +70,9 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
   }
 
   async function json<T>(path: string, call?: Call): Promise<T> {
-    const response = await open(path, call);
+    const response = await request(path, call);
     try {
-      return await withLimit(response.json() as Promise<T>, (call?.timeout ?? 15) * SECONDS);
+      return await withTimeout(response.json() as Promise<T>, (call?.timeout ?? 15) * SECONDS);
     } catch {
       throw new ApiError("network", 0, "The answer broke off", true);
     }
@@ -80,7 +80,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
 
   const me = "api/session/me";
   return {
-    base, json,
+    base, json, request,
     /** Every call goes through what this makes of the way before. */
     intercept(around: (way: Fetch) => Fetch): void { fetchIt = around(fetchIt); },
     /** On the full page: what proves the owner of its conversation. */
@@ -92,31 +92,18 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     history: (session: string, before?: string, limit = 100) =>
       json<History>(`${me}/messages?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`, { session }),
     heartbeat: (session: string) => json<{ status: Status }>(`${me}/heartbeat`, { method: "POST", session, timeout: 10 }),
-    end: (session: string) => json<{ status: Status }>(`${me}/end`, { method: "POST", session, timeout: 10 }),
-    stop: (session: string) => json<{ stopped: boolean }>(`${me}/stop`, { method: "POST", session, timeout: 10 }),
-    handoff: (session: string, kind: "once" | "share") =>
-      json<{ url: string; ticket: string }>(`${me}/handoff`, { method: "POST", session, body: { kind } }),
-    feedback: (session: string, message_id: string, rating: string | null, comment?: string) =>
-      json<object>(`${me}/messages/${encodeURIComponent(message_id)}/feedback`, {
-        method: "POST", session, body: comment === undefined ? { rating } : { rating, comment },
-      }),
-    async transcript(session: string, format: string): Promise<Blob> {
-      const response = await open(`${me}/transcript?format=${format}`, { session, accept: "*/*" });
-      return response.blob();
-    },
-    async erase(session: string): Promise<void> { await open(me, { method: "DELETE", session }); },
     /** Resolves when the service has taken the question: the turn then runs whether or not anybody reads this stream of it. */
     ask: (session: string, query: string, client_id: string, signal?: AbortSignal) =>
-      open("api/chat", { method: "POST", session, body: { query, client_id }, accept: "text/event-stream", timeout: 20, signal }),
+      request("api/chat", { method: "POST", session, body: { query, client_id }, accept: "text/event-stream", timeout: 20, signal }),
     /** The feed's response, from after `cursor`. */
     events: (session: string, cursor: string, signal: AbortSignal) =>
-      open(`${me}/events`, { session, accept: "text/event-stream", timeout: 20, signal, after: cursor }),
+      request(`${me}/events`, { session, accept: "text/event-stream", timeout: 20, signal, after: cursor }),
   };
 }
 
 async function problem(response: Response): Promise<ApiError> {
   let body: Record<string, unknown> = {};
-  try { body = await withLimit(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS) ?? {}; } catch { /* not ours, a proxy's page perhaps */ }
+  try { body = await withTimeout(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS) ?? {}; } catch { /* not ours, a proxy's page perhaps */ }
   const { status } = response;
   const { retryable: said } = body;
   const ours = typeof body.code === "string"
@@ -140,9 +127,13 @@ function seconds(value: unknown): number {
   return Number.isFinite(found) ? Math.max(0, Math.ceil(found)) : 0;
 }
 
-function withLimit<T>(promise: Promise<T>, ms: number): Promise<T> {
+/** The result of `work`, unless it takes too long or the signal aborts. */
+export function withTimeout<T>(work: Promise<T>, ms: number, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("too slow")), ms);
-    promise.then((value) => { clearTimeout(timer); resolve(value); }, (error) => { clearTimeout(timer); reject(error); });
+    const late = () => reject(new ApiError("network", 0, "The service did not answer in time"));
+    const timer = setTimeout(late, ms);
+    signal?.addEventListener("abort", late);
+    if (signal?.aborted) late();
+    work.then(resolve, reject).finally(() => { clearTimeout(timer); signal?.removeEventListener("abort", late); });
   });
 }

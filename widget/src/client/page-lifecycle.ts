@@ -34,14 +34,17 @@ export function observePage(parts: PageParts) {
     /** Visible, or out of sight for a moment only. */
     get isRecentlyVisible(): boolean { return visible() || recentlyVisible; },
     get online(): boolean { return navigator.onLine !== false; },
-    /** Waits `ms`, or less where the page wakes meanwhile. */
-    sleepUntilWake(ms: number): Promise<void> {
+    /** Waits `ms`, or less where the page wakes or the signal aborts meanwhile. */
+    sleepUntilWake(ms: number, signal?: AbortSignal): Promise<void> {
       return new Promise((resolve) => {
         const wait = setTimeout(done, ms);
-        function done() { clearTimeout(wait); sleepers.delete(done); resolve(); }
+        function done() { clearTimeout(wait); signal?.removeEventListener("abort", done); sleepers.delete(done); resolve(); }
+        signal?.addEventListener("abort", done);
         sleepers.add(done);
       });
     },
+    /** Ends every wait: the visitor does not want to wait. */
+    wake: wakeSleepers,
     dispose(): void { clearTimeout(timer); listening.abort(); wakeSleepers(); },
   };
 }

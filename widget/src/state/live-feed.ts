@@ -3,9 +3,10 @@ import type { Api, ApiError } from "../client/api";
 import { createParser, type Frame } from "../client/sse-parser";
 import { connectSse, type SseConnection, type Timing } from "../client/sse-connection";
 import { acquireRole, openChannel, hash53, type Platform } from "../client/tab-sync";
-import { readEvent, type ChatEvent, type Turn } from "./reducer";
+import { decodeEvent, type ChatEvent } from "../client/decode";
+import type { Turn } from "./reducer";
 
-export interface LiveParts {
+export interface LiveFeedDeps {
   api: Api;
   session: string;
   platform: Platform;
@@ -20,91 +21,91 @@ export interface LiveParts {
   onRefused(error: ApiError): void;
   onErased(): void;
   /** Another tab claims it: it gets another id at this moment. */
-  onMoved(): void;
+  onClaimPending(): void;
   onBeat(): void;
 }
 
-export interface Live {
+export interface LiveFeed {
   /** What this tab wants now: to hear, and to say that somebody is there. */
-  want(feed: boolean, beat: boolean): void;
+  setActive(feed: boolean, beat: boolean): void;
   /** Where to go on from, once the history was read. */
-  place(cursor: string): void;
+  setCursor(cursor: string): void;
   /** `moved`: it gets another id, which the tabs of this browser find in the storage. */
-  tell(kind: "erased" | "moved" | "ended"): void;
+  broadcast(kind: "erased" | "moved" | "ended"): void;
   /** A question was taken, and this is its own stream. */
-  listen(response: Response): Promise<void>;
+  consumeAnswerStream(response: Response): Promise<void>;
   wake(): void;
   stop(): void;
 }
 
 /** Feeds of different conversations that one browser keeps open at a time: it has six connections for all its tabs. */
-const SLOTS = 2;
+const MAX_FEEDS_PER_BROWSER = 2;
 /** A tab without a feed looks so often for what is new; the look ends when no more comes for so long, or after a second. */
-const POLL = 3_000, QUIET = 300, LOOK = 1_000;
+const POLL_MS = 3_000, QUIET_MS = 300, POLL_WINDOW_MS = 1_000;
 /** How long a question's own stream may hold a connection where there is a feed. */
-const EARLY = 5_000;
+const ANSWER_STREAM_MS = 5_000;
 /** A tab that hears nothing of the one that holds the feed for so long helps itself. */
-const PATIENCE = 25_000;
+const LEADER_TIMEOUT_MS = 25_000;
 
 /** The event in a frame, and its data to pass on; null for what is none. */
-function readFrame({ event: kind, data: text }: Frame): { event: ChatEvent; data: Record<string, unknown> } | null {
+function decodeFrame({ event: kind, data: text }: Frame): { event: ChatEvent; data: Record<string, unknown> } | null {
   try {
-    const data: unknown = JSON.parse(text), event = readEvent(kind, data);
+    const data: unknown = JSON.parse(text), event = decodeEvent(kind, data);
     return event && { event, data: data as Record<string, unknown> };
   } catch { return null; }
 }
 
-export function createLive(parts: LiveParts): Live {
+export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
   const { api, session } = parts;
   // Where tabs cannot tell each other, one of them must not hear for all.
   const locks = parts.platform.channel && parts.platform.locks;
   const name = hash53(api.base + session);
-  const places = (kind: string) => Array.from({ length: SLOTS }, (_, n) => `baton:${kind}:${n}:${api.base}`);
-  const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: places("slot"), early: places("early") };
-  // `place`: how far into the running answer the cursor is, in characters.
-  let cursor = "", chain = "", place = 0, open = false, early: (() => void) | null = null, feed: SseConnection | null = null, leads = false, stopped = false, heard = Date.now(), syncing = false, looking: AbortController | null = null;
+  const lockNames = (kind: string) => Array.from({ length: MAX_FEEDS_PER_BROWSER }, (_, n) => `baton:${kind}:${n}:${api.base}`);
+  const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: lockNames("slot"), answers: lockNames("early") };
+  // `answerOffset`: how far into the running answer the cursor is, in characters.
+  let cursor = "", lastEventId = "", answerOffset = 0, open = false, releaseAnswerStream: (() => void) | null = null, feed: SseConnection | null = null, isLeader = false, stopped = false, lastMessageAt = Date.now(), syncing = false, currentPoll: AbortController | null = null;
   let wanted = { feed: false, beat: false }, placed = false;
   let leaveFeed: (() => void) | null = null, leaveBeat: (() => void) | null = null, watch: ReturnType<typeof setInterval> | undefined;
 
   const channel = openChannel(parts.platform, `baton:${name}`, (message) => {
     if (message.kind === "erased") return parts.onErased();
-    if (message.kind === "moved") { stop(); return parts.onMoved(); }
-    if (message.kind === "ask") return leads ? retell() : undefined;
-    if (leads) return;
-    heard = Date.now();
-    if (message.kind === "event") follow(message);
+    if (message.kind === "moved") { stop(); return parts.onClaimPending(); }
+    if (message.kind === "ask") return isLeader ? replayForOtherTab() : undefined;
+    if (isLeader) return;
+    lastMessageAt = Date.now();
+    if (message.kind === "event") handleForwarded(message);
   });
 
   /** An event that the feed's holder passed on. */
-  function follow({ event: kind, data, id, after }: Record<string, unknown>): void {
-    const event = typeof kind === "string" ? readEvent(kind, data) : null;
+  function handleForwarded({ event: kind, data, id, after }: Record<string, unknown>): void {
+    const event = typeof kind === "string" ? decodeEvent(kind, data) : null;
     if (!event) return;
     const turn = parts.turn();
     const torn = event.event === "answer.delta" && (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
     const named = typeof id === "string" && id !== "" && id.length <= 100;
     // Not the next after what this tab heard last: something may have been missed, and the history has it.
-    const gap = named && (!after || after !== chain);
+    const gap = named && (!after || after !== lastEventId);
     // Nobody looks here: on the next look the feed goes on from the old place.
     if (gap && !wanted.feed && event.event !== "session") return;
     parts.onEvent(event);
     if (torn) channel.post({ kind: "ask" });
     if (!named) return;
-    chain = cursor = id;
-    if (event.event === "answer.start") place = 0;
-    if (event.event === "answer.delta") place = (event.at ?? place) + event.text.length;
+    lastEventId = cursor = id;
+    if (event.event === "answer.start") answerOffset = 0;
+    if (event.event === "answer.delta") answerOffset = (event.at ?? answerOffset) + event.text.length;
     if (gap) void sync();
   }
 
   /** For a tab that came in the middle of an answer: the answer so far, in the form of events. */
-  function retell(): void {
+  function replayForOtherTab(): void {
     const turn = parts.turn();
     channel.post({ kind: "alive" });
     if (!turn) return;
-    pass("answer.start", { turn_id: turn.turn_id });
-    pass("answer.delta", { turn_id: turn.turn_id, text: turn.text, at: 0 });
+    forward("answer.start", { turn_id: turn.turn_id });
+    forward("answer.delta", { turn_id: turn.turn_id, text: turn.text, at: 0 });
   }
 
-  const pass = (event: string, data: unknown, id = "", after = "") => channel.post({ kind: "event", event, data, id, after });
+  const forward = (event: string, data: unknown, id = "", after = "") => channel.post({ kind: "event", event, data, id, after });
 
   async function sync(): Promise<boolean> {
     if (syncing || stopped) return false;
@@ -117,36 +118,36 @@ export function createLive(parts: LiveParts): Live {
   }
 
   /** What a feed, or a look at it, brings: told here and in the other tabs. False where the wanted position is gone. */
-  function take(frame: Frame): boolean {
-    const read = readFrame(frame), after = chain;
+  function handleFrame(frame: Frame): boolean {
+    const read = decodeFrame(frame), after = lastEventId;
     if (read?.event.event === "ping") channel.post({ kind: "alive" });
     if (read?.event.event === "reset") return false;
-    if (frame.id) chain = cursor = frame.id;
+    if (frame.id) lastEventId = cursor = frame.id;
     if (!read || read.event.event === "ping") return true;
     const { event, data } = read;
-    if (event.event === "answer.start") place = 0;
-    if (event.event === "answer.delta") { data.at = event.at = place; place += event.text.length; }
+    if (event.event === "answer.start") answerOffset = 0;
+    if (event.event === "answer.delta") { data.at = event.at = answerOffset; answerOffset += event.text.length; }
     parts.onEvent(event);
-    pass(frame.event, data, frame.id ?? "", after);
+    forward(frame.event, data, frame.id ?? "", after);
     return true;
   }
 
   /** A short look at the feed where none can be held; where not a byte comes, the history is read. */
-  async function look(): Promise<void> {
+  async function pollOnce(): Promise<void> {
     channel.post({ kind: "alive" });
-    if (looking || stopped) return;
-    const mine = looking = new AbortController();
+    if (currentPoll || stopped) return;
+    const mine = currentPoll = new AbortController();
     let spoke = false, lost = false, until = 0, timer: ReturnType<typeof setTimeout> | undefined;
     const linger = (reader: ReadableStreamDefaultReader) => {
-      until ||= Date.now() + LOOK;
+      until ||= Date.now() + POLL_WINDOW_MS;
       if (Date.now() > until) return;
       clearTimeout(timer);
-      timer = setTimeout(() => { mine.abort(); reader.cancel().catch(() => {}); }, QUIET);
+      timer = setTimeout(() => { mine.abort(); reader.cancel().catch(() => {}); }, QUIET_MS);
     };
-    timer = setTimeout(() => mine.abort(), 2 * LOOK);
+    timer = setTimeout(() => mine.abort(), 2 * POLL_WINDOW_MS);
     try {
       const reader = (await api.events(session, cursor, mine.signal)).body!.getReader(), text = new TextDecoder();
-      const parse = createParser((frame) => { lost ||= !mine.signal.aborted && !take(frame); });
+      const parse = createParser((frame) => { lost ||= !mine.signal.aborted && !handleFrame(frame); });
       linger(reader);
       for (let got = await reader.read(); !got.done && !lost; got = await reader.read()) {
         spoke = true;
@@ -158,51 +159,51 @@ export function createLive(parts: LiveParts): Live {
       if ((error.isGone || error.isForbidden) && !stopped) parts.onRefused(error);
     }
     clearTimeout(timer);
-    const left = mine.signal.aborted && looking !== mine;
+    const left = mine.signal.aborted && currentPoll !== mine;
     mine.abort();
-    if (looking === mine) looking = null;
+    if (currentPoll === mine) currentPoll = null;
     if (!left && (lost || !spoke)) await sync();
   }
 
-  function lead(): () => void {
-    leads = true;
+  function becomeLeader(): () => void {
+    isLeader = true;
     // Until there is a free connection for a feed, or where a proxy holds its words back, there are only looks at it.
-    let polling: ReturnType<typeof setInterval> | undefined;
-    const poll = (on: boolean) => {
-      clearInterval(polling);
-      polling = on ? setInterval(() => void look(), POLL) : undefined;
+    let pollTimer: ReturnType<typeof setInterval> | undefined;
+    const setPolling = (on: boolean) => {
+      clearInterval(pollTimer);
+      pollTimer = on ? setInterval(() => void pollOnce(), POLL_MS) : undefined;
     };
-    poll(true);
-    let deaf = false;
+    setPolling(true);
+    let resyncing = false;
     const leaveSlot = acquireRole(locks, roles.slots, () => {
-      poll(false);
-      leaveLook();
+      setPolling(false);
+      cancelPoll();
       const mine = feed = connectSse({
         connect: (at, signal) => api.events(session, at, signal),
         cursor: () => cursor,
         onFrame(frame) {
-          if (deaf || take(frame)) return;
+          if (resyncing || handleFrame(frame)) return;
           // What comes now follows on something that was missed: nothing of it is used until the history was read.
-          deaf = true;
-          void sync().then(() => { deaf = false; mine.reconnect(); });
+          resyncing = true;
+          void sync().then(() => { resyncing = false; mine.reconnect(); });
         },
         onState(state) {
           open = state === "open";
-          if (open) early?.();
-          poll(state === "mute");
-          if (state === "mute") void sync();
+          if (open) releaseAnswerStream?.();
+          setPolling(state === "buffered");
+          if (state === "buffered") void sync();
           else parts.onFeed(state);
         },
         onRefused: parts.onRefused,
       }, parts.timing);
       return () => { mine.stop(); if (feed === mine) { feed = null; open = false; } };
     });
-    return () => { leads = false; poll(false); leaveLook(); leaveSlot(); };
+    return () => { isLeader = false; setPolling(false); cancelPoll(); leaveSlot(); };
   }
 
-  function leaveLook(): void {
-    const last = looking;
-    looking = null;
+  function cancelPoll(): void {
+    const last = currentPoll;
+    currentPoll = null;
     last?.abort();
   }
 
@@ -210,18 +211,18 @@ export function createLive(parts: LiveParts): Live {
    * A question's own stream: its words until the feed speaks, for the first answer need not wait for that; to its end
    * where this tab has no feed. It is told by the feed, or by the looks at it, once more, in the order of all that is told.
    */
-  async function listen(response: Response): Promise<void> {
+  async function consumeAnswerStream(response: Response): Promise<void> {
     const reader = response.body?.getReader();
     let held = false;
-    const leave = acquireRole(locks, roles.early, () => { held = true; return () => {}; });
-    const quit = early = () => { early = null; leave(); reader?.cancel().catch(() => {}); };
-    if (open || stopped || !reader || (placed && !leads)) return quit();
+    const leave = acquireRole(locks, roles.answers, () => { held = true; return () => {}; });
+    const quit = releaseAnswerStream = () => { releaseAnswerStream = null; leave(); reader?.cancel().catch(() => {}); };
+    if (open || stopped || !reader || (placed && !isLeader)) return quit();
     // All tabs together have six connections: of streams such as this one some of them may be held at a time.
-    const turned = setTimeout(() => { if (!held && early === quit) quit(); }, 50);
-    const limit = setInterval(() => { if (feed) quit(); }, EARLY), text = new TextDecoder();
+    const turned = setTimeout(() => { if (!held && releaseAnswerStream === quit) quit(); }, 50);
+    const limit = setInterval(() => { if (feed) quit(); }, ANSWER_STREAM_MS), text = new TextDecoder();
     let at = 0;
     const parse = createParser((frame) => {
-      const event = readFrame(frame)?.event;
+      const event = decodeFrame(frame)?.event;
       if (!event || open || stopped) return;
       if (event.event === "answer.start") at = 0;
       if (event.event === "answer.delta") { event.at = at; at += event.text.length; }
@@ -229,29 +230,29 @@ export function createLive(parts: LiveParts): Live {
       if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed)) parts.onEvent(event);
     });
     try {
-      for (let got = await reader.read(); !got.done && early === quit; got = await reader.read()) parse(text.decode(got.value, { stream: true }));
+      for (let got = await reader.read(); !got.done && releaseAnswerStream === quit; got = await reader.read()) parse(text.decode(got.value, { stream: true }));
     } catch { /* the feed has it all */ }
     clearInterval(limit);
     clearTimeout(turned);
-    if (early === quit) quit();
-    if (leads && !feed) void look();
+    if (releaseAnswerStream === quit) quit();
+    if (isLeader && !feed) void pollOnce();
   }
 
-  function wantFeed(on: boolean): void {
+  function setFeed(on: boolean): void {
     if (on === Boolean(leaveFeed)) return;
     clearInterval(watch);
     if (!on) { leaveFeed?.(); leaveFeed = null; return; }
-    heard = Date.now();
+    lastMessageAt = Date.now();
     // Leads without the role, until the role comes: two feeds would count every word twice.
     let alone: (() => void) | null = null;
     const quit = () => { alone?.(); alone = null; };
-    const wait = acquireRole(locks, roles.feed, () => { quit(); return lead(); });
+    const wait = acquireRole(locks, roles.feed, () => { quit(); return becomeLeader(); });
     leaveFeed = () => { wait(); quit(); };
-    if (!leads) channel.post({ kind: "ask" });
-    watch = setInterval(() => { if (!leads && Date.now() - heard > PATIENCE) alone = lead(); }, 5_000);
+    if (!isLeader) channel.post({ kind: "ask" });
+    watch = setInterval(() => { if (!isLeader && Date.now() - lastMessageAt > LEADER_TIMEOUT_MS) alone = becomeLeader(); }, 5_000);
   }
 
-  function wantBeat(on: boolean): void {
+  function setHeartbeat(on: boolean): void {
     if (on === Boolean(leaveBeat)) return;
     if (!on) { leaveBeat?.(); leaveBeat = null; return; }
     leaveBeat = acquireRole(locks, roles.beat, () => {
@@ -268,30 +269,30 @@ export function createLive(parts: LiveParts): Live {
 
   function stop(): void {
     if (stopped) return;
-    wantFeed(false);
-    wantBeat(false);
-    early?.();
+    setFeed(false);
+    setHeartbeat(false);
+    releaseAnswerStream?.();
     stopped = true;
     channel.close();
   }
 
   return {
-    want(feed, beat) {
+    setActive(feed, beat) {
       wanted = { feed, beat };
       if (stopped) return;
-      if (placed) wantFeed(feed);
-      wantBeat(beat);
+      if (placed) setFeed(feed);
+      setHeartbeat(beat);
     },
-    place(at) {
+    setCursor(at) {
       cursor = at;
       placed = true;
-      if (!stopped) wantFeed(wanted.feed);
+      if (!stopped) setFeed(wanted.feed);
     },
-    tell(kind) {
-      if (kind === "ended") pass("session", { status: kind });
+    broadcast(kind) {
+      if (kind === "ended") forward("session", { status: kind });
       else channel.post({ kind });
     },
-    listen,
+    consumeAnswerStream,
     wake() { feed?.wake(); },
     stop,
   };

@@ -1,144 +1,162 @@
-/** Questions on their way: one after another, each sent until the service has taken it, and never taken twice. */
-import { ApiError, type Api } from "../client/api";
+/** Sends questions one after another: each until the service has taken it, and never twice. What was not taken survives a reload. */
+import { ApiError, withTimeout, type Api } from "../client/api";
+import type { BrowserStorage, StoredQuestion } from "../client/browser-storage";
+import type { Page } from "../client/page-lifecycle";
+import type { Message } from "../types";
+import type { DeliveryResult, OutgoingQuestion } from "./reducer";
+import type { SessionManager } from "./session-manager";
+import { isBusy, when, type ConversationStore } from "./store";
 
-export interface Question { client_id: string; text: string; at: string; /** A stored question that is to be answered again. */ again?: boolean }
-
-/** How a question fared. `back`: the text belongs in the composer again; `failed`: it stays in the log, with Retry. */
-export type Fate = { fate: "taken"; /** Its own stream. */ stream?: Response } | { fate: "unanswered"; code: string } | { fate: "cancelled" }
-  | { fate: "failed" | "back"; notice: string; seconds: number };
-
-export interface OutboxParts {
+export interface OutboxDeps {
   api: Api;
-  /** A session to ask in, made where there is none. */
-  session(): Promise<string>;
-  /** The session turned out to be gone; the next `session()` makes another. */
-  onGone(error: ApiError): void;
-  onEnded(): void;
-  online(): boolean;
-  onDelivery(question: Question, delivery: "sending" | "queued"): void;
-  /** Called once for each question; the next one waits for what this returns. */
-  onFate(question: Question, fate: Fate): Promise<void> | void;
-  random?: () => number;
+  store: ConversationStore;
+  storage: BrowserStorage;
+  sessions: SessionManager;
+  page: Page;
 }
 
 const TRIES = 6;
-/** After so long without the service, in ms, the visitor is told: the text stays, with Retry. */
-const PATIENCE = 30_000;
+/** After so long without the service, in ms, the question counts as not sent: its text stays, with Retry. */
+const TIMEOUT_MS = 30_000;
+
+interface Sending { question: OutgoingQuestion; abort: AbortController; acknowledged: boolean }
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-export function createOutbox(parts: OutboxParts) {
-  const queue: Question[] = [];
-  let current: { question: Question; abort: AbortController; seen: boolean } | null = null;
-  let running = false, wakeUp: (() => void) | null = null, over = false;
-  const random = parts.random ?? Math.random;
+export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps) {
+  let current: Sending | null = null, draining = false;
+
+  store.subscribe((action) => {
+    if (action.type === "history") acknowledge(action.messages);
+    if (action.type === "event" && action.event.event === "message") acknowledge([action.event.message]);
+    if (current && !store.state.outbox.includes(current.question)) current.abort.abort();
+  });
+
+  /** What the service has is not on its way any more, whatever becomes of the request. */
+  function acknowledge(messages: readonly Message[]): void {
+    if (current && messages.some((one) => one.client_id === current!.question.client_id)) {
+      current.acknowledged = true;
+      current.abort.abort();
+    }
+    unsent(messages);
+  }
+
+  /** The stored questions that are not among these messages of the service. */
+  function unsent(messages: readonly Message[]): StoredQuestion[] {
+    const stored = storage.unsent;
+    const rest = stored.filter((one) => !messages.some((each) => each.client_id === one.client_id));
+    if (rest.length < stored.length) storage.unsent = rest;
+    return rest;
+  }
+
+  /** Keeps the question in this tab, or forgets it. `held`: refused, so that a reload does not send it again by itself. */
+  function persist({ client_id, text, at, again }: OutgoingQuestion, keep: boolean, held?: true): void {
+    const others = storage.unsent.filter((one) => one.client_id !== client_id);
+    storage.unsent = keep && !again ? [...others, { client_id, text, at, held }] : others;
+  }
 
   async function drain(): Promise<void> {
-    if (running) return;
-    running = true;
-    while (queue.length && !over) {
-      const question = queue[0]!;
-      const mine = current = { question, abort: new AbortController(), seen: false };
-      let fate: Fate;
-      try { fate = await deliver(mine); } catch { fate = { fate: "failed", notice: "notSent", seconds: 0 }; }
+    if (draining) return;
+    draining = true;
+    for (let [question] = store.state.outbox; question && !store.state.disposed; [question] = store.state.outbox) {
+      store.dispatch({ type: "sending", clientId: (storage.lastClientId = question.client_id) });
+      const mine = current = { question, abort: new AbortController(), acknowledged: false };
+      const result = await send(mine).catch((): DeliveryResult => ({ status: "failed", notice: "notSent", seconds: 0 }));
       if (current === mine) current = null;
-      if (over || queue[0] !== question) continue;
-      queue.shift();
-      await parts.onFate(question, fate);
+      if (store.state.disposed || store.state.outbox[0] !== question) continue;
+      onDelivered(question, result);
+      // The next question waits for this one's answer.
+      if (result.status === "accepted" && store.state.outbox.length) await when(store, () => !isBusy(store.state));
     }
-    running = false;
+    draining = false;
   }
 
-  async function deliver(mine: NonNullable<typeof current>): Promise<Fate> {
-    const { question, abort } = mine;
+  function onDelivered(question: OutgoingQuestion, result: DeliveryResult): void {
+    const failed = result.status === "failed", seconds = "seconds" in result && result.seconds;
+    persist(question, failed, failed || undefined);
+    store.dispatch({ type: "delivered", question, result, until: seconds ? Date.now() + seconds * 1000 : 0 });
+    if (result.status !== "accepted") return;
+    const { stream } = result;
+    if (stream) void (sessions.feed?.consumeAnswerStream(stream) ?? stream.body?.cancel());
+    sessions.updateLastSeen();
+  }
+
+  async function send(mine: Sending): Promise<DeliveryResult> {
+    const { question, abort: { signal } } = mine;
     let renewed = 0, since = Date.now();
     for (let tries = 1; ; tries++) {
-      if (!parts.online()) {
-        parts.onDelivery(question, "queued");
-        await pause(60_000, abort.signal);
+      if (!page.online) {
+        store.dispatch({ type: "delivery", question, delivery: "queued" });
+        await page.sleepUntilWake(60_000, signal);
         tries = 0;
         since = Date.now();
-        if (abort.signal.aborted) return mine.seen ? { fate: "taken" } : { fate: "cancelled" };
+        if (signal.aborted) return { status: mine.acknowledged ? "accepted" : "cancelled" };
         continue;
       }
-      if (tries === 1) parts.onDelivery(question, "sending");
+      if (tries === 1) store.dispatch({ type: "delivery", question, delivery: "sending" });
       try {
-        return { fate: "taken", stream: await parts.api.ask(await within(parts.session(), since + PATIENCE - Date.now(), abort.signal), question.text, question.client_id, abort.signal) };
+        const session = await withTimeout(sessions.getOrCreate(), since + TIMEOUT_MS - Date.now(), signal);
+        return { status: "accepted", stream: await api.ask(session, question.text, question.client_id, signal) };
       } catch (cause) {
-        if (mine.seen) return { fate: "taken" };
-        if (abort.signal.aborted) return { fate: "cancelled" };
+        if (mine.acknowledged) return { status: "accepted" };
+        if (signal.aborted) return { status: "cancelled" };
         const error = cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
-        if (error.isGone && renewed++ < 2) { parts.onGone(error); continue; }
-        const fate = judge(error, question, Date.now() - since < PATIENCE ? tries : TRIES);
-        if (fate) { if (error.code === "session_ended") parts.onEnded(); if (error.isForbidden) parts.onGone(error); return fate; }
-        parts.onDelivery(question, "queued");
-        if (parts.online()) await pause(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + random() / 2)), abort.signal);
+        if (error.isGone && renewed++ < 2) { sessions.onForbiddenOrGone(error); continue; }
+        const result = classifyError(error, question, Date.now() - since < TIMEOUT_MS ? tries : TRIES);
+        if (result) {
+          if (error.code === "session_ended") store.dispatch({ type: "status", status: "ended" });
+          if (error.isForbidden) sessions.onForbiddenOrGone(error);
+          return result;
+        }
+        store.dispatch({ type: "delivery", question, delivery: "queued" });
+        if (page.online) await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + Math.random() / 2)), signal);
       }
     }
   }
 
-  /** What an error means for the question; null: the same call again may work soon. */
-  function judge(error: ApiError, question: Question, tries: number): Fate | null {
-    const seconds = error.retryAfter;
-    switch (error.code) {
-      case "rate_limited": return { fate: "failed", notice: "wait", seconds: seconds || 30 };
-      case "turn_in_progress": return { fate: "back", notice: "busy", seconds: 0 };
-      case "session_ended": return { fate: "back", notice: "ended", seconds: 0 };
-      case "session_full": return { fate: "back", notice: "full", seconds: 0 };
-      case "payload_too_large": case "http_413": return { fate: "back", notice: "tooLong", seconds: 0 };
-      case "invalid_request": return { fate: "back", notice: question.text.length > 500 ? "tooLong" : "refused", seconds: 0 };
-      case "not_owner": case "bad_token": return { fate: "back", notice: "signIn", seconds: 0 };
-      // A proxy's own page: it would say the same again.
-      case "http_400": case "http_403": return { fate: "failed", notice: "notSent", seconds: 0 };
-      case "engine_failed": case "engine_timeout": return { fate: "unanswered", code: error.code };
-      case "engine_busy": return tries < 3 && seconds <= 5 ? null : { fate: "failed", notice: "engineBusy", seconds: seconds || 10 };
-    }
-    if (!error.retryable) return { fate: "failed", notice: "notSent", seconds: 0 };
-    return tries < TRIES && seconds <= 15 ? null : { fate: "failed", notice: error.code === "storage_unavailable" ? "unreachable" : "notSent", seconds: 0 };
-  }
-
-  function pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(done, ms);
-      function done() { clearTimeout(timer); signal.removeEventListener("abort", done); wakeUp = null; resolve(); }
-      signal.addEventListener("abort", done, { once: true });
-      wakeUp = done;
-    });
+  function add(question: OutgoingQuestion): void {
+    if (!question.again) persist(question, true);
+    store.dispatch({ type: "asked", question, online: page.online });
+    void drain();
   }
 
   return {
-    get waiting(): readonly Question[] { return queue; },
-    add(question: Question): void {
-      if (queue.some((one) => one.client_id === question.client_id)) return;
-      queue.push(question);
-      void drain();
+    add,
+    /** After a reload: what the service has not got is sent again, or waits for Retry. */
+    restore(): void {
+      for (const { held, ...question } of unsent(store.state.transcript.messages)) {
+        if (held) store.dispatch({ type: "delivery", question, delivery: "failed" });
+        else add(question);
+      }
     },
-    /** The feed told this question: the service has it, whatever becomes of the call. */
-    seen(client_id: string): void {
-      if (current?.question.client_id !== client_id) return;
-      current.seen = true;
-      current.abort.abort();
-    },
-    /** Takes back the question on its way; its text, or null where none is. */
-    cancel(): Question | null {
+    /** Takes back the question on its way; null where there is none. */
+    cancel(): OutgoingQuestion | null {
       if (!current) return null;
       current.abort.abort();
       return current.question;
     },
-    /** The network is there again, or the visitor will not wait. */
-    wake(): void { wakeUp?.(); },
-    clear(): void { queue.length = 0; current?.abort.abort(); },
-    dispose(): void { over = true; current?.abort.abort(); wakeUp?.(); },
+    dispose(): void { current?.abort.abort(); },
   };
 }
 
-/** What `work` brings, if it does in time and nobody gives up waiting for it. */
-function within<T>(work: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new ApiError("network", 0, "The service did not answer in time"));
-    const timer = setTimeout(late, ms);
-    signal.addEventListener("abort", late, { once: true });
-    if (signal.aborted) late();
-    work.then(resolve, reject).finally(() => { clearTimeout(timer); signal.removeEventListener("abort", late); });
-  });
+/** What an error means for the question; null: the same request again may work soon. */
+function classifyError(error: ApiError, question: OutgoingQuestion, tries: number): DeliveryResult | null {
+  const seconds = error.retryAfter;
+  const returned = (notice: string): DeliveryResult => ({ status: "returned", notice, seconds: 0 });
+  const failed = (notice: string, seconds = 0): DeliveryResult => ({ status: "failed", notice, seconds });
+  switch (error.code) {
+    case "rate_limited": return failed("wait", seconds || 30);
+    case "turn_in_progress": return returned("busy");
+    case "session_ended": return returned("ended");
+    case "session_full": return returned("full");
+    case "payload_too_large": case "http_413": return returned("tooLong");
+    case "invalid_request": return returned(question.text.length > 500 ? "tooLong" : "refused");
+    case "not_owner": case "bad_token": return returned("signIn");
+    // A page of a proxy: it would answer the same again.
+    case "http_400": case "http_403": return failed("notSent");
+    case "engine_failed": case "engine_timeout": return { status: "unanswered", code: error.code };
+    case "engine_busy": return tries < 3 && seconds <= 5 ? null : failed("engineBusy", seconds || 10);
+  }
+  if (!error.retryable) return failed("notSent");
+  return tries < TRIES && seconds <= 15 ? null : failed(error.code === "storage_unavailable" ? "unreachable" : "notSent");
 }

@@ -1,15 +1,95 @@
-/** The fold: events of a conversation become messages and the answer being made. Pure, and the same under replay. */
-import type { Citation, Message, Status } from "../types";
+/**
+ * The state of a conversation and the one function that changes it. Pure: the same actions give the same state, and an
+ * event of the log that is delivered twice changes nothing the second time.
+ */
+import type { StoredSession } from "../client/browser-storage";
+import type { ChatEvent } from "../client/decode";
+import type { Message, State, Status } from "../types";
 
-/** An event of the contract, checked. `at`: where in the answer a passed-on delta begins, in characters. */
-export type ChatEvent =
-  | { event: "message"; message: Message }
-  | { event: "answer.start"; turn_id: string }
-  | { event: "answer.delta"; turn_id: string; text: string; at?: number }
-  | { event: "answer.end"; turn_id: string; message: Message }
-  | { event: "answer.error"; turn_id: string; code: string; message?: Message }
-  | { event: "session"; status: Status }
-  | { event: "reset" } | { event: "ping" };
+export interface OutgoingQuestion {
+  client_id: string;
+  text: string;
+  at: string;
+  /** A stored question that is to be answered again. */
+  again?: boolean;
+}
+
+/** How a question fared. `returned`: its text goes back to the composer; `failed`: it stays in the list, with Retry. */
+export type DeliveryResult =
+  /** `stream`: the answer's own stream. */
+  | { status: "accepted"; stream?: Response }
+  | { status: "unanswered"; code: string }
+  | { status: "cancelled" }
+  | { status: "failed" | "returned"; notice: string; seconds: number };
+
+export type LossReason = "gone" | "erased" | "signIn";
+
+export interface ConversationState {
+  session: string | null;
+  /** Grows with every session taken up or dropped, so that a late response to an earlier call can be told apart. */
+  generation: number;
+  saved: StoredSession | null;
+  /** The `session-key` option, while it is in use. */
+  sessionKey: string | null;
+  /** A fingerprint of the signed-in user; empty where nobody is signed in. */
+  user: string;
+  /** Another tab is claiming the session: its new id will arrive through the storage. */
+  claimPending: boolean;
+  status: Status;
+  transcript: Transcript;
+  /** Messages of sessions that are over, shown above those of the current one. */
+  archivedMessages: readonly Message[];
+  hasOlder: boolean;
+  openedBySharedLink: boolean;
+  openedByOneTimeLink: boolean;
+  /** Questions on their way to the service; the first one is being sent. */
+  outbox: readonly OutgoingQuestion[];
+  /**
+   * What the last question waits for, until its answer begins: to be taken by the service, for its answer to start,
+   * or for another tab's answer to end.
+   */
+  waiting: "" | "sending" | "accepted" | "blocked";
+  /** The client id of this tab's last question, and the turn that answers it. */
+  lastClientId: string;
+  myTurnId: string;
+  /** The stored question that got no answer for a while. */
+  unanswered: string;
+  returnedDraft: State["returnedDraft"];
+  /** Keys of notices: one stays until the next question, the other until the next attempt; a countdown hides both. */
+  notice: string | null;
+  transientNotice: string | null;
+  countdown: { key: string; until: number } | null;
+  /** The feed has been disconnected for longer than a moment. */
+  feedDown: boolean;
+  started: boolean;
+  loading: boolean;
+  active: boolean;
+  disposed: boolean;
+}
+
+export type Action =
+  | { type: "started" | "loading" | "active" | "disposed" | "feedDown" | "claimPending"; value: boolean }
+  /** `unanswered`: the id of the question. */
+  | { type: "user" | "unanswered"; value: string }
+  | { type: "claiming" | "claimed" | "cleared" | "archived" | "switched" | "outboxCleared" }
+  | { type: "noAnswer" | "unblocked" | "countdownOver" }
+  | { type: "event"; event: ChatEvent }
+  /** A page of the history: the newest. `known` holds the ids that were known when it was requested. */
+  | { type: "history"; messages: readonly Message[]; status: Status; hasMore: boolean; known: ReadonlySet<string> | null }
+  | { type: "older"; messages: readonly Message[]; hasMore: boolean }
+  | { type: "status"; status: Status }
+  | { type: "adopted"; id: string; saved: StoredSession }
+  | { type: "resumed"; lastClientId: string; notice: string | null }
+  | { type: "denied"; notice: string | null }
+  | { type: "reset"; notice: string | null }
+  | { type: "lost"; reason: LossReason }
+  | { type: "notice"; key: string }
+  | { type: "asked"; question: OutgoingQuestion; online: boolean }
+  | { type: "draftReturned"; text: string }
+  | { type: "delivery"; question: OutgoingQuestion; delivery: Message["delivery"] }
+  | { type: "sending"; clientId: string }
+  /** How a question fared; `until`: the end of a wait that the service asked for, in ms since the epoch. */
+  | { type: "delivered"; question: OutgoingQuestion; result: DeliveryResult; until: number };
 
 export interface Turn { turn_id: string; text: string; /** Where the next delta begins. */ at: number }
 
@@ -18,43 +98,186 @@ export interface Transcript {
   messages: readonly Message[];
   turn: Turn | null;
   /** Turns that are over: what is told of them again changes nothing. */
-  closed: readonly string[];
+  finishedTurns: readonly string[];
   /** The code of the last turn's failure, until another begins. */
   failed: string | null;
 }
 
-export const EMPTY: Transcript = { messages: [], turn: null, closed: [], failed: null };
+export const EMPTY: Transcript = { messages: [], turn: null, finishedTurns: [], failed: null };
 
 export const isLocal = (message: Message) => message.id.startsWith("local:");
 export const localId = (client_id: string) => `local:${client_id}`;
 
+export const initialState = (sessionKey: string | null): ConversationState => ({
+  session: null, generation: 0, saved: null, sessionKey, user: "", claimPending: false, status: "none", transcript: EMPTY, archivedMessages: [],
+  hasOlder: false, openedBySharedLink: false, openedByOneTimeLink: false, outbox: [], waiting: "", lastClientId: "", myTurnId: "", unanswered: "",
+  returnedDraft: null, notice: null, transientNotice: null, countdown: null, feedDown: false, started: false, loading: false, active: false, disposed: false,
+});
+
+const NO_NOTICES = { notice: null, transientNotice: null, countdown: null };
+const NO_SESSION = {
+  session: null, saved: null, sessionKey: null, openedBySharedLink: false, openedByOneTimeLink: false, unanswered: "", hasOlder: false, feedDown: false,
+};
+
+/** The state after the action; the very same object where nothing changed. */
+export function reduce(state: ConversationState, action: Action): ConversationState {
+  switch (action.type) {
+    case "started": case "loading": case "active": case "disposed": case "feedDown": case "claimPending": case "user": case "unanswered":
+      return { ...state, [action.type]: action.value };
+    case "claiming": return { ...state, generation: state.generation + 1 };
+    case "claimed": return onlyUnsent(state);
+    case "status": return withStatus(state, action.status);
+    case "event": return withEvent(state, action.event);
+    case "history": return withHistory(state, action);
+    case "older": return { ...state, transcript: prependMessages(state.transcript, action.messages), hasOlder: action.hasMore };
+    case "adopted": return {
+      ...state, session: action.id, generation: state.generation + 1, saved: action.saved, claimPending: false, status: "active", feedDown: false,
+      sessionKey: state.sessionKey === action.id ? action.id : null,
+      openedBySharedLink: Boolean(action.saved.elsewhere), openedByOneTimeLink: !__WIDGET__ && Boolean(action.saved.handed),
+    };
+    case "resumed": return { ...state, lastClientId: action.lastClientId, notice: action.notice ?? state.notice };
+    case "denied": return { ...state, sessionKey: null, status: "none", feedDown: false, notice: action.notice };
+    case "cleared": return { ...state, ...NO_SESSION, generation: state.generation + 1 };
+    case "lost": return withoutSession(state, action.reason);
+    case "archived": return { ...onlyUnsent(state), archivedMessages: [...state.archivedMessages, ...state.transcript.messages.filter((one) => !isLocal(one))] };
+    case "switched": return { ...onlyUnsent(state), ...NO_NOTICES, archivedMessages: [] };
+    case "reset": return {
+      ...state, ...NO_NOTICES, notice: action.notice, status: "none", transcript: EMPTY, archivedMessages: [], lastClientId: "", myTurnId: "",
+      waiting: state.outbox.length ? state.waiting : "",
+    };
+    case "asked": return withQuestion(state, action.question, action.online);
+    case "outboxCleared": return { ...state, outbox: [] };
+    case "draftReturned": return withReturnedDraft(state, action.text);
+    case "delivery": return withDelivery(state, action.question, action.delivery);
+    case "sending": return { ...state, waiting: "sending", lastClientId: action.clientId };
+    case "delivered": return withResult(state, action.question, action.result, action.until);
+    case "noAnswer": return withNotice({ ...state, waiting: "", transcript: { ...state.transcript, failed: "engine_failed" } }, "answerFailed");
+    case "unblocked": return { ...state, waiting: "" };
+    case "notice": return withNotice(state, action.key);
+    case "countdownOver": return { ...state, countdown: null };
+  }
+}
+
+const onlyUnsent = (state: ConversationState) => ({ ...state, transcript: { ...EMPTY, messages: state.transcript.messages.filter(isLocal) } });
+
+/** A closed session stays closed, unless it turns out to be gone. */
+function withStatus(state: ConversationState, status: Status): ConversationState {
+  if (status === state.status || (state.status === "ended" && status !== "gone")) return state;
+  return status === "ended" ? { ...state, status, waiting: "", notice: status } : { ...state, status };
+}
+
+function withEvent(state: ConversationState, event: ChatEvent): ConversationState {
+  if (event.event === "session") return withStatus(state, event.status);
+  const transcript = reduceTranscript(state.transcript, event);
+  if (transcript === state.transcript) return state;
+  let next = { ...state, transcript };
+  if (event.event === "message" || event.event === "answer.delta") return next;
+  const last = transcript.messages.findLast((one) => one.role === "user");
+  if (event.event === "answer.start" && (state.waiting || last?.client_id === state.lastClientId)) next.myTurnId = event.turn_id;
+  if (event.event === "answer.error" && transcript.failed) next = withNotice(next, "answerFailed");
+  return withAnswer(next);
+}
+
+/** The last question waits no more. One that is still on its way is not the one that was answered. */
+function withAnswer(state: ConversationState): ConversationState {
+  return state.outbox.length && !state.transcript.turn ? state : { ...state, waiting: "" };
+}
+
+function withHistory(state: ConversationState, { messages, status, hasMore, known }: Extract<Action, { type: "history" }>): ConversationState {
+  const first = state.transcript.messages[0];
+  const transcript = mergeHistory(state.transcript, messages, known);
+  const hasOlder = !first || transcript.messages[0]?.id !== first.id ? hasMore : state.hasOlder;
+  const question = messages.findLastIndex((one) => state.lastClientId !== "" && one.client_id === state.lastClientId);
+  const answered = question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant");
+  const next = { ...state, transcript, hasOlder };
+  return withStatus(answered ? withAnswer(next) : next, status === "gone" ? state.status : status);
+}
+
+/** The session does not exist any more, or is not open to this browser; where it merely expired, its messages stay readable. */
+function withoutSession(state: ConversationState, reason: LossReason): ConversationState {
+  const expired = reason === "gone";
+  return {
+    ...state, ...NO_SESSION, generation: state.generation + 1,
+    transcript: expired ? { ...state.transcript, turn: null, failed: null } : EMPTY,
+    archivedMessages: expired ? state.archivedMessages : [],
+    status: expired ? reason : "none", waiting: state.outbox.length ? state.waiting : "", notice: reason,
+  };
+}
+
+/** `until`: the end of a countdown; 0 where there is none. */
+function withNotice(state: ConversationState, key: string, until = 0): ConversationState {
+  if (key === "ended") return { ...state, notice: key };
+  if (until) return { ...state, countdown: { key, until }, transientNotice: null };
+  return state.countdown ? state : { ...state, transientNotice: key };
+}
+
+function withReturnedDraft(state: ConversationState, text: string, next?: boolean): ConversationState {
+  return { ...state, returnedDraft: { text, n: (state.returnedDraft?.n ?? 0) + 1, next } };
+}
+
+function withDelivery(state: ConversationState, { client_id, text, at, again }: OutgoingQuestion, delivery: Message["delivery"]): ConversationState {
+  return again ? state : { ...state, transcript: upsertLocalMessage(state.transcript, client_id, text, delivery, at) };
+}
+
+function withQuestion(state: ConversationState, question: OutgoingQuestion, online: boolean): ConversationState {
+  const { client_id, again } = question;
+  if (state.outbox.some((one) => one.client_id === client_id)) return state;
+  return withDelivery({
+    ...state, outbox: [...state.outbox, question], waiting: "sending", unanswered: "", notice: null, transientNotice: null,
+    lastClientId: state.outbox.length ? state.lastClientId : client_id,
+    transcript: again ? { ...state.transcript, failed: null } : state.transcript,
+  }, question, online ? "sending" : "queued");
+}
+
+function withResult(before: ConversationState, question: OutgoingQuestion, result: DeliveryResult, until: number): ConversationState {
+  const { client_id, text, again } = question;
+  const outbox = before.outbox.filter((one) => one !== question);
+  const state: ConversationState = { ...before, outbox };
+  if (result.status === "accepted") {
+    return withDelivery({ ...state, waiting: state.waiting && "accepted" }, question, undefined);
+  }
+  state.waiting = outbox.length ? "sending" : "";
+  const failed = (code: string) => ({ ...state, transcript: { ...state.transcript, failed: code } });
+  if (result.status === "unanswered") return withNotice(withDelivery(failed(result.code), question, undefined), "answerFailed");
+  if (result.status === "failed") return withNotice(again ? failed("not_sent") : withDelivery(state, question, "failed"), result.notice, until);
+  const blocked = result.status === "returned" && result.notice === "busy";
+  let next = state;
+  if (!again) {
+    next = withReturnedDraft({ ...state, transcript: removeLocalMessage(state.transcript, client_id) }, text, blocked);
+    if (blocked) next.waiting = "blocked";
+  }
+  return result.status === "returned" ? withNotice(next, result.notice, until) : next;
+}
+
+// --- the messages and the running answer ---
+
 /** The transcript after the event; the very same object where nothing changed. */
-export function fold(before: Transcript, event: ChatEvent): Transcript {
+export function reduceTranscript(before: Transcript, event: ChatEvent): Transcript {
   switch (event.event) {
-    case "message": return { ...before, messages: put(before.messages, event.message) };
-    case "answer.start": return start(before, event.turn_id);
-    case "answer.delta": return grow(before, event);
+    case "message": return { ...before, messages: upsertMessage(before.messages, event.message) };
+    case "answer.start": return startTurn(before, event.turn_id);
+    case "answer.delta": return appendDelta(before, event);
     case "answer.end": {
-      const failed = before.closed.includes(event.turn_id) ? before.failed : null;
-      return close({ ...before, messages: put(before.messages, event.message), failed }, event.turn_id);
+      const failed = before.finishedTurns.includes(event.turn_id) ? before.failed : null;
+      return finishTurn({ ...before, messages: upsertMessage(before.messages, event.message), failed }, event.turn_id);
     }
     case "answer.error": {
-      if (before.closed.includes(event.turn_id)) return before;
-      const messages = event.message ? put(before.messages, event.message) : before.messages;
-      return close({ ...before, messages, failed: event.code }, event.turn_id);
+      if (before.finishedTurns.includes(event.turn_id)) return before;
+      const messages = event.message ? upsertMessage(before.messages, event.message) : before.messages;
+      return finishTurn({ ...before, messages, failed: event.code }, event.turn_id);
     }
     default: return before;
   }
 }
 
-function start(before: Transcript, turn_id: string): Transcript {
-  if (before.closed.includes(turn_id)) return before;
+function startTurn(before: Transcript, turn_id: string): Transcript {
+  if (before.finishedTurns.includes(turn_id)) return before;
   // Told again from its first word: what is shown stays, and the deltas are laid over it.
   const text = before.turn?.turn_id === turn_id ? before.turn.text : "";
   return { ...before, failed: null, turn: { turn_id, text, at: 0 } };
 }
 
-function grow(before: Transcript, { turn_id, text, at }: { turn_id: string; text: string; at?: number }): Transcript {
+function appendDelta(before: Transcript, { turn_id, text, at }: { turn_id: string; text: string; at?: number }): Transcript {
   const { turn } = before;
   if (!turn || turn.turn_id !== turn_id) return before;
   const from = at ?? turn.at;
@@ -64,13 +287,13 @@ function grow(before: Transcript, { turn_id, text, at }: { turn_id: string; text
   return { ...before, turn: { ...turn, text: turn.text + fresh, at: from + text.length } };
 }
 
-function close(before: Transcript, turn_id: string): Transcript {
+function finishTurn(before: Transcript, turn_id: string): Transcript {
   const turn = before.turn?.turn_id === turn_id ? null : before.turn;
-  return { ...before, turn, closed: before.closed.includes(turn_id) ? before.closed : [...before.closed.slice(-50), turn_id] };
+  return { ...before, turn, finishedTurns: before.finishedTurns.includes(turn_id) ? before.finishedTurns : [...before.finishedTurns.slice(-50), turn_id] };
 }
 
 /** Puts a message of the service in its place: over itself, over its local twin, or before what is still on its way. */
-function put(messages: readonly Message[], message: Message): readonly Message[] {
+function upsertMessage(messages: readonly Message[], message: Message): readonly Message[] {
   const found = messages.findLastIndex((one) => one.id === message.id
     || (isLocal(one) && message.role === "user" && Boolean(one.client_id) && one.client_id === message.client_id));
   if (found >= 0) return messages.with(found, message);
@@ -82,7 +305,7 @@ function put(messages: readonly Message[], message: Message): readonly Message[]
 }
 
 /** Own words, shown before the service has them; again with another delivery, they change in place. */
-export function say(before: Transcript, client_id: string, content: string, delivery: Message["delivery"], created_at: string): Transcript {
+export function upsertLocalMessage(before: Transcript, client_id: string, content: string, delivery: Message["delivery"], created_at: string): Transcript {
   const known = before.messages.findIndex((one) => one.client_id === client_id && one.role === "user");
   if (known >= 0) {
     const one = before.messages[known]!;
@@ -93,7 +316,7 @@ export function say(before: Transcript, client_id: string, content: string, deli
   return { ...before, messages: [...before.messages, message] };
 }
 
-export function unsay(before: Transcript, client_id: string): Transcript {
+export function removeLocalMessage(before: Transcript, client_id: string): Transcript {
   return { ...before, messages: before.messages.filter((one) => one.id !== localId(client_id)) };
 }
 
@@ -101,7 +324,7 @@ export function unsay(before: Transcript, client_id: string): Transcript {
  * The history read again: the service's order holds; older pages already read and own unsent words stay, and so does
  * what the feed brought while the history was being read (`asked`: the ids known when it was asked for).
  */
-export function renew(before: Transcript, page: readonly Message[], asked: ReadonlySet<string> | null = null): Transcript {
+export function mergeHistory(before: Transcript, page: readonly Message[], asked: ReadonlySet<string> | null = null): Transcript {
   const first = page[0];
   const joint = first ? before.messages.findIndex((one) => one.id === first.id) : -1;
   const older = joint > 0 ? before.messages.slice(0, joint).filter((one) => !isLocal(one)) : [];
@@ -114,66 +337,12 @@ export function renew(before: Transcript, page: readonly Message[], asked: Reado
   const last = page.at(-1);
   const over = before.turn?.text && last?.role === "assistant" && !asked?.has(last.id) && last.content.startsWith(before.turn.text);
   // Told again, it must not begin anew.
-  const closed = over ? [...before.closed.slice(-50), before.turn!.turn_id] : before.closed;
-  return { ...before, messages, turn: over ? null : before.turn, closed };
+  const finishedTurns = over ? [...before.finishedTurns.slice(-50), before.turn!.turn_id] : before.finishedTurns;
+  return { ...before, messages, turn: over ? null : before.turn, finishedTurns };
 }
 
 /** An older page put in front. */
-export function prepend(before: Transcript, page: readonly Message[]): Transcript {
+export function prependMessages(before: Transcript, page: readonly Message[]): Transcript {
   const known = new Set(before.messages.map((one) => one.id));
   return { ...before, messages: [...page.filter((one) => !known.has(one.id)), ...before.messages] };
-}
-
-// --- what comes from outside is checked before it is folded ---
-
-const isText = (value: unknown): value is string => typeof value === "string";
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
-
-export function readMessage(value: unknown): Message | null {
-  if (!isRecord(value) || !isText(value.id) || !isText(value.content) || value.id.startsWith("local:")) return null;
-  if (value.role !== "user" && value.role !== "assistant" && value.role !== "system") return null;
-  return {
-    id: value.id, role: value.role, content: value.content,
-    metadata: isRecord(value.metadata) ? value.metadata : {},
-    created_at: isText(value.created_at) ? value.created_at : "",
-    ...(isText(value.client_id) ? { client_id: value.client_id } : {}),
-  };
-}
-
-/** The event, or null for what has not its shape: unknown kinds are for later versions and pass by. */
-export function readEvent(kind: string, data: unknown): ChatEvent | null {
-  if (kind === "reset" || kind === "ping") return { event: kind };
-  if (!isRecord(data)) return null;
-  if (kind === "message") {
-    const message = readMessage(data);
-    return message && { event: kind, message };
-  }
-  if (kind === "session") return isText(data.status) ? { event: kind, status: readStatus(data.status) } : null;
-  const { turn_id } = data;
-  if (!isText(turn_id)) return null;
-  switch (kind) {
-    case "answer.start": return { event: kind, turn_id };
-    case "answer.delta": return isText(data.text)
-      ? { event: kind, turn_id, text: data.text, ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}) } : null;
-    case "answer.end": {
-      const message = readMessage(data.message);
-      return message && { event: kind, turn_id, message: cite(message, data.citations) };
-    }
-    case "answer.error": {
-      const message = readMessage(data.message) ?? undefined;
-      return { event: kind, turn_id, code: isText(data.code) ? data.code : "engine_failed", message };
-    }
-    default: return null;
-  }
-}
-
-
-export function readStatus(value: unknown): Status {
-  return value === "active" || value === "abandoned" || value === "ended" ? value : "gone";
-}
-
-function cite(message: Message, citations: unknown): Message {
-  if (message.metadata.citations || !Array.isArray(citations)) return message;
-  const found = citations.filter((one): one is Citation => isRecord(one) && isText(one.title) && isText(one.url));
-  return found.length ? { ...message, metadata: { ...message.metadata, citations: found } } : message;
 }

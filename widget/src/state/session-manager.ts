@@ -1,266 +1,333 @@
-/** Which session this page carries: found again, handed over by a link, taken from another tab, or made for the first question. */
-import { ApiError, type Api, type History } from "../client/api";
-import { isOver, type Desk } from "./store";
-import { createLive, type LiveParts } from "./live-feed";
+/** Which session this page has: restored, handed over by a link, taken from another tab, or created for the first question. */
+import { ApiError, type Api, type History, type Resumed } from "../client/api";
+import type { BrowserStorage, BrowserStorages, StoredSession } from "../client/browser-storage";
+import { decodeMessage, decodeStatus, type ChatEvent } from "../client/decode";
 import { getChunk, loadChunk } from "../client/lazy-chunks";
-import type { Notices } from "./notices";
-import type { Settings } from "../options";
-import type { BrowserStorages, StoredSession, BrowserStorage } from "../client/browser-storage";
-import { withLock, isDuplicate, randomId, type Platform } from "../client/tab-sync";
-import { EMPTY, isLocal } from "./reducer";
 import type { Page } from "../client/page-lifecycle";
+import type { Timing } from "../client/sse-connection";
+import { isDuplicate, randomId, withLock, type Platform } from "../client/tab-sync";
+import type { Settings } from "../options";
+import { createLiveFeed, type LiveFeed } from "./live-feed";
+import type { LossReason } from "./reducer";
+import { isBusy, isClosed, type ConversationStore } from "./store";
 
-export interface SessionParts {
+export interface SessionManagerDeps {
   api: Api;
-  desk: Desk;
-  store: BrowserStorage;
-  machine: Platform;
-  notices: Notices;
+  store: ConversationStore;
+  storage: BrowserStorage;
+  storages: BrowserStorages;
+  platform: Platform;
   page: Page;
   options: Settings;
-  own: boolean;
-  places: BrowserStorages;
-  live: Pick<LiveParts, "onEvent" | "timing">;
-  /** The desk has changed: show it, and want of the feed what is wanted now. */
-  changed(): void;
-  accept(found: History, known: ReadonlySet<string> | null): void;
-  busy(): boolean;
-  /** Another tab has the conversation of this user: its token, where that tab gives it. */
-  borrow(user: string): Promise<boolean>;
+  isFullPage: boolean;
+  timing?: Partial<Timing>;
+  /** Takes up the signed-in user's conversation; `found` is what the browser remembers. */
+  restoreForUser(found: StoredSession | null): Promise<void>;
+  /** Another tab has the conversation of this user: asks that tab for its token; whether one came. */
+  requestToken(user: string): Promise<boolean>;
 }
 
-export type Loss = "gone" | "erased" | "signIn";
-export type Sessions = ReturnType<typeof createSessions>;
+export type SessionManager = ReturnType<typeof createSessionManager>;
 
-export function createSessions(parts: SessionParts) {
-  const { api, desk, store, machine, notices, page, options, own, changed, accept } = parts;
+export function createSessionManager(deps: SessionManagerDeps) {
+  const { api, store, storage, platform, page, options, isFullPage } = deps;
+  const { dispatch } = store;
+  let feed: LiveFeed | null = null, started: Promise<void> | null = null, ready: Promise<unknown> | null = null;
+
   /** Not too old, and nobody else's. */
-  const fresh = (record: StoredSession) => (!record.user || record.user === desk.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
+  const isUsable = (record: StoredSession) =>
+    (!record.user || record.user === store.state.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
-  function carry(id: string, was: Partial<StoredSession> = {}): void {
-    desk.live?.stop();
-    // An answer that comes after the end of this chat must not be remembered.
-    if (desk.disposed) return;
-    Object.assign(desk, { session: id, era: desk.era + 1, moved: false, status: "active", fromElsewhere: Boolean(was.elsewhere), handedOver: !__WIDGET__ && Boolean(was.handed), feedDown: false });
-    desk.saved = { ...was, id, seen: Date.now() };
-    if (id !== desk.key) store.save(desk.saved);
-    const mine = desk.era;
-    let down: ReturnType<typeof setTimeout> | undefined;
-    const setDown = (next: boolean) => { if (mine === desk.era && desk.feedDown !== next) { desk.feedDown = next; changed(); } };
-    desk.live = createLive({
-      ...parts.live, api, session: id, platform: machine, heartbeat: options.heartbeatInterval,
-      turn: () => desk.transcript.turn, sync, onBeat: touch,
-      onFeed(next) {
-        // A short break is nobody's business.
-        if (next === "trying") { down ??= setTimeout(setDown, 3_000, true); return; }
-        clearTimeout(down);
-        down = undefined;
+  // --- the feed of the current session ---
+
+  /** The feed runs while somebody looks or an answer is due; the heartbeat only while somebody looks. */
+  function updateFeed(): void {
+    const { state } = store, open = !isClosed(state);
+    feed?.setActive(open && ((state.active && page.isRecentlyVisible) || isBusy(state)), open && state.active && page.visible);
+  }
+  store.subscribe(updateFeed);
+
+  function openFeed(session: string): void {
+    let downTimer: ReturnType<typeof setTimeout> | undefined;
+    const isCurrent = () => feed === mine;
+    const setDown = (down: boolean) => { if (isCurrent() && store.state.feedDown !== down) dispatch({ type: "feedDown", value: down }); };
+    const mine = feed = createLiveFeed({
+      api, session, platform, timing: deps.timing, heartbeat: options.heartbeatInterval,
+      turn: () => store.state.transcript.turn, onEvent, sync, onBeat: updateLastSeen,
+      onFeed(state) {
+        // A short interruption is not worth a notice.
+        if (state === "trying") { downTimer ??= setTimeout(setDown, 3_000, true); return; }
+        clearTimeout(downTimer);
+        downTimer = undefined;
         setDown(false);
       },
-      onRefused(error) { clearTimeout(down); if (mine === desk.era) refused(error); },
-      // A question asked just now waits for the new id, which comes by the storage; where none comes, all is as before.
-      onMoved() {
-        desk.moved = true;
-        desk.ready = page.sleepUntilWake(3_000).then(() => { if (desk.moved && mine === desk.era) { carry(id, desk.saved ?? {}); void follow(); } });
+      onRefused(error) { clearTimeout(downTimer); if (isCurrent()) onForbiddenOrGone(error); },
+      // Wait up to 3 s for another tab to store the claimed session id; otherwise continue with the old one.
+      onClaimPending() {
+        dispatch({ type: "claimPending", value: true });
+        hold(page.sleepUntilWake(3_000).then(() => {
+          if (!store.state.claimPending || !isCurrent()) return;
+          adopt(session, store.state.saved ?? {});
+          void loadHistory();
+        }));
       },
-      onErased: () => { if (mine === desk.era) lose("erased"); },
+      onErased() { if (isCurrent()) onSessionLost("erased"); },
     });
+    updateFeed();
   }
 
-  function refused(error: ApiError): void {
-    lose(error.isGone ? "gone" : "signIn");
+  function onEvent(event: ChatEvent): void {
+    if (event.event === "session" && event.status === "gone") return onSessionLost("erased");
+    const before = store.state;
+    dispatch({ type: "event", event });
+    if (store.state === before || event.event === "answer.delta") return;
+    if (event.event !== "session") return updateLastSeen();
+    const { session, status, generation } = store.state;
+    // An erased session reports that it has ended, too: only a request shows which of the two it was.
+    if (session && status === "ended") {
+      api.status(session).catch((error: ApiError) => { if (error.isGone && generation === store.state.generation) onSessionLost("erased"); });
+    }
   }
 
-  function drop(why: Loss | null = null): void {
-    desk.live?.stop();
-    store.forget(desk.session, why);
-    Object.assign(desk, {
-      session: null, saved: null, key: null, live: null, era: desk.era + 1,
-      fromElsewhere: false, handedOver: false, unanswered: false, hasOlder: false, feedDown: false,
-    });
-    // What a link proved, it proved for its own conversation alone.
+  // --- taking up a session, and losing it ---
+
+  function adopt(id: string, was: Partial<StoredSession> = {}): void {
+    feed?.stop();
+    // An answer that arrives after the end of this chat must not be remembered.
+    if (store.state.disposed) return;
+    const saved = { ...was, id, seen: Date.now() };
+    dispatch({ type: "adopted", id, saved });
+    if (!store.state.sessionKey) storage.save(saved);
+    openFeed(id);
+  }
+
+  /** Takes up a session together with its history, as the service returned them. */
+  function open(found: Resumed, was: Partial<StoredSession> | undefined, notice: "continued" | "restored" | null): void {
+    adopt(found.session_id, was);
+    if (notice) {
+      dispatch({
+        type: "resumed", lastClientId: notice === "restored" ? storage.lastClientId : store.state.lastClientId,
+        notice: notice === "continued" || found.messages?.length ? notice : null,
+      });
+    }
+    mergeHistory(found, null);
+    feed?.setCursor(found.cursor);
+  }
+
+  const messagesOf = ({ messages }: History) => (messages ?? []).map(decodeMessage).filter((one) => one !== null);
+
+  function mergeHistory(found: History, known: ReadonlySet<string> | null): void {
+    dispatch({ type: "history", messages: messagesOf(found), status: decodeStatus(found.status), hasMore: Boolean(found.has_more), known });
+  }
+
+  const onForbiddenOrGone = (error: ApiError) => onSessionLost(error.isGone ? "gone" : "signIn");
+
+  function forget(reason: LossReason | null): void {
+    feed?.stop();
+    feed = null;
+    storage.forget(store.state.session, reason);
+    // A token from a link is valid for that link's conversation alone.
     if (!__WIDGET__) api.setUserToken();
   }
 
-  /** The session is no more, or opens to us no more; what was said stays readable where it merely expired. */
-  function lose(why: Loss): void {
-    if (!desk.session) return;
-    // A proof that another tab has may be good still.
-    drop(why === "signIn" ? null : why);
-    if (why !== "gone") { desk.transcript = EMPTY; desk.past = []; }
-    desk.transcript = { ...desk.transcript, turn: null, failed: null };
-    desk.status = why === "gone" ? why : "none";
-    if (!parts.busy()) desk.waiting = false;
-    notices.keep(why);
-    changed();
+  function clear(reason: LossReason | null = null): void {
+    forget(reason);
+    dispatch({ type: "cleared" });
   }
 
-  function touch(): void {
-    if (!desk.session || !desk.saved || desk.key || desk.disposed) return;
-    desk.saved = { ...desk.saved, seen: Date.now() };
-    store.save(desk.saved);
+  function onSessionLost(reason: LossReason): void {
+    if (!store.state.session) return;
+    // Another tab may have a token that is still valid.
+    forget(reason === "signIn" ? null : reason);
+    dispatch({ type: "lost", reason });
   }
 
+  /** New chat: forgets this conversation in this browser. */
+  function startNew(reason: LossReason | null = null): void {
+    dispatch({ type: "outboxCleared" });
+    storage.unsent = [];
+    clear(reason);
+    dispatch({ type: "reset", notice: reason });
+  }
+
+  function updateLastSeen(): void {
+    const { session, saved, sessionKey, disposed } = store.state;
+    if (session && saved && !sessionKey && !disposed) storage.save({ ...saved, seen: Date.now() });
+  }
+
+  // --- the history ---
+
+  /** Reads the history again; returns the cursor of its end. */
   async function sync(): Promise<string> {
-    const mine = desk.era, known = new Set(desk.transcript.messages.map((one) => one.id));
-    const found = await api.history(desk.session ?? "", undefined, Math.min(500, Math.max(100, known.size)));
-    if (mine !== desk.era) throw new ApiError("aborted", 0, "Too late");
-    accept(found, known);
+    const { session, generation, transcript } = store.state, known = new Set(transcript.messages.map((one) => one.id));
+    const found = await api.history(session ?? "", undefined, Math.min(500, Math.max(100, known.size)));
+    if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
+    mergeHistory(found, known);
     return found.cursor;
   }
 
   /** The history of the session just taken up, then the feed from its end. */
-  async function follow(): Promise<void> {
-    const mine = desk.era;
-    for (let tries = 0; mine === desk.era && !desk.disposed; tries++) {
+  async function loadHistory(): Promise<void> {
+    const { generation } = store.state, isLate = () => generation !== store.state.generation;
+    for (let tries = 0; !isLate() && !store.state.disposed; tries++) {
       try {
         const cursor = await sync();
-        if (mine === desk.era) desk.live?.place(cursor);
+        if (!isLate()) feed?.setCursor(cursor);
         return;
-      } catch (error) {
-        if (mine !== desk.era) return;
-        if ((error as ApiError).isGone || (error as ApiError).isForbidden) return refused(error as ApiError);
+      } catch (cause) {
+        const error = cause as ApiError;
+        if (isLate()) return;
+        if (error.isGone || error.isForbidden) return onForbiddenOrGone(error);
         await page.sleepUntilWake(backoff(tries));
       }
     }
   }
 
-  /** Puts what was said before aside: it stays above, and the next session begins below it. */
-  function turnPage(): void {
-    desk.past = [...desk.past, ...desk.transcript.messages.filter((one) => !isLocal(one))];
-    desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
+  // --- where the session comes from ---
+
+  /** Questions wait for this before they are sent. */
+  function hold<T>(until: Promise<T>): Promise<T> {
+    ready = until;
+    return until;
   }
 
-  /** A session to speak in. Tabs of one browser that ask at the same moment get the same. */
-  function ensure(): Promise<string> {
-    if (desk.session && !isOver(desk)) return Promise.resolve(desk.session);
-    return withLock(machine.locks, `baton:create:${api.base}`, async () => {
-      if (desk.session && !isOver(desk)) return desk.session;
-      const mine = desk.era;
-      const other = store.isShared && !desk.key && options.autoRestore ? store.load() : null;
-      const known = other && other.id !== desk.session && fresh(other);
+  /** The session to ask in. Tabs of one browser that ask at the same moment get the same one. */
+  async function getOrCreate(): Promise<string> {
+    await start();
+    await ready;
+    const current = () => (isClosed(store.state) ? null : store.state.session);
+    return current() ?? withLock(platform.locks, `baton:create:${api.base}`, async () => {
+      const { generation, sessionKey, session, user } = store.state, there = current();
+      if (there) return there;
+      const other = storage.isShared && !sessionKey && options.autoRestore ? storage.load() : null;
+      const known = other && other.id !== session && isUsable(other);
       const id = known ? other.id : (await api.create()).session_id;
-      if (mine !== desk.era) throw new ApiError("aborted", 0, "Too late");
-      turnPage();
-      desk.key = null;
-      const common = !__WIDGET__ && own ? store.sharedSession() : null;
-      carry(id, known ? other : { user: desk.user || undefined });
-      if (!__WIDGET__ && own && desk.saved && !(common && fresh(common))) store.share(desk.saved);
-      changed();
-      void follow();
+      if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
+      // What was said before stays above; the new session begins below it.
+      dispatch({ type: "archived" });
+      const shared = !__WIDGET__ && isFullPage ? storage.sharedSession() : null;
+      adopt(id, known ? other : { user: user || undefined });
+      if (!__WIDGET__ && isFullPage && store.state.saved && !(shared && isUsable(shared))) storage.share(store.state.saved);
+      void loadHistory();
       return id;
     });
   }
 
-  /** At the start of the page: what it came with, or what the browser remembers. Resolves when that is shown. */
-  async function begin(link?: string): Promise<void> {
-    if (!machine.locks) await borrowLocks();
-    if (options.sessionScope === "tab") await claimTab();
-    const opening = link ? { session: link, client_id: randomId() } : !__WIDGET__ && own ? store.opening : null;
+  /** At the start of the page: what it was opened with, or what the browser remembers. Resolves when that is shown. */
+  function start(link?: string): Promise<void> {
+    return (started ??= (async () => {
+      dispatch({ type: "loading", value: true });
+      await ready;
+      dispatch({ type: "started", value: true });
+      try { await restore(link); } catch (error) { console.error(error); } finally { dispatch({ type: "loading", value: false }); }
+    })());
+  }
+
+  async function restore(link?: string): Promise<void> {
+    if (!platform.locks) await useLocalStorageLocks();
+    if (options.sessionScope === "tab") await detectDuplicateTab();
+    const opening = link ? { session: link, client_id: randomId() } : !__WIDGET__ && isFullPage ? storage.opening : null;
     if (!__WIDGET__ && opening) {
-      store.opening = opening;
+      storage.opening = opening;
       await resume(opening.session, opening.client_id, "continued");
-      store.opening = null;
+      storage.opening = null;
       return;
     }
-    if (desk.key) return resume(desk.key, randomId(), "restored");
-    const record = store.load();
-    if (record && !__WIDGET__ && own) {
+    const { sessionKey, user } = store.state;
+    if (sessionKey) return resume(sessionKey, randomId(), "restored");
+    const record = storage.load();
+    if (record && !__WIDGET__ && isFullPage) {
       api.setUserToken(record.token);
       return resume(record.id, randomId(), "restored", record);
     }
-    if (desk.signed) return desk.signed(record);
-    const found = record ?? (!__WIDGET__ && own ? store.sharedSession() : null);
-    if (found && options.autoRestore && fresh(found)) await resume(found.id, randomId(), "restored", found);
+    if (user) return deps.restoreForUser(record);
+    const found = record ?? (!__WIDGET__ && isFullPage ? storage.sharedSession() : null);
+    if (found && options.autoRestore && isUsable(found)) await resume(found.id, randomId(), "restored", found);
   }
 
-  /** On plain http a page has no locks: leases in the storage take their place, fetched for those pages alone. */
-  async function borrowLocks(): Promise<void> {
-    const { local } = parts.places;
+  /** A page on plain http has no Web Locks: locks in localStorage take their place, loaded for such pages alone. */
+  async function useLocalStorageLocks(): Promise<void> {
+    const { local } = deps.storages;
     try { if (!local || !(local.length >= 0)) return; } catch { return; }
-    if (await loadChunk("locks")) machine.locks = getChunk<typeof import("../client/local-storage-locks")>("locks")!.createLocalStorageLocks(local, randomId());
+    if (!await loadChunk("locks")) return;
+    const { createLocalStorageLocks } = getChunk<typeof import("../client/local-storage-locks")>("locks")!;
+    platform.locks = createLocalStorageLocks(local, randomId());
   }
 
-  /** A duplicated tab starts with a copy of the other's storage, and must not go on in its conversation. */
-  async function claimTab(): Promise<void> {
-    const name = store.tabId;
-    const duplicate = name !== null && await isDuplicate(machine.nativeLocks, `baton:tab:${name}`);
-    if (duplicate) store.clearTabState();
+  /** A duplicated tab starts with a copy of the other one's storage, and must not continue its conversation. */
+  async function detectDuplicateTab(): Promise<void> {
+    const name = storage.tabId;
+    const duplicate = name !== null && await isDuplicate(platform.nativeLocks, `baton:tab:${name}`);
+    if (duplicate) storage.clearTabState();
     if (name !== null && !duplicate) return;
-    store.tabId = randomId();
-    await isDuplicate(machine.nativeLocks, `baton:tab:${store.tabId}`);
+    storage.tabId = randomId();
+    await isDuplicate(platform.nativeLocks, `baton:tab:${storage.tabId}`);
   }
 
   async function resume(what: string, client_id: string, notice: "continued" | "restored", was?: StoredSession): Promise<void> {
-    for (let tries = 0; !desk.disposed; tries++) {
+    for (let tries = 0; !store.state.disposed; tries++) {
       try {
         const found = await api.resume(what, client_id);
-        let from = was;
-        if (!__WIDGET__ && notice === "continued") {
-          const elsewhere = found.shared === true || what.startsWith("ses_") || undefined, token = found.user_token;
-          // A raw id, or a link made for sharing, may have come from anybody; a link for once too, where this browser does not know its session.
-          from = { id: "", seen: 0, elsewhere, handed: (!elsewhere && store.sharedSession()?.id !== found.session_id) || undefined, token };
-          api.setUserToken(token);
-        }
-        carry(found.session_id, from);
-        if (notice === "restored") desk.asked = store.lastClientId;
-        if (notice === "continued" || found.messages?.length) notices.keep(notice);
-        accept(found, null);
-        desk.live?.place(found.cursor);
-        return changed();
+        return open(found, !__WIDGET__ && notice === "continued" ? fromLink(found, what) : was, notice);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
-        if (!error.retryable) return deny(error, notice === "continued");
-        desk.feedDown = true;
-        changed();
+        if (!error.retryable) return onResumeDenied(error, notice === "continued");
+        dispatch({ type: "feedDown", value: true });
         await page.sleepUntilWake(Math.max(error.retryAfter * 1000, backoff(tries)));
       }
     }
   }
 
-  /** What was to be carried on cannot be: nothing of it is kept, and the next question begins anew. */
-  function deny(error: ApiError, link: boolean): void {
-    const { key } = desk;
-    store.forget(null);
-    desk.key = null;
-    desk.status = "none";
-    desk.feedDown = false;
-    if (!__WIDGET__) api.setUserToken();
-    if (!error.isForbidden) notices.keep(!__WIDGET__ && link ? "deadLink" : "gone");
-    else if (!__WIDGET__ && link && error.code === "not_owner") notices.keep("notYours");
-    else notices.keep(key ? null : "signIn");
-    changed();
+  /** What to remember of a session that a link opened. */
+  function fromLink(found: Resumed, link: string): Partial<StoredSession> {
+    const token = found.user_token;
+    api.setUserToken(token);
+    // A raw id, or a link made for sharing, may have come from anybody.
+    const elsewhere = found.shared === true || link.startsWith("ses_") || undefined;
+    // So may a one-time link, where this browser does not know its session.
+    return { elsewhere, handed: (!elsewhere && storage.sharedSession()?.id !== found.session_id) || undefined, token };
   }
 
-  /** Another tab of this browser began, or dropped, the conversation that all of them share. */
+  /** The session cannot be resumed: nothing of it is kept, and the next question starts a new one. */
+  function onResumeDenied(error: ApiError, isLink: boolean): void {
+    const { sessionKey } = store.state;
+    storage.forget(null);
+    if (!__WIDGET__) api.setUserToken();
+    const denied = !__WIDGET__ && isLink && error.code === "not_owner" ? "notYours" : sessionKey ? null : "signIn";
+    dispatch({ type: "denied", notice: error.isForbidden ? denied : !__WIDGET__ && isLink ? "deadLink" : "gone" });
+  }
+
+  // --- other tabs ---
+
+  /** Another tab of this browser started, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
-    if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
-    // Why it was dropped there; what that tab says besides may come after this, or not at all.
-    if (desk.session && event.oldValue?.includes(desk.session) && event.newValue && !event.newValue.startsWith("{")) return lose(event.newValue as Loss);
-    let record = !__WIDGET__ && own ? store.sharedSession() : store.load();
-    if (!__WIDGET__ && own ? desk.session : record?.id === desk.session && !desk.moved) return;
+    const { session, sessionKey, saved, status, user, loading, claimPending, started, outbox } = store.state;
+    if (event.key !== storage.key || sessionKey || loading || !started || (outbox.length && !claimPending) || options.sessionScope !== "browser") return;
+    // The reason why it was dropped there; what else that tab sends may arrive later, or not at all.
+    if (session && event.oldValue?.includes(session) && event.newValue && !event.newValue.startsWith("{")) return onSessionLost(event.newValue as LossReason);
+    let record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
+    if (!__WIDGET__ && isFullPage ? session : record?.id === session && !claimPending) return;
     // A user's conversation does not make way for an anonymous one.
-    if (record && !record.user && desk.saved?.user) return;
-    if (record?.user && record.user !== desk.user) {
-      // What is in view here was claimed in another tab: followed where that tab lends its token.
-      if (!(desk.session || desk.status === "gone") || !(await (desk.ready = parts.borrow(record.user)))) record = null;
-      else if (record.id === desk.session) return;
+    if (record && !record.user && saved?.user) return;
+    if (record?.user && record.user !== user) {
+      // What is in view here was claimed in another tab: continued where that tab gives its token.
+      if (!(session || status === "gone") || !(await hold(deps.requestToken(record.user)))) record = null;
+      else if (record.id === store.state.session) return;
     }
     if (record) {
-      desk.past = [];
-      desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
-      notices.reset();
-      carry(record.id, record);
-      changed();
-      void follow();
-    } else if ((__WIDGET__ || !own) && desk.session && !isOver(desk)) {
-      drop();
-      Object.assign(desk, { status: "none", transcript: EMPTY, past: [] });
-      notices.reset();
-      changed();
+      dispatch({ type: "switched" });
+      adopt(record.id, record);
+      void loadHistory();
+    } else if ((__WIDGET__ || !isFullPage) && store.state.session && !isClosed(store.state)) {
+      clear();
+      dispatch({ type: "reset", notice: null });
     }
   }
 
-  return { begin, ensure, carry, resume, follow, fresh, lose, refused, drop, touch, sync, onStorage };
+  return {
+    get feed(): LiveFeed | null { return feed; },
+    start, messagesOf, hold, getOrCreate, adopt, open, resume, loadHistory, isUsable, onForbiddenOrGone, startNew, updateFeed, updateLastSeen, sync, onStorage,
+    dispose(): void { feed?.stop(); },
+  };
 }

@@ -1,70 +1,74 @@
-/** The one changing record of a conversation in this page, and the state that the view gets of it. */
-import type { Live } from "./live-feed";
-import type { StoredSession } from "../client/browser-storage";
-import { EMPTY, isLocal, type Transcript } from "./reducer";
-import type { Message, Notice, State, Status } from "../types";
+/** The store of a conversation: its state changes by dispatched actions alone; and what the view gets to see of it. */
+import type { Notice, State } from "../types";
+import { initialState, isLocal, reduce, type Action, type ConversationState } from "./reducer";
 
-export interface Desk {
-  session: string | null;
-  /** Grows with every session taken up or dropped, so that a late answer to an old call is known as one. */
-  era: number;
-  saved: StoredSession | null;
-  /** The session-key of the tag, while it is in use. */
-  key: string | null;
-  live: Live | null;
-  /** A short name of the signed-in user; empty where nobody is. */
-  user: string;
-  /** Takes up the conversation of the signed-in user; `found` is what the browser remembers. */
-  signed: ((found: StoredSession | null) => Promise<void>) | null;
-  /** Another tab is claiming the session: its new id is on the way here. */
-  moved: boolean;
-  /** A question waits for this before it goes out. */
-  ready: Promise<unknown> | null;
-  status: Status;
-  transcript: Transcript;
-  /** What was said in a session that is over, still readable above the new one. */
-  past: readonly Message[];
-  hasOlder: boolean;
-  loading: boolean;
-  fromElsewhere: boolean;
-  handedOver: boolean;
-  /** A question of this page is on its way or taken, and its answer has not begun. */
-  waiting: boolean;
-  /** The client id of this tab's last question, and the turn that answers it. */
-  asked: string;
-  mine: string;
-  /** A question has stood for a while and nobody answers it. */
-  unanswered: boolean;
-  putBack: State["returnedDraft"];
-  /** The feed has been away for longer than a moment. */
-  feedDown: boolean;
-  started: boolean;
-  active: boolean;
-  disposed: boolean;
+export interface ConversationStore {
+  readonly state: ConversationState;
+  dispatch(action: Action): void;
+  /** Calls back after every change, with the action that made it; returns how to stop that. */
+  subscribe(listener: (action: Action) => void): () => void;
 }
 
-export const newDesk = (key: string | null): Desk => ({
-  session: null, era: 0, saved: null, key, live: null, user: "", signed: null, moved: false, ready: null, status: "none", transcript: EMPTY, past: [], hasOlder: false, loading: false,
-  fromElsewhere: false, handedOver: false, waiting: false, asked: "", mine: "", unanswered: false, putBack: null, feedDown: false, started: false, active: false, disposed: false,
-});
+export function createStore(sessionKey: string | null): ConversationStore {
+  let state = initialState(sessionKey);
+  const listeners = new Set<(action: Action) => void>();
+  return {
+    get state() { return state; },
+    dispatch(action) {
+      const next = reduce(state, action);
+      if (next === state) return;
+      state = next;
+      for (const listener of [...listeners]) listener(action);
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
 
-/** No more can be said in this session. */
-export const isOver = (desk: Desk) => desk.status === "ended" || desk.status === "gone";
+/** Resolves as soon as the condition holds. */
+export function when({ state, subscribe }: ConversationStore, holds: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    if (state.disposed || holds()) return resolve();
+    const stop = subscribe(() => { if (holds()) { stop(); resolve(); } });
+  });
+}
+
+/** Nothing more can be said in this session. */
+export const isClosed = ({ status }: ConversationState) => status === "ended" || status === "gone";
+
+/** A question waits for its answer, or an answer is being written. */
+export const isBusy = ({ waiting, transcript }: ConversationState) => waiting !== "" || transcript.turn !== null;
 
 /** The last message that the service has. */
-export const lastStored = (desk: Desk) => desk.transcript.messages.findLast((one) => !isLocal(one));
+export const lastStored = ({ transcript }: ConversationState) => transcript.messages.findLast((one) => !isLocal(one));
 
-export function compose(desk: Desk, notice: Notice | null, wait: number, online: boolean): State {
-  const { turn, messages, failed } = desk.transcript;
-  const last = lastStored(desk);
-  const broken = failed !== null || desk.unanswered || (last?.role === "assistant" && last.metadata.interrupted === true);
-  const alive = desk.status === "active" || desk.status === "abandoned";
+/** Seconds left of a wait that the service asked for. */
+export const secondsLeft = ({ countdown }: ConversationState) => (countdown ? Math.max(0, Math.ceil((countdown.until - Date.now()) / 1000)) : 0);
+
+/** Every other notice is an error. */
+const INFO = ["restored", "ended", "gone", "erased", ...(__WIDGET__ ? [] : ["continued"])];
+const WARNING = [...(__WIDGET__ ? [] : ["deadLink"]), "offline", "reconnecting", "wait", "busy", "engineBusy", "full", "tooLong"];
+
+const toNotice = (key: string | null, params?: Notice["params"]): Notice | null =>
+  key === null ? null : { key, params, tone: INFO.includes(key) ? "info" : WARNING.includes(key) ? "warning" : "error" };
+
+export function toViewState(state: ConversationState, online: boolean): State {
+  const { status, transcript: { turn, messages, failed }, archivedMessages, countdown } = state;
+  const last = lastStored(state);
+  const broken = failed !== null || (state.unanswered && state.unanswered === last?.id) || (last?.role === "assistant" && last.metadata.interrupted === true);
+  const connection = !online ? "offline" : state.feedDown ? "reconnecting" : "online";
+  const wait = secondsLeft(state);
   return {
-    status: desk.status, loading: desk.loading, hasOlder: desk.hasOlder, openedBySharedLink: desk.fromElsewhere, openedByOneTimeLink: !__WIDGET__ && desk.handedOver, returnedDraft: desk.putBack,
-    owned: Boolean(desk.saved?.user || (!__WIDGET__ && desk.saved?.token)), notice, wait, waiting: desk.waiting && !turn,
-    messages: desk.past.length ? [...desk.past, ...messages] : messages,
-    answering: turn && { turn_id: turn.turn_id, text: turn.text, mine: turn.turn_id === desk.mine },
-    canRetry: alive && broken && !turn && !desk.waiting,
-    connection: !online ? "offline" : desk.feedDown ? "reconnecting" : "online",
+    status, connection, wait, loading: state.loading, hasOlder: state.hasOlder, openedBySharedLink: state.openedBySharedLink,
+    openedByOneTimeLink: state.openedByOneTimeLink, returnedDraft: state.returnedDraft,
+    owned: Boolean(state.saved?.user || (!__WIDGET__ && state.saved?.token)),
+    notice: countdown && wait ? toNotice(countdown.key, { seconds: wait })
+      : toNotice(state.transientNotice ?? (connection === "online" ? state.notice : connection)),
+    waiting: state.waiting !== "" && !turn,
+    messages: archivedMessages.length ? [...archivedMessages, ...messages] : messages,
+    answering: turn && { turn_id: turn.turn_id, text: turn.text, mine: turn.turn_id === state.myTurnId },
+    canRetry: (status === "active" || status === "abandoned") && Boolean(broken) && !isBusy(state),
   };
 }
