@@ -36,22 +36,25 @@ export function createAnswerWatchdog(store: ConversationStore, sync: () => Promi
 
   const waitForOtherTab = () => { waitTimer = setTimeout(() => store.dispatch({ type: "unblocked" }), OTHER_TAB_MS); };
 
-  function update(): void {
-    const { state } = store, question = unansweredQuestion();
-    if (question !== unanswered) {
-      unanswered = question;
-      clearTimeout(retryTimer);
-      if (question) retryTimer = setTimeout(() => store.dispatch({ type: "unanswered", value: question }), UNANSWERED_MS);
-    }
-    const phase = state.transcript.turn || state.disposed ? "" : state.waiting && state.waiting + state.lastClientId;
-    if (phase === waiting) return;
-    waiting = phase;
-    clearTimeout(waitTimer);
-    if (phase && state.waiting === "accepted") checkUnanswered(CHECKS);
-    if (phase && state.waiting === "blocked") waitForOtherTab();
+  function watchStored(): void {
+    const question = unansweredQuestion();
+    if (question === unanswered) return;
+    unanswered = question;
+    clearTimeout(retryTimer);
+    if (question) retryTimer = setTimeout(() => store.dispatch({ type: "unanswered", value: question }), UNANSWERED_MS);
   }
 
-  const unsubscribe = store.subscribe(update);
+  function watchWaiting(): void {
+    const { transcript, waiting: phase, lastClientId } = store.state;
+    const now = transcript.turn ? "" : phase && phase + lastClientId;
+    if (now === waiting) return;
+    waiting = now;
+    clearTimeout(waitTimer);
+    if (now.startsWith("accepted")) checkUnanswered(CHECKS);
+    if (now.startsWith("blocked")) waitForOtherTab();
+  }
+
+  const unsubscribe = store.subscribe(() => { watchStored(); watchWaiting(); });
   return () => {
     unsubscribe();
     clearTimeout(retryTimer);

@@ -83,35 +83,38 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
 
   async function send(mine: Sending): Promise<DeliveryResult> {
     const { question, abort: { signal } } = mine;
+    const show = (delivery: "sending" | "queued") => store.dispatch({ type: "delivery", question, delivery });
     let renewed = 0, since = Date.now();
-    for (let tries = 1; ; tries++) {
+    for (let tries = 1; !signal.aborted; tries++) {
       if (!page.online) {
-        store.dispatch({ type: "delivery", question, delivery: "queued" });
+        show("queued");
         await page.sleepUntilWake(60_000, signal);
         tries = 0;
         since = Date.now();
-        if (signal.aborted) return { status: mine.acknowledged ? "accepted" : "cancelled" };
         continue;
       }
-      if (tries === 1) store.dispatch({ type: "delivery", question, delivery: "sending" });
+      if (tries === 1) show("sending");
       try {
         const session = await withTimeout(sessions.getOrCreate(), since + TIMEOUT_MS - Date.now(), signal);
         return { status: "accepted", stream: await api.ask(session, question.text, question.client_id, signal) };
       } catch (cause) {
-        if (mine.acknowledged) return { status: "accepted" };
-        if (signal.aborted) return { status: "cancelled" };
+        if (signal.aborted) break;
         const error = cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
         if (error.isGone && renewed++ < 2) { sessions.onForbiddenOrGone(error); continue; }
         const result = classifyError(error, question, Date.now() - since < TIMEOUT_MS ? tries : TRIES);
-        if (result) {
-          if (error.code === "session_ended") store.dispatch({ type: "status", status: "ended" });
-          if (error.isForbidden) sessions.onForbiddenOrGone(error);
-          return result;
-        }
-        store.dispatch({ type: "delivery", question, delivery: "queued" });
-        if (page.online) await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + Math.random() / 2)), signal);
+        if (result) return refused(error, result);
+        show("queued");
+        await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + Math.random() / 2)), signal);
       }
     }
+    return { status: mine.acknowledged ? "accepted" : "cancelled" };
+  }
+
+  /** What an error for good means for the session. */
+  function refused(error: ApiError, result: DeliveryResult): DeliveryResult {
+    if (error.code === "session_ended") store.dispatch({ type: "status", status: "ended" });
+    if (error.isForbidden) sessions.onForbiddenOrGone(error);
+    return result;
   }
 
   function add(question: OutgoingQuestion): void {
@@ -139,24 +142,29 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
   };
 }
 
+const returned = (notice: string): DeliveryResult => ({ status: "returned", notice, seconds: 0 });
+const failed = (notice: string, seconds = 0): DeliveryResult => ({ status: "failed", notice, seconds });
+
 /** What an error means for the question; null: the same request again may work soon. */
 function classifyError(error: ApiError, question: OutgoingQuestion, tries: number): DeliveryResult | null {
   const seconds = error.retryAfter;
-  const returned = (notice: string): DeliveryResult => ({ status: "returned", notice, seconds: 0 });
-  const failed = (notice: string, seconds = 0): DeliveryResult => ({ status: "failed", notice, seconds });
   switch (error.code) {
     case "rate_limited": return failed("wait", seconds || 30);
     case "turn_in_progress": return returned("busy");
     case "session_ended": return returned("ended");
     case "session_full": return returned("full");
     case "payload_too_large": case "http_413": return returned("tooLong");
-    case "invalid_request": return returned(question.text.length > 500 ? "tooLong" : "refused");
     case "not_owner": case "bad_token": return returned("signIn");
+    case "invalid_request": return returned(question.text.length > 500 ? "tooLong" : "refused");
     // A page of a proxy: it would answer the same again.
     case "http_400": case "http_403": return failed("notSent");
     case "engine_failed": case "engine_timeout": return { status: "unanswered", code: error.code };
     case "engine_busy": return tries < 3 && seconds <= 5 ? null : failed("engineBusy", seconds || 10);
+    default: return error.retryable ? classifyPassing(error, tries) : failed("notSent");
   }
-  if (!error.retryable) return failed("notSent");
-  return tries < TRIES && seconds <= 15 ? null : failed(error.code === "storage_unavailable" ? "unreachable" : "notSent");
+}
+
+function classifyPassing({ code, retryAfter }: ApiError, tries: number): DeliveryResult | null {
+  if (tries < TRIES && retryAfter <= 15) return null;
+  return failed(code === "storage_unavailable" ? "unreachable" : "notSent");
 }

@@ -170,13 +170,18 @@ function withEvent(state: ConversationState, event: ChatEvent): ConversationStat
   if (event.event === "session") return withStatus(state, event.status);
   const transcript = reduceTranscript(state.transcript, event);
   if (transcript === state.transcript) return state;
-  let next = { ...state, transcript };
-  if (event.event === "message" || event.event === "answer.delta") return next;
-  const last = transcript.messages.findLast((one) => one.role === "user");
-  if (event.event === "answer.start" && (state.waiting || last?.client_id === state.lastClientId)) next.myTurnId = event.turn_id;
-  if (event.event === "answer.error" && transcript.failed) next = withNotice(next, "answerFailed");
-  return withAnswer(next);
+  const next = { ...state, transcript };
+  switch (event.event) {
+    case "answer.start": return withAnswer(isMine(next) ? { ...next, myTurnId: event.turn_id } : next);
+    case "answer.end": return withAnswer(next);
+    case "answer.error": return withAnswer(transcript.failed ? withNotice(next, "answerFailed") : next);
+    default: return next;
+  }
 }
+
+/** The answer that starts now is one to this tab's question. */
+const isMine = ({ waiting, transcript, lastClientId }: ConversationState) =>
+  waiting !== "" || transcript.messages.findLast((one) => one.role === "user")?.client_id === lastClientId;
 
 /** The last question waits no more. One that is still on its way is not the one that was answered. */
 function withAnswer(state: ConversationState): ConversationState {
@@ -230,23 +235,23 @@ function withQuestion(state: ConversationState, question: OutgoingQuestion, onli
 }
 
 function withResult(before: ConversationState, question: OutgoingQuestion, result: DeliveryResult, until: number): ConversationState {
-  const { client_id, text, again } = question;
   const outbox = before.outbox.filter((one) => one !== question);
-  const state: ConversationState = { ...before, outbox };
-  if (result.status === "accepted") {
-    return withDelivery({ ...state, waiting: state.waiting && "accepted" }, question, undefined);
-  }
-  state.waiting = outbox.length ? "sending" : "";
+  const state: ConversationState = { ...before, outbox, waiting: outbox.length ? "sending" : "" };
   const failed = (code: string) => ({ ...state, transcript: { ...state.transcript, failed: code } });
-  if (result.status === "unanswered") return withNotice(withDelivery(failed(result.code), question, undefined), "answerFailed");
-  if (result.status === "failed") return withNotice(again ? failed("not_sent") : withDelivery(state, question, "failed"), result.notice, until);
-  const blocked = result.status === "returned" && result.notice === "busy";
-  let next = state;
-  if (!again) {
-    next = withReturnedDraft({ ...state, transcript: removeLocalMessage(state.transcript, client_id) }, text, blocked);
-    if (blocked) next.waiting = "blocked";
+  switch (result.status) {
+    case "accepted": return withDelivery({ ...state, waiting: before.waiting && "accepted" }, question, undefined);
+    case "unanswered": return withNotice(withDelivery(failed(result.code), question, undefined), "answerFailed");
+    case "failed": return withNotice(question.again ? failed("not_sent") : withDelivery(state, question, "failed"), result.notice, until);
+    case "returned": return withNotice(withTextBack(state, question, result.notice === "busy"), result.notice, until);
+    case "cancelled": return withTextBack(state, question, false);
   }
-  return result.status === "returned" ? withNotice(next, result.notice, until) : next;
+}
+
+/** The text goes back to the composer. `blocked`: another tab's answer is in its way, and it may be sent when that ends. */
+function withTextBack(state: ConversationState, { client_id, text, again }: OutgoingQuestion, blocked: boolean): ConversationState {
+  if (again) return state;
+  const next = withReturnedDraft({ ...state, transcript: removeLocalMessage(state.transcript, client_id) }, text, blocked);
+  return blocked ? { ...next, waiting: "blocked" } : next;
 }
 
 // --- the messages and the running answer ---
@@ -333,13 +338,15 @@ export function mergeHistory(before: Transcript, page: readonly Message[], asked
   // In the order in which they stand: an answer may have been told while its question is still a local one.
   const rest = before.messages.filter((one) => isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !has.has(one.id));
   const messages = [...older, ...page, ...rest];
-  // The answer that was being made is in the history: it ended while nobody here listened.
-  const last = page.at(-1);
-  const over = before.turn?.text && last?.role === "assistant" && !asked?.has(last.id) && last.content.startsWith(before.turn.text);
-  // Told again, it must not begin anew.
+  // It must not begin again where it is delivered again.
+  const over = endedInHistory(before.turn, page.at(-1), asked);
   const finishedTurns = over ? [...before.finishedTurns.slice(-50), before.turn!.turn_id] : before.finishedTurns;
   return { ...before, messages, turn: over ? null : before.turn, finishedTurns };
 }
+
+/** The answer that was being written is in the history: it ended while nobody here listened. */
+const endedInHistory = (turn: Turn | null, last: Message | undefined, asked: ReadonlySet<string> | null) =>
+  turn?.text && last?.role === "assistant" && !asked?.has(last.id) && last.content.startsWith(turn.text);
 
 /** An older page put in front. */
 export function prependMessages(before: Transcript, page: readonly Message[]): Transcript {

@@ -54,21 +54,33 @@ const WARNING = [...(__WIDGET__ ? [] : ["deadLink"]), "offline", "reconnecting",
 const toNotice = (key: string | null, params?: Notice["params"]): Notice | null =>
   key === null ? null : { key, params, tone: INFO.includes(key) ? "info" : WARNING.includes(key) ? "warning" : "error" };
 
-export function toViewState(state: ConversationState, online: boolean): State {
-  const { status, transcript: { turn, messages, failed }, archivedMessages, countdown } = state;
+/** The last question got no answer, or not a whole one, and may be asked again. */
+function isBroken(state: ConversationState): boolean {
+  if (state.status !== "active" && state.status !== "abandoned") return false;
   const last = lastStored(state);
-  const broken = failed !== null || (state.unanswered && state.unanswered === last?.id) || (last?.role === "assistant" && last.metadata.interrupted === true);
-  const connection = !online ? "offline" : state.feedDown ? "reconnecting" : "online";
+  if (state.transcript.failed !== null || !last) return state.transcript.failed !== null;
+  return last.id === state.unanswered || (last.role === "assistant" && last.metadata.interrupted === true);
+}
+
+const isOwned = ({ saved }: ConversationState) => Boolean(saved?.user || (!__WIDGET__ && saved?.token));
+
+function currentNotice({ countdown, transientNotice, notice }: ConversationState, connection: State["connection"], wait: number): Notice | null {
+  if (countdown && wait) return toNotice(countdown.key, { seconds: wait });
+  return toNotice(transientNotice ?? (connection === "online" ? notice : connection));
+}
+
+export function toViewState(state: ConversationState, online: boolean): State {
+  const { status, transcript: { turn, messages }, archivedMessages } = state;
+  const connection = online ? (state.feedDown ? "reconnecting" : "online") : "offline";
   const wait = secondsLeft(state);
   return {
     status, connection, wait, loading: state.loading, hasOlder: state.hasOlder, openedBySharedLink: state.openedBySharedLink,
     openedByOneTimeLink: state.openedByOneTimeLink, returnedDraft: state.returnedDraft,
-    owned: Boolean(state.saved?.user || (!__WIDGET__ && state.saved?.token)),
-    notice: countdown && wait ? toNotice(countdown.key, { seconds: wait })
-      : toNotice(state.transientNotice ?? (connection === "online" ? state.notice : connection)),
+    owned: isOwned(state),
+    notice: currentNotice(state, connection, wait),
     waiting: state.waiting !== "" && !turn,
     messages: archivedMessages.length ? [...archivedMessages, ...messages] : messages,
     answering: turn && { turn_id: turn.turn_id, text: turn.text, mine: turn.turn_id === state.myTurnId },
-    canRetry: (status === "active" || status === "abandoned") && Boolean(broken) && !isBusy(state),
+    canRetry: isBroken(state) && !isBusy(state),
   };
 }
