@@ -93,7 +93,7 @@ const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("
 // What the panel fetches when it first needs it: the list of messages with its Markdown, and the texts of other languages.
 const chunks = {
   "identity.js": await bundle("src/state/identity.ts", "esm"),
-  "locks.js": await bundle("src/client/local-storage-locks.ts", "esm"),
+  "locks.js": await bundle("src/locks.chunk.ts", "esm"),
   "messages.js": await bundle("src/messages.chunk.ts", "esm"),
   ...Object.fromEntries(await Promise.all((await readdir(`${here}src/locales`)).sort().filter((file) => file.endsWith(".json") && file !== "en.json")
     .map(async (file) => [`locale-${file.replace(".json", ".js")}`, await bundle(`src/locales/${file}`, "esm")]))),

@@ -2,7 +2,7 @@
 import { asideStyles, asideView } from "./components/sources";
 import { registerChunk } from "./client/lazy-chunks";
 import * as identity from "./state/identity";
-import * as locks from "./client/local-storage-locks";
+import * as locks from "./locks.chunk";
 import * as messages from "./messages.chunk";
 import ar from "./locales/ar.json";
 import de from "./locales/de.json";

@@ -1,6 +1,6 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
 import { createConversation } from "../src/state/conversation";
-import { createLocalStorageLocks } from "../src/client/local-storage-locks";
+import * as locks from "../src/locks.chunk";
 import { registerChunk } from "../src/client/lazy-chunks";
 import { createActions } from "../src/state/actions";
 import { randomId } from "../src/client/tab-sync";
@@ -8,6 +8,7 @@ import type { Conversation, Options } from "../src/types";
 import type { FakeService } from "./fake-service";
 
 registerChunk("messages", { createActions });
+registerChunk("locks", locks);
 
 export class MemoryStorage {
   private all = new Map<string, string>();
@@ -70,7 +71,7 @@ export class Browser {
   /** A page on plain http has no Web Locks. */
   plain = false;
   private holders(): { locks: Locks; nativeLocks: Locks | null } {
-    if (this.plain) return { locks: createLocalStorageLocks(this.local as unknown as Storage, randomId()) as unknown as Locks, nativeLocks: null };
+    if (this.plain) return { locks: locks.createLocalStorageLocks(this.local as unknown as Storage, randomId()) as unknown as Locks, nativeLocks: null };
     return { locks: this.locks, nativeLocks: this.locks };
   }
 

@@ -84,23 +84,6 @@ export function openChannel({ channel }: Platform, name: string, onMessage: (mes
   };
 }
 
-/**
- * Whether another living tab has this tab's name, so that this one is its duplicate (which starts with a copy of
- * its sessionStorage). `name` is held for the life of the page; a reload waits for the page before to let go.
- */
-export async function isDuplicate(locks: Locks | null, name: string, patience = 1000): Promise<boolean> {
-  if (!locks) return false;
-  const giveUp = new AbortController();
-  const timer = setTimeout(() => giveUp.abort(), patience);
-  return new Promise((resolve) => {
-    locks.request(name, { signal: giveUp.signal }, () => {
-      clearTimeout(timer);
-      resolve(false);
-      return new Promise<void>((free) => addEventListener("pagehide", () => free(), { once: true }));
-    }).catch(() => { clearTimeout(timer); resolve(giveUp.signal.aborted); });
-  });
-}
-
 /** A short name for a secret, for locks and channels: it tells which conversation, not how to reach it. */
 export function hash53(secret: string): string {
   let a = 0xdeadbeef, b = 0x41c6ce57;

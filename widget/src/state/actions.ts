@@ -39,17 +39,20 @@ export function createActions({ api, store, sessions, outbox, page, options }: A
     if (!session) return null;
     for (let n = 1; ; n++) {
       try { return await work(session); } catch (cause) {
-        const error = cause as ApiError;
-        if (generation !== store.state.generation) throw error;
-        if (error.isGone || error.isForbidden) sessions.onForbiddenOrGone(error);
-        else if (error.code === "session_ended") dispatch({ type: "status", status: "ended" });
-        else if (error.retryable && n < tries && error.retryAfter <= 5) {
-          await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
-          continue;
-        } else if (notice) notify(notice);
-        throw error;
+        const error = cause as ApiError, isCurrent = generation === store.state.generation;
+        if (!isCurrent || !error.retryable || n >= tries || error.retryAfter > 5) {
+          if (isCurrent) onFailure(error, notice);
+          throw error;
+        }
+        await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 300 * 2 ** n));
       }
     }
+  }
+
+  function onFailure(error: ApiError, notice: string | null): void {
+    if (error.isGone || error.isForbidden) sessions.onForbiddenOrGone(error);
+    else if (error.code === "session_ended") dispatch({ type: "status", status: "ended" });
+    else if (notice) notify(notice);
   }
 
   return {

@@ -5,7 +5,7 @@ import { decodeMessage, decodeStatus, type ChatEvent } from "../client/decode";
 import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Page } from "../client/page-lifecycle";
 import type { Timing } from "../client/sse-connection";
-import { isDuplicate, randomId, withLock, type Platform } from "../client/tab-sync";
+import { randomId, withLock, type Platform } from "../client/tab-sync";
 import type { Settings } from "../options";
 import { createLiveFeed, type LiveFeed } from "./live-feed";
 import type { LossReason } from "./reducer";
@@ -66,7 +66,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
       // Wait up to 3 s for another tab to store the claimed session id; otherwise continue with the old one.
       onClaimPending() {
         dispatch({ type: "claimPending", value: true });
-        hold(page.sleepUntilWake(3_000).then(() => {
+        void hold(page.sleepUntilWake(3_000).then(() => {
           if (!store.state.claimPending || !isCurrent()) return;
           adopt(session, store.state.saved ?? {});
           void loadHistory();
@@ -197,21 +197,27 @@ export function createSessionManager(deps: SessionManagerDeps) {
     await start();
     await ready;
     const current = () => (isClosed(store.state) ? null : store.state.session);
-    return current() ?? withLock(platform.locks, `baton:create:${api.base}`, async () => {
-      const { generation, sessionKey, session, user } = store.state, there = current();
-      if (there) return there;
-      const other = storage.isShared && !sessionKey && options.autoRestore ? storage.load() : null;
-      const known = other && other.id !== session && isUsable(other);
-      const id = known ? other.id : (await api.create()).session_id;
-      if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
-      // What was said before stays above; the new session begins below it.
-      dispatch({ type: "archived" });
-      const shared = !__WIDGET__ && isFullPage ? storage.sharedSession() : null;
-      adopt(id, known ? other : { user: user || undefined });
-      if (!__WIDGET__ && isFullPage && store.state.saved && !(shared && isUsable(shared))) storage.share(store.state.saved);
-      void loadHistory();
-      return id;
-    });
+    return current() ?? withLock(platform.locks, `baton:create:${api.base}`, async () => current() ?? create());
+  }
+
+  /** A new session, or one that another tab has just created. */
+  async function create(): Promise<string> {
+    const { generation, user } = store.state, other = sessionOfOtherTab();
+    const id = other ? other.id : (await api.create()).session_id;
+    if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
+    // What was said before stays above; the new session begins below it.
+    dispatch({ type: "archived" });
+    const shared = !__WIDGET__ && isFullPage ? storage.sharedSession() : null;
+    adopt(id, other ?? { user: user || undefined });
+    if (!__WIDGET__ && isFullPage && store.state.saved && !(shared && isUsable(shared))) storage.share(store.state.saved);
+    void loadHistory();
+    return id;
+  }
+
+  function sessionOfOtherTab(): StoredSession | null {
+    const { sessionKey, session } = store.state;
+    const found = storage.isShared && !sessionKey && options.autoRestore ? storage.load() : null;
+    return found && found.id !== session && isUsable(found) ? found : null;
   }
 
   /** At the start of the page: what it was opened with, or what the browser remembers. Resolves when that is shown. */
@@ -226,43 +232,40 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   async function restore(link?: string): Promise<void> {
     if (!platform.locks) await useLocalStorageLocks();
-    if (options.sessionScope === "tab") await detectDuplicateTab();
-    const opening = link ? { session: link, client_id: randomId() } : !__WIDGET__ && isFullPage ? storage.opening : null;
-    if (!__WIDGET__ && opening) {
-      storage.opening = opening;
-      await resume(opening.session, opening.client_id, "continued");
-      storage.opening = null;
-      return;
-    }
-    const { sessionKey, user } = store.state;
+    if (options.sessionScope === "tab") await (await loadLocks())?.detectDuplicateTab(storage, platform.nativeLocks);
+    if (!__WIDGET__ && await openLink(link)) return;
+    const { sessionKey } = store.state;
     if (sessionKey) return resume(sessionKey, randomId(), "restored");
-    const record = storage.load();
+    return restoreStored(storage.load());
+  }
+
+  /** On the full page: whether it was opened by a link, or reloaded before that was done. */
+  async function openLink(link?: string): Promise<boolean> {
+    const opening = link ? { session: link, client_id: randomId() } : isFullPage ? storage.opening : null;
+    if (!opening) return false;
+    storage.opening = opening;
+    await resume(opening.session, opening.client_id, "continued");
+    storage.opening = null;
+    return true;
+  }
+
+  async function restoreStored(record: StoredSession | null): Promise<void> {
     if (record && !__WIDGET__ && isFullPage) {
       api.setUserToken(record.token);
       return resume(record.id, randomId(), "restored", record);
     }
-    if (user) return deps.restoreForUser(record);
+    if (store.state.user) return deps.restoreForUser(record);
     const found = record ?? (!__WIDGET__ && isFullPage ? storage.sharedSession() : null);
     if (found && options.autoRestore && isUsable(found)) await resume(found.id, randomId(), "restored", found);
   }
 
-  /** A page on plain http has no Web Locks: locks in localStorage take their place, loaded for such pages alone. */
+  const loadLocks = async () => (await loadChunk("locks") ? getChunk<typeof import("../locks.chunk")>("locks")! : null);
+
+  /** A page on plain http has no Web Locks: locks in localStorage take their place. */
   async function useLocalStorageLocks(): Promise<void> {
     const { local } = deps.storages;
     try { if (!local || !(local.length >= 0)) return; } catch { return; }
-    if (!await loadChunk("locks")) return;
-    const { createLocalStorageLocks } = getChunk<typeof import("../client/local-storage-locks")>("locks")!;
-    platform.locks = createLocalStorageLocks(local, randomId());
-  }
-
-  /** A duplicated tab starts with a copy of the other one's storage, and must not continue its conversation. */
-  async function detectDuplicateTab(): Promise<void> {
-    const name = storage.tabId;
-    const duplicate = name !== null && await isDuplicate(platform.nativeLocks, `baton:tab:${name}`);
-    if (duplicate) storage.clearTabState();
-    if (name !== null && !duplicate) return;
-    storage.tabId = randomId();
-    await isDuplicate(platform.nativeLocks, `baton:tab:${storage.tabId}`);
+    platform.locks = (await loadLocks())?.createLocalStorageLocks(local, randomId()) ?? null;
   }
 
   async function resume(what: string, client_id: string, notice: "continued" | "restored", was?: StoredSession): Promise<void> {
@@ -302,27 +305,42 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** Another tab of this browser started, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
-    const { session, sessionKey, saved, status, user, loading, claimPending, started, outbox } = store.state;
-    if (event.key !== storage.key || sessionKey || loading || !started || (outbox.length && !claimPending) || options.sessionScope !== "browser") return;
-    // The reason why it was dropped there; what else that tab sends may arrive later, or not at all.
-    if (session && event.oldValue?.includes(session) && event.newValue && !event.newValue.startsWith("{")) return onSessionLost(event.newValue as LossReason);
-    let record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
-    if (!__WIDGET__ && isFullPage ? session : record?.id === session && !claimPending) return;
+    const { session, saved } = store.state;
+    if (event.key !== storage.key || !followsOtherTabs()) return;
+    const reason = reasonIn(event, session);
+    if (reason) return onSessionLost(reason);
+    const record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
+    if (!__WIDGET__ && isFullPage ? session : record?.id === session && !store.state.claimPending) return;
     // A user's conversation does not make way for an anonymous one.
     if (record && !record.user && saved?.user) return;
-    if (record?.user && record.user !== user) {
-      // What is in view here was claimed in another tab: continued where that tab gives its token.
-      if (!(session || status === "gone") || !(await hold(deps.requestToken(record.user)))) record = null;
-      else if (record.id === store.state.session) return;
-    }
-    if (record) {
-      dispatch({ type: "switched" });
-      adopt(record.id, record);
-      void loadHistory();
-    } else if ((__WIDGET__ || !isFullPage) && store.state.session && !isClosed(store.state)) {
-      clear();
-      dispatch({ type: "reset", notice: null });
-    }
+    if (!record || !(await isOpenToUs(record))) return dropShared();
+    if (record.user && record.id === store.state.session && !store.state.claimPending) return;
+    dispatch({ type: "switched" });
+    adopt(record.id, record);
+    void loadHistory();
+  }
+
+  function followsOtherTabs(): boolean {
+    const { sessionKey, loading, started, outbox, claimPending } = store.state;
+    return options.sessionScope === "browser" && started && !loading && !sessionKey && (!outbox.length || claimPending);
+  }
+
+  /** Why the other tab dropped the session; what else that tab sends may arrive later, or not at all. */
+  function reasonIn({ oldValue, newValue }: StorageEvent, session: string | null): LossReason | null {
+    return session && oldValue?.includes(session) && newValue && !newValue.startsWith("{") ? newValue as LossReason : null;
+  }
+
+  /** What is in view here may have been claimed in another tab: it is continued where that tab gives its token. */
+  async function isOpenToUs({ user }: StoredSession): Promise<boolean> {
+    const { session, status } = store.state;
+    if (!user || user === store.state.user) return true;
+    return (session !== null || status === "gone") && hold(deps.requestToken(user));
+  }
+
+  function dropShared(): void {
+    if ((!__WIDGET__ && isFullPage) || !store.state.session || isClosed(store.state)) return;
+    clear();
+    dispatch({ type: "reset", notice: null });
   }
 
   return {
