@@ -171,7 +171,8 @@ class Worker(GeventWorker):
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection; see app/slow_clients.py for who has to make room for it."""
-        address = _slow_clients().network(str(addr[0])) if isinstance(addr, tuple) else "unix"
+        network = importlib.import_module("app.client_address").network
+        address = network(str(addr[0])) if isinstance(addr, tuple) else "unix"
         _client.set((client, address))
         self._open += 1
         try:
@@ -269,15 +270,20 @@ limit_request_line = 8190
 forwarded_allow_ips = ""  # app/routes decides by BATON_TRUSTED_PROXIES whom to believe
 
 
-_COUNTS = Path(tempfile.gettempdir()) / f"baton-counts-{os.getuid()}-{os.getpid()}"
+_COUNTS = f"baton-counts-{os.getuid()}-"
+"""How the names of the folders begin in which workers count; the master's process id and something random follow."""
+
+
+def _counts() -> Path:
+    return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
 def _sweep() -> None:
     """Remove the folders of masters that were killed."""
-    for left in _COUNTS.parent.glob(f"baton-counts-{os.getuid()}-*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{_COUNTS}*"):
         try:
-            os.kill(int(left.name.rpartition("-")[2]), 0)
-        except (ProcessLookupError, ValueError):
+            os.kill(int(left.name.split("-")[3]), 0)
+        except (ProcessLookupError, ValueError, OverflowError):
             shutil.rmtree(left, ignore_errors=True)
         except PermissionError:
             continue
@@ -292,9 +298,8 @@ def on_starting(arbiter: Any) -> None:
     except _embedded.EmbeddedError as error:
         raise SystemExit(str(error)) from None
     _sweep()
-    shutil.rmtree(_COUNTS, ignore_errors=True)
-    _COUNTS.mkdir(mode=0o700)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS)
+    # A name that nobody can guess: the folder of temporary files is everybody's.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-")
 
 
 def post_fork(_: Any, __: Any) -> None:
@@ -305,7 +310,7 @@ def post_fork(_: Any, __: Any) -> None:
 
 def child_exit(_: Any, worker: Any) -> None:
     """What a worker had open or running is over with it; what it counted stays counted."""
-    for gauge in _COUNTS.glob(f"gauge_live*_{worker.pid}.db"):
+    for gauge in _counts().glob(f"gauge_live*_{worker.pid}.db"):
         gauge.unlink(missing_ok=True)
 
 
@@ -313,4 +318,4 @@ def on_exit(arbiter: Any) -> None:
     """Once the workers are gone: the embedded server too."""
     if embedded := getattr(arbiter, "embedded", None):
         embedded.stop()
-    shutil.rmtree(_COUNTS, ignore_errors=True)
+    shutil.rmtree(_counts(), ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response
 from flask.globals import request
+from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,16 +17,16 @@ from app.cors import is_preflight
 from app.errors import (
     BadRequest,
     BatonError,
-    Forbidden,
     MethodNotAllowed,
-    NotFound,
+    PathNotFound,
     PayloadTooLarge,
     RateLimited,
+    RoleForbidden,
     StorageUnavailable,
     UnsupportedMediaType,
 )
 from app.logging_config import frames, request_id
-from app.rate_limit import show
+from app.rate_limit import rate_limited_error, set_rate_limit_headers
 
 _log = logging.getLogger(__name__)
 
@@ -34,15 +35,14 @@ RenderPage = Callable[[int], AnyResponse | None]
 
 _ME = "/api/session/me/"
 _BY_STATUS: dict[int, BatonError] = {
-    403: Forbidden(),
-    404: NotFound("There is nothing at this path.", code="not_found"),
+    403: RoleForbidden(),
+    404: PathNotFound("There is nothing at this path."),
     405: MethodNotAllowed("This path does not know this method."),
     413: PayloadTooLarge("The body may have 64 KiB at most."),
     415: UnsupportedMediaType(),
     429: RateLimited("Too many requests; come back a little later."),
     503: StorageUnavailable(),
 }
-_TITLES = {"not_found": "Not found"}
 
 
 def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None = None) -> Response:
@@ -52,7 +52,7 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     """
     told: dict[str, Any] = {
         "type": f"/docs#{error.code}",
-        "title": _TITLES.get(error.code, error.title),
+        "title": error.title,
         "status": status or error.status,
         "detail": error.detail,
         "success": False,
@@ -67,7 +67,7 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     if error.retry_after is not None:
         answer.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, RateLimited) and error.limit:
-        show(answer, error.limit, 0, 1000 * (error.retry_after or 1))
+        set_rate_limit_headers(answer, error.limit, 0, 1000 * (error.retry_after or 1))
     if error.code == "session_not_found" and (request.path + "/").startswith(_ME):
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
@@ -92,6 +92,8 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
     def by_http(error: HTTPException) -> AnyResponse:
         if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
             return unforeseen(error.original_exception)
+        if isinstance(error, RateLimitExceeded):
+            return problem(rate_limited_error())
         if error.response is not None:
             return error.response  # type: ignore[return-value]
         status = error.code or 500
@@ -123,7 +125,8 @@ def _translated(error: HTTPException, status: int) -> Response:
         return problem(known)
     if status >= 500:
         return problem(BatonError(), status=status)
-    refused = BadRequest("The request could not be understood.", code="invalid_request")
+    refused = BadRequest("The request could not be understood.")
+    refused.code = "invalid_request"
     refused.title = error.name
     return problem(refused, status=status)
 

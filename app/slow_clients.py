@@ -9,7 +9,6 @@ Connections that are being answered, live feeds among them, are never closed her
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,14 +48,3 @@ def stop_reading(connection: socket.socket) -> None:
     """Ends the wait for more bytes: the reader sees the end of the stream and closes the connection itself."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RD)
-
-
-def network(address: str) -> str:
-    """What an address counts as: an IPv4 address itself, the /64 of an IPv6 one, and any other text unchanged."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
-    return str(ip)

@@ -1,7 +1,7 @@
-"""Bytes over the wire before the first click and after opening, beside three peers: `make bench BENCH=bundle_size`.
+"""Bytes that a page loads before the first click and after opening, beside three peers: `make bench BENCH=bundle_size`.
 
-Each peer comes from npm as published (`npm pack`) and is pasted as its own documents say, into an empty page on a
-static server that packs with gzip. Chromium counts what arrives. Needs npm, and the service's own build.
+Each peer comes from npm as published (`npm pack`) and is embedded as its documentation says, in an empty page on a
+static server that compresses with gzip. Chromium counts the bytes. Needs npm and the built widget.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHROMIUM = ["--no-sandbox", "--disable-quic", "--disable-background-networking",
 
 @dataclass(frozen=True)
 class Widget:
-    """One chat and how it is pasted; ``opens`` is what a visitor presses, where it is not open from the start."""
+    """A chat widget and how a page embeds it; ``opens`` is the button to press, if there is one."""
 
     name: str
     package: str
@@ -65,20 +65,20 @@ BATON = Widget("Baton", "", f'<script src="http://127.0.0.1:{OURS}/widget.js" de
 
 
 def fetch(folder: Path) -> None:
-    """The peers as published, unpacked beside each other."""
+    """Downloads and unpacks the published peers."""
     for peer in PEERS:
         command = ["npm", "pack", "--silent", peer.package]
         packed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         name = packed.stdout.strip().rpartition("\n")[2]
-        place = folder / peer.package.lstrip("@").rpartition("@")[0].replace("/", "-")
-        place.mkdir()
-        subprocess.run(["tar", "xzf", name, "-C", str(place), "--strip-components=1"], cwd=folder, check=True)
+        target = folder / peer.package.lstrip("@").rpartition("@")[0].replace("/", "-")
+        target.mkdir()
+        subprocess.run(["tar", "xzf", name, "-C", str(target), "--strip-components=1"], cwd=folder, check=True)
 
 
 def serve(folder: Path) -> None:
-    """A static server that packs what it sends."""
+    """A static server that compresses its responses."""
 
-    class Packed(http.server.SimpleHTTPRequestHandler):
+    class GzipHandler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(folder))
 
@@ -96,9 +96,9 @@ def serve(folder: Path) -> None:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Keeps the output clean."""
 
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", PORT), Packed)
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", PORT), GzipHandler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -120,8 +120,8 @@ def service() -> Any:
         os.killpg(process.pid, signal.SIGTERM)
 
 
-class Count:
-    """What a page has loaded but itself."""
+class LoadCounter:
+    """Counts what a page loads, without the page itself."""
 
     def __init__(self, page: Page) -> None:
         self.bytes = self.requests = 0
@@ -129,10 +129,10 @@ class Count:
         self._own: set[str] = set()
         client = page.context.new_cdp_session(page)
         client.send("Network.enable")
-        client.on("Network.requestWillBeSent", self._begun)
-        client.on("Network.loadingFinished", self._ended)
+        client.on("Network.requestWillBeSent", self._on_request)
+        client.on("Network.loadingFinished", self._on_finished)
 
-    def _begun(self, event: dict[str, Any]) -> None:
+    def _on_request(self, event: dict[str, Any]) -> None:
         url = event["request"]["url"]
         if event.get("type") == "Document" or not url.startswith("http") or url.endswith("favicon.ico"):
             self._own.add(event["requestId"])
@@ -140,11 +140,11 @@ class Count:
         self.requests += 1
         self.hosts.add(url.split("/")[2])
 
-    def _ended(self, event: dict[str, Any]) -> None:
+    def _on_finished(self, event: dict[str, Any]) -> None:
         if event["requestId"] not in self._own:
             self.bytes += int(event["encodedDataLength"])
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Kilobytes, requests, hosts."""
         return f"{self.bytes / 1000:9.1f} KB {self.requests:3} requests {len(self.hosts)} hosts"
 
@@ -153,14 +153,14 @@ def measure(browser: Browser, widget: Widget, folder: Path) -> None:
     """One row."""
     (folder / "page.html").write_text(f"<!doctype html><title>A page</title><body><h1>A page</h1>{widget.paste}")
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    count = Count(page)
+    count = LoadCounter(page)
     page.goto(f"http://127.0.0.1:{PORT}/page.html", wait_until="networkidle")
-    before = count.told()
+    before = count.summary()
     if widget.opens:
         page.locator(widget.opens).first.click()
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(1500)  # what loads after opening has no event of its own
-    print(f"{widget.name:10} before the first click {before} | open {count.told()}")
+    print(f"{widget.name:10} before the first click {before} | open {count.summary()}")
     page.context.close()
 
 
@@ -169,9 +169,11 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     fetch(folder)
     serve(folder)
-    found = next(path for name in ("chromium", "google-chrome") for path in [f"/usr/bin/{name}"] if Path(path).exists())
+    chromium = next(
+        path for name in ("chromium", "google-chrome") for path in [f"/usr/bin/{name}"] if Path(path).exists()
+    )
     with service(), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
         for widget in (BATON, *PEERS):
             measure(browser, widget, folder)
         browser.close()

@@ -1,7 +1,7 @@
-"""What a call costs as a conversation grows: `make bench BENCH=history_growth`.
+"""What a call costs while a conversation grows: `make bench BENCH=history_growth`.
 
-One worker on one core, Redis and one caller on the other. Sessions of 0, 100, 250 and 500 messages take turns, so that
-whatever else the machine does meets all of them alike; medians, and their ratio to the shortest that the call has.
+One worker on one core, Redis and one client on the other. Sessions of 0, 100, 250 and 500 messages take turns, so that
+other load on the machine affects all of them alike. Medians, and the ratio to the shortest session.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.http import BODY, LIMITS, redis, start
 
 LENGTHS = (0, 100, 250, 500)
 SESSIONS = 12
-"""Of each length; each takes so many appends that its length hardly changes."""
+"""Sessions of each length: so many that the appends hardly change the length of one."""
 ROUNDS = int(os.environ.get("ROUNDS", "25"))
 JSON = {"Content-Type": "application/json"}
 
@@ -36,16 +36,16 @@ def sessions(api: httpx.Client, length: int) -> list[str]:
 
 
 def measured(call: Callable[[str], httpx.Response], every: dict[int, list[str]]) -> dict[int, float]:
-    """Microseconds of a call by length: the median over all rounds and sessions."""
-    taken: dict[int, list[float]] = {length: [] for length in every}
+    """Microseconds of a call, by length: the median over all rounds and sessions."""
+    times: dict[int, list[float]] = {length: [] for length in every}
     for _ in range(ROUNDS):
         for number in range(SESSIONS):
             for length, paths in every.items():
-                began = time.perf_counter()
-                answer = call(paths[number])
-                taken[length].append((time.perf_counter() - began) * 1e6)
-                answer.raise_for_status()
-    return {length: statistics.median(times) for length, times in taken.items()}
+                started = time.perf_counter()
+                response = call(paths[number])
+                times[length].append((time.perf_counter() - started) * 1e6)
+                response.raise_for_status()
+    return {length: statistics.median(values) for length, values in times.items()}
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from flask.globals import request
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.api.openapi import Operation, describes
-from app.auth.user_tokens import SignedInUser, user_id_from_token, verify_user_token
+from app.auth.user_tokens import SignedInUser, verify_user_token
 from app.conversations.ids import hash_session_id
-from app.errors import BatonError, Forbidden, NotFound
+from app.errors import BatonError, RoleForbidden, SessionNotFound
 
 _COLLECTIONS = ("create", "resume")
 
@@ -52,34 +52,31 @@ def has_key() -> bool:
     if key is None or not given or not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
         return False
     if "HTTP_ORIGIN" in request.environ:
-        raise Forbidden("The API key is for servers; a browser must not carry it.")
+        raise RoleForbidden("The API key is for servers; a browser must not carry it.")
     return True
 
 
-def actor(token: str = "") -> str:
-    """As whom the call is made: the service's owner, the user of ``token`` or of ``Baton-User``, or nobody known.
+def actor(token: str = "", session_hash: str | None = None) -> str:
+    """As whom the call on this session is made: the service's owner, the user of ``token`` or of ``Baton-User``, or
+    nobody known.
 
     Raises Forbidden (``bad_token``) for a token that does not verify.
     """
-    environ = request.environ
-    if "HTTP_AUTHORIZATION" in environ and has_key():
+    if "HTTP_AUTHORIZATION" in request.environ and has_key():
         return "*"
-    token = token or environ.get("HTTP_BATON_USER", "")
-    return user_id_from_token(token, baton().identity) if token else ""
+    user = person(token, session_hash)
+    return user.user if user else ""
 
 
-def person(token: str = "") -> SignedInUser | None:
-    """The user whom ``token`` or ``Baton-User`` names, also where a server calls for him; None where neither is there.
+def person(token: str = "", session_hash: str | None = None) -> SignedInUser | None:
+    """The user whom ``token`` or ``Baton-User`` names, also where a server calls for them; None where neither is there,
+    or where it is good for another session only.
 
     Raises Forbidden (``bad_token``) for a token that does not verify.
     """
     token = token or request.environ.get("HTTP_BATON_USER", "")
-    return verify_user_token(token, baton().identity) if token else None
-
-
-def vouched(token: str) -> str:
-    """Whom this token names. Raises Forbidden (``bad_token``)."""
-    return user_id_from_token(token, baton().identity)
+    user = verify_user_token(token, baton().identity) if token else None
+    return user if user and user.session_hash in ("", session_hash) else None
 
 
 def caller(session_id: str | None) -> Caller:
@@ -88,11 +85,11 @@ def caller(session_id: str | None) -> Caller:
     text = session_id if plain else bearer()
     session_hash = hash_session_id(text)
     if session_hash is None or text is None:
-        raise NotFound
+        raise SessionNotFound
     environ = request.environ
     environ["baton.session_ref"] = session_hash[:10]
     proven = "HTTP_AUTHORIZATION" in environ or "HTTP_BATON_USER" in environ
-    return Caller(text, session_hash, actor() if proven else "", baton())
+    return Caller(text, session_hash, actor(session_hash=session_hash) if proven else "", baton())
 
 
 def checked(one: Caller, read: Callable[[], T]) -> T:

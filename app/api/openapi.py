@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from flask import Blueprint, Flask, Response, current_app
 from flask.globals import request
 
-from app import errors as tree
 from app.api.schemas import COMPONENTS, Schema, ref
+from app.errors import ERRORS
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -212,21 +212,7 @@ def _by_status(codes: tuple[str, ...]) -> dict[int, list[str]]:
     return found
 
 
-def _statuses(kind: type[tree.BatonError]) -> dict[str, int]:
-    known = {kind.code: kind.status}
-    for child in kind.__subclasses__():
-        known |= _statuses(child)
-    return known
-
-
-STATUSES: dict[str, int] = _statuses(tree.BatonError) | {
-    "not_owner": 403,
-    "bad_token": 403,
-    "not_found": 404,
-    "turn_in_progress": 409,
-    "session_full": 409,
-}
-"""The status of every code of the contract."""
+STATUSES: dict[str, int] = {error.code: error.status for error in ERRORS}
 
 
 def blueprint(operation: Operation, *, server: str, version: str, most_chars: int) -> Blueprint:

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import orjson
 from flask import Blueprint, Response
 from flask.globals import request
 
-from app import rate_limit
 from app.api import json_body, openapi_operations
-from app.api.auth import Caller, actor, baton, checked, has_key, on_session, person, vouched
+from app.api.auth import Caller, actor, baton, checked, has_key, on_session, person
 from app.api.openapi import describes
 from app.auth.user_tokens import SignedInUser
-from app.conversations.ids import timestamp
+from app.conversations.ids import hash_session_id, parse_ticket, timestamp
 from app.conversations.service import ConversationPage, ResumeResult
 from app.errors import InvalidRequest
-from app.flask_app import Json
-from app.storage.base import RateLimitCheck
+from app.rate_limit import address_limit, create_limit
 
 blueprint = Blueprint("sessions", __name__)
 
 
 def reply(told: dict[str, object], status: int = 200) -> Response:
     """A JSON answer."""
-    return Json(orjson.dumps({"success": True, **told}), status)
+    return Response(orjson.dumps({"success": True, **told}), status, mimetype="application/json")
 
 
 @blueprint.post("/api/session/create")
 @describes(openapi_operations.CREATE)
+@create_limit
 def create() -> Response:
     """Begins a conversation."""
     config = baton().config
@@ -40,14 +37,7 @@ def create() -> Response:
     )
     user = person(token)
     owner = user.user if user else ""
-    limit = RateLimitCheck("", 0, 0)
-
-    def opened(toll: RateLimitCheck | None) -> tuple[str, int, int]:
-        nonlocal limit
-        limit = toll or limit
-        return cast("tuple[str, int, int]", baton().conversations.create_session(metadata, owner, toll))
-
-    session_id, created, expires = baton().create_limit.charge(opened)
+    session_id, created, expires = baton().conversations.create_session(metadata, owner)
     if user:
         baton().ownership.set_last_session(user, session_id)
     answer = reply(
@@ -62,7 +52,7 @@ def create() -> Response:
         201,
     )
     answer.headers["Location"] = f"/api/session/{session_id}"
-    return rate_limit.show(answer, limit.amount, limit.left, limit.reset)
+    return answer
 
 
 @on_session(blueprint, "GET", "", openapi_operations.READ)
@@ -99,13 +89,15 @@ def end(caller: Caller) -> Response:
 
 
 @on_session(blueprint, "POST", "/handoff", openapi_operations.HANDOFF)
+@address_limit
 def hand_off(caller: Caller) -> Response:
     """A link that carries the conversation on elsewhere."""
     kind = checked(
         caller, lambda: json_body.choice(json_body.read_object(optional=True), "kind", ("once", "share"), "once")
     )
-    # The page has no token of the site: a link for once brings it that of whoever made the link.
-    token = request.environ.get("HTTP_BATON_USER", "") if kind == "once" and caller.actor != "*" else ""
+    # The page has no token of the site: a link for once brings it one that opens this conversation and no other.
+    user = person(session_hash=caller.session_hash) if kind == "once" and caller.actor != "*" else None
+    token = user.token_for(caller.session_hash) if user else ""
     kind = "signed" if token else kind
     ticket, left = caller.baton.conversations.create_handoff_ticket(
         caller.session_hash, caller.actor, caller.session_id, kind, token
@@ -117,6 +109,7 @@ def hand_off(caller: Caller) -> Response:
 
 @blueprint.post("/api/session/resume")
 @describes(openapi_operations.RESUME)
+@address_limit
 def resume() -> Response:
     """Takes up a conversation by its id or a ticket, or a signed-in user's last."""
     sent = json_body.read_object()
@@ -127,15 +120,22 @@ def resume() -> Response:
         lambda: json_body.client_id(sent),
         lambda: json_body.text(sent, "user_token", 4096, required=False),
     )
-    asker, user = actor(token), person(token)
+    session_hash = _named_session(text)
+    asker, user = actor(token, session_hash), person(token, session_hash)
     if user and not text:
         return _taken_up(baton().ownership.get_last_session(user), user)
-    resumed = baton().conversations.resume(text, asker, client_id, vouched)
+    resumed = baton().conversations.resume(text, asker, client_id, lambda token: actor(token, session_hash))
     if resumed.token:
-        user = person(resumed.token)
+        user = person(resumed.token, session_hash)
     if user:
         baton().ownership.set_last_session(user, resumed.session_id)
     return _whole(resumed)
+
+
+def _named_session(text: str) -> str | None:
+    """The session that an id or a ticket names; None where it is neither."""
+    ticket = parse_ticket(text)
+    return ticket.session_hash if ticket else hash_session_id(text)
 
 
 @on_session(blueprint, "POST", "/claim", openapi_operations.CLAIM)
@@ -145,10 +145,10 @@ def claim(caller: Caller) -> Response:
     def claimant() -> SignedInUser | None:
         sent = json_body.read_object(optional=True)
         proven = "HTTP_BATON_USER" in request.environ
-        return person(json_body.text(sent, "user_token", 4096, required=not proven))
+        return person(json_body.text(sent, "user_token", 4096, required=not proven), caller.session_hash)
 
     user = checked(caller, claimant)
-    if user is None:  # an empty header
+    if user is None:  # an empty header, or a token that is good for another session only
         raise InvalidRequest("user_token", "is missing")
     return _taken_up(caller.baton.ownership.claim(caller.session_id, user), user)
 
@@ -187,4 +187,4 @@ def page_of(session_id: str, page: ConversationPage, more: dict[str, object] | N
     }
     head |= more or {}
     told = b'%b,"messages":[%b]}' % (orjson.dumps(head)[:-1], b",".join(look.messages))
-    return Json(told)
+    return Response(told, mimetype="application/json")

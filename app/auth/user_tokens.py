@@ -13,9 +13,10 @@ import jwt
 from jwt.types import Options
 
 from app.conversations.ids import decrypt, encrypt, hash_session_id
-from app.errors import Forbidden
+from app.errors import BadToken
 
 AUDIENCE = "baton"
+_SESSION_CLAIM = "baton_session"
 MAX_SUBJECT_CHARS = 255
 """As in OpenID Connect."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -26,9 +27,18 @@ class SignedInUser:
     """The user that a verified token names; ``user`` is 128 bits of a hash in hex, the only form that Redis holds."""
 
     user: str
+    session_hash: str
+    """The one session that the token is good for; empty where it is good for all of the user's."""
     _sub: bytes = field(repr=False)
+    _expires_at: int = field(repr=False)
+    _kid: str = field(repr=False)
     _secret: str = field(repr=False)
     _secrets: tuple[str, ...] = field(repr=False)
+
+    def token_for(self, session_hash: str) -> str:
+        """A token of the same user that is good for this one session, and for no longer than the one at hand."""
+        claims = {"sub": self._sub.decode(), "exp": self._expires_at, "aud": AUDIENCE, _SESSION_CLAIM: session_hash}
+        return jwt.encode(claims, self._secret, "HS256", headers={"kid": self._kid} if self._kid else None)
 
     def encrypt(self, session_hash: str, session_id: str) -> str:
         """The session id, readable only with this user's subject and a signing secret."""
@@ -58,10 +68,11 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
     """The user that the token names.
 
     It must carry ``exp`` and a ``sub`` of 1 to 255 characters without control characters; an ``aud`` must be or hold
-    ``baton``. Raises Forbidden (``bad_token``) for any other, and for every token where no secret is set.
+    ``baton``. Raises BadToken for any other, and for every token where no secret is set.
     """
     try:
-        secret = secrets.get(jwt.get_unverified_header(token).get("kid", "")) or secrets.get("")
+        kid = jwt.get_unverified_header(token).get("kid", "")
+        secret = secrets.get(kid) or secrets.get("")
         if not secret:
             raise jwt.InvalidTokenError("no secret for it")
         # The audience is checked below: the library takes an empty one for none.
@@ -69,15 +80,12 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
         claims = jwt.decode(token, secret, ["HS256"], leeway=5, options=options)
         _check_audience(claims)
         sub = _subject(claims["sub"])
+        expires_at, session_hash = int(claims["exp"]), str(claims.get(_SESSION_CLAIM, ""))
     except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
-        raise Forbidden("The token that says who you are does not verify.", code="bad_token") from None
+        raise BadToken("The token that says who you are does not verify.") from None
     user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
-    return SignedInUser(user, sub, secret, tuple(secrets.values()))
-
-
-def user_id_from_token(token: str, secrets: Mapping[str, str]) -> str:
-    """The name of whom the token names, as ``person_of`` finds it."""
-    return verify_user_token(token, secrets).user
+    kid = kid if kid in secrets else ""
+    return SignedInUser(user, session_hash, sub, expires_at, kid, secret, tuple(secrets.values()))
 
 
 def _subject(sub: object) -> bytes:

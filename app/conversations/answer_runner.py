@@ -29,7 +29,7 @@ from app.engines.base import (
     TextChunk,
     TokenUsage,
 )
-from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
+from app.errors import BatonError, EngineFailed, EngineTimeout, SessionNotFound, StorageUnavailable
 from app.storage.base import ConversationStore, TerminalEvent, TurnResult
 
 _log = logging.getLogger(__name__)
@@ -307,7 +307,7 @@ class AnswerRunner:
         outcome = "lost"
         try:
             outcome = self._answer(turn)
-        except NotFound:
+        except SessionNotFound:
             outcome = "stopped"  # deleted or expired meanwhile
         except StorageUnavailable as error:
             _log.error("turn of %s lost: storage %s", turn.session_hash[:10], error.kind)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.auth.user_tokens import SignedInUser
 from app.conversations import ids
-from app.conversations.service import ConversationService
-from app.errors import Conflict, NotFound, StorageUnavailable
+from app.errors import SessionNotFound, StorageUnavailable, TurnInProgress
 from app.storage.base import ConversationStore
+
+if TYPE_CHECKING:
+    from app.conversations.service import ConversationService
 
 _CLAIM_TIMEOUT_SECONDS = 8.0
 """How long a claim waits for another one that migrates the same conversation."""
@@ -35,7 +37,7 @@ class ClaimState:
 
 
 class OwnershipStore(Protocol):
-    """Which session belongs to which user. Raises NotFound, Forbidden, Conflict or StorageUnavailable."""
+    """Which session belongs to which user. Raises SessionNotFound, Forbidden, Conflict or StorageUnavailable."""
 
     def export_session(self, session_hash: str, user: str, encrypted_id: str) -> ClaimState:
         """Exports an anonymous session for its user; ``encrypted_id`` is the id that it is to have."""
@@ -94,7 +96,7 @@ class ClaimService:
             with self._store.subscribe(session_hash, near=False) as subscription:
                 subscription.wait(min(claim.wait_ms / 1000, 0.1))
         elif claim.outcome == "turn_expired" and not self._store.expire_dead_turn(session_hash):
-            raise Conflict("An answer is being made. Wait for it.", code="turn_in_progress", retry_after=2)
+            raise TurnInProgress("An answer is being written. Wait for it.", retry_after=2)
 
     def set_last_session(self, user: SignedInUser, session_id: str) -> None:
         """Remembers the user's last conversation; does nothing where it is not theirs."""
@@ -103,11 +105,11 @@ class ClaimService:
             self._ownership.set_last_session(user.user, session_hash, user.encrypt(session_hash, session_id))
 
     def get_last_session(self, user: SignedInUser) -> str:
-        """The id of their last conversation. Raises NotFound where there is none, or it is over."""
+        """The id of their last conversation. Raises SessionNotFound where there is none, or it is over."""
         last = self._ownership.get_last_session(user.user)
         session_id = user.decrypt(*last) if last else None
         if session_id is None or last is None:
-            raise NotFound
+            raise SessionNotFound
         if self._conversations.get_page(last[0], user.user).status == "ended":
-            raise NotFound
+            raise SessionNotFound
         return session_id

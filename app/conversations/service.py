@@ -24,7 +24,14 @@ from app.conversations.events import (
 )
 from app.conversations.ids import Status
 from app.engines.base import AnswerChunk
-from app.errors import EngineBusy, EngineFailed, EngineTimeout, InvalidRequest, NotFound, StorageUnavailable
+from app.errors import (
+    EngineBusy,
+    EngineFailed,
+    EngineTimeout,
+    InvalidRequest,
+    SessionNotFound,
+    StorageUnavailable,
+)
 from app.storage.base import (
     AppendResult,
     ConversationStore,
@@ -109,7 +116,7 @@ class ConversationService:
     ) -> ConversationPage:
         """The session with at most ``limit`` messages: the newest, or those ``after`` or ``before`` a message.
 
-        Raises NotFound or Forbidden, and InvalidRequest where the message is not of this session.
+        Raises SessionNotFound or Forbidden, and InvalidRequest where the message is not of this session.
         """
         tag = ids.session_tag(session_hash)
         number = parse_message_id(message_id, tag) if direction else 0
@@ -129,7 +136,7 @@ class ConversationService:
         """Stores a message; a known client id returns what its first call stored."""
         return self._store.append_message(session_hash, actor, new_message)
 
-    def start_turn(  # noqa: PLR0913 - what one call brings
+    def start_turn(
         self,
         session_hash: str,
         actor: str,
@@ -186,7 +193,7 @@ class ConversationService:
         for event in self.stream_turn(session_hash, actor, begun):
             if event and event.type in TERMINAL_EVENTS:
                 return _answer_from(event.type, event.payload())
-        raise NotFound
+        raise SessionNotFound
 
     def stream_turn(self, session_hash: str, actor: str, begun: TurnStart) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""
@@ -229,7 +236,7 @@ class ConversationService:
             while True:
                 try:
                     batch = self._store.read_events(session_hash, actor, after_event)
-                except NotFound:
+                except SessionNotFound:
                     yield SESSION_ENDED_EVENT
                     return
                 except StorageUnavailable:
@@ -288,7 +295,7 @@ class ConversationService:
     def resume(
         self, text: str, actor: str, client_id: str | None, user_id_from_token: Callable[[str], str] = lambda _: ""
     ) -> ResumeResult:
-        """Resumes a conversation by its id or a ticket. Raises NotFound for anything else, and for a spent ticket.
+        """Resumes a conversation by its id or a ticket. Raises SessionNotFound for anything else, and for a spent ticket.
 
         ``user_id_from_token`` verifies the user token that a ticket may carry.
         """
@@ -300,7 +307,7 @@ class ConversationService:
             actor = user_id_from_token(token) if token else actor
         session_hash = ids.hash_session_id(session_id)
         if session_hash is None:
-            raise NotFound
+            raise SessionNotFound
         if not ticket:
             self._store.heartbeat(session_hash, actor, resume=True)
         return ResumeResult(session_id, self.get_page(session_hash, actor, limit=RESUME_PAGE_SIZE), kind, token)
@@ -308,7 +315,7 @@ class ConversationService:
     def set_feedback(self, session_hash: str, actor: str, message_id: str, rating: dict[str, Any] | None) -> bytes:
         """Stores a visitor's feedback on an answer (None removes it) and returns the message.
 
-        Raises NotFound, with the code ``not_found`` where the session exists and the answer does not.
+        Raises SessionNotFound, with the code ``not_found`` where the session exists and the answer does not.
         """
         number = parse_message_id(message_id, ids.session_tag(session_hash)) or 0  # 0 names no message
         return self._store.set_feedback(session_hash, actor, number, orjson.dumps(rating) if rating else b"")

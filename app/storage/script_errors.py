@@ -6,21 +6,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from app.errors import Conflict, EngineBusy, Forbidden, NotFound, RateLimited
+from app.errors import (
+    EngineBusy,
+    NotOwner,
+    PathNotFound,
+    RateLimited,
+    SessionEnded,
+    SessionFull,
+    SessionNotFound,
+    TurnInProgress,
+)
 
 _DONE = (b"ok", b"begun", b"replay", b"joined", b"done", b"reset", b"carry", b"moved")
 _ERRORS: dict[bytes, Callable[[list[Any]], Exception]] = {
-    b"gone": lambda _: NotFound(),
-    b"unknown": lambda _: NotFound("No such answer in this conversation.", code="not_found"),
-    b"not_owner": lambda _: Forbidden("This conversation belongs to a signed-in user.", code="not_owner"),
-    b"ended": lambda _: Conflict("This conversation has ended. Start a new one."),
-    b"busy": lambda _: Conflict(
-        "An answer is being made. Wait for it or stop it.", code="turn_in_progress", retry_after=2
-    ),
-    b"dead": lambda _: Conflict(
-        "An answer is being made. Wait for it or stop it.", code="turn_in_progress", retry_after=2
-    ),
-    b"full": lambda _: Conflict("This conversation is full. Start a new one.", code="session_full"),
+    b"gone": lambda _: SessionNotFound(),
+    b"unknown": lambda _: PathNotFound("No such answer in this conversation."),
+    b"not_owner": lambda _: NotOwner("This conversation belongs to a signed-in user."),
+    b"ended": lambda _: SessionEnded("This conversation has ended. Start a new one."),
+    b"busy": lambda _: TurnInProgress("An answer is being made. Wait for it or stop it.", retry_after=2),
+    b"dead": lambda _: TurnInProgress("An answer is being made. Wait for it or stop it.", retry_after=2),
+    b"full": lambda _: SessionFull("This conversation is full. Start a new one."),
     b"limited": lambda reply: _limited("Too many messages in this conversation.", reply),
     b"refused": lambda reply: _limited("Too many requests from this address.", reply),
     b"crowded": lambda reply: EngineBusy(retry_after=_seconds(reply)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template
 
+from app.errors import ERRORS
 from app.kept import Kept
 from app.web import assets
 from app.web.markdown import Rendered, render
@@ -18,28 +19,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors {framed_by}"
 )
-ERRORS = (
-    ("invalid_json", 400, "The body is not a JSON object."),
-    ("role_forbidden", 403, "A role other than user, without the API key."),
-    ("not_owner", 403, "The session belongs to a signed-in user, and the proof is missing or another's."),
-    ("bad_token", 403, "An identity token that does not verify."),
-    ("session_not_found", 404, "The session is unknown, malformed, expired or deleted, or the ticket is spent."),
-    ("not_found", 404, "There is nothing at this path."),
-    ("method_not_allowed", 405, "The path exists, but does not take this method."),
-    ("session_ended", 409, "The conversation has ended; its history can still be read."),
-    ("turn_in_progress", 409, "An answer is being made. Wait for its end."),
-    ("session_full", 409, "The conversation holds as many messages as it may. Nothing old is dropped."),
-    ("payload_too_large", 413, "The body is over 64 KiB."),
-    ("unsupported_media_type", 415, "The body is not application/json."),
-    ("invalid_request", 422, "A field is missing, empty, too long, of the wrong type, or not encodable as UTF-8."),
-    ("rate_limited", 429, "Too many calls. Wait as long as Retry-After says."),
-    ("internal_error", 500, "Something went wrong on our side. The request id finds it in the log."),
-    ("engine_failed", 502, "The answer could not be made. The question is kept; the same call tries again."),
-    ("engine_busy", 503, "Too many answers are being made at this moment."),
-    ("storage_unavailable", 503, "Redis cannot be reached or refuses. After a write: send it again, same client_id."),
-    ("engine_timeout", 504, "The answer took too long. The question is kept; the same call tries again."),
-)
-"""Every code of a problem, its status, and when it is told; ``/docs#<code>`` is the type of the problem."""
 TOLD = {
     404: "There is nothing at this address.",
     405: "This address does not take what was sent to it.",

@@ -75,9 +75,7 @@ class Started:
         """All keys in Redis but those of the limits by address and of the engine budget, sorted."""
         with self.redis.client() as look:
             names = sorted(look.scan_iter(count=1000))
-        return [
-            name for name in names if not re.search(r"limit|\{engine\}|\{[0-9a-f]{24}\}:(create|speak|feeds)$", name)
-        ]
+        return [name for name in names if not re.search(r"limit|\{engine\}|\{[0-9a-f]{24}\}:feeds$", name)]
 
     def stop(self) -> None:
         if self.service is not None:

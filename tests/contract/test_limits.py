@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import httpx
@@ -86,15 +86,18 @@ def test_a_limit_is_a_sessions(caller: Caller) -> None:
     assert other.say("hello").status_code == 201
 
 
-def test_replays_are_free(visitor: Visitor) -> None:
-    """Replays by `client_id` count against no limit."""
+def test_replays_count_for_the_address_alone(limited: Started, visitor: Visitor) -> None:
+    """Replays by `client_id` count against no session limit; the limit by address counts every call."""
     assert visitor.say("first", client_id="a").status_code == 201
     assert visitor.ask("second", client_id="b").status_code == 200
-    assert {visitor.say("first", client_id="a").status_code for _ in range(12)} == {200}
-    assert {visitor.ask("second", client_id="b").status_code for _ in range(12)} == {200}
-    assert [visitor.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
-    assert visitor.say("first", client_id="a").status_code == 200
-    assert visitor.ask("second", client_id="b").status_code == 200
+    assert {visitor.say("first", client_id="a").status_code for _ in range(5)} == {200}
+    assert {visitor.ask("second", client_id="b").status_code for _ in range(5)} == {200}
+    is_limited(visitor.say("first", client_id="a"), 60)
+    is_limited(visitor.ask("second", client_id="b"), 60)
+    elsewhere = Visitor(Caller(limited.base, address=f"127.0.0.{next(hosts)}"), visitor.id)
+    assert [elsewhere.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
+    assert elsewhere.say("first", client_id="a").status_code == 200
+    assert elsewhere.ask("second", client_id="b").status_code == 200
 
 
 def test_reads_are_free(visitor: Visitor) -> None:
@@ -108,7 +111,6 @@ def test_reads_are_free(visitor: Visitor) -> None:
             == visitor.post("/heartbeat").status_code
             == 200
         )
-        assert visitor.caller.resume(visitor.id).status_code == 200
     with visitor.events() as feed, visitor.ws():
         assert feed.status == 200
     assert visitor.post("/end").status_code == 200
@@ -120,6 +122,30 @@ def test_an_address(caller: Caller) -> None:
     statuses = [visitors[number % 3].say(f"m{number}").status_code for number in range(14)]
     assert statuses == [201] * 12 + [429] * 2
     is_limited(visitors[0].say("x"), 60)
+
+
+CALLS: list[Callable[[Visitor], httpx.Response]] = [
+    lambda visitor: visitor.say("hello"),
+    lambda visitor: visitor.ask("hello"),
+    lambda visitor: visitor.caller.resume(visitor.id),
+    lambda visitor: visitor.post("/handoff"),
+    lambda visitor: visitor.caller.post("/api/session/me/handoff", headers=visitor.bearer),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["append", "chat", "resume", "handoff", "handoff of me"])
+def test_every_limited_call_counts_in_one_window(limited: Started, call: Callable[[Visitor], httpx.Response]) -> None:
+    """Append, chat, resume and handoff are counted together by address, whatever comes of them, and refused alike."""
+    elsewhere = Caller(limited.base, address=f"127.0.0.{next(hosts)}").create()
+    visitor = Visitor(Caller(limited.base, address=f"127.0.0.{next(hosts)}"), elsewhere.id)
+    ghost = Visitor(visitor.caller, "ses_" + "B" * 32)
+    assert call(visitor).status_code in (200, 201)
+    assert {ghost.say("hello").status_code for _ in range(4)} == {404}
+    assert {visitor.say("").status_code for _ in range(4)} == {422}
+    assert {visitor.caller.resume("tkt_nothing").status_code for _ in range(3)} == {404}
+    is_limited(call(visitor), 60)
+    is_limited(ghost.say("hello"), 60)
+    assert call(elsewhere).status_code in (200, 201), "another address is not limited"
 
 
 def test_a_chat_without_a_session(limited: Started, caller: Caller) -> None:

@@ -68,7 +68,8 @@ def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Aim]) -> None:
 
 
 def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) -> None:
-    """R22: with one trusted proxy its own word counts and what stands before it does not; IPv6 counts by /64."""
+    """R22: with one trusted proxy its own word counts and what stands before it does not; IPv6 counts by /64, and
+    a port is no part of an address."""
     aim = launch(BATON_RATE_LIMIT_CREATE="2 per hour", BATON_TRUSTED_PROXIES="1")
     caller = Caller(aim.base)
 
@@ -76,9 +77,14 @@ def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) ->
         return caller.post("/api/session/create", headers={"X-Forwarded-For": forwarded}).status_code
 
     assert [create(f"203.0.113.{n}, 198.51.100.7") for n in range(4)] == [201, 201, 429, 429]
+    assert [create(f"{quoted}203.0.113.9, 198.51.100.7") for quoted in ('"', '"\\', 'for="', '" ')] == [429] * 4
     assert [create(f"2001:db8:1:2::{n}") for n in range(4)] == [201, 201, 429, 429]
     assert [create("2001:db8:1:3::1"), create("::ffff:198.51.100.7"), create("198.51.100.8")] == [201, 429, 201]
     assert [create("x" * 500), create("x" * 500), create("x" * 500)] == [201, 201, 429]
+    assert [create(f"198.51.100.9:{port}") for port in (4711, 4712)] == [201, 201]
+    assert [create(f"198.51.100.9{rest}") for rest in (":4713", "", ":")] == [429] * 3
+    assert [create(f"[2001:db8:1:4::{n}]:471{n}") for n in range(4)] == [201, 201, 429, 429]
+    assert [create("[2001:db8:1:4::9]"), create("2001:db8:1:4::9"), create("[::ffff:198.51.100.9]:1")] == [429] * 3
 
 
 @pytest.mark.parametrize("where", ["session", "alone", "stream"])

@@ -158,19 +158,19 @@ def test_an_answer_that_nobody_foresaw_is_trouble_and_quotes_nobody(
     and nothing of what was sent; it heals.
     """
     log = log_at(url(server))
-    ref = new(log)
+    session_hash = new(log)
     server.ask("ACL", "SETUSER", "default", "-@all", "+@connection", "+acl")
     with caplog.at_level(logging.WARNING):
-        assert refused(lambda: log.append(ref, "", words("private words"))) == "NOPERM"
+        assert refused(lambda: log.append_message(session_hash, "", words("private words"))) == "NOPERM"
     server.ask("ACL", "SETUSER", "default", "+@all")
-    until(lambda: refused(lambda: log.append(ref, "", words("before"))) == "", 5, "healing")
+    until(lambda: refused(lambda: log.append_message(session_hash, "", words("before"))) == "", 5, "healing")
     with caplog.at_level(logging.WARNING):
         wrong = Commands(reach(url(server)).redis)
         assert refused(lambda: wrong.call("GETX", "private words")) == "ERR unknown command"
-        assert refused(lambda: wrong.call("GET", f"baton:{{{ref}}}:meta")).startswith("WRONGTYPE")
+        assert refused(lambda: wrong.call("GET", f"baton:{{{session_hash}}}:meta")).startswith("WRONGTYPE")
     assert "storage unavailable for reads: ERR unknown command" in caplog.messages
     assert "private words" not in caplog.text
-    reads(log, ref)
+    reads(log, session_hash)
 
 
 def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,27 +12,30 @@ from app import error_handlers, logging_config, metrics, middleware
 from app.errors import (
     BadRequest,
     BatonError,
-    Conflict,
     EngineBusy,
     EngineFailed,
     EngineTimeout,
-    Forbidden,
     InvalidRequest,
-    NotFound,
+    NotOwner,
     PayloadTooLarge,
     RateLimited,
+    RoleForbidden,
+    SessionEnded,
+    SessionFull,
+    SessionNotFound,
     StorageUnavailable,
+    TurnInProgress,
     UnsupportedMediaType,
 )
 
 RAISED: list[tuple[BatonError, int, str, bool]] = [
     (BadRequest(), 400, "invalid_json", False),
-    (Forbidden(), 403, "role_forbidden", False),
-    (Forbidden(code="not_owner"), 403, "not_owner", False),
-    (NotFound(), 404, "session_not_found", False),
-    (Conflict(), 409, "session_ended", False),
-    (Conflict(code="turn_in_progress", retry_after=2), 409, "turn_in_progress", True),
-    (Conflict(code="session_full"), 409, "session_full", False),
+    (RoleForbidden(), 403, "role_forbidden", False),
+    (NotOwner(), 403, "not_owner", False),
+    (SessionNotFound(), 404, "session_not_found", False),
+    (SessionEnded(), 409, "session_ended", False),
+    (TurnInProgress(retry_after=2), 409, "turn_in_progress", True),
+    (SessionFull(), 409, "session_full", False),
     (PayloadTooLarge(), 413, "payload_too_large", False),
     (UnsupportedMediaType(), 415, "unsupported_media_type", False),
     (InvalidRequest("limit", "must be a whole number"), 422, "invalid_request", False),
@@ -65,7 +68,7 @@ def build(render: error_handlers.RenderPage | None = None) -> FlaskClient:
     @app.get("/api/session/me/messages")
     @app.get("/api/session/<session_id>/messages")
     def messages(session_id: str = "me") -> None:
-        raise NotFound
+        raise SessionNotFound
 
     @app.get("/api/stream")
     def stream() -> Response:

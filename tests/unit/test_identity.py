@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jwt
 import pytest
 
-from app.auth.user_tokens import parse_secrets, user_id_from_token
+from app.auth.user_tokens import parse_secrets, verify_user_token
 from app.errors import Forbidden
 
 SECRET = "a secret of at least thirty-two bytes"
+
+
+def user_id_from_token(token: str, secrets: Mapping[str, str]) -> str:
+    return verify_user_token(token, secrets).user
 
 
 def token(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> str:
