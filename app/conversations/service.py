@@ -295,7 +295,7 @@ class ConversationService:
     def resume(
         self, text: str, actor: str, client_id: str | None, user_id_from_token: Callable[[str], str] = lambda _: ""
     ) -> ResumeResult:
-        """Resumes a conversation by its id or a ticket. Raises SessionNotFound for anything else, and for a spent ticket.
+        """Resumes a conversation by its id or a ticket. Raises SessionNotFound otherwise.
 
         ``user_id_from_token`` verifies the user token that a ticket may carry.
         """
