@@ -134,7 +134,9 @@ CALLS: list[Callable[[Visitor], httpx.Response]] = [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=["append", "chat", "resume", "handoff", "handoff of me"])
-def test_every_limited_call_counts_in_one_window(limited: RunningService, call: Callable[[Visitor], httpx.Response]) -> None:
+def test_every_limited_call_counts_in_one_window(
+    limited: RunningService, call: Callable[[Visitor], httpx.Response]
+) -> None:
     """Append, chat, resume and handoff are counted together by address, whatever comes of them, and refused alike."""
     elsewhere = ApiClient(limited.base, address=f"127.0.0.{next(hosts)}").create()
     visitor = Visitor(ApiClient(limited.base, address=f"127.0.0.{next(hosts)}"), elsewhere.id)

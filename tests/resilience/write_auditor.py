@@ -1,4 +1,4 @@
-"""WriteAuditor that go on through a fault, and a check of what was acknowledged against what is stored."""
+"""Writing clients that go on through a fault, and a check of what was acknowledged against what is stored."""
 
 from __future__ import annotations
 
