@@ -237,11 +237,16 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
       desk.live?.stop();
       try {
         const found = await claim(session);
-        if (desk.session === session) await swap(found, session);
+        // Gone meanwhile, says a tab that claimed it too, later: it is this user's.
+        if (desk.status === "gone") notices.reset();
+        else if (desk.session !== session) return;
+        await swap(found, session);
         return;
       } catch (cause) {
         const error = cause as ApiError;
         if (desk.session !== session) return;
+        // Another tab was faster, for somebody else.
+        if (error.isGone || error.code === "not_owner") return sessions.lose("gone");
         sessions.carry(session, saved ?? {});
         if (error.code !== "turn_in_progress") return void sessions.follow();
         await sessions.follow();

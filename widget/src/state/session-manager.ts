@@ -243,7 +243,7 @@ export function createSessions(parts: SessionParts) {
   /** Another tab of this browser began, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
     if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
-    let record = !__WIDGET__ && own ? store.sharedSession() : store.load(), dropped = event.newValue === null;
+    let record = !__WIDGET__ && own ? store.sharedSession() : store.load(), dropped = event.newValue === null && Boolean(desk.session && event.oldValue?.includes(desk.session));
     if (!__WIDGET__ && own ? desk.session : desk.session && record?.id === desk.session && !desk.moved) return;
     // Why it was dropped there; what that tab says besides may come after this, or not at all.
     const why = (["gone", "erased"] as const).find((word) => word === event.newValue);
