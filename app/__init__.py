@@ -36,7 +36,7 @@ def create_app(
     engine = engine or engines.create_engine(config)
     means = RunnerConfig(knowledge.find, config.engine_timeout, _spawn, _ears())
     answering = AnswerRunner(log, engine, means)
-    conversations = ConversationService(log, answering, idle=config.idle_timeout * 1000)
+    conversations = ConversationService(log, answering, idle_timeout_ms=config.idle_timeout * 1000)
     app = Flask(__name__, static_folder=None)
     app.session_interface = NoCookieSessions()
     app.json = OrjsonProvider(app)

@@ -33,7 +33,7 @@ def frame(event: Event) -> bytes:
     """One event as it goes over the wire; its data holds no line break, nor what some readers take for one."""
     head = b"" if event.id is None else b"id: %b\n" % event.id.encode()
     data = event.data if event.data.isascii() else _BREAKS.sub(_escaped, event.data)
-    return b"%bevent: %b\ndata: %b\n\n" % (head, event.kind.encode(), data)
+    return b"%bevent: %b\ndata: %b\n\n" % (head, event.type.encode(), data)
 
 
 def _escaped(found: re.Match[bytes]) -> bytes:
@@ -129,7 +129,7 @@ def follow(
     start = conversations.resolve_cursor(caller.session_hash, caller.actor, after)
     feed = Feed(caller, kind)
     feed.open()
-    return feed, feed.live(conversations.stream_events(caller.session_hash, caller.actor, start, gone=gone))
+    return feed, feed.live(conversations.stream_events(caller.session_hash, caller.actor, start, disconnected=gone))
 
 
 def _departed(environ: dict[str, Any]) -> Callable[[], bool]:

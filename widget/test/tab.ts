@@ -1,4 +1,6 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
+import { registerChunk } from "../src/client/lazy-chunks";
+import * as messages from "../src/messages.chunk";
 import { createConversation } from "../src/state/conversation";
 import * as locks from "../src/locks.chunk";
 import { registerChunk } from "../src/client/lazy-chunks";

@@ -105,7 +105,7 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
       };
       const late = setTimeout(settle, OTHER_TAB_TIMEOUT, "");
       answers.add(settle);
-      others.post({ kind: "want", user });
+      others.post({ kind: "want", of });
     });
   }
 
@@ -115,8 +115,9 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
 /** Sends the token with every request; one that is not accepted any more is replaced once. */
 function withUserToken(way: Fetch, current: () => string, renew: (old: string) => Promise<string>): Fetch {
   return async (url, init) => {
-    const send = (token: string) => way(url, token ? { ...init, headers: { ...(init?.headers as object), "Baton-User": token } } : init);
-    const token = current();
+    const headers = init?.headers as Record<string, string> | undefined;
+    const send = (token: string) => way(url, token ? { ...init, headers: { ...headers, "Baton-User": token } } : init);
+    const token = tokenFor(headers?.Authorization);
     const response = await send(token);
     if (!token || response.status !== 403) return response;
     const problem = await response.clone().json().catch(() => null) as { code?: string } | null;

@@ -47,7 +47,7 @@ class Engine:
             self.closed.set()
 
 
-class Talk:
+class ConversationFixture:
     """One conversation with one engine, on a real Redis."""
 
     def __init__(self, url: str, answer: Answer, silence: float = 5.0) -> None:
@@ -62,7 +62,7 @@ class Talk:
         self.answering = AnswerRunner(
             self.log, self.engine, RunnerConfig(lambda query, most: (PAGE,), silence, spawn, ears)
         )
-        self.talk = ConversationService(self.log, self.answering, idle=30_000)
+        self.talk = ConversationService(self.log, self.answering, idle_timeout_ms=30_000)
         session_id, _, _ = self.talk.create_session({"site": "a"})
         self.session_hash = ids.hash_session_id(session_id) or ""
 
@@ -71,7 +71,7 @@ class Talk:
 
     def events(self, begun: TurnStart) -> list[tuple[str, dict[str, Any]]]:
         """The whole story of a turn."""
-        return [(event.kind, event.read()) for event in self.talk.stream_turn(self.session_hash, "", begun) if event]
+        return [(event.type, event.payload()) for event in self.talk.stream_turn(self.session_hash, "", begun) if event]
 
     def history(self) -> list[dict[str, Any]]:
         return [orjson.loads(one) for one in self.log.read_messages(self.session_hash, "", "", 0, 100).messages]
@@ -88,7 +88,7 @@ def spawn(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-Start = Callable[..., Talk]
+Start = Callable[..., ConversationFixture]
 
 
 def deltas(events: list[tuple[str, dict[str, Any]]]) -> list[str]:
