@@ -7,6 +7,7 @@ export { LiveRegionAnnouncer } from "./components/live-region";
 export { default as words } from "./locales/en.json";
 export { dialog } from "./components/dialog";
 export { copyLink, downloadTranscript } from "./components/share";
+export { createAnswerWatchdog } from "./state/answer-watchdog";
 export { createActions } from "./state/actions";
 export { MessageList } from "./components/message-list";
 export const messagesStyles = [messageStyles, proseStyles];

@@ -1,15 +1,14 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
-import { registerChunk } from "../src/client/lazy-chunks";
-import * as messages from "../src/messages.chunk";
 import { createConversation } from "../src/state/conversation";
 import * as locks from "../src/locks.chunk";
 import { registerChunk } from "../src/client/lazy-chunks";
 import { createActions } from "../src/state/actions";
+import { createAnswerWatchdog } from "../src/state/answer-watchdog";
 import { randomId } from "../src/client/tab-sync";
 import type { Conversation, Options } from "../src/types";
 import type { FakeService } from "./fake-service";
 
-registerChunk("messages", { createActions });
+registerChunk("messages", { createActions, createAnswerWatchdog });
 registerChunk("locks", locks);
 
 export class MemoryStorage {

@@ -1,4 +1,4 @@
-/** Watches a question that gets no answer: reads the history again, and offers Retry. */
+/** Watches a question that gets no answer: reads the history again, and offers Retry. In the messages chunk. */
 import { lastStored, type ConversationStore } from "./store";
 
 /** The form of the client ids made here: a stored question with another id was not asked by this widget. */
@@ -54,7 +54,9 @@ export function createAnswerWatchdog(store: ConversationStore, sync: () => Promi
     if (now.startsWith("blocked")) waitForOtherTab();
   }
 
-  const unsubscribe = store.subscribe(() => { watchStored(); watchWaiting(); });
+  const update = () => { watchStored(); watchWaiting(); };
+  const unsubscribe = store.subscribe(update);
+  update();
   return () => {
     unsubscribe();
     clearTimeout(retryTimer);

@@ -8,11 +8,10 @@ import { detectPlatform, randomId, type Platform } from "../client/tab-sync";
 import { readOptions } from "../options";
 import type { Conversation, Options, State } from "../types";
 import type { Actions } from "./actions";
-import { createAnswerWatchdog } from "./answer-watchdog";
 import type { IdentityManager } from "./identity";
 import { createOutbox } from "./outbox";
 import { createSessionManager } from "./session-manager";
-import { createStore, isBusy, secondsLeft, toViewState } from "./store";
+import { createStore, isBusy, secondsLeft, toViewState, when } from "./store";
 
 export interface ConversationDeps {
   fetch: Fetch;
@@ -30,7 +29,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const storage = createBrowserStorage(api.base, options.sessionScope, isFullPage, storages);
   const store = createStore(options.sessionKey ?? null);
   const { dispatch } = store;
-  let identity: IdentityManager | undefined, actions: Actions | undefined, started: Promise<void> | null = null;
+  let identity: IdentityManager | undefined, actions: Actions | undefined, stopWatchdog: (() => void) | undefined, started: Promise<void> | null = null;
 
   const page = observePage({
     onWake() { sessions.feed?.wake(); },
@@ -40,13 +39,14 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const sessions = createSessionManager({
     api, store, storage, storages, platform, page, options, isFullPage, timing,
     restoreForUser: (found) => getIdentityManager().restore(found),
-    requestToken: async (user) => await loadChunk("identity") && getIdentityManager().requestTokenFromOtherTab(user),
+    requestToken: async (claimed) => await loadChunk("identity") && getIdentityManager().requestTokenFromOtherTab(claimed),
   });
   const outbox = createOutbox({ api, store, storage, sessions, page });
-  const stopWatchdog = createAnswerWatchdog(store, sessions.sync);
 
   const getIdentityManager = (): IdentityManager =>
     (identity ??= getChunk<typeof import("./identity")>("identity")!.createIdentityManager({ api, store, storage, sessions, page, options, platform }));
+
+  const messagesChunk = () => getChunk<typeof import("../messages.chunk")>("messages")!;
 
   /** The actions are in the messages chunk: most of them need a message. */
   async function withActions<T>(run: (actions: Actions) => Promise<T>): Promise<T> {
@@ -54,8 +54,13 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       dispatch({ type: "notice", key: "unreachable" });
       throw new Error("Not loaded");
     }
-    return run(actions ??= getChunk<typeof import("../messages.chunk")>("messages")!.createActions({ api, store, sessions, outbox, page, options }));
+    return run(actions ??= messagesChunk().createActions({ api, store, sessions, outbox, page, options }));
   }
+
+  // What offers Retry comes with the list of messages, too.
+  void when(store, () => store.state.transcript.messages.length > 0).then(() => loadChunk("messages")).then((there) => {
+    if (there && !store.state.disposed) stopWatchdog = messagesChunk().createAnswerWatchdog(store, sessions.sync);
+  });
 
   // --- what is shown ---
 
@@ -123,7 +128,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
       outbox.dispose();
       sessions.dispose();
       page.dispose();
-      stopWatchdog();
+      stopWatchdog?.();
       clearInterval(timer);
       listeners.clear();
     },

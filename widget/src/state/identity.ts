@@ -21,10 +21,10 @@ export interface IdentityDeps {
 }
 
 export interface IdentityManager {
-  /** Somebody signs in. `restart` begins anew where somebody else was here before. */
+  /** The page says who is signed in. `restart` begins anew where somebody else was in this tab before. */
   signIn(provider: TokenProvider, restart: () => void): Promise<void>;
-  /** Takes the token of this user from another tab; whether one came. */
-  requestTokenFromOtherTab(user: string): Promise<boolean>;
+  /** Takes the token for one conversation from the tab that claimed it out of the one in view here; whether it came. */
+  requestTokenFromOtherTab(claimed: StoredSession): Promise<boolean>;
   /** At the start of the page: takes up the user's conversation; `found` is what the browser remembers. */
   restore(found: StoredSession | null): Promise<void>;
 }
@@ -35,17 +35,19 @@ const TOKEN_TIMEOUT = 15_000, OTHER_TAB_TIMEOUT = 1_000;
 export function createIdentityManager(deps: IdentityDeps): IdentityManager {
   const { api, store, storage } = deps;
   const { restore, onSignInDuringChat } = createClaimFlow(deps);
-  let provider: TokenProvider = "", token = "", renewing: Promise<string> | null = null;
-  const answers = new Set<(token: string) => void>();
+  // `owner`: whose the token is. `lentFor`: the conversation that another tab gave it for; it is sent for no other.
+  let provider: TokenProvider = "", token = "", owner = "", lentFor = "", renewing: Promise<string> | null = null;
+  const answers = new Set<(of: unknown, token: string) => void>();
 
-  // Tabs of one browser give each other the token; it is stored nowhere.
-  const others = openChannel(deps.platform, `baton:user:${api.base}`, ({ kind, user, token: offered }) => {
-    if (store.state.disposed) return others.close();
-    if (kind === "want" && token && user === store.state.user) others.post({ kind: "have", token });
-    if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(offered);
+  // A token is given for the conversation that both tabs have, and for that one alone; it is stored nowhere.
+  const others = openChannel(deps.platform, `baton:user:${api.base}`, ({ kind, of, token: offered }) => {
+    const { session, disposed } = store.state;
+    if (disposed) return others.close();
+    if (kind === "want" && token && session && of === hash53(api.base + session)) others.post({ kind: "have", of, token });
+    if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(of, offered);
   });
 
-  api.intercept((way) => withUserToken(way, () => token, renew));
+  api.intercept((way) => withUserToken(way, (authorization) => (!lentFor || authorization === `Bearer ${lentFor}` ? token : ""), renew));
 
   async function requestToken(): Promise<string> {
     let late: ReturnType<typeof setTimeout> | undefined;
@@ -65,23 +67,27 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
   function renew(old: string): Promise<string> {
     if (token !== old) return Promise.resolve(token);
     return (renewing ??= (async () => {
-      const found = typeof provider === "function" ? await requestToken() : "";
+      const found = lentFor ? await askOtherTabs(lentFor) : typeof provider === "function" ? await requestToken() : "";
       renewing = null;
       if (token !== old) return token;
-      token = found !== old && userFingerprint(api.base, found) === store.state.user ? found : "";
+      token = found !== old && userFingerprint(api.base, found) === owner ? found : "";
       if (!token) setUser("");
       return token;
     })());
   }
 
-  const setUser = (user: string) => store.dispatch({ type: "user", value: user });
+  function setUser(user: string): void {
+    owner = user;
+    lentFor = "";
+    store.dispatch({ type: "user", value: user });
+  }
 
   async function signIn(next: TokenProvider, restart: () => void): Promise<void> {
     provider = next;
     const found = await requestToken(), user = userFingerprint(api.base, found);
     if (provider !== next || store.state.disposed) return;
     if (!user) return void console.warn("Baton: identify() was given no token");
-    const before = store.state.user || storage.load()?.user;
+    const before = store.state.user || storage.user;
     if (before && before !== user) return restart();
     token = found;
     const isNew = !store.state.user;
@@ -89,31 +95,38 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
     if (isNew && store.state.started) await onSignInDuringChat();
   }
 
-  function requestTokenFromOtherTab(user: string): Promise<boolean> {
+  /** The token that another tab has for this conversation; empty where none answers. */
+  function askOtherTabs(session: string): Promise<string> {
+    const of = hash53(api.base + session);
     return new Promise((resolve) => {
-      const settle = (offered: string) => {
-        if (offered && userFingerprint(api.base, offered) !== user) return;
+      const settle = (about: unknown, offered: string) => {
+        if (about !== of) return;
         clearTimeout(late);
         answers.delete(settle);
-        if (offered) {
-          token = offered;
-          // The other tabs are asked again when it is not accepted any more.
-          provider ||= async () => (await requestTokenFromOtherTab(user)) ? token : "";
-          setUser(user);
-        }
-        resolve(Boolean(offered));
+        resolve(offered);
       };
-      const late = setTimeout(settle, OTHER_TAB_TIMEOUT, "");
+      const late = setTimeout(settle, OTHER_TAB_TIMEOUT, of, "");
       answers.add(settle);
       others.post({ kind: "want", of });
     });
   }
 
+  async function requestTokenFromOtherTab({ id, user }: StoredSession): Promise<boolean> {
+    // This page speaks for the user that it named itself, and for nobody else.
+    if (provider) return false;
+    const offered = await askOtherTabs(id);
+    if (provider || !user || !offered || userFingerprint(api.base, offered) !== user) return false;
+    token = offered;
+    owner = user;
+    lentFor = id;
+    return true;
+  }
+
   return { signIn, requestTokenFromOtherTab, restore };
 }
 
-/** Sends the token with every request; one that is not accepted any more is replaced once. */
-function withUserToken(way: Fetch, current: () => string, renew: (old: string) => Promise<string>): Fetch {
+/** Sends the token with the requests it is for; one that is not accepted any more is replaced once. */
+function withUserToken(way: Fetch, tokenFor: (authorization?: string) => string, renew: (old: string) => Promise<string>): Fetch {
   return async (url, init) => {
     const headers = init?.headers as Record<string, string> | undefined;
     const send = (token: string) => way(url, token ? { ...init, headers: { ...headers, "Baton-User": token } } : init);
@@ -157,12 +170,13 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
   async function restore(found: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
     if (found?.user === store.state.user) return sessions.resume(found.id, randomId(), "restored", found);
-    if (!found || !sessions.isUsable(found)) return restoreLast();
+    // Where this tab was the user's before, an anonymous conversation was not begun before signing in: it is another tab's.
+    if (!found || found.user || storage.user === store.state.user || !sessions.isRecent(found)) return restoreLast();
     // Events of the old id no longer count, in any tab.
     const tabs = openChannel(platform, `baton:${hash53(api.base + found.id)}`, () => {});
     tabs.post({ kind: "moved" });
     tabs.close();
-    try { show(await claim(found.id), "restored"); } catch (cause) {
+    try { show(await claim(found.id), "restored", found.id); } catch (cause) {
       const error = cause as ApiError;
       if (error.isGone) { storage.forget(found.id); return restoreLast(); }
       if (error.code === "not_owner") return storage.forget(found.id);
@@ -173,6 +187,7 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
 
   /** The user's last conversation, from any device; none where each tab or page is to have its own. */
   async function restoreLast(): Promise<void> {
+    if (!store.state.session) storage.user = store.state.user;
     if (options.sessionScope !== "browser") return;
     try {
       const found = await call(() => post("api/session/resume"));
@@ -207,11 +222,14 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
       sessions.feed?.stop();
       try {
         const found = await claim(session);
-        if (store.state.session === session) await replaceSessionId(found);
+        // "Gone" was reported meanwhile by a tab that claimed it later than this one: it is this user's.
+        if (store.state.session === session || store.state.status === "gone") await replaceSessionId(found, session);
         return;
       } catch (cause) {
         const error = cause as ApiError;
         if (store.state.session !== session) return;
+        // Another tab was faster, for somebody else.
+        if (error.isGone || error.code === "not_owner") return sessions.onSessionLost("gone");
         sessions.adopt(session, saved ?? {});
         if (error.code !== "turn_in_progress") return void sessions.loadHistory();
         await sessions.loadHistory();
@@ -221,15 +239,17 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
   }
 
   /** The same messages under the new id: none of them is new. */
-  async function replaceSessionId(found: Resumed): Promise<void> {
+  async function replaceSessionId(found: Resumed, from: string): Promise<void> {
     dispatch({ type: "loading", value: true });
     dispatch({ type: "claimed" });
-    show(found, null);
+    show(found, null, from);
     await page.sleepUntilWake(50);
     dispatch({ type: "loading", value: false });
   }
 
-  const show = (found: Resumed, notice: "restored" | null) => sessions.open(found, { user: store.state.user }, notice);
+  /** `from`: the conversation that was claimed, so that the tabs that show it know this one as the same. */
+  const show = (found: Resumed, notice: "restored" | null, from?: string) =>
+    sessions.open(found, { user: store.state.user, from: from && hash53(api.base + from) }, notice);
 
   return { restore, onSignInDuringChat };
 }

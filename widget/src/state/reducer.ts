@@ -125,7 +125,7 @@ export function reduce(state: ConversationState, action: Action): ConversationSt
     case "started": case "loading": case "active": case "disposed": case "feedDown": case "claimPending": case "user": case "unanswered":
       return { ...state, [action.type]: action.value };
     case "claiming": return { ...state, generation: state.generation + 1 };
-    case "claimed": return onlyUnsent(state);
+    case "claimed": return state.status === "gone" ? { ...onlyUnsent(state), ...NO_NOTICES } : onlyUnsent(state);
     case "status": return withStatus(state, action.status);
     case "event": return withEvent(state, action.event);
     case "history": return withHistory(state, action);

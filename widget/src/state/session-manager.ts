@@ -5,7 +5,7 @@ import { decodeMessage, decodeStatus, type ChatEvent } from "../client/decode";
 import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Page } from "../client/page-lifecycle";
 import type { Timing } from "../client/sse-connection";
-import { randomId, withLock, type Platform } from "../client/tab-sync";
+import { hash53, randomId, withLock, type Platform } from "../client/tab-sync";
 import type { Settings } from "../options";
 import { createLiveFeed, type LiveFeed } from "./live-feed";
 import type { LossReason } from "./reducer";
@@ -23,8 +23,8 @@ export interface SessionManagerDeps {
   timing?: Partial<Timing>;
   /** Takes up the signed-in user's conversation; `found` is what the browser remembers. */
   restoreForUser(found: StoredSession | null): Promise<void>;
-  /** Another tab has the conversation of this user: asks that tab for its token; whether one came. */
-  requestToken(user: string): Promise<boolean>;
+  /** Another tab claimed the conversation in view here for its user: asks that tab for its token; whether it came. */
+  requestToken(claimed: StoredSession): Promise<boolean>;
 }
 
 export type SessionManager = ReturnType<typeof createSessionManager>;
@@ -33,10 +33,12 @@ export function createSessionManager(deps: SessionManagerDeps) {
   const { api, store, storage, platform, page, options, isFullPage } = deps;
   const { dispatch } = store;
   let feed: LiveFeed | null = null, started: Promise<void> | null = null, ready: Promise<unknown> | null = null;
+  /** A fingerprint of the conversation taken up last. */
+  let last = "";
 
-  /** Not too old, and nobody else's. */
-  const isUsable = (record: StoredSession) =>
-    (!record.user || record.user === store.state.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
+  const isRecent = ({ seen }: StoredSession) => Date.now() - seen < options.sessionExpiry * 1000;
+  /** Not too old, and of the same user. */
+  const isUsable = (record: StoredSession) => (record.user ?? "") === store.state.user && isRecent(record);
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
   // --- the feed of the current session ---
@@ -99,6 +101,8 @@ export function createSessionManager(deps: SessionManagerDeps) {
     const saved = { ...was, id, seen: Date.now() };
     dispatch({ type: "adopted", id, saved });
     if (!store.state.sessionKey) storage.save(saved);
+    last = hash53(api.base + id);
+    storage.user = was.user ?? "";
     openFeed(id);
   }
 
@@ -153,7 +157,11 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   function updateLastSeen(): void {
     const { session, saved, sessionKey, disposed } = store.state;
-    if (session && saved && !sessionKey && !disposed) storage.save({ ...saved, seen: Date.now() });
+    if (!session || !saved || sessionKey || disposed) return;
+    // A heartbeat must not replace what somebody else is talking about in another tab.
+    const other = storage.load();
+    if (other && other.user !== saved.user && Date.now() - other.seen < options.heartbeatInterval * 2000) return;
+    storage.save({ ...saved, seen: Date.now() });
   }
 
   // --- the history ---
@@ -305,19 +313,19 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** Another tab of this browser started, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
-    const { session, saved } = store.state;
+    const { session, saved, user, claimPending } = store.state;
     if (event.key !== storage.key || !followsOtherTabs()) return;
-    const reason = reasonIn(event, session);
-    if (reason) return onSessionLost(reason);
+    const isOurs = Boolean(session && event.oldValue?.includes(session));
     const record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
-    if (!__WIDGET__ && isFullPage ? session : record?.id === session && !store.state.claimPending) return;
+    if (session && ((!__WIDGET__ && isFullPage) || (record?.id === session && !claimPending))) return;
+    // The reason why it was dropped there; what else that tab sends may arrive later, or not at all.
+    const reason = (["gone", "erased"] as const).find((word) => word === event.newValue);
+    if (reason && isOurs) return onSessionLost(reason);
+    if (!record) return isOurs && event.newValue === null ? dropShared() : undefined;
     // A user's conversation does not make way for an anonymous one.
-    if (record && !record.user && saved?.user) return;
-    if (!record || !(await isOpenToUs(record))) return dropShared();
-    if (record.user && record.id === store.state.session && !store.state.claimPending) return;
-    dispatch({ type: "switched" });
-    adopt(record.id, record);
-    void loadHistory();
+    if (!record.user && (user || saved?.user)) return;
+    if (record.user && record.user !== user) return followClaim(record);
+    follow(record);
   }
 
   function followsOtherTabs(): boolean {
@@ -325,16 +333,19 @@ export function createSessionManager(deps: SessionManagerDeps) {
     return options.sessionScope === "browser" && started && !loading && !sessionKey && (!outbox.length || claimPending);
   }
 
-  /** Why the other tab dropped the session; what else that tab sends may arrive later, or not at all. */
-  function reasonIn({ oldValue, newValue }: StorageEvent, session: string | null): LossReason | null {
-    return session && oldValue?.includes(session) && newValue && !newValue.startsWith("{") ? newValue as LossReason : null;
+  /** Another user's is followed in one case: it is what was in view here, claimed in another tab, which gives its token for it. */
+  async function followClaim(record: StoredSession): Promise<void> {
+    const { from } = record;
+    if (!from || from !== last || !(store.state.session || store.state.status === "gone")) return;
+    const allowed = await hold(deps.requestToken(record));
+    if (from !== last || record.id === store.state.session) return;
+    if (allowed) follow(record); else dropShared();
   }
 
-  /** What is in view here may have been claimed in another tab: it is continued where that tab gives its token. */
-  async function isOpenToUs({ user }: StoredSession): Promise<boolean> {
-    const { session, status } = store.state;
-    if (!user || user === store.state.user) return true;
-    return (session !== null || status === "gone") && hold(deps.requestToken(user));
+  function follow(record: StoredSession): void {
+    dispatch({ type: "switched" });
+    adopt(record.id, record);
+    void loadHistory();
   }
 
   function dropShared(): void {
@@ -345,7 +356,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   return {
     get feed(): LiveFeed | null { return feed; },
-    start, messagesOf, hold, getOrCreate, adopt, open, resume, loadHistory, isUsable, onForbiddenOrGone, startNew, updateFeed, updateLastSeen, sync, onStorage,
+    start, messagesOf, hold, getOrCreate, adopt, open, resume, loadHistory, isRecent, onSessionLost, onForbiddenOrGone, startNew, updateFeed, updateLastSeen, sync, onStorage,
     dispose(): void { feed?.stop(); },
   };
 }
