@@ -2,16 +2,18 @@ import js from "@eslint/js";
 import { configs as lit } from "eslint-plugin-lit";
 import tseslint from "typescript-eslint";
 
+// A switch over the actions or the events of one union is one decision.
+const complexity = (max) => ({ complexity: ["error", { max, variant: "modified" }] });
+
 export default tseslint.config(
-  { ignores: ["node_modules/", "react/", "vue/", "webflow/"] },
+  { ignores: ["node_modules/", "react/", "vue/", "webflow/", "vitest.config.ts"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
     extends: [...tseslint.configs.recommended, lit["flat/recommended"]],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
-      // A switch over the actions or events of one union is one decision.
-      complexity: ["error", { max: 10, variant: "modified" }],
+      ...complexity(10),
       "@typescript-eslint/consistent-type-imports": ["error", { disallowTypeAnnotations: false }],
       "@typescript-eslint/no-floating-promises": "error",
       "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { arguments: false } }],
@@ -19,9 +21,25 @@ export default tseslint.config(
       "no-constant-condition": ["error", { checkLoops: false }],
     },
   },
+  // Still above 10: these numbers may only go down.
+  { files: ["src/markdown*.ts", "src/markdown/*.ts"], rules: complexity(21) },
+  { files: ["src/client/api.ts", "src/state/live-feed.ts"], rules: complexity(21) },
+  { files: ["src/components/message-list.ts", "src/components/status-banner.ts"], rules: complexity(27) },
+  { files: ["src/client/decode.ts", "src/components/chat.ts", "src/theme/palette.ts"], rules: complexity(16) },
+  { files: ["src/client/sse-parser.ts", "src/components/chat-view.ts", "src/components/panel.ts"], rules: complexity(15) },
+  { files: ["src/state/identity.ts", "src/state/outbox.ts", "src/state/session-manager.ts"], rules: complexity(15) },
+  {
+    // Runs on any page, before everything else, and trusts no type of what is there.
+    files: ["src/loader.ts"],
+    rules: { "@typescript-eslint/no-explicit-any": "off" },
+  },
   {
     files: ["**/*.test.ts", "test/**/*.ts"],
-    rules: { "@typescript-eslint/no-explicit-any": "off", "@typescript-eslint/no-floating-promises": "off" },
+    rules: {
+      complexity: "off",
+      "@typescript-eslint/no-explicit-any": "off",
+      "@typescript-eslint/no-floating-promises": "off",
+    },
   },
   {
     files: ["*.mjs", "*.js"],

@@ -116,7 +116,7 @@ type Method = "open" | "close" | "toggle" | "end";
   /** Nothing of the visitor is kept here, and the panel begins anew. */
   const resetPanel = () => {
     options.user = 0;
-    gone || init({});
+    if (!gone) init({});
   };
   // Signed out in another tab.
   addEventListener("storage", (event) => event.key === key("reset") && resetPanel());

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { ApiError, createApi } from "./api";
+import type { ApiError} from "./api";
+import { createApi } from "./api";
 
 const answering = (status: number, body: string, headers: Record<string, string> = {}) => {
   const calls: { url: string; init: RequestInit }[] = [];

@@ -57,10 +57,10 @@ export function createBrowserStorage(base: string, scope: Scope, isFullPage: boo
   }
   const placeName = (place: Storage | null) => (place === local ? "|local" : place === tab ? "|tab" : "|page");
 
-  function readJson<T>(place: Storage | null, name: string, check: (value: any) => boolean): T | null {
+  function readJson<T>(place: Storage | null, name: string, check: (value: T) => boolean): T | null {
     try {
       const value: unknown = JSON.parse(read(place, name) ?? "null");
-      return value && check(value) ? value as T : null;
+      return value && check(value as T) ? value as T : null;
     } catch { return null; }
   }
   const isSaved = (value: StoredSession) => typeof value.id === "string" && typeof value.seen === "number";

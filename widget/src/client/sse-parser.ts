@@ -36,7 +36,8 @@ export function createParser(onFrame: (frame: Frame) => void, limit = LIMIT): (c
     if (first) { first = false; if (chunk[0] === "\ufeff") chunk = chunk.slice(1); }
     // A CRLF may be cut in two: the LF of it ends no second line.
     if (skipFeed) { skipFeed = false; if (chunk[0] === "\n") chunk = chunk.slice(1); }
-    let text = rest + chunk, start = 0;
+    const text = rest + chunk;
+    let start = 0;
     // Only the new part can hold a line's end.
     const ends = /\r\n|\n|\r/g;
     ends.lastIndex = rest.length;

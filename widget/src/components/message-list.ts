@@ -1,7 +1,7 @@
 /** The list of messages: brings the nodes up to date with the state and touches nothing that has not changed. */
 import { h } from "../dom";
 import type { Message, State } from "../types";
-import { LiveRegionAnnouncer } from "./live-region";
+import type { LiveRegionAnnouncer } from "./live-region";
 import { isEmpty, MessageView, type MessageHost } from "./message";
 import { AutoScroller } from "./auto-scroll";
 import { iconNode } from "./icon-nodes";

@@ -107,8 +107,8 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   const view = window.visualViewport;
   const stopWatching = watchTheme(paint);
   const listening = new AbortController();
-  const on = (target: EventTarget | null | undefined, kind: string, listener: (event: any) => void) =>
-    target?.addEventListener(kind, listener, { signal: listening.signal });
+  const on = (target: EventTarget | null | undefined, kind: string, listener: (event: never) => void) =>
+    target?.addEventListener(kind, listener as EventListener, { signal: listening.signal });
   on(launcher, "click", toggle);
   on(panel, "keydown", escape);
   on(launcher, "keydown", escape);
@@ -130,7 +130,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
       void once(conversation, () => conversation.state.status === "active" || conversation.state.status === "abandoned")
         .then(async (going) => {
           await chat.updateComplete;
-          if (going && isOpen) chat.openDialog({ kind: "end" });
+          if (going && isOpen) await chat.openDialog({ kind: "end" });
         });
     },
     destroy(): void {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
-import { MemoryStorage, until } from "../../test/tab";
+import type { MemoryStorage} from "../../test/tab";
+import { until } from "../../test/tab";
 
 test("when the tab with the feed goes, another goes on with it and no word is lost or doubled", async () => {
   const first = await asked();

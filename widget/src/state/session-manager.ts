@@ -313,19 +313,27 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** Another tab of this browser started, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
-    const { session, saved, user, claimPending } = store.state;
     if (event.key !== storage.key || !followsOtherTabs()) return;
-    const isOurs = Boolean(session && event.oldValue?.includes(session));
+    const { session } = store.state;
     const record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
-    if (session && ((!__WIDGET__ && isFullPage) || (record?.id === session && !claimPending))) return;
+    if (session && showsAlready(session, record)) return;
     // The reason why it was dropped there; what else that tab sends may arrive later, or not at all.
     const reason = (["gone", "erased"] as const).find((word) => word === event.newValue);
+    const isOurs = session !== null && event.oldValue?.includes(session);
     if (reason && isOurs) return onSessionLost(reason);
-    if (!record) return isOurs && event.newValue === null ? dropShared() : undefined;
+    if (record) return onOtherSession(record);
+    if (isOurs && event.newValue === null) dropShared();
+  }
+
+  const showsAlready = (session: string, record: StoredSession | null) =>
+    (!__WIDGET__ && isFullPage) || (record?.id === session && !store.state.claimPending);
+
+  async function onOtherSession(record: StoredSession): Promise<void> {
+    const { user, saved } = store.state;
     // A user's conversation does not make way for an anonymous one.
     if (!record.user && (user || saved?.user)) return;
-    if (record.user && record.user !== user) return followClaim(record);
-    follow(record);
+    if (record.user && record.user !== user) await followClaim(record);
+    else follow(record);
   }
 
   function followsOtherTabs(): boolean {
