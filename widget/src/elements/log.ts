@@ -107,7 +107,7 @@ export class LogView {
     }
     while (place) {
       const next: ChildNode | null = (place as ChildNode).nextSibling;
-      (place as ChildNode).remove();
+      if (place !== this.live?.view.element) (place as ChildNode).remove();
       place = next;
     }
     for (const key of this.entries.keys()) if (!wanted.has(key)) this.entries.delete(key);
@@ -148,7 +148,8 @@ export class LogView {
     if (this.live?.turn !== turn) {
       this.drop();
       this.live = { turn, view: new MessageView(this.desk, "assistant") };
-      this.tail.before(this.live.view.element);
+      // At its final place: a node that is moved later would lose focus and selection.
+      this.list.append(this.live.view.element);
     }
     this.live!.view.write(text);
     this.announcer.grow(turn, text);

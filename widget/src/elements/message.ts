@@ -1,7 +1,7 @@
 /** One message as an article: who, when, what, its sources, and what can be done with it. */
 import type { Language } from "../i18n";
-import type { Surroundings } from "../markdown-dom";
-import { MarkdownView } from "../markdown-stream";
+import type { RenderContext } from "../markdown/render";
+import { MarkdownView } from "../markdown/streaming";
 import { copy, make, outward, safeLink } from "../nodes";
 import type { Citation, Message } from "../types";
 import { iconNode, type Sign } from "./signs";
@@ -33,8 +33,8 @@ export function nameOf(message: Message, words: Language): string {
   return typeof operator === "string" && operator ? operator : words.t("assistant");
 }
 
-export const surroundings = (desk: Desk, citations: readonly Citation[], live = false): Surroundings => ({
-  t: (key, params) => desk.words.t(key, params), citations, live, references: new Map(), headings: { top: 7, last: 2 },
+export const surroundings = (desk: Desk, citations: readonly Citation[], live = false): RenderContext => ({
+  t: (key, params) => desk.words.t(key, params), citations, live, headings: { top: 7, last: 2 },
   copied: () => desk.tell("copied"), failed: () => desk.tell("copy.failed"),
 });
 
@@ -95,7 +95,8 @@ export class MessageView {
       this.text.replaceChildren(make("p", { dir: "auto", class: "typed" }, message.content));
       return;
     }
-    const around = surroundings(this.desk, sources);
+    const { stopped, interrupted } = message.metadata;
+    const around = { ...surroundings(this.desk, sources), cutShort: !!(stopped || interrupted) };
     (this.stream ?? new MarkdownView(this.text, around)).finish(message.content, around);
     this.stream = null;
   }
