@@ -28,12 +28,11 @@ check: .venv/.dev widget-same ## lint, format, types, import rules, and the comm
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict app
-	$(PY) -m pytest -q tests/rules/test_imports.py
 
 widget: widget/node_modules/.stamp ## build app/static out of widget/
 	cd widget && npm run check && npm run build
 
-bench: .venv/.dev ## measure side by side, as ratios (BENCH=append for one)
+bench: .venv/.dev ## measure side by side, as ratios (BENCH=http for one)
 	$(PY) -m bench $(BENCH)
 
 faults: .venv/.dev chromium faketime ## run the fault bench in full, attacks included, and print its table

@@ -1,12 +1,13 @@
 """How gunicorn runs the service: settings checked first, the embedded server around the workers, JSON lines for logs.
 
-The master loads ``app/config.py`` and ``app/store/embedded.py`` as single files, without the package around them: what
-it imports is there before the workers patch their sockets and threads, and so has to be little.
+The master loads ``app/config.py`` and ``app/storage/embedded_redis.py`` as single files, without the package around
+them: what it imports is there before the workers patch their sockets and threads, and so has to be little.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import email.utils
 import functools
 import importlib
@@ -50,7 +51,7 @@ def _alone(name: str) -> ModuleType:
 
 
 class _Line(logging.Formatter):
-    """The master's own JSON lines; the workers write theirs through app/routes/logs.py once the service is up."""
+    """The master's own JSON lines; the workers write theirs through app/logging_config.py once the service is up."""
 
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
@@ -60,20 +61,32 @@ class _Line(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-class _Waiting(gevent.Timeout):
+class _RequestTimeout(gevent.Timeout):
     """The wait of one connection for its next request, counted among its worker's."""
 
-    def __init__(self, seconds: float, waits: set[_Waiting]) -> None:
+    def __init__(self, seconds: float, connection: Any, address: str, waits: set[_RequestTimeout]) -> None:
         super().__init__(seconds, False)
-        self.began, self.greenlet, self._waits = time.monotonic(), gevent.getcurrent(), waits
+        self.began, self.connection, self._waits = time.monotonic(), connection, waits
+        self._counted = _slow_clients().waiting(connection, address)
 
     def __enter__(self) -> Self:
         self._waits.add(self)
+        self._counted.__enter__()
         return super().__enter__()
 
     def __exit__(self, *raised: object) -> Any:
         self._waits.discard(self)
+        self._counted.__exit__(None, None, None)
         return super().__exit__(*raised)
+
+
+@functools.cache
+def _slow_clients() -> ModuleType:
+    return importlib.import_module("app.slow_clients")
+
+
+_client: contextvars.ContextVar[tuple[Any, str]] = contextvars.ContextVar("client")
+"""The connection that this greenlet serves, and its address."""
 
 
 class _Gathered(list[bytes]):
@@ -152,12 +165,24 @@ class Worker(GeventWorker):
         wsgi.Response, util.write_error = _Response, _refuse
         wsgi.WSGIErrorsWrapper, util.http_date = _errors, _date
         message._ip_in_allow_list = _trusts_nobody
-        self._waits: set[_Waiting] = set()
+        self._waits: set[_RequestTimeout] = set()
+        self._open = 0
         self._left = 0.0
 
-    def timeout_ctx(self) -> _Waiting:
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection; see app/slow_clients.py for who has to make room for it."""
+        address = _slow_clients().network(str(addr[0])) if isinstance(addr, tuple) else "unix"
+        _client.set((client, address))
+        self._open += 1
+        try:
+            _slow_clients().make_room(self._open, self.worker_connections)
+            super().handle(listener, client, addr)
+        finally:
+            self._open -= 1
+
+    def timeout_ctx(self) -> _RequestTimeout:
         """Bounds the wait for a request's head, and lets the end of the worker cut it short."""
-        return _Waiting(self.cfg.keepalive, self._waits)
+        return _RequestTimeout(self.cfg.keepalive, *_client.get(), self._waits)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: answer what is being asked, let go of who only waits."""
@@ -168,7 +193,7 @@ class Worker(GeventWorker):
 
     def load_wsgi(self) -> None:
         """Load the service under its own redacting logs; a setting that only it can judge stops the start."""
-        logging.config.dictConfig(importlib.import_module("app.routes.logs").configure(_config.log_level))
+        logging.config.dictConfig(importlib.import_module("app.logging_config").configure(_config.log_level))
         try:
             super().load_wsgi()
         except importlib.import_module("app.config").ConfigError as error:
@@ -192,7 +217,7 @@ class Worker(GeventWorker):
         while True:
             for wait in list(self._waits):
                 if time.monotonic() - wait.began > 0.5:
-                    wait.greenlet.kill(wait, block=False)
+                    _slow_clients().stop_reading(wait.connection)
             gevent.sleep(0.2)
 
     def _hook(self, name: str) -> Any:
@@ -200,9 +225,9 @@ class Worker(GeventWorker):
 
 
 _settings = _alone("app.config")
-_embedded = _alone("app.store.embedded")
+_embedded = _alone("app.storage.embedded_redis")
 try:
-    _config = _settings.Config.from_env()
+    _config = _settings.Settings.from_env()
 except _settings.ConfigError as error:
     raise SystemExit(str(error)) from None
 _server = _embedded.EmbeddedServer(_config.data_dir) if _config.redis_url is None else None
@@ -244,15 +269,20 @@ limit_request_line = 8190
 forwarded_allow_ips = ""  # app/routes decides by BATON_TRUSTED_PROXIES whom to believe
 
 
-_COUNTS = Path(tempfile.gettempdir()) / f"baton-counts-{os.getuid()}-{os.getpid()}"
+_COUNTS = f"baton-counts-{os.getuid()}-"
+"""How the names of the folders begin in which workers count; the master's process id and something random follow."""
+
+
+def _counts() -> Path:
+    return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
 def _sweep() -> None:
     """Remove the folders of masters that were killed."""
-    for left in _COUNTS.parent.glob(f"baton-counts-{os.getuid()}-*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{_COUNTS}*"):
         try:
-            os.kill(int(left.name.rpartition("-")[2]), 0)
-        except (ProcessLookupError, ValueError):
+            os.kill(int(left.name.split("-")[3]), 0)
+        except (ProcessLookupError, ValueError, OverflowError):
             shutil.rmtree(left, ignore_errors=True)
         except PermissionError:
             continue
@@ -267,9 +297,8 @@ def on_starting(arbiter: Any) -> None:
     except _embedded.EmbeddedError as error:
         raise SystemExit(str(error)) from None
     _sweep()
-    shutil.rmtree(_COUNTS, ignore_errors=True)
-    _COUNTS.mkdir(mode=0o700)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS)
+    # A name that nobody can guess: the folder of temporary files is everybody's.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-")
 
 
 def post_fork(_: Any, __: Any) -> None:
@@ -280,7 +309,7 @@ def post_fork(_: Any, __: Any) -> None:
 
 def child_exit(_: Any, worker: Any) -> None:
     """What a worker had open or running is over with it; what it counted stays counted."""
-    for gauge in _COUNTS.glob(f"gauge_live*_{worker.pid}.db"):
+    for gauge in _counts().glob(f"gauge_live*_{worker.pid}.db"):
         gauge.unlink(missing_ok=True)
 
 
@@ -288,4 +317,4 @@ def on_exit(arbiter: Any) -> None:
     """Once the workers are gone: the embedded server too."""
     if embedded := getattr(arbiter, "embedded", None):
         embedded.stop()
-    shutil.rmtree(_COUNTS, ignore_errors=True)
+    shutil.rmtree(_counts(), ignore_errors=True)

@@ -9,30 +9,18 @@ from typing import Any
 
 from flask import Flask
 
-from app import engines, identity
-from app.answering import Answering, Ears, Means
-from app.config import Config
-from app.conversation import Conversations
-from app.ownership import Ownership
-from app.ports import Engine
-from app.routes import (
-    calls,
-    chat,
-    edge,
-    errors,
-    events,
-    health,
-    limits,
-    messages,
-    metrics,
-    openapi,
-    pages,
-    sessions,
-    ws,
-)
-from app.routes.service import Service
-from app.store import open_log
-from app.store.log import RedisLog, Rules
+from app import engines, error_handlers, metrics, middleware, rate_limit
+from app.api import chat, health, messages, openapi, openapi_operations, sessions, sse, websocket
+from app.auth import user_tokens
+from app.config import Settings
+from app.conversations.answer_runner import AnswerRunner, RunnerConfig, TurnMetrics
+from app.conversations.claims import ClaimService
+from app.conversations.service import ConversationService
+from app.engines.base import Engine
+from app.flask_app import Service
+from app.storage import open_store
+from app.storage.redis_store import RedisConversationStore, StoreLimits
+from app.web import pages
 
 VERSION = "0.1.0"
 
@@ -41,68 +29,70 @@ VERSION = "0.1.0"
 class Baton:
     """What the application was built from, for its routes: ``app.extensions["baton"]``."""
 
-    config: Config
-    log: RedisLog
-    answering: Answering
-    conversations: Conversations
-    ownership: Ownership
+    config: Settings
+    log: RedisConversationStore
+    answering: AnswerRunner
+    conversations: ConversationService
+    ownership: ClaimService
     engine: Engine
     knowledge: Any
-    create_limit: limits.AddressLimit
-    address_limit: limits.AddressLimit
+    create_limit: rate_limit.AddressLimit
+    address_limit: rate_limit.AddressLimit
     identity: Mapping[str, str]
 
 
-def create_app(config: Config | None = None, *, log: RedisLog | None = None, engine: Engine | None = None) -> Flask:
+def create_app(
+    config: Settings | None = None, *, log: RedisConversationStore | None = None, engine: Engine | None = None
+) -> Flask:
     """The service. Without arguments it is built from the environment; nothing exists before this is called.
 
     Raises ConfigError for a wrong setting.
     """
-    config = config or Config.from_env()
-    log = log or open_log(config, _rules(config))
-    knowledge = engines.knowledge_of(config)
-    engine = engine or engines.choose(config)
-    means = Means(knowledge.find, config.engine_timeout, _spawn, _ears())
-    answering = Answering(log, engine, means)
-    conversations = Conversations(log, answering, idle=config.idle_timeout * 1000)
+    config = config or Settings.from_env()
+    log = log or open_store(config, _rules(config))
+    knowledge = engines.get_knowledge_engine(config)
+    engine = engine or engines.create_engine(config)
+    means = RunnerConfig(knowledge.find, config.engine_timeout, _spawn, _ears())
+    answering = AnswerRunner(log, engine, means)
+    conversations = ConversationService(log, answering, idle=config.idle_timeout * 1000)
     app = Service(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.config["SOCK_SERVER_OPTIONS"] = ws.OPTIONS
+    app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
     app.extensions["baton"] = Baton(
         config,
         log,
         answering,
         conversations,
-        Ownership(log.owners, log, conversations),
+        ClaimService(log.ownership, log, conversations),
         engine,
         knowledge,
-        limits.AddressLimit(log, "create", config.rate_limit_create, proxies=config.trusted_proxies),
-        limits.AddressLimit(log, "speak", config.rate_limit_address, proxies=config.trusted_proxies),
-        identity.secrets_of(config.identity_secret.get_secret_value()) if config.identity_secret else {},
+        rate_limit.AddressLimit(log, "create", config.rate_limit_create, proxies=config.trusted_proxies),
+        rate_limit.AddressLimit(log, "speak", config.rate_limit_address, proxies=config.trusted_proxies),
+        user_tokens.parse_secrets(config.identity_secret.get_secret_value()) if config.identity_secret else {},
     )
     # What the server calls as a worker goes: listeners are told to come back, running answers are waited for.
-    app.extensions |= {"baton.leaving": log.close_doors, "baton.drain": answering.drain}
+    app.extensions |= {"baton.leaving": log.shut_down_subscribers, "baton.drain": answering.drain}
     _register(app, config, log, engine)
     return app
 
 
-def _register(app: Flask, config: Config, log: RedisLog, engine: Engine) -> None:
+def _register(app: Flask, config: Settings, log: RedisConversationStore, engine: Engine) -> None:
     about = health.About(log.health, app.extensions["baton"].knowledge.status, engine.name, VERSION)
     described = openapi.blueprint(
-        calls.DOCUMENT, server=config.public_url, version=VERSION, most_chars=config.max_message_chars
+        openapi_operations.DOCUMENT, server=config.public_url, version=VERSION, most_chars=config.max_message_chars
     )
-    for part in (sessions, messages, chat, events, ws, pages):
+    for part in (sessions, messages, chat, sse, websocket, pages):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(health.blueprint(about))
     app.register_blueprint(described)
-    errors.install(app, render_page_error=pages.error_page)
-    edge.install(app, origins=config.allowed_origins)
+    error_handlers.install(app, render_page_error=pages.error_page)
+    middleware.install(app, origins=config.allowed_origins)
 
 
-def _rules(config: Config) -> Rules:
-    limit = limits.window_of(config.rate_limit_session)
-    return Rules(
+def _rules(config: Settings) -> StoreLimits:
+    limit = rate_limit.window_of(config.rate_limit_session)
+    return StoreLimits(
         ttl=config.session_ttl * 1000,
         max_age=config.session_max_age * 1000,
         idle=config.idle_timeout * 1000,
@@ -120,7 +110,7 @@ def _spawn(work: Callable[[], None]) -> None:
     _thread.start_new_thread(work, ())
 
 
-def _ears() -> Ears:
+def _ears() -> TurnMetrics:
     def began(engine: str) -> None:
         metrics.child(metrics.ENGINE_CALLS, engine).inc()
         metrics.TURNS_RUNNING.inc()
@@ -136,6 +126,6 @@ def _ears() -> Ears:
             if tokens:
                 metrics.child(metrics.ENGINE_TOKENS, engine, kind).inc(tokens)
 
-    return Ears(
+    return TurnMetrics(
         began, lambda engine, seconds: metrics.child(metrics.FIRST_WORD_SECONDS, engine).observe(seconds), ended, used
     )

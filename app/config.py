@@ -32,7 +32,7 @@ class ConfigError(ValueError):
     """A wrong value: one line that names the variable and what it may be, and never shows a secret."""
 
 
-class Wrong(ValueError):
+class SettingError(ValueError):
     """What a value must be; ``hide`` where the value itself may hold a secret."""
 
     def __init__(self, must: str, *, hide: bool = False) -> None:
@@ -47,7 +47,7 @@ def whole(least: int, most: int = MOST, unit: str = "") -> BeforeValidator:
     def parse(value: object) -> int:
         digits = re.fullmatch(r"[0-9]{1,10}", str(value), re.ASCII)
         if digits is None or not least <= int(digits[0]) <= most:
-            raise Wrong(what)
+            raise SettingError(what)
         return int(digits[0])
 
     return BeforeValidator(parse)
@@ -59,7 +59,7 @@ def _address(value: object, what: str = "an address such as https://chat.example
         parts = urlsplit(text)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     if not sound or re.search(r"[\s\"'<>\\^`{|}]", text) or "#" in text or "@" in text.split("/", 3)[2]:
-        raise Wrong(f"be {what}", hide="@" in text)
+        raise SettingError(f"be {what}", hide="@" in text)
     return text
 
 
@@ -67,7 +67,7 @@ def _base(value: object) -> str | None:
     """An address to which paths are added: its trailing slashes are cut."""
     text = None if value is None else _address(value).rstrip("/")
     if text and "?" in text:
-        raise Wrong("be an address without a query")
+        raise SettingError("be an address without a query")
     return text
 
 
@@ -80,7 +80,7 @@ def _host(value: object) -> str:
     with contextlib.suppress(ValueError):
         if re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z_-][A-Za-z0-9_.-]*", text) or ipaddress.ip_address(text):
             return text
-    raise Wrong("be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::")
+    raise SettingError("be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::")
 
 
 def _redis(value: object) -> str | None:
@@ -90,9 +90,11 @@ def _redis(value: object) -> str | None:
     url = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in REDIS_SHAPES:
-        raise Wrong(f"begin with one of {', '.join(f'{known}://' for known in REDIS_SHAPES)}", hide=True)
+        raise SettingError(f"begin with one of {', '.join(f'{known}://' for known in REDIS_SHAPES)}", hide=True)
     if not re.fullmatch(REDIS_SHAPES[scheme.lower()], rest) or re.search(r"\s", rest):
-        raise Wrong("name a server, such as redis://host:6379/0 or redis+sentinel://host:26379/name/0", hide=True)
+        raise SettingError(
+            "name a server, such as redis://host:6379/0 or redis+sentinel://host:26379/name/0", hide=True
+        )
     return f"{scheme.lower()}://{rest}"
 
 
@@ -101,7 +103,7 @@ def _origin(text: str) -> str:
     host = r"\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
     match = re.fullmatch(rf"(https?)://({host})(?::([0-9]{{1,5}}))?", text.strip().lower().removesuffix("/"))
     if match is None or not 0 < int(match[3] or 1) < 65536:
-        raise Wrong("be a comma list of exact origins such as https://www.example.com, without path or wildcard")
+        raise SettingError("be a comma list of exact origins such as https://www.example.com, without path or wildcard")
     scheme, host, port = match.groups()
     default = {"http": "80", "https": "443"}[scheme]
     return f"{scheme}://{host}" + (f":{port}" if port and port != default else "")
@@ -119,14 +121,14 @@ def _rate(value: object) -> str:
     with contextlib.suppress(ValueError):
         sound = not text or [item.amount > 0 for item in limits.parse_many(text)] == [True]
     if not sound:
-        raise Wrong('be one rate such as "30 per minute", or empty to switch it off')
+        raise SettingError('be one rate such as "30 per minute", or empty to switch it off')
     return text
 
 
 def _engine(value: object) -> str:
     name = r"[A-Za-z_][A-Za-z0-9_]*"
     if not re.fullmatch(rf"knowledge|openai|webhook|python:{name}(\.{name})*:{name}(\.{name})*", str(value)):
-        raise Wrong("be knowledge, openai, webhook or python:package.module:attribute")
+        raise SettingError("be knowledge, openai, webhook or python:package.module:attribute")
     return str(value)
 
 
@@ -136,7 +138,7 @@ def one_of(*words: str, empty: bool = False) -> BeforeValidator:
     def parse(value: object) -> str:
         if (text := str(value or "").lower()) in words or (empty and not text):
             return text
-        raise Wrong(
+        raise SettingError(
             f"be {', '.join(words[:-1])}{' or ' if words[:-1] else ''}{words[-1]}" + (" or empty" if empty else "")
         )
 
@@ -145,7 +147,7 @@ def one_of(*words: str, empty: bool = False) -> BeforeValidator:
 
 def _switch(value: object) -> bool:
     if (word := str(value).lower()) not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-        raise Wrong("be true or false")
+        raise SettingError("be true or false")
     return word in ("1", "true", "yes", "on")
 
 
@@ -155,9 +157,9 @@ def path_of(kind: Literal["folder", "file", "place"]) -> BeforeValidator:
     def parse(value: object) -> Path | None:
         path = None if value is None else Path(str(value)).expanduser().resolve()
         if path and kind == "place" and path.exists() and not path.is_dir():
-            raise Wrong("be a folder")
+            raise SettingError("be a folder")
         if path and ((kind == "folder" and not path.is_dir()) or (kind == "file" and not path.is_file())):
-            raise Wrong(f"be a {kind} that exists")
+            raise SettingError(f"be a {kind} that exists")
         return path
 
     return BeforeValidator(parse)
@@ -185,7 +187,7 @@ Page = Annotated[str | None, BeforeValidator(_page)]
 Secret = SecretStr | None
 
 
-class Config(BaseModel):
+class Settings(BaseModel):
     """Every setting, by the name of its variable in lower case, without ``BATON_``.
 
     Times are in whole seconds. ``Config(...)`` reads no environment; ``Config.from_env()`` does.
@@ -230,6 +232,7 @@ class Config(BaseModel):
     wait_replicas: CountOrNone = 0
     max_message_chars: Count = 4_000
     max_messages: Count = 500
+    body_timeout: Seconds = 15
     feeds_per_session: Count = 64
     feeds_per_address: Count = 256
     trusted_proxies: Annotated[int, whole(0, 100)] = 0
@@ -255,7 +258,7 @@ class Config(BaseModel):
         return f"{_bracketed(self.host)}:{self.port}"
 
     @model_validator(mode="after")
-    def _complete(self) -> Config:
+    def _complete(self) -> Settings:
         if self.engine == "webhook" and self.webhook_url is None:
             raise ConfigError("BATON_WEBHOOK_URL: must be set when BATON_ENGINE is webhook")
         if self.engine == "openai" and self.openai_api_key is None and self.openai_base_url is None:
@@ -263,7 +266,7 @@ class Config(BaseModel):
         return self
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read ``environ`` (the process's own by default); an empty value counts as unset, save for rate limits.
 
         Raises ConfigError for the first wrong value.
@@ -295,6 +298,6 @@ def _line(error: ValidationError, given: Mapping[str, str]) -> str:
 
 if __name__ == "__main__":  # `make run` asks before gunicorn, which reads WEB_CONCURRENCY itself and less kindly
     try:
-        Config.from_env()
+        Settings.from_env()
     except ConfigError as error:
         raise SystemExit(str(error)) from None

@@ -1,30 +1,42 @@
-"""Everything that may be told to a caller as having gone wrong.
+"""Every error that the API can answer with; the only list of error codes.
 
-BatonError
- +-- BadRequest             400  invalid_json
- +-- Forbidden              403  role_forbidden, not_owner, bad_token
- +-- NotFound               404  session_not_found, not_found
- +-- MethodNotAllowed       405  method_not_allowed
- +-- Conflict               409  session_ended, turn_in_progress, session_full
- +-- PayloadTooLarge        413  payload_too_large
- +-- UnsupportedMediaType   415  unsupported_media_type
- +-- InvalidRequest         422  invalid_request
- +-- RateLimited            429  rate_limited
- +-- EngineFailed           502  engine_failed
- |    +-- EngineTimeout     504  engine_timeout
- |    +-- EngineBusy        503  engine_busy
- +-- StorageUnavailable     503  storage_unavailable
+A class that sets ``code`` is one code of the wire contract, with its HTTP status, whether the same call may work
+later (``retryable``), and ``when`` it is sent. OpenAPI, the page ``/docs`` and the tests read these.
 
-The codes, statuses and what is retryable are those of the wire contract.
+BatonError               500  internal_error
+ +-- BadRequest          400  invalid_json
+ +-- Forbidden           403
+ |    +-- RoleForbidden       role_forbidden
+ |    +-- NotOwner            not_owner
+ |    +-- BadToken            bad_token
+ |    +-- OriginNotAllowed    origin_not_allowed
+ +-- NotFound            404
+ |    +-- SessionNotFound     session_not_found
+ |    +-- PathNotFound        not_found
+ +-- MethodNotAllowed    405  method_not_allowed
+ +-- Conflict            409
+ |    +-- SessionEnded        session_ended
+ |    +-- TurnInProgress      turn_in_progress
+ |    +-- SessionFull         session_full
+ +-- PayloadTooLarge     413  payload_too_large
+ +-- UnsupportedMediaType 415 unsupported_media_type
+ +-- InvalidRequest      422  invalid_request
+ +-- RateLimited         429  rate_limited
+ +-- EngineFailed        502  engine_failed
+ |    +-- EngineBusy     503  engine_busy
+ |    +-- EngineTimeout  504  engine_timeout
+ +-- StorageUnavailable  503  storage_unavailable
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class BatonError(Exception):
-    """One thing that went wrong, in the words of the contract.
+    """An error that is answered as problem+json.
 
-    ``detail`` is a plain sentence for people and never holds a session id or a visitor's text.
+    ``detail`` is a plain sentence for people; it never holds a session id or a visitor's text.
     ``retry_after`` is in whole seconds; None where waiting does not help.
     """
 
@@ -32,11 +44,11 @@ class BatonError(Exception):
     status = 500
     title = "Something went wrong"
     retryable = False
+    when = "Something went wrong on our side. The request id finds it in the log."
 
-    def __init__(self, detail: str = "", *, code: str = "", retry_after: int | None = None) -> None:
+    def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
-        self.code = code or type(self).code
         self.retry_after = retry_after
         self.errors: list[dict[str, str]] = []
 
@@ -45,87 +57,147 @@ class BadRequest(BatonError):
     """The body is not a JSON object."""
 
     code, status, title = "invalid_json", 400, "The body is not a JSON object"
+    when = "The body is not a JSON object."
 
 
 class Forbidden(BatonError):
-    """The caller may not do this: ``role_forbidden``, ``not_owner`` or ``bad_token``."""
+    """The caller may not do this."""
 
-    code, status, title = "role_forbidden", 403, "Not allowed"
+    status, title = 403, "Not allowed"
+
+
+class RoleForbidden(Forbidden):
+    """Only the service's owner may do this."""
+
+    code, when = "role_forbidden", "A role other than user without the API key, or the API key sent by a browser."
+
+
+class NotOwner(Forbidden):
+    """The session belongs to a signed-in user, and the caller is not known to be that user."""
+
+    code = "not_owner"
+    when = "The session belongs to a signed-in user, and the proof is missing or another user's."
+
+
+class BadToken(Forbidden):
+    """A user token does not verify."""
+
+    code, when = "bad_token", "A user token that does not verify."
+
+
+class OriginNotAllowed(Forbidden):
+    """A browser calls from a site that is not among the allowed origins."""
+
+    code = "origin_not_allowed"
+    when = "A writing call or a WebSocket handshake from an Origin outside of BATON_ALLOWED_ORIGINS."
 
 
 class NotFound(BatonError):
-    """No such session, ticket or path; always the same words, so that nothing can be guessed."""
+    """What the call is about does not exist."""
 
-    code, status, title = "session_not_found", 404, "Session not found"
+    status, title = 404, "Not found"
 
-    def __init__(
-        self, detail: str = "No such session: it has expired, was deleted, or never was.", *, code: str = ""
-    ) -> None:
-        super().__init__(detail, code=code)
+
+class SessionNotFound(NotFound):
+    """No such session or ticket. The response is the same for every reason, so that ids cannot be guessed."""
+
+    code, title = "session_not_found", "Session not found"
+    when = "The session is unknown, malformed, expired or deleted, or the ticket is spent."
+
+    def __init__(self, detail: str = "No such session: it has expired, was deleted, or never was.") -> None:
+        super().__init__(detail)
+
+
+class PathNotFound(NotFound):
+    """No such path, or no such message of a session."""
+
+    code, when = "not_found", "There is nothing at this path."
 
 
 class MethodNotAllowed(BatonError):
     """The path exists, the method does not."""
 
     code, status, title = "method_not_allowed", 405, "Method not allowed"
+    when = "The path exists, but does not take this method."
 
 
 class Conflict(BatonError):
-    """The session's state forbids it: ``session_ended``, ``turn_in_progress`` or ``session_full``."""
+    """The state of the session does not allow this."""
 
-    code, status, title = "session_ended", 409, "The session does not allow this now"
+    status, title = 409, "The session does not allow this now"
 
-    def __init__(self, detail: str = "", *, code: str = "", retry_after: int | None = None) -> None:
-        super().__init__(detail, code=code, retry_after=retry_after)
-        self.retryable = self.code == "turn_in_progress"
+
+class SessionEnded(Conflict):
+    """The session has ended."""
+
+    code, when = "session_ended", "The conversation has ended; its history can still be read."
+
+
+class TurnInProgress(Conflict):
+    """An answer is being made."""
+
+    code, retryable, when = "turn_in_progress", True, "An answer is being made. Wait for its end."
+
+
+class SessionFull(Conflict):
+    """The session holds ``BATON_MAX_MESSAGES`` messages."""
+
+    code, when = "session_full", "The conversation holds as many messages as it may. Nothing old is dropped."
 
 
 class PayloadTooLarge(BatonError):
     """A body over 64 KiB."""
 
     code, status, title = "payload_too_large", 413, "The body is too large"
+    when = "The body is over 64 KiB."
 
 
 class UnsupportedMediaType(BatonError):
     """A body that is not ``application/json``."""
 
     code, status, title = "unsupported_media_type", 415, "The body must be application/json"
+    when = "The body is not application/json."
 
 
 class InvalidRequest(BatonError):
-    """A field is missing, empty, too long, of the wrong type, or not encodable."""
+    """A field, a query parameter or a header is wrong. ``errors`` names each one."""
 
     code, status, title = "invalid_request", 422, "A field is not as it should be"
+    when = "A field is missing, empty, too long, of the wrong type, or not encodable as UTF-8; errors says which."
 
-    def __init__(self, field: str, detail: str) -> None:
+    def __init__(self, field: str, detail: str, *more: tuple[str, str]) -> None:
         super().__init__(f"{field}: {detail}")
-        self.errors = [{"field": field, "detail": detail}]
+        self.errors = [{"field": name, "detail": reason} for name, reason in ((field, detail), *more)]
 
 
 class RateLimited(BatonError):
     """Too many calls; ``retry_after`` says when to come back."""
 
     code, status, title, retryable = "rate_limited", 429, "Too many requests", True
+    when = "Too many calls. Wait as long as Retry-After says."
     limit = 0
-    """How many calls the limit that is used up admits, where it is one of calls."""
+    """How many calls the used-up limit admits; 0 where it does not count calls."""
 
 
 class EngineFailed(BatonError):
     """The answer could not be made; the question is kept."""
 
     code, status, title, retryable = "engine_failed", 502, "The answer could not be made", True
-
-
-class EngineTimeout(EngineFailed):
-    """The engine was silent for longer than ``BATON_ENGINE_TIMEOUT``."""
-
-    code, status, title = "engine_timeout", 504, "The answer took too long"
+    when = "The answer could not be made. The question is kept; the same call tries again."
 
 
 class EngineBusy(EngineFailed):
     """The budget of engine calls is used up for now."""
 
     code, status, title = "engine_busy", 503, "Too many answers are being made right now"
+    when = "Too many answers are being made at this moment."
+
+
+class EngineTimeout(EngineFailed):
+    """The engine sent nothing for longer than ``BATON_ENGINE_TIMEOUT``."""
+
+    code, status, title = "engine_timeout", 504, "The answer took too long"
+    when = "The answer took too long. The question is kept; the same call tries again."
 
 
 class StorageUnavailable(BatonError):
@@ -135,9 +207,21 @@ class StorageUnavailable(BatonError):
     """
 
     code, status, title, retryable = "storage_unavailable", 503, "Storage is not available", True
+    when = "Redis cannot be reached or refuses. After a write: send it again with the same client_id."
 
     def __init__(self, kind: str = "unreachable", *, retry_after: int = 1) -> None:
         super().__init__(
             "Storage cannot be reached just now. Send it again with the same client_id.", retry_after=retry_after
         )
         self.kind = kind
+
+
+def _with_code(parent: type[BatonError]) -> Iterator[type[BatonError]]:
+    if "code" in vars(parent):
+        yield parent
+    for child in parent.__subclasses__():
+        yield from _with_code(child)
+
+
+ERRORS: tuple[type[BatonError], ...] = tuple(sorted(_with_code(BatonError), key=lambda error: error.status))
+"""Every error that has a code, by status."""

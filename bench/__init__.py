@@ -1,1 +1,1 @@
-"""Measurements, side by side in one run, told as ratios."""
+"""Benchmarks: each compares its subjects side by side in one run, and reports ratios."""

@@ -1,4 +1,4 @@
-"""`python -m bench NAME`: runs one measurement, or says which there are."""
+"""`python -m bench NAME`: runs one benchmark, or lists their names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ HERE = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Every measurement there is."""
-    files = [path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_") and path.stem != "noop"]
+    """The names of all benchmarks."""
+    files = [path.stem for path in HERE.glob("[!_]*.py") if "def main(" in path.read_text()]
     return sorted(files + [path.parent.name for path in HERE.glob("*/__main__.py")])
 
 

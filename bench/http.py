@@ -1,9 +1,9 @@
 """Requests a second of each call against a Flask route that does nothing: `make bench BENCH=http`.
 
-The same gunicorn for all: one worker on one core, the load and Redis on the other; five rounds, interleaved; medians.
-Needs wrk.
-The CPU time of the worker a request is told beside the rate: it is steadier on a busy machine. ``ROUNDS``,
-``SECONDS_A_ROUND`` and ``CASES`` (words of the names that are wanted, by commas) make it shorter.
+Every service runs under the same gunicorn: one worker on one core, the load and Redis on the other. Five rounds, all
+calls in each; medians. Beside the rate stands the worker's CPU time for one request, which is steadier on a busy
+machine. ``ROUNDS``, ``SECONDS_A_ROUND`` and ``CASES`` (parts of the names of the calls, separated by commas) make it
+shorter. Needs wrk.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from app.store.embedded import EmbeddedServer, embedded_url
+from app.storage.embedded_redis import EmbeddedServer, embedded_url
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -41,17 +41,20 @@ class Case:
     method: str
     path: str
     bodies: tuple[str, ...] = ("",)
-    """Sent in turn."""
+    """Sent in turn, one a request."""
     against: str = "noop POST"
+    paths: tuple[str, ...] = ()
+    """Requested in turn, in place of ``path``."""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def redis(folder: str) -> EmbeddedServer:
     """The embedded server on the second core, set up as shipped."""
     server = EmbeddedServer(Path(folder))
-    ours = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(ours)})
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
     server.start()
-    os.sched_setaffinity(0, ours)
+    os.sched_setaffinity(0, cores)
     return server
 
 
@@ -85,35 +88,38 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def load(url: str, case: Case) -> float:
-    """Requests a second that were answered well."""
+def load(url: str, case: Case, seconds: int = SECONDS) -> float:
+    """Requests a second; SystemExit where one of them failed."""
     script = Path(tempfile.mkdtemp()) / "call.lua"
-    bodies = ", ".join(f"[[{body}]]" for body in case.bodies)
-    script.write_text(
-        f'local bodies, n = {{{bodies}}}, 0\nlocal headers = {{["Content-Type"] = "application/json"}}\n'
-        "request = function()\n  n = n % #bodies + 1\n"
-        f'  return wrk.format("{case.method}", nil, headers, bodies[n])\nend\n'
+    bodies, paths = (", ".join(f"[[{text}]]" for text in texts) for texts in (case.bodies, case.paths or (case.path,)))
+    headers = "".join(
+        f'["{name}"] = "{value}", ' for name, value in (("Content-Type", "application/json"), *case.headers)
     )
-    command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{SECONDS}s", "-s", str(script), url + case.path]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told:
-        raise SystemExit(f"{case.name}: {told}")
-    return float(next(line.split()[1] for line in told.splitlines() if line.startswith("Requests/sec")))
+    script.write_text(
+        f"local bodies, paths, headers, n = {{{bodies}}}, {{{paths}}}, {{{headers}}}, 0\n"
+        "request = function()\n  n = n + 1\n"
+        f'  return wrk.format("{case.method}", paths[n % #paths + 1], headers, bodies[n % #bodies + 1])\nend\n'
+    )
+    command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script), url]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output:
+        raise SystemExit(f"{case.name}: {output}")
+    return float(next(line.split()[1] for line in output.splitlines() if line.startswith("Requests/sec")))
 
 
 def cases(url: str) -> list[Case]:
-    """Every call that is measured, on sessions of their own."""
+    """All calls, each with a session of its own."""
 
     def session(messages: int = 0) -> str:
-        place = httpx.post(f"{url}/api/session/create").headers["Location"]
+        path = httpx.post(f"{url}/api/session/create").headers["Location"]
         for _ in range(messages):
-            httpx.post(f"{url}{place}/messages", content=BODY, headers={"Content-Type": "application/json"})
-        return place
+            httpx.post(f"{url}{path}/messages", content=BODY, headers={"Content-Type": "application/json"})
+        return path
 
     read, fresh = session(50), session()
-    # So many that none is asked again while its answer is being made.
-    asked = [session().rpartition("/")[2] for _ in range(300)]
-    chats = tuple(f'{{"query": "What is AI risk?", "session_id": "{one}"}}' for one in asked)
+    # So many that none gets a second question while its answer is being made.
+    ids = [session().rpartition("/")[2] for _ in range(300)]
+    chats = tuple(f'{{"query": "What is AI risk?", "session_id": "{session_id}"}}' for session_id in ids)
     return [
         Case("noop POST", "noop", "POST", "/noop", (BODY,)),
         Case("noop GET", "noop", "GET", "/noop", against="noop GET"),
@@ -134,13 +140,13 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     server = redis(folder)
     huge = {"BATON_MAX_MESSAGES": "900000000", "REDIS_URL": embedded_url(Path(folder))}
-    huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "1000"}
-    threaded = {"BATON_ENGINE": "python:bench.noop:echo"}
+    huge |= {"BATON_ENGINE_PER_MINUTE": "900000000", "BATON_ENGINE_CONCURRENCY": "4000"}
+    threaded = {"BATON_ENGINE": "python:bench.baseline:echo"}
     ports = {"noop": 8701, "free": 8702, "limited": 8703, "threaded": 8704}
     services = {
-        "noop": start("bench.noop:create_app()", ports["noop"], REDIS_URL=huge["REDIS_URL"]),
-        "free": start("bench.noop:echoing()", ports["free"], **huge, **LIMITS),
-        "limited": start("bench.noop:echoing()", ports["limited"], **huge, **HIGH),
+        "noop": start("bench.baseline:create_app()", ports["noop"], REDIS_URL=huge["REDIS_URL"]),
+        "free": start("bench.baseline:echo_app()", ports["free"], **huge, **LIMITS),
+        "limited": start("bench.baseline:echo_app()", ports["limited"], **huge, **HIGH),
         "threaded": start("app:create_app()", ports["threaded"], **huge, **LIMITS, **threaded),
     }
     try:
@@ -154,10 +160,10 @@ def main() -> None:
 
 
 def measure(services: dict[str, subprocess.Popen[bytes]], urls: dict[str, str]) -> None:
-    """Rounds over all cases, then the medians."""
-    place = httpx.post(f"{urls['limited']}/api/session/create").headers["Location"]
+    """Runs the rounds and prints the medians."""
+    path = httpx.post(f"{urls['limited']}/api/session/create").headers["Location"]
     every = [
-        case if case.path else Case(case.name, case.service, case.method, f"{place}/messages", case.bodies)
+        case if case.path else Case(case.name, case.service, case.method, f"{path}/messages", case.bodies)
         for case in cases(urls["free"])
     ]
     wanted = os.environ.get("CASES", "").split(",")

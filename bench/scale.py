@@ -14,57 +14,59 @@ from pathlib import Path
 
 from redis import Redis
 
-from app import session
-from app.config import Config
-from app.events import spell_message
-from app.ports import Closing, Words
-from app.store import open_log
-from app.store.log import RedisLog, Rules
-from tests.store.servers import ClusterServers, Sentinels, Server
+from app.config import Settings
+from app.conversations import ids
+from app.conversations.events import serialize_message
+from app.storage import open_store
+from app.storage.base import NewMessage, TurnResult
+from app.storage.redis_store import RedisConversationStore, StoreLimits
+from tests.storage.servers import ClusterServers, Sentinels, Server
 
 ROUNDS, TURNS = 5, 40
 QUESTIONS, PIECES, PIECE = 4, 12, "x" * 100
 PEAK_SHARE, ANSWER_SECONDS = 0.2, 10
-RULES = Rules(
+RULES = StoreLimits(
     ttl=86_400_000, max_age=604_800_000, idle=1_800_000, ticket_ttl=300_000, most_messages=500, session_limit=0,
     session_window=1, engines_at_once=1_000_000, engines_a_minute=1_000_000,
 )  # fmt: skip
 
 
-def opened(url: str, wait_replicas: int = 0) -> RedisLog:
-    return open_log(Config(redis_url=url, wait_replicas=wait_replicas), RULES)
+def opened(url: str, wait_replicas: int = 0) -> RedisConversationStore:
+    return open_store(Settings(redis_url=url, wait_replicas=wait_replicas), RULES)
 
 
-def new(log: RedisLog) -> str:
-    ref = session.ref_of(session.new_id()) or ""
-    log.create(ref, b"", "")
-    return ref
+def new(log: RedisConversationStore) -> str:
+    session_hash = ids.hash_session_id(ids.new_session_id()) or ""
+    log.create_session(session_hash, b"", "")
+    return session_hash
 
 
-def say(log: RedisLog, ref: str, number: int) -> None:
-    log.append(ref, "", Words(spell_message("user", "q" * 120, None, f"c{number}"), f"c{number}"))
+def say(log: RedisConversationStore, session_hash: str, number: int) -> None:
+    log.append_message(
+        session_hash, "", NewMessage(serialize_message("user", "q" * 120, None, f"c{number}"), f"c{number}")
+    )
 
 
-def turn(log: RedisLog, ref: str, number: int) -> None:
+def turn(log: RedisConversationStore, session_hash: str, number: int) -> None:
     """A question and an answer of 1,200 characters in twelve pieces, as a model gives it."""
     name = f"turn_{number}"
-    log.claim(name)
-    log.begin(ref, "", Words(spell_message("user", "q" * 120, None, name), name), name)
+    log.acquire_engine_slot(name)
+    log.start_turn(session_hash, "", NewMessage(serialize_message("user", "q" * 120, None, name), name), name)
     for piece in range(PIECES):
-        log.grow(ref, name, piece * len(PIECE), PIECE)
-    log.close(ref, name, Closing("end", offset=PIECES * len(PIECE)))
-    log.release(name)
+        log.append_delta(session_hash, name, piece * len(PIECE), PIECE)
+    log.finish_turn(session_hash, name, TurnResult("end", offset=PIECES * len(PIECE)))
+    log.release_engine_slot(name)
 
 
-def timed(log: RedisLog) -> tuple[float, float]:
+def timed(log: RedisConversationStore) -> tuple[float, float]:
     """Microseconds of an append and of a whole turn, of one caller after the other."""
-    ref = new(log)
+    session_hash = new(log)
     began = time.perf_counter()
     for number in range(TURNS * 4):
-        say(log, ref, number)
+        say(log, session_hash, number)
     between = time.perf_counter()
     for number in range(TURNS):
-        turn(log, ref, number)
+        turn(log, session_hash, number)
     ended = time.perf_counter()
     return (between - began) / TURNS / 4 * 1e6, (ended - between) / TURNS * 1e6
 
@@ -74,19 +76,19 @@ def cpu(client: Redis) -> float:
     return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
 
-def weighed(log: RedisLog, client: Redis) -> tuple[float, float, float]:
+def weighed(log: RedisConversationStore, client: Redis) -> tuple[float, float, float]:
     """Redis' own microseconds for a turn, and the bytes of a session while its events are kept and afterwards."""
     refs = [new(log) for _ in range(200)]
     before = cpu(client)
-    for ref in refs:
+    for session_hash in refs:
         for number in range(QUESTIONS):
-            turn(log, ref, number)
+            turn(log, session_hash, number)
     spent = (cpu(client) - before) / len(refs) / QUESTIONS * 1e6
 
-    def size(ref: str) -> dict[bytes, int]:
-        return {key: client.memory_usage(key, samples=0) for key in client.keys(f"baton:{{{ref}}}:*")}
+    def size(session_hash: str) -> dict[bytes, int]:
+        return {key: client.memory_usage(key, samples=0) for key in client.keys(f"baton:{{{session_hash}}}:*")}
 
-    sizes = [size(ref) for ref in refs[:20]]
+    sizes = [size(session_hash) for session_hash in refs[:20]]
     fresh = statistics.mean(sum(one.values()) for one in sizes)
     rested = statistics.mean(sum(n for key, n in one.items() if not key.endswith(b":live")) for one in sizes)
     return spent, fresh, rested

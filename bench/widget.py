@@ -1,6 +1,6 @@
 """The widget in a real Chromium: bytes and requests, main-thread work with 500 messages, cost of a long answer.
 
-Told: what a page pays before and after the first click; the longest task of the main thread in each step with 500
+Reported: what a page loads before and after the first click; the longest task of the main thread in each step with 500
 messages beside the same step with two; and the main thread's time a token at 100 and at 1,000 tokens. A step is to
 stay under 100 ms of work at a stretch, on a machine that does nothing else meanwhile.
 """

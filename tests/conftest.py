@@ -19,8 +19,8 @@ import pytest
 import redis
 from playwright.sync_api import Browser, sync_playwright
 
-from app.store.embedded import EmbeddedServer
-from tests.faults.table import (
+from app.storage.embedded_redis import EmbeddedServer
+from tests.resilience.table import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_runtest_makereport,

@@ -13,9 +13,11 @@ const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
 /** One bundle as text; the same sources always give the same bytes. */
 async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
-    absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: true, charset: "utf8",
+    absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: !process.argv.includes("--unminified"), charset: "utf8",
     target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
-    plugins: [templates, words(entry)], metafile: true,
+    // A host page's content must not stand in for `document`'s properties; the full page has no such content.
+    inject: ["src/widget.ts", "src/messages.chunk.ts"].includes(entry) ? ["src/client/unclobbered-document.ts"] : [],
+    plugins: [templates, locales(entry)], metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
   return result.outputFiles[0].text;
@@ -44,22 +46,36 @@ const templates = {
   },
 };
 
-/** Words that the full page alone says. */
-const OF_THE_PAGE = ["back", "tab.close", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"];
+/** Texts that only the full page shows. */
+const PAGE_ONLY = new Set(["back", "tab.close", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"]);
 
-/** English words of messages, dialogs and what follows a question that was sent: the panel leaves them to the talk part. */
-const TALK = new RegExp(String.raw`^(you|assistant|ok|cancel|words|thinking|today|yesterday|copy|copied|code|table|task|sources?|rate`
-  + String.raw`|sending|queued|failed|stopped|interrupted|broken|(end|delete|link)\.(title|text|yes|field))(\.|$)|^notice($`
-  + String.raw`|\.(notErased|notEnded|notStopped|busy|next|full|tooLong|refused|answerFailed|engineBusy)$)`);
+/**
+ * English texts shown only once there are messages: they are in the messages chunk, not in the panel. Whole keys, or
+ * the first part of a key.
+ */
+const WITH_MESSAGES = new Set([
+  "you", "assistant", "ok", "cancel", "words", "thinking", "today", "yesterday", "copy", "copied", "code", "table", "task",
+  "source", "sources", "rate", "sending", "queued", "failed", "stopped", "composer.next", "launcher.unread", "interrupted", "broken", "earlier", "elsewhere", "wait",
+  "link", "end.title", "end.text", "delete.title", "delete.text", "delete.yes", "transcript.failed", "notice", "notice.erased",
+  "notice.notErased", "notice.notEnded", "notice.notStopped", "notice.busy", "notice.next", "notice.full", "notice.tooLong",
+  "notice.refused", "notice.answerFailed", "notice.engineBusy",
+]);
 
-/** The words that a bundle says: the page all of them, the others none of the page's, and of English each its own. */
-const words = (entry) => ({
-  name: "words",
+const isWithMessages = (key) => WITH_MESSAGES.has(key) || (!key.startsWith("notice.") && WITH_MESSAGES.has(key.split(".")[0]));
+
+/** Whether a bundle contains a text: the page has all, other bundles none of the page's, and English is split in two. */
+function contains(entry, file, key) {
+  if (entry === "src/page.ts") return true;
+  if (PAGE_ONLY.has(key)) return false;
+  return !file.endsWith("en.json") || isWithMessages(key) === (entry === "src/messages.chunk.ts");
+}
+
+const locales = (entry) => ({
+  name: "locales",
   setup(context) {
-    context.onLoad({ filter: /src[\\/]words[\\/]\w+\.json$/ }, async ({ path }) => {
-      const mine = (key) => !OF_THE_PAGE.includes(key) && (!path.endsWith("en.json") || TALK.test(key) === (entry === "src/talk.ts"));
-      const all = Object.entries(JSON.parse(await readFile(path, "utf8")));
-      return { contents: JSON.stringify(Object.fromEntries(all.filter(([key]) => entry === "src/page.ts" || mine(key)))), loader: "json" };
+    context.onLoad({ filter: /src[\\/]locales[\\/]\w+\.json$/ }, async ({ path }) => {
+      const texts = Object.entries(JSON.parse(await readFile(path, "utf8")));
+      return { contents: JSON.stringify(Object.fromEntries(texts.filter(([key]) => contains(entry, path, key)))), loader: "json" };
     });
   },
 });
@@ -74,23 +90,23 @@ function weigh(entry, { outputs }) {
 const hashed = (name, text) => name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
 const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("base64")}`;
 
-// What the panel fetches when it first needs it: the list of messages with its Markdown, and the words of other languages.
-const parts = {
-  "identity.js": await bundle("src/identity.ts", "esm"),
-  "leases.js": await bundle("src/leases.ts", "esm"),
-  "talk.js": await bundle("src/talk.ts", "esm"),
-  ...Object.fromEntries(await Promise.all((await readdir(`${here}src/words`)).sort().filter((file) => file !== "en.json")
-    .map(async (file) => [`words-${file.replace(".json", ".js")}`, await bundle(`src/words/${file}`, "esm")]))),
+// What the panel fetches when it first needs it: the list of messages with its Markdown, and the texts of other languages.
+const chunks = {
+  "identity.js": await bundle("src/state/identity.ts", "esm"),
+  "locks.js": await bundle("src/client/local-storage-locks.ts", "esm"),
+  "messages.js": await bundle("src/messages.chunk.ts", "esm"),
+  ...Object.fromEntries(await Promise.all((await readdir(`${here}src/locales`)).sort().filter((file) => file.endsWith(".json") && file !== "en.json")
+    .map(async (file) => [`locale-${file.replace(".json", ".js")}`, await bundle(`src/locales/${file}`, "esm")]))),
 };
-const names = Object.fromEntries(Object.entries(parts).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]));
+const names = Object.fromEntries(Object.entries(chunks).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]));
 
-const panel = await bundle("src/panel.ts", "esm", { __PARTS__: JSON.stringify(names), __WIDGET__: "true" });
+const panel = await bundle("src/widget.ts", "esm", { __CHUNKS__: JSON.stringify(names), __WIDGET__: "true" });
 const page = await bundle("src/page.ts", "iife", { __WIDGET__: "false" });
 const widget = await bundle("src/loader.ts", "esm", { __PANEL__: JSON.stringify(hashed("panel.js", panel)), __WIDGET__: "true" });
 
 const files = {};
 const manifest = { integrity: {} };
-for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": panel, "page.js": page, ...parts })) {
+for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": panel, "page.js": page, ...chunks })) {
   const file = name === "widget.js" ? name : hashed(name, text);
   files[file] = text;
   manifest[name] = file;
@@ -105,7 +121,7 @@ for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": pan
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
-const mine = (name) => /^((widget|panel|page|talk|leases|identity|words-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const mine = (name) => /^((widget|panel|page|messages|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
 const present = (await readdir(out)).filter(mine);
 if (verify) {
   const wrong = new Set(present.filter((name) => !(name in files)));

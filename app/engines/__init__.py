@@ -6,15 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.engines.base import Engine
 from app.engines.fallback import WithFallback
-from app.ports import Engine
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Settings
     from app.engines.knowledge import KnowledgeEngine
 
 
-def choose(config: Config) -> Engine:
+def create_engine(config: Settings) -> Engine:
     """The engine of BATON_ENGINE, with BATON_FALLBACK behind one that lives elsewhere.
 
     Raises ConfigError where a Python engine cannot be imported.
@@ -24,19 +24,19 @@ def choose(config: Config) -> Engine:
 
         return PythonEngine(config.engine.removeprefix("python:"))
     if config.engine == "knowledge":
-        return knowledge_of(config)
+        return get_knowledge_engine(config)
     engine = _remote(config)
-    return WithFallback(engine, knowledge_of(config)) if config.fallback == "knowledge" else engine
+    return WithFallback(engine, get_knowledge_engine(config)) if config.fallback == "knowledge" else engine
 
 
-def knowledge_of(config: Config) -> KnowledgeEngine:
+def get_knowledge_engine(config: Settings) -> KnowledgeEngine:
     """The knowledge folder of these settings; the same one for every caller in a process."""
     key = config.embeddings_key.get_secret_value() if config.embeddings_key else ""
     voice = (config.embeddings_url, config.embeddings_model, key) if config.embeddings_url else None
     return _open(config.knowledge_dir, config.knowledge_base, config.data_dir, voice)
 
 
-def _remote(config: Config) -> Engine:
+def _remote(config: Settings) -> Engine:
     if config.engine == "webhook":
         from app.engines.webhook import WebhookEngine
 
@@ -49,6 +49,6 @@ def _remote(config: Config) -> Engine:
 @lru_cache(maxsize=8)
 def _open(folder: Path, base_url: str, data_dir: Path, voice: tuple[str, str, str] | None) -> KnowledgeEngine:
     from app.engines.knowledge import KnowledgeEngine
-    from app.engines.knowledge.voice import Endpoint
+    from app.engines.knowledge.embeddings import Endpoint
 
     return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir, endpoint=Endpoint(*voice) if voice else None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from app.engines.base import AnswerChunk, Engine, EngineRequest, FallbackNotice, TextChunk
 from app.errors import EngineFailed
-from app.ports import Degraded, Engine, Piece, Text, Turn
 
 _log = logging.getLogger(__name__)
 
@@ -21,17 +21,17 @@ class WithFallback:
         self._first = first
         self._second = second
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
-        """The first engine's pieces; ``Degraded`` and the second's where the first fails without a word."""
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
+        """The first engine's pieces; ``FallbackNotice`` and the second's where the first fails without a word."""
         said = False
         try:
             for piece in self._first.answer(turn):
-                said = said or isinstance(piece, Text)
+                said = said or isinstance(piece, TextChunk)
                 yield piece
             return
         except EngineFailed as error:
             if said or turn.stop.is_set():
                 raise
             _log.warning("engine %s failed (%s): the fallback answers", self._first.name, error.code)
-        yield Degraded(REASON)
+        yield FallbackNotice(REASON)
         yield from self._second.answer(turn)

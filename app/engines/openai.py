@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from app.engines import prompt
-from app.engines.checked import MOST_CITATIONS, Patience, checked
-from app.engines.markers import Markers
-from app.engines.upstream import Watch, client
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk, TokenUsage
+from app.engines.citations import Markers
+from app.engines.http_client import Watch, client
+from app.engines.sanitize import MOST_CITATIONS, Patience, checked
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Piece, Text, Turn, Used
 
 if TYPE_CHECKING:
     import openai
 
-    from app.config import Config
+    from app.config import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class OpenAIEngine:
 
     name = "openai"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Settings) -> None:
         import openai  # 46 MB and half a second: only where it is used
 
         self._sdk = openai
@@ -52,31 +52,31 @@ class OpenAIEngine:
             timeout=None,
         )
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed for whatever the server does wrong, EngineTimeout when it is silent for too long."""
         patience = Patience(turn.silence)
         return checked(self._pieces(turn, patience), patience, turn.stop)
 
-    def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
+    def _pieces(self, turn: EngineRequest, patience: Patience) -> Iterator[AnswerChunk]:
         sources = self._sources(turn)
         asked = prompt.messages(turn, self._rules, sources, self._history_tokens)
         markers = Markers(sources)
         broken: EngineFailed | None = None
         try:
             for words in self._words(turn, Watch(turn.stop, patience), asked):
-                if isinstance(words, Used):
+                if isinstance(words, TokenUsage):
                     yield words
                 elif text := markers.feed(words):
-                    yield Text(text)
+                    yield TextChunk(text)
         except EngineFailed as error:
             broken = error
         if text := markers.rest():  # also of an answer that broke off: it was said
-            yield Text(text)
+            yield TextChunk(text)
         if broken:
             raise broken
-        yield Cited(markers.cited)
+        yield CitationsChunk(markers.cited)
 
-    def _sources(self, turn: Turn) -> list[Citation]:
+    def _sources(self, turn: EngineRequest) -> list[Citation]:
         """A search that fails leaves the model without sources, not the visitor without an answer."""
         try:
             return list(turn.find(prompt.search_words(turn), MOST_CITATIONS))[: prompt.MOST_SOURCES]
@@ -84,7 +84,7 @@ class OpenAIEngine:
             _log.warning("no sources for a question: %s", type(error).__name__)
             return []
 
-    def _words(self, turn: Turn, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | Used]:
+    def _words(self, turn: EngineRequest, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | TokenUsage]:
         """The model's words; one more try where it may help, and never after the first word."""
         said = False
         for last_try in (False, True):
@@ -103,7 +103,7 @@ class OpenAIEngine:
             if turn.stop.wait(wait):
                 return
 
-    def _stream(self, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | Used]:
+    def _stream(self, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | TokenUsage]:
         create: Any = self._api.chat.completions.create  # its overloads do not see through **limits
         with watch.on():
             chunks = create(model=self._model, messages=asked, stream=True, **self._limits)
@@ -159,12 +159,12 @@ class OpenAIEngine:
         return EngineFailed("The answer could not be read.")
 
 
-def _used(chunk: Any) -> Used | None:
+def _used(chunk: Any) -> TokenUsage | None:
     """The tokens that a chunk tells of; those in the last one that does are the whole answer's."""
     usage = getattr(chunk, "usage", None)
     counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
     sound = [count for count in counts if isinstance(count, int) and count >= 0]
-    return Used(*sound) if len(sound) == 2 else None
+    return TokenUsage(*sound) if len(sound) == 2 else None
 
 
 def _read(chunk: Any) -> tuple[str, bool]:

@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.ports import Citation, Said, Turn
+from app.engines.base import ChatMessage, Citation, EngineRequest
 
 _RULES = Path(__file__).with_name("prompt.md")
 MOST_SOURCES = 5
 _SHORT_QUESTION = 6
+_MOST_CHARS = 4_000
 
 
 def rules(path: Path | None) -> str:
@@ -18,15 +19,16 @@ def rules(path: Path | None) -> str:
     return (path or _RULES).read_text("utf-8").strip()
 
 
-def search_words(turn: Turn) -> str:
+def search_words(turn: EngineRequest) -> str:
     """What to look for: the question, and for a short follow-up also the question before it."""
+    question = turn.question[:_MOST_CHARS]
     before = next((said.content for said in reversed(turn.history) if said.role == "user"), "")
-    if before and len(turn.question.split()) < _SHORT_QUESTION:
-        return f"{turn.question} {before[:300]}"
-    return turn.question
+    if before and len(question.split()) < _SHORT_QUESTION:
+        return f"{question} {before[:300]}"
+    return question
 
 
-def messages(turn: Turn, rules: str, sources: Sequence[Citation], history_tokens: int) -> list[dict[str, str]]:
+def messages(turn: EngineRequest, rules: str, sources: Sequence[Citation], history_tokens: int) -> list[dict[str, str]]:
     """The chat as a model takes it; the last message is the question, word for word."""
     system = f"{rules}\n\n{fenced(sources)}" if sources else f"{rules}\n\nThere is no source for this question."
     past = [{"role": said.role, "content": said.content} for said in window(turn.history, history_tokens)]
@@ -43,10 +45,10 @@ def fenced(sources: Sequence[Citation]) -> str:
     return f"Sources, each between lines that hold the word {word}:\n\n" + "\n\n".join(parts)
 
 
-def window(history: Sequence[Said], most_tokens: int) -> list[Said]:
+def window(history: Sequence[ChatMessage], most_tokens: int) -> list[ChatMessage]:
     """The newest whole turns (a question and what followed it) that fit; older ones are left out whole."""
-    kept: list[Said] = []
-    turn: list[Said] = []
+    kept: list[ChatMessage] = []
+    turn: list[ChatMessage] = []
     left = most_tokens
     for said in reversed(history):
         turn.append(said)

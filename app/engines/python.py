@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterator
 
 from app.config import ConfigError
-from app.engines.apart import Child
-from app.engines.checked import Patience, checked
+from app.engines.base import AnswerChunk, EngineRequest
+from app.engines.sanitize import Patience, checked
+from app.engines.worker_process import Child
 from app.errors import EngineFailed
-from app.ports import Piece, Turn
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class PythonEngine:
             why = self._child.wrong or "its process ended"
             raise ConfigError(" ".join(f'{MUST} (is "python:{target}": {why})'.split()))
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed where the code raises or its process dies, EngineTimeout when it is silent."""
         patience = Patience(turn.silence)
         return checked(self._pieces(turn, patience), patience, turn.stop)
@@ -45,7 +45,7 @@ class PythonEngine:
         """End the process."""
         self._child.close()
 
-    def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
+    def _pieces(self, turn: EngineRequest, patience: Patience) -> Iterator[AnswerChunk]:
         child = self._serving()
         while not child.ready.wait(0.2):
             patience.left()

@@ -13,14 +13,14 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from app.engines import frames
-from app.engines.checked import Patience, checked, sound
-from app.engines.upstream import Watch, client
+from app.engines import webhook_parsers
+from app.engines.base import AnswerChunk, EngineRequest
+from app.engines.http_client import Watch, client
+from app.engines.sanitize import Patience, checked, sound
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
-from app.ports import Piece, Turn
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +33,17 @@ class WebhookEngine:
 
     name = "webhook"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Settings) -> None:
         self._url = config.webhook_url or ""
         self._secret = config.webhook_secret.get_secret_value() if config.webhook_secret else ""
         self._allow_private = config.webhook_allow_private
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed for whatever the service does wrong, EngineTimeout when it is silent for too long."""
         patience = Patience(turn.silence)
         return checked(self._pieces(turn, patience), patience, turn.stop)
 
-    def _pieces(self, turn: Turn, patience: Patience) -> Iterator[Piece]:
+    def _pieces(self, turn: EngineRequest, patience: Patience) -> Iterator[AnswerChunk]:
         watch = Watch(turn.stop, patience)
         try:
             yield from self._read(self._post(watch, body(turn)), watch)
@@ -54,11 +54,11 @@ class WebhookEngine:
 
     def _post(self, watch: Watch, sent: bytes) -> httpx2.Response:
         """The response, its body still to come. A redirect is followed only with the same method and body."""
-        url = self._url
+        url, caller = self._url, client()
         for _ in range(MOST_REDIRECTS + 1):
-            request = client().build_request("POST", url, content=sent, headers=self._headers(sent))
+            request = caller.build_request("POST", url, content=sent, headers=self._headers(sent))
             with watch.on():
-                response = client().send(request, stream=True)
+                response = caller.send(request, stream=True)
             if response.status_code not in (307, 308):
                 return response
             with watch.on():
@@ -67,7 +67,7 @@ class WebhookEngine:
             if not sound(url):
                 break
             # The operator chose the first address; where it points from there must not be a way into his network.
-            watch.public_only = not self._allow_private
+            caller = client(public_only=not self._allow_private)
         raise EngineFailed("The answering service sent us elsewhere.")
 
     def _headers(self, sent: bytes) -> dict[str, str]:
@@ -81,12 +81,14 @@ class WebhookEngine:
             headers |= {"X-Baton-Timestamp": stamp, "X-Baton-Signature": signature(self._secret, stamp, sent)}
         return headers
 
-    def _read(self, response: httpx2.Response, watch: Watch) -> Iterator[Piece]:
+    def _read(self, response: httpx2.Response, watch: Watch) -> Iterator[AnswerChunk]:
         blocks = response.iter_bytes()
         try:
             if response.status_code != 200:
                 raise _refused(response)
-            read = frames.READERS.get(response.headers.get("content-type", "").partition(";")[0].strip().lower())
+            read = webhook_parsers.READERS.get(
+                response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            )
             if read is None:
                 raise EngineFailed(_UNREAD)
             for piece in read(_watched(blocks, watch)):
@@ -97,7 +99,7 @@ class WebhookEngine:
                 response.close()
 
 
-def body(turn: Turn) -> bytes:
+def body(turn: EngineRequest) -> bytes:
     """What is sent: ``{query, history, session_ref, metadata}`` in UTF-8."""
     told: dict[str, Any] = {
         "query": turn.question,

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
-from app.ports import Said
 from bench.answers import rivals
 
 HERE = Path(__file__).resolve().parent
@@ -85,7 +85,7 @@ def with_knowledge(engine: KnowledgeEngine) -> Callable[[str, list[str]], list[s
     """The engine as a function from a question to pages."""
 
     def ask(question: str, history: list[str]) -> list[str]:
-        answer = engine.ask(question, tuple(Said("user", earlier) for earlier in history))
+        answer = engine.ask(question, tuple(ChatMessage("user", earlier) for earlier in history))
         return [engine.path_of(source.url) for source in answer.citations]
 
     return ask

@@ -13,29 +13,31 @@ import re
 import time
 from collections.abc import Iterator
 
-from app.ports import Citation, Cited, Piece, Text, Turn
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk
 
 
-def answer(turn: Turn) -> Iterator[Piece]:
+def answer(turn: EngineRequest) -> Iterator[AnswerChunk]:
     """Answer one turn as its question asks."""
     calls = _count(turn.question)
     words = dict(re.findall(r"([\w-]+)(?:=(\S+))?", turn.question))
     if "cite" in words:
-        yield Cited([Citation(f"Page {n}", f"https://docs.example/page-{n}", f"Words of page {n}") for n in range(3)])
+        yield CitationsChunk(
+            [Citation(f"Page {n}", f"https://docs.example/page-{n}", f"Words of page {n}") for n in range(3)]
+        )
     if "fail" in words or ("raise-once" in words and calls == 1):
         raise RuntimeError("told to fail")
     if "tell" in words:
         told = {"question": turn.question, "history": [[said.role, said.content] for said in turn.history]}
-        yield Text(json.dumps(told))
+        yield TextChunk(json.dumps(told))
     elif "hang" in words:
         _be_silent(turn)
     elif "tokens" in words or "stall-after" in words or "fail-after" in words:
         yield from _talk(turn, words, calls)
     elif "empty" not in words:
-        yield Text(f"echo: {turn.question}")
+        yield TextChunk(f"echo: {turn.question}")
 
 
-def _talk(turn: Turn, words: dict[str, str], calls: int) -> Iterator[Piece]:
+def _talk(turn: EngineRequest, words: dict[str, str], calls: int) -> Iterator[AnswerChunk]:
     delay = float(words.get("delay") or 0)
     stall, fail = words.get("stall-after"), words.get("fail-after")
     once = words.get("break-once") if calls == 1 else None
@@ -46,10 +48,10 @@ def _talk(turn: Turn, words: dict[str, str], calls: int) -> Iterator[Piece]:
             raise RuntimeError("told to break")
         if delay:
             time.sleep(delay)
-        yield Text(f"w{number} ")
+        yield TextChunk(f"w{number} ")
 
 
-def _be_silent(turn: Turn) -> None:
+def _be_silent(turn: EngineRequest) -> None:
     for _ in range(600):
         if turn.stop.is_set():
             return

@@ -17,7 +17,9 @@ from tests.contract.actor import Caller, Visitor
 from tests.contract.launch import RedisProcess, Service
 
 API_KEY = "key-of-the-server-0123456789"
-NO_LIMITS = {f"BATON_RATE_LIMIT_{name}": "" for name in ("CREATE", "SESSION", "ADDRESS")}
+NO_LIMITS = {f"BATON_RATE_LIMIT_{name}": "" for name in ("CREATE", "SESSION", "ADDRESS")} | {
+    "BATON_ENGINE_CONCURRENCY": "1000"
+}
 SCRIPTED = {"BATON_ENGINE": "python:tests.contract.bot:answer"}
 PLAIN = {
     **NO_LIMITS,
@@ -44,7 +46,7 @@ BRIEF = {
 }
 LIMITED = {**SCRIPTED, "BATON_RATE_LIMIT_CREATE": "5 per minute", "BATON_RATE_LIMIT_SESSION": "6 per hour",
            "BATON_RATE_LIMIT_ADDRESS": "12 per minute", "BATON_API_KEY": API_KEY}  # fmt: skip
-BUDGET = {**NO_LIMITS, **SCRIPTED, "BATON_ENGINE_CONCURRENCY": "2", "BATON_ENGINE_PER_MINUTE": "6"}
+BUDGET = {**NO_LIMITS, **SCRIPTED, "BATON_ENGINE_CONCURRENCY": "8", "BATON_ENGINE_PER_MINUTE": "6"}
 
 
 class Started:

@@ -10,10 +10,10 @@ import httpx
 import jwt
 import pytest
 
-from tests.attack.links import Aim
 from tests.contract.actor import NOBODY, Caller, Visitor, at_once, is_problem
 from tests.contract.conftest import API_KEY, PLAIN, Started
 from tests.contract.test_tickets import RESUMED
+from tests.security.links import Aim
 
 SECRETS = {"2025": "an old secret of at least thirty-two bytes", "2026": "a new secret of at least thirty-two bytes"}
 
@@ -216,15 +216,49 @@ def test_erased_leaves_nothing(caller: Caller, aim: Aim) -> None:
 
 
 def test_the_full_page(caller: Caller) -> None:
-    """A link for once, made by the owner, brings the page its owner's token; the page then is let in with it."""
+    """A link for once, made by the owner, brings the page a token of its owner; the page then is let in with it."""
     mine = caller.create(user_token=token("finn"))
-    signed = token("finn")
-    ticket = mine.post("/handoff", headers={"Baton-User": signed}).json()["ticket"]
+    ticket = mine.post("/handoff", headers={"Baton-User": token("finn")}).json()["ticket"]
     body = whole(caller.resume(ticket, client_id="page"))
-    assert (body["session_id"], body["user_token"]) == (mine.id, signed)
-    assert whole(caller.resume(ticket, client_id="page"))["user_token"] == signed
+    assert body["session_id"] == mine.id
+    assert whole(caller.resume(ticket, client_id="page"))["user_token"] == body["user_token"]
     is_problem(caller.resume(ticket, client_id="other"), 404, "session_not_found")
-    assert mine.get("/messages", headers={"Baton-User": body["user_token"]}).status_code == 200
+    brought = {"Baton-User": body["user_token"]}
+    assert mine.get("/messages", headers=brought).status_code == 200
+    assert mine.ask("hello", headers=brought).status_code == 200
+    assert whole(caller.resume(mine.id, user_token=body["user_token"]))["session_id"] == mine.id
+    again = mine.post("/handoff", headers=brought).json()["ticket"]
+    assert whole(caller.resume(again))["user_token"] == body["user_token"]
+
+
+def test_what_a_link_brings_opens_one_conversation(caller: Caller, visitor: Visitor) -> None:
+    """The token of a link is good for its conversation, and for no longer than its maker's. For the user's other
+    conversations it is no token: none is read, found, begun or claimed with it.
+    """
+    given = token("gwen", seconds=50)
+    as_gwen = {"Baton-User": given}
+    mine, other = caller.create(user_token=given), caller.create(user_token=given)
+    shared = other.post("/handoff", {"kind": "share"}, headers=as_gwen).json()["ticket"]
+    brought = whole(caller.resume(mine.post("/handoff", headers=as_gwen).json()["ticket"]))["user_token"]
+    expires = [jwt.decode(one, options={"verify_signature": False})["exp"] for one in (given, brought)]
+    assert expires[0] == expires[1]
+    header = {"Baton-User": brought}
+    for refused in (
+        other.get("/messages", headers=header),
+        other.get("/transcript", headers=header),
+        other.say("hello", headers=header),
+        other.ask("hello", headers=header),
+        other.post("/handoff", headers=header),
+        caller("DELETE", other.path(), headers=header),
+        caller.resume(other.id, user_token=brought),
+        caller.resume(shared, user_token=brought),
+    ):
+        is_problem(refused, 403, "not_owner")
+    is_problem(caller.post("/api/session/resume", json={"user_token": brought}), 404, "session_not_found")
+    is_problem(visitor.post("/claim", {"user_token": brought}), 422, "invalid_request")
+    begun = caller.create(user_token=brought)
+    assert begun.get("/messages").status_code == 200, "it is nobody's"
+    assert whole(caller.post("/api/session/resume", json={"user_token": given}))["session_id"] in (mine.id, other.id)
 
 
 def test_links_that_carry_no_token(caller: Caller, visitor: Visitor, key: dict[str, str]) -> None:

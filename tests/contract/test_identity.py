@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import jwt
@@ -56,3 +58,35 @@ def test_a_token_that_does_not_verify_begins_nothing(url: str) -> None:
     """A conversation is not begun for somebody who cannot be believed: 403 `bad_token`."""
     refused = httpx.post(f"{url}/api/session/create", json={"user_token": "not.a.token"})
     assert (refused.status_code, refused.json()["code"]) == (403, "bad_token")
+
+
+NAMING_NOBODY: list[dict[str, Any]] = [
+    *({"sub": sub} for sub in ("\ud800", "", " ", "a\x00", "x" * 256, 5, ["a"])),
+    *({"aud": aud} for aud in ("", [], None, "other", {"baton": 1})),
+]
+
+
+def test_a_signed_token_that_names_nobody_is_refused(url: str) -> None:
+    """A token that the site did sign but that names no single user, or an empty or other audience: 403 `bad_token` in
+    the body and in the header, on every call.
+    """
+    with httpx.Client(base_url=url) as caller:
+        session = caller.post("/api/session/create").json()["session_id"]
+        place = f"/api/session/{session}"
+        for claims in NAMING_NOBODY:
+            payload = {"sub": "guest", "exp": int(time.time()) + 60} | claims
+            bad = jwt.PyJWS().encode(json.dumps(payload).encode(), SECRET, "HS256")
+            header = {"Baton-User": bad}
+            answers = [
+                caller.post("/api/session/create", json={"user_token": bad}),
+                caller.post("/api/session/create", headers=header),
+                caller.post("/api/session/resume", json={"user_token": bad}),
+                caller.post(f"{place}/claim", json={"user_token": bad}),
+                caller.post(f"{place}/messages", json={"message": "hello"}, headers=header),
+                caller.post("/api/chat", json={"session_id": session, "query": "hello"}, headers=header),
+                caller.post(f"{place}/handoff", headers=header),
+                caller.get(place, headers=header),
+                caller.get(f"{place}/events", headers=header),
+            ]
+            told = [(one.status_code, one.json()["code"]) for one in answers]
+            assert told == [(403, "bad_token")] * len(answers), claims

@@ -192,8 +192,8 @@ def fresh(budget: Started) -> Iterator[Caller]:
 
 
 def test_turns_at_once(budget: Started, fresh: Caller) -> None:
-    """`ENGINE_CONCURRENCY` reached: 503 `engine_busy` with `Retry-After`; free again when a turn ends; the question
-    can be asked again.
+    """A quarter of `ENGINE_CONCURRENCY` reached from one address: 503 `engine_busy` with `Retry-After`; free again when
+    a turn ends; the question can be asked again.
     """
     visitors = [fresh.create() for _ in range(3)]
     feeds = [visitor.ask_streamed("tokens=40 delay=0.03") for visitor in visitors[:2]]

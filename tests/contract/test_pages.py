@@ -178,7 +178,7 @@ def test_every_code_of_a_problem_has_its_line_on_the_api_page(web: httpx.Client)
     contract = {"invalid_json", "role_forbidden", "not_owner", "bad_token", "session_not_found", "not_found"}
     contract |= {"method_not_allowed", "session_ended", "turn_in_progress", "session_full", "payload_too_large"}
     contract |= {"unsupported_media_type", "invalid_request", "rate_limited", "engine_failed", "engine_timeout"}
-    contract |= {"engine_busy", "storage_unavailable"}
+    contract |= {"engine_busy", "storage_unavailable", "origin_not_allowed"}
     rows = {str(row["id"]) for row in Seen(web.get("/docs").text).all("tr") if "id" in row}
     assert contract <= rows
     kind = web.get("/api/nowhere").json()["type"]
@@ -218,7 +218,7 @@ def test_the_readme_names_files_that_are_there() -> None:
         assert (ROOT / name).exists(), name
 
 
-@pytest.mark.parametrize("name", ["panel", "talk", "words-de"])
+@pytest.mark.parametrize("name", ["panel", "messages", "locale-de"])
 def test_a_part_by_its_old_name(web: httpx.Client, name: str) -> None:
     """A page opened before a deploy asks for a part by its old name and gets the new one, not for ever."""
     answer = web.get(f"/assets/{name}-0123456789ab.js")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from app import engines
-from app.answering import Stop
-from app.config import Config
+from app.config import Settings
+from app.conversations.pump import CancelSource
+from app.engines.base import AnswerChunk, ChatMessage, Citation, Engine, EngineRequest, TextChunk
 from app.engines.python import PythonEngine
-from app.ports import Citation, Engine, Piece, Said, Text, Turn
 from tests.engines.crooked import Crooked
 
 SOURCES = (
@@ -21,23 +21,27 @@ SOURCES = (
     Citation("Opening hours", "https://docs.example.test/hours#sunday", "We are closed on Sundays."),
 )
 
-Settings = Callable[..., Config]
+MakeSettings = Callable[..., Settings]
 OPEN: list[PythonEngine] = []
 
 
-def ask(question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: Stop | None = None) -> Turn:
+def ask(
+    question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: CancelSource | None = None
+) -> EngineRequest:
     """A turn; ``said`` are the earlier messages, the visitor's first."""
-    history = tuple(Said(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
-    return Turn(question, history, stop or Stop(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence)
+    history = tuple(ChatMessage(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
+    return EngineRequest(
+        question, history, stop or CancelSource(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence
+    )
 
 
-def words(pieces: list[Piece]) -> str:
+def words(pieces: list[AnswerChunk]) -> str:
     """All the text among some pieces."""
-    return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextChunk))
 
 
-def answer(config: Config, question: str, *said: str, **more: object) -> list[Piece]:
-    return list(engines.choose(config).answer(ask(question, *said, **more)))
+def answer(config: Settings, question: str, *said: str, **more: object) -> list[AnswerChunk]:
+    return list(engines.create_engine(config).answer(ask(question, *said, **more)))
 
 
 def here(name: str, module: str = "tests.engines.shapes") -> PythonEngine:
@@ -68,10 +72,10 @@ def server() -> Iterator[Crooked]:
 
 
 @pytest.fixture
-def settings(server: Crooked, tmp_path: Path) -> Callable[..., Config]:
+def settings(server: Crooked, tmp_path: Path) -> Callable[..., Settings]:
     """Settings with every engine leading to the crooked server."""
 
-    def make(**given: object) -> Config:
+    def make(**given: object) -> Settings:
         folder = tmp_path / "pages"
         folder.mkdir(exist_ok=True)
         (folder / "garden.md").write_text("# Garden\n\nA garden is watered in the evening, twice a week.\n")
@@ -84,7 +88,7 @@ def settings(server: Crooked, tmp_path: Path) -> Callable[..., Config]:
             "knowledge_dir": folder,
             "data_dir": tmp_path / "data",
         }
-        return Config.model_validate(known | given)
+        return Settings.model_validate(known | given)
 
     return make
 
@@ -99,17 +103,17 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, settings: Callable[..., Config], server: Crooked) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, settings: Callable[..., Settings], server: Crooked) -> Iterator[Engine]:
     """Every engine that can be told what to do, one after the other."""
     given = dict(KINDS[request.param])
     if "as" in given:
         given["webhook_url"] = f"{server.url}/hook?as={given.pop('as')}"
-    chosen = engines.choose(settings(**given))
+    chosen = engines.create_engine(settings(**given))
     yield chosen
     if isinstance(chosen, PythonEngine):
         chosen.close()
 
 
 @pytest.fixture
-def openai(settings: Settings) -> Config:
+def openai(settings: Settings) -> Settings:
     return settings(engine="openai")

@@ -33,13 +33,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from app.ports import Citation, Cited, Degraded, Piece, Text, Turn
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, FallbackNotice, TextChunk
 
 HOUR = 3600.0
 MADE_UP = Citation("Scripted page", "https://pages.example.test/scripted#part", "A passage of the scripted page.")
 
 
-def make(turn: Turn) -> Iterator[Piece]:
+def make(turn: EngineRequest) -> Iterator[AnswerChunk]:
     """Answer as the words of the question say."""
     note(turn)
     asked, _, say = turn.question.partition("say:")
@@ -47,22 +47,22 @@ def make(turn: Turn) -> Iterator[Piece]:
     yield from _before(turn, words)
     if say:
         size = int(words.get("chunk") or 3)
-        yield from (Text(say[at : at + size]) for at in range(0, len(say), size))
+        yield from (TextChunk(say[at : at + size]) for at in range(0, len(say), size))
     elif {"tokens", "fail-after", "stall-after"} & words.keys():
         yield from _tokens(turn, words)
     elif "history" in words:
-        yield Text("\n".join(f"{said.role}: {said.content}" for said in turn.history) or "nothing before")
+        yield TextChunk("\n".join(f"{said.role}: {said.content}" for said in turn.history) or "nothing before")
     elif "cite" in words:
         yield from _cited(turn)
     elif "echo" in words:
-        yield Text(f"echo: {turn.question} | history: {len(turn.history)}")
+        yield TextChunk(f"echo: {turn.question} | history: {len(turn.history)}")
     elif "empty" not in words:
-        yield Text(f"echo: {turn.question}")
+        yield TextChunk(f"echo: {turn.question}")
 
 
-def _before(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
+def _before(turn: EngineRequest, words: dict[str, str]) -> Iterator[AnswerChunk]:
     if "degraded" in words:
-        yield Degraded("The model is not available just now.")
+        yield FallbackNotice("The model is not available just now.")
     if "burn" in words:
         burn(float(words["burn"] or 1))
     if "first" in words:
@@ -75,7 +75,7 @@ def _before(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
         raise RuntimeError("scripted failure before the first word")
 
 
-def _tokens(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
+def _tokens(turn: EngineRequest, words: dict[str, str]) -> Iterator[AnswerChunk]:
     delay = float(words.get("delay") or 0)
     for number in range(int(words.get("tokens") or 1000)):
         if str(number) == words.get("fail-after"):
@@ -86,13 +86,13 @@ def _tokens(turn: Turn, words: dict[str, str]) -> Iterator[Piece]:
             return
         if turn.stop.is_set():
             return
-        yield Text(f"w{number} ")
+        yield TextChunk(f"w{number} ")
 
 
-def _cited(turn: Turn) -> Iterator[Piece]:
+def _cited(turn: EngineRequest) -> Iterator[AnswerChunk]:
     found = list(turn.find(turn.question.replace("cite", "").strip() or "baton", 3)) or [MADE_UP]
-    yield Text("According to the page [1].")
-    yield Cited(found)
+    yield TextChunk("According to the page [1].")
+    yield CitationsChunk(found)
 
 
 def burn(seconds: float) -> None:
@@ -102,7 +102,7 @@ def burn(seconds: float) -> None:
         sum(range(1000))
 
 
-def note(turn: Turn) -> None:
+def note(turn: EngineRequest) -> None:
     """One line a call in the file named by BATON_TEST_CALLS, whole even when workers write at once."""
     name = os.environ.get("BATON_TEST_CALLS")
     if name:
@@ -110,26 +110,26 @@ def note(turn: Turn) -> None:
             calls.write(f"{turn.session_ref}\t{turn.question!r}\n".encode())
 
 
-def plain(turn: Turn) -> str:
+def plain(turn: EngineRequest) -> str:
     """The plainest engine: a function of the turn that returns a string."""
     return f"plain: {turn.question}"
 
 
-def mapping(turn: Turn) -> dict[str, Any]:
+def mapping(turn: EngineRequest) -> dict[str, Any]:
     """An engine that returns an answer and its citations as a mapping."""
     cited = {"title": MADE_UP.title, "url": MADE_UP.url, "snippet": MADE_UP.snippet}
     return {"answer": f"mapping: {turn.question} [1]", "citations": [cited]}
 
 
-async def coroutine(turn: Turn) -> str:
+async def coroutine(turn: EngineRequest) -> str:
     """An engine that is a coroutine."""
     return f"coroutine: {turn.question}"
 
 
-async def agenerator(turn: Turn) -> AsyncIterator[Piece | str]:
+async def agenerator(turn: EngineRequest) -> AsyncIterator[AnswerChunk | str]:
     """An engine that is an async generator."""
     yield "agenerator: "
-    yield Text(turn.question)
+    yield TextChunk(turn.question)
 
 
 class Bot:
@@ -138,7 +138,7 @@ class Bot:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def answer(self, turn: Turn) -> Iterator[str]:
+    def answer(self, turn: EngineRequest) -> Iterator[str]:
         """Tell how many turns this instance has seen: always the first."""
         self.seen.append(turn.question)
         yield f"turn {len(self.seen)}: "

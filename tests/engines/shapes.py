@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from app.engines.base import EngineRequest
 from app.errors import EngineBusy, EngineFailed
-from app.ports import Turn
 
 KEPT: list[str] = []
 
@@ -35,37 +35,37 @@ def keyword(*, query):
 
 def made():
     class Maker:
-        def answer(self, turn: Turn) -> str:
+        def answer(self, turn: EngineRequest) -> str:
             return f"made: {turn.question}"
 
     return Maker()
 
 
 class Caller:
-    def __call__(self, turn: Turn) -> str:
+    def __call__(self, turn: EngineRequest) -> str:
         return f"called: {turn.question}"
 
 
 class Async:
-    async def answer(self, turn: Turn) -> AsyncIterator[str]:
+    async def answer(self, turn: EngineRequest) -> AsyncIterator[str]:
         yield "async "
         yield turn.question
 
 
-async def returns_mapping(turn: Turn) -> dict[str, Any]:
+async def returns_mapping(turn: EngineRequest) -> dict[str, Any]:
     return {"answer": turn.question, "citations": [{"title": "t", "url": "https://x.test/a", "snippet": "s"}]}
 
 
-def yields_mappings(turn: Turn) -> Iterator[dict[str, Any]]:
+def yields_mappings(turn: EngineRequest) -> Iterator[dict[str, Any]]:
     yield {"text": "one "}
     yield {"text": "two", "citations": [{"title": "t", "url": "https://x.test/a", "snippet": "s"}]}
 
 
-def where(turn: Turn) -> str:
+def where(turn: EngineRequest) -> str:
     return f"{os.getpid()} {os.nice(0)} {'flask' in sys.modules} {'redis' in sys.modules}"
 
 
-def to_file(turn: Turn) -> Iterator[str]:
+def to_file(turn: EngineRequest) -> Iterator[str]:
     """Says words without end, and writes to the file that the question names when it is closed."""
     count = 0
     try:
@@ -76,20 +76,20 @@ def to_file(turn: Turn) -> Iterator[str]:
         Path(turn.question).write_text(str(count))
 
 
-def number(turn: Turn) -> int:
+def number(turn: EngineRequest) -> int:
     return 7
 
 
-def bad_piece(turn: Turn) -> Iterator[object]:
+def bad_piece(turn: EngineRequest) -> Iterator[object]:
     yield "good "
     yield 7
 
 
-def exits(turn: Turn) -> str:
+def exits(turn: EngineRequest) -> str:
     sys.exit("scripted")
 
 
-def dies(turn: Turn) -> Iterator[str]:
+def dies(turn: EngineRequest) -> Iterator[str]:
     if turn.question == "die":
         yield "last words"
         time.sleep(0.2)
@@ -100,11 +100,11 @@ def dies(turn: Turn) -> Iterator[str]:
     yield f"alive: {turn.question}"
 
 
-def fails_politely(turn: Turn) -> str:
+def fails_politely(turn: EngineRequest) -> str:
     raise EngineBusy("Come back later.", retry_after=7)
 
 
-def breaks_find(turn: Turn) -> str:
+def breaks_find(turn: EngineRequest) -> str:
     try:
         turn.find("x", 1)
     except EngineFailed as error:
@@ -112,27 +112,27 @@ def breaks_find(turn: Turn) -> str:
     return "no"
 
 
-def waits(turn: Turn) -> str:
+def waits(turn: EngineRequest) -> str:
     turn.stop.wait(30)
     Path(turn.question).write_text(str(turn.stop.is_set()))
     return ""
 
 
-def calls_back(turn: Turn) -> str:
+def calls_back(turn: EngineRequest) -> str:
     called = threading.Event()
     turn.stop.on_set(called.set)
     Path(turn.question).write_text(str(called.wait(10)))
     return ""
 
 
-def freezes(turn: Turn) -> str:
+def freezes(turn: EngineRequest) -> str:
     """Holds the interpreter so that no other thread of its process moves: a careless pattern is enough."""
     if turn.question == "freeze":
         re.match(r"(a+)+$", "a" * 40 + "b")
     return f"{os.getpid()}"
 
 
-def deaf(turn: Turn) -> str:
+def deaf(turn: EngineRequest) -> str:
     """Cannot be ended while the file that the question names is there."""
     name = Path(turn.question)
     while name.exists():
@@ -143,7 +143,7 @@ def deaf(turn: Turn) -> str:
     return f"{os.getpid()}"
 
 
-def keeps(turn: Turn) -> str:
+def keeps(turn: EngineRequest) -> str:
     """What a careless engine keeps in a global stays in its process."""
     KEPT.append(turn.question)
     return str(len(KEPT))

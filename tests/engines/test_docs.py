@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from app import engines
-from app.config import Config
+from app.config import Settings
+from app.engines.base import CitationsChunk
 from app.engines.python import PythonEngine
-from app.ports import Cited
 from tests.conftest import free_port, until
 from tests.engines.conftest import SOURCES, ask, words
 
@@ -34,10 +34,10 @@ def test_the_bot_in_ten_lines_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(tmp_path)
     pieces = list(PythonEngine("mybot:answer").answer(ask("open?")))
     assert words(pieces).startswith("You asked: open?\n\nThe pages say: We are open")
-    assert pieces[-1] == Cited(SOURCES[:1])
+    assert pieces[-1] == CitationsChunk(SOURCES[:1])
 
 
-def test_the_webhook_bot_in_twenty_lines_answers(tmp_path: Path, settings: Callable[..., Config]) -> None:
+def test_the_webhook_bot_in_twenty_lines_answers(tmp_path: Path, settings: Callable[..., Settings]) -> None:
     """The webhook bot of the docs has at most twenty lines, runs, and streams an answer with a citation."""
     code = block("def stream():")
     assert len(code.splitlines()) <= 20
@@ -46,7 +46,7 @@ def test_the_webhook_bot_in_twenty_lines_answers(tmp_path: Path, settings: Calla
     bot = subprocess.Popen([sys.executable, tmp_path / "bot.py"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         until(lambda: listens(port), 20, "the bot to listen")
-        engine = engines.choose(settings(engine="webhook", webhook_url=f"http://127.0.0.1:{port}/"))
+        engine = engines.create_engine(settings(engine="webhook", webhook_url=f"http://127.0.0.1:{port}/"))
         pieces = list(engine.answer(ask("Are you there?")))
     finally:
         bot.terminate()

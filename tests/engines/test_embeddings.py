@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from app import engines
-from app.config import Config
-from app.engines.knowledge import KnowledgeEngine, voice
-from app.engines.knowledge.voice import Endpoint
+from app.config import Settings
+from app.engines.knowledge import KnowledgeEngine, embeddings
+from app.engines.knowledge.embeddings import Endpoint
 from tests.conftest import until
 
 QUESTION = "When can I buy bread in the bakery?"
@@ -163,10 +163,10 @@ def test_only_changed_passages_are_fetched_again(start: Start, endpoint: Meaning
     assert "roll costs" in fetched[-1]
 
 
-def test_it_is_off_unless_set(settings: Callable[..., Config], endpoint: Meaning) -> None:
+def test_it_is_off_unless_set(settings: Callable[..., Settings], endpoint: Meaning) -> None:
     """Without BATON_EMBEDDINGS_URL nothing is asked of anybody; with it the knowledge engine has its second voice."""
-    assert "embeddings" not in engines.knowledge_of(settings()).status()
-    with_voice = engines.knowledge_of(settings(embeddings_url=endpoint.url))
+    assert "embeddings" not in engines.get_knowledge_engine(settings()).status()
+    with_voice = engines.get_knowledge_engine(settings(embeddings_url=endpoint.url))
     until(lambda: bool(endpoint.asked), what="the passages to be sent")
     assert set(with_voice.status()["embeddings"]) == {"passages", "asked", "failed"}
     with_voice.close()
@@ -174,6 +174,8 @@ def test_it_is_off_unless_set(settings: Callable[..., Config], endpoint: Meaning
 
 def test_the_signs_find_the_neighbourhood() -> None:
     """The quick comparison by signs puts a vector's own neighbours first."""
-    one, near, far = (voice._unit(numbers) for numbers in ([1, 2, -3, 4], [1, 1, -2, 5], [-1, -2, 3, -4]))
-    assert (voice._sign(one) ^ voice._sign(near)).bit_count() < (voice._sign(one) ^ voice._sign(far)).bit_count()
-    assert voice._dot(one, near) > voice._dot(one, far)
+    one, near, far = (embeddings._unit(numbers) for numbers in ([1, 2, -3, 4], [1, 1, -2, 5], [-1, -2, 3, -4]))
+    assert (embeddings._sign(one) ^ embeddings._sign(near)).bit_count() < (
+        embeddings._sign(one) ^ embeddings._sign(far)
+    ).bit_count()
+    assert embeddings._dot(one, near) > embeddings._dot(one, far)

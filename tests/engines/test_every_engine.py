@@ -9,17 +9,17 @@ from collections.abc import Callable
 import pytest
 
 from app import engines
-from app.answering import Stop
-from app.config import Config
+from app.config import Settings
+from app.conversations.pump import CancelSource
+from app.engines.base import Engine, FallbackNotice, TextChunk
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Degraded, Engine, Text
 from tests.conftest import until
 from tests.engines.conftest import ask, words
 
 
 def degraded(engine: Engine, question: str, **more: float) -> bool:
     """Whether the answer came from a fallback, which stands in for a failure."""
-    return any(isinstance(piece, Degraded) for piece in engine.answer(ask(question, **more)))
+    return any(isinstance(piece, FallbackNotice) for piece in engine.answer(ask(question, **more)))
 
 
 def test_fifty_interleaved_turns_see_only_their_own_words(engine: Engine) -> None:
@@ -33,7 +33,7 @@ def test_fifty_interleaved_turns_see_only_their_own_words(engine: Engine) -> Non
             piece = next(running[number], None)
             if piece is None:
                 open_turns.discard(number)
-            elif isinstance(piece, Text):
+            elif isinstance(piece, TextChunk):
                 said[number] += piece.text
     assert said == [f"echo: echo canary{number} | history: {number % 4}" for number in range(50)]
 
@@ -56,13 +56,13 @@ def test_fifty_turns_at_once_see_only_their_own_words(engine: Engine) -> None:
 @pytest.mark.parametrize("question", ["hang", "stall-after=3", "tokens=100000 delay=0.01"])
 def test_a_stop_ends_the_turn_at_once(engine: Engine, question: str) -> None:
     """A turn that is stopped ends within a second without an error, silent or not, and keeps its words so far."""
-    stop = Stop()
+    stop = CancelSource()
     said: list[str] = []
     done = threading.Event()
 
     def run() -> None:
         for piece in engine.answer(ask(question, stop=stop, silence=30)):
-            said.extend([piece.text] if isinstance(piece, Text) else [])
+            said.extend([piece.text] if isinstance(piece, TextChunk) else [])
         done.set()
 
     threading.Thread(target=run, daemon=True).start()
@@ -104,7 +104,7 @@ def test_an_endless_answer_is_ended(engine: Engine) -> None:
     said = 0
     with pytest.raises(EngineFailed, match="too long"):  # noqa: PT012 - the words before it count
         for piece in engine.answer(ask("endless tokens=1000000")):
-            said += len(piece.text) if isinstance(piece, Text) else 0
+            said += len(piece.text) if isinstance(piece, TextChunk) else 0
     assert 90_000 < said < 200_000
 
 
@@ -113,15 +113,15 @@ def test_closing_the_answer_early_leaves_nothing_behind(engine: Engine) -> None:
     before = threading.active_count()
     for _ in range(20):
         pieces = engine.answer(ask("tokens=1000"))
-        until(lambda pieces=pieces: isinstance(next(pieces), Text), what="a word")
+        until(lambda pieces=pieces: isinstance(next(pieces), TextChunk), what="a word")
         pieces.close()
     assert words(list(engine.answer(ask("echo still there")))).startswith("echo: echo still there")
     until(lambda: threading.active_count() <= before + 3, what="the threads to end")
 
 
-def test_the_knowledge_engine_keeps_turns_apart(settings: Callable[..., Config]) -> None:
+def test_the_knowledge_engine_keeps_turns_apart(settings: Callable[..., Settings]) -> None:
     """The knowledge engine, too, says interleaved what it says alone."""
-    engine = engines.choose(settings())
+    engine = engines.create_engine(settings())
     questions = ["When is a garden watered?", "How often is the garden watered?", "hello"] * 10
     alone = [words(list(engine.answer(ask(question)))) for question in questions]
     running = [engine.answer(ask(question)) for question in questions]
@@ -129,7 +129,7 @@ def test_the_knowledge_engine_keeps_turns_apart(settings: Callable[..., Config])
     while any(running):
         for number, pieces in enumerate(running):
             piece = next(pieces, None) if pieces else None
-            mixed[number] += piece.text if isinstance(piece, Text) else ""
+            mixed[number] += piece.text if isinstance(piece, TextChunk) else ""
             if piece is None:
                 running[number] = None
     assert mixed == alone

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from app.engines.base import ChatMessage, Citation, CitationsChunk, Engine, EngineRequest, TextChunk
 from app.engines.knowledge import KnowledgeEngine
-from app.ports import Citation, Cited, Engine, Said, Text, Turn
 
 SHOP = Path(__file__).resolve().parents[2] / "bench" / "answers" / "corpora" / "larkspur"
 STORY = """Hi, I bought a lamp from you two months ago for my mother and she is very fond of it, but since last week it
@@ -18,26 +18,26 @@ flickers whenever she turns it down in the evening. Is the dimmer to blame?"""
 BASE = "https://shop.example/knowledge"
 
 
-class Stop(threading.Event):
+class CancelSource(threading.Event):
     """A stop signal as a turn has it."""
 
     def on_set(self, callback: object) -> None:
         """Nothing waits here."""
 
 
-def turn(question: str, *earlier: str, stop: Stop | None = None) -> Turn:
+def turn(question: str, *earlier: str, stop: CancelSource | None = None) -> EngineRequest:
     """A question after earlier ones."""
-    history = tuple(Said("user", one) for one in earlier)
-    return Turn(question=question, history=history, stop=stop or Stop())
+    history = tuple(ChatMessage("user", one) for one in earlier)
+    return EngineRequest(question=question, history=history, stop=stop or CancelSource())
 
 
 def asked(engine: KnowledgeEngine, question: str, *earlier: str) -> tuple[str, list[Citation]]:
     """The whole answer and its sources."""
     text, citations = "", []
     for piece in engine.answer(turn(question, *earlier)):
-        if isinstance(piece, Text):
+        if isinstance(piece, TextChunk):
             text += piece.text
-        elif isinstance(piece, Cited):
+        elif isinstance(piece, CitationsChunk):
             citations = list(piece.citations)
     return text, citations
 
@@ -165,18 +165,18 @@ def test_table_rows_that_fit(shop: KnowledgeEngine) -> None:
 def test_pieces_are_small(shop: KnowledgeEngine) -> None:
     """The answer comes a few words at a time, and its sources last."""
     pieces = list(shop.answer(turn("What cannot be returned?")))
-    words = [piece for piece in pieces if isinstance(piece, Text)]
+    words = [piece for piece in pieces if isinstance(piece, TextChunk)]
     assert len(words) > 2
     assert max(len(piece.text) for piece in words) < 80
-    assert isinstance(pieces[-1], Cited)
+    assert isinstance(pieces[-1], CitationsChunk)
 
 
 def test_stop(shop: KnowledgeEngine) -> None:
     """A stopped turn says no further word."""
-    stop = Stop()
+    stop = CancelSource()
     said = []
     for piece in shop.answer(turn("What cannot be returned?", stop=stop)):
-        if isinstance(piece, Text):
+        if isinstance(piece, TextChunk):
             said.append(piece.text)
             stop.set()
     assert len(said) == 1

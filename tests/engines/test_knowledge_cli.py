@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import main
+from app.cli import main
 
 SHOP = Path(__file__).resolve().parents[2] / "bench" / "answers" / "corpora" / "larkspur"
 

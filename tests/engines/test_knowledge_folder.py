@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.engines.knowledge import KnowledgeEngine, Slugs, headings, slug
-from app.engines.knowledge.shelf import LOOK
+from app.engines.knowledge.index_manager import LOOK
 
 BASE = "https://x.example/knowledge"
 Open = Callable[[], KnowledgeEngine]

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from app import engines
-from app.answering import Stop
-from app.config import Config
+from app.config import Settings
+from app.conversations.pump import CancelSource
+from app.engines.base import FallbackNotice, TextChunk
 from app.engines.openai import retry_after
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Degraded, Text
 from tests.conftest import until
-from tests.engines.conftest import Settings, answer, ask, words
+from tests.engines.conftest import answer, ask, words
 from tests.engines.crooked import Crooked
 
 FAULTS = {
@@ -37,7 +37,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_fails_the_turn_in_plain_words(
-    openai: Config, fault: str, caplog: pytest.LogCaptureFixture
+    openai: Settings, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever the server does, the turn ends with EngineFailed, and neither key nor question is told or logged."""
     with pytest.raises(EngineFailed, match=FAULTS[fault]) as failed:
@@ -49,7 +49,7 @@ def test_every_fault_fails_the_turn_in_plain_words(
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang-body", "drip", "stall-after=3"])
-def test_silence_is_timed_from_the_last_word(openai: Config, fault: str) -> None:
+def test_silence_is_timed_from_the_last_word(openai: Settings, fault: str) -> None:
     """Signs of life without a word do not count as words."""
     began = time.monotonic()
     with pytest.raises(EngineTimeout):
@@ -57,12 +57,12 @@ def test_silence_is_timed_from_the_last_word(openai: Config, fault: str) -> None
     assert 0.5 < time.monotonic() - began < 1.5
 
 
-def test_words_before_a_break_are_handed_on(openai: Config) -> None:
+def test_words_before_a_break_are_handed_on(openai: Settings) -> None:
     """A model that dies in the middle leaves its words so far."""
     said: list[str] = []
     with pytest.raises(EngineFailed):  # noqa: PT012 - the words before it count
-        for piece in engines.choose(openai).answer(ask("die-after=5")):
-            said.extend([piece.text] if isinstance(piece, Text) else [])
+        for piece in engines.create_engine(openai).answer(ask("die-after=5")):
+            said.extend([piece.text] if isinstance(piece, TextChunk) else [])
     assert "".join(said) == "w0 w1 w2 w3 w4 "
 
 
@@ -76,7 +76,7 @@ def test_nobody_listening_is_a_plain_failure(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status=429", "status=500", "status=503"])
-def test_one_more_try_where_it_helps(openai: Config, server: Crooked, fault: str) -> None:
+def test_one_more_try_where_it_helps(openai: Settings, server: Crooked, fault: str) -> None:
     """A server in trouble is asked once more, and only once."""
     assert words(answer(openai, f"{fault} times=1 tokens=2")) == "w0 w1 "
     assert len(server.requests) == 2
@@ -85,7 +85,7 @@ def test_one_more_try_where_it_helps(openai: Config, server: Crooked, fault: str
     assert len(server.requests) == 4
 
 
-def test_the_next_try_waits_as_long_as_it_is_told(openai: Config, server: Crooked) -> None:
+def test_the_next_try_waits_as_long_as_it_is_told(openai: Settings, server: Crooked) -> None:
     """Retry-After is honoured; one that asks for too much ends the turn at once and is passed on."""
     began = time.monotonic()
     answer(openai, "status=429 times=1 retry-after=1 tokens=2")
@@ -108,7 +108,7 @@ def test_retry_after_is_read_as_number_and_as_date() -> None:
 
 
 @pytest.mark.parametrize("fault", ["status=401", "status=400", "die-after=3", "stall-after=3", "hang", "garbage"])
-def test_no_second_try_where_it_cannot_help(openai: Config, server: Crooked, fault: str) -> None:
+def test_no_second_try_where_it_cannot_help(openai: Settings, server: Crooked, fault: str) -> None:
     """A refusal, silence, garbage, or a break after the first word is not asked again."""
     with pytest.raises(EngineFailed):
         answer(openai, fault, silence=0.5)
@@ -116,12 +116,14 @@ def test_no_second_try_where_it_cannot_help(openai: Config, server: Crooked, fau
 
 
 @pytest.mark.parametrize("question", ["hang", "hang-body", "stall-after=2"])
-def test_a_stop_hangs_up_at_once(openai: Config, server: Crooked, question: str) -> None:
+def test_a_stop_hangs_up_at_once(openai: Settings, server: Crooked, question: str) -> None:
     """The server sees the connection close as soon as the turn is stopped, so that it stops computing."""
     import threading
 
-    stop = Stop()
-    runner = threading.Thread(target=lambda: list(engines.choose(openai).answer(ask(question, stop=stop, silence=30))))
+    stop = CancelSource()
+    runner = threading.Thread(
+        target=lambda: list(engines.create_engine(openai).answer(ask(question, stop=stop, silence=30)))
+    )
     runner.start()
     until(lambda: server.requests, what="the question to arrive")
     stop.set()
@@ -130,7 +132,7 @@ def test_a_stop_hangs_up_at_once(openai: Config, server: Crooked, question: str)
     assert not runner.is_alive()
 
 
-def test_memory_stays_flat_under_endless_input(openai: Config) -> None:
+def test_memory_stays_flat_under_endless_input(openai: Settings) -> None:
     """Twenty endless lines take no more memory than the first few."""
 
     def grown(times: int) -> int:
@@ -148,10 +150,10 @@ def test_the_fallback_answers_before_the_first_word_only(settings: Settings) -> 
     """With BATON_FALLBACK=knowledge a model that is down is stood in for, and marked; one that breaks off is not."""
     config = settings(engine="openai", fallback="knowledge")
     pieces = answer(config, "status=500 When is a garden watered?")
-    degraded = [at for at, piece in enumerate(pieces) if isinstance(piece, Degraded)]
-    texts = [at for at, piece in enumerate(pieces) if isinstance(piece, Text)]
+    degraded = [at for at, piece in enumerate(pieces) if isinstance(piece, FallbackNotice)]
+    texts = [at for at, piece in enumerate(pieces) if isinstance(piece, TextChunk)]
     assert len(degraded) == 1
     assert degraded[0] < texts[0]
     with pytest.raises(EngineFailed):
         answer(config, "die-after=3")
-    assert not any(isinstance(piece, Degraded) for piece in answer(config, "tokens=3"))
+    assert not any(isinstance(piece, FallbackNotice) for piece in answer(config, "tokens=3"))

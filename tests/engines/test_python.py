@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app.answering import Stop
 from app.config import ConfigError
-from app.engines import child
+from app.conversations.pump import CancelSource
+from app.engines import worker_main
+from app.engines.base import CitationsChunk, TextChunk
 from app.engines.python import PythonEngine
 from app.errors import EngineBusy, EngineFailed
-from app.ports import Cited, Text
 from tests.conftest import until
 from tests.engines.conftest import SOURCES, ask, here, said, scripted, words
 
@@ -37,7 +37,7 @@ def test_every_shape_of_an_engine_is_understood(shape: str) -> None:
     pieces = list(here(shape).answer(ask("hi")))
     assert words(pieces) == SHAPES[shape]
     if "mapping" in shape:
-        assert isinstance(pieces[-1], Cited)
+        assert isinstance(pieces[-1], CitationsChunk)
         assert pieces[-1].citations[0].url == "https://x.test/a"
 
 
@@ -86,7 +86,7 @@ def test_a_failure_of_its_own_choice_is_passed_on() -> None:
 def test_find_works_in_the_process() -> None:
     """turn.find answers inside the engine, and its failure is the engine's to catch."""
     pieces = list(scripted().answer(ask("cite hours")))
-    assert pieces[-1] == Cited(SOURCES[:2])  # the third is of the first one's page
+    assert pieces[-1] == CitationsChunk(SOURCES[:2])  # the third is of the first one's page
 
     def broken(query: str, most: int) -> tuple[()]:
         raise LookupError(query)
@@ -105,17 +105,17 @@ def test_strange_text_comes_through_as_it_is() -> None:
 def test_an_endless_engine_is_held_back(tmp_path: Path) -> None:
     """An engine that is faster than its reader waits: only a bounded number of pieces lies between them."""
     pieces = here("to_file").answer(ask(str(tmp_path / "count")))
-    assert next(pieces) == Text("more ")
+    assert next(pieces) == TextChunk("more ")
     pieces.close()
     until((tmp_path / "count").exists, what="the generator to be closed")
     until(lambda: (tmp_path / "count").read_text(), what="its count")
-    assert int((tmp_path / "count").read_text()) <= child.MOST_WAITING + 2
+    assert int((tmp_path / "count").read_text()) <= worker_main.MOST_WAITING + 2
 
 
 @pytest.mark.parametrize("name", ["waits", "calls_back"])
 def test_a_waiting_engine_hears_the_stop(name: str, tmp_path: Path) -> None:
     """stop.wait and stop.on_set inside the engine take effect at once."""
-    stop, engine, file = Stop(), here(name), tmp_path / "heard"
+    stop, engine, file = CancelSource(), here(name), tmp_path / "heard"
     runner = threading.Thread(target=lambda: list(engine.answer(ask(str(file), stop=stop, silence=30))))
     runner.start()
     time.sleep(0.05)  # any moment will do

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.engines import child, python
+from app.engines import python, worker_main
+from app.engines.base import AnswerChunk, TextChunk
 from app.engines.python import PythonEngine
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Piece, Text
 from tests.conftest import until
 from tests.engines import shapes
 from tests.engines.conftest import ask, here, said, scripted
@@ -25,7 +25,7 @@ def test_it_runs_in_a_small_process_that_gives_way() -> None:
     """The engine has a process of its own, nicer than the worker, without Flask or Redis in it."""
     pid, nice, flask, redis = said(here("where"), "hi").split()
     assert int(pid) != os.getpid()
-    assert int(nice) == min(19, os.nice(0) + child.NICE)
+    assert int(nice) == min(19, os.nice(0) + worker_main.NICE)
     assert (flask, redis) == ("False", "False")
 
 
@@ -53,7 +53,7 @@ def test_a_computing_engine_is_ended_when_its_turn_is_over() -> None:
     engine = scripted()
     with pytest.raises(EngineTimeout):
         said(engine, "burn=60", silence=0.3)
-    until(lambda: not burns(engine), child.GRACE_SECONDS + 5, "it to stop computing")
+    until(lambda: not burns(engine), worker_main.GRACE_SECONDS + 5, "it to stop computing")
     assert said(engine, "hello") == "echo: hello"
 
 
@@ -74,11 +74,11 @@ def test_a_process_that_dies_fails_its_turns_and_is_replaced() -> None:
     """Turns in a process that dies fail with their words kept; the next one has a new process."""
     engine = here("dies")
     beside = engine.answer(ask("wait", silence=30))
-    assert next(beside) == Text("waiting ")
-    told: list[Piece] = []
+    assert next(beside) == TextChunk("waiting ")
+    told: list[AnswerChunk] = []
     with pytest.raises(EngineFailed):
         told.extend(engine.answer(ask("die")))
-    assert told == [Text("last words")]
+    assert told == [TextChunk("last words")]
     with pytest.raises(EngineFailed):
         list(beside)
     assert said(engine, "again") == "alive: again"
@@ -104,7 +104,7 @@ def test_threads_that_never_end_are_bounded(tmp_path: Path, monkeypatch: pytest.
     for _ in range(2):
         with pytest.raises(EngineTimeout):
             said(engine, str(gate), silence=0.05)
-    until(lambda: len(first.strays) == 2, child.GRACE_SECONDS * child.TRIES + 5, "them to count as strays")
+    until(lambda: len(first.strays) == 2, worker_main.GRACE_SECONDS * worker_main.TRIES + 5, "them to count as strays")
     assert int(said(engine, str(tmp_path / "none"))) != first.pid
     until(lambda: first.dead, 5, "the old process to end")
 

@@ -9,48 +9,49 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from app import engines
-from app.config import Config
-from app.engines import frames
-from app.engines.checked import clean
-from app.engines.upstream import public_address
+from app.config import Settings
+from app.engines import webhook_parsers
+from app.engines.base import AnswerChunk, Citation, CitationsChunk
+from app.engines.http_client import client, public_address
+from app.engines.sanitize import clean
 from app.errors import EngineFailed, EngineTimeout
-from app.ports import Citation, Cited, Piece
 from tests.engines.conftest import ask, words
 from tests.engines.crooked import Crooked
 
-Settings = Callable[..., Config]
+Settings = Callable[..., Settings]
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
-CITED = Cited((Citation("Crooked page", "https://pages.example.test/crooked#a", "A passage."),))
+CITED = CitationsChunk((Citation("Crooked page", "https://pages.example.test/crooked#a", "A passage."),))
 
 
 @pytest.fixture(params=["json", "sse", "ndjson"])
-def webhook(request: pytest.FixtureRequest, settings: Settings, server: Crooked) -> Config:
+def webhook(request: pytest.FixtureRequest, settings: Settings, server: Crooked) -> Settings:
     """A webhook in each of the ways it may answer."""
     return settings(engine="webhook", webhook_url=f"{server.url}/hook?as={request.param}")
 
 
 @pytest.fixture
-def sse(settings: Settings) -> Config:
+def sse(settings: Settings) -> Settings:
     return settings(engine="webhook")
 
 
-def answer(config: Config, question: str, *said: str, **more: object) -> list[Piece]:
-    return list(engines.choose(config).answer(ask(question, *said, **more)))
+def answer(config: Settings, question: str, *said: str, **more: object) -> list[AnswerChunk]:
+    return list(engines.create_engine(config).answer(ask(question, *said, **more)))
 
 
-def test_words_and_citations_come_in_every_way(webhook: Config) -> None:
+def test_words_and_citations_come_in_every_way(webhook: Settings) -> None:
     """JSON, server-sent events and JSON a line all bring the words and the sources."""
     pieces = answer(webhook, "chunk=1 say:Ümläute 😀 and a line\nbreak [1].")
     assert words(pieces) == "Ümläute 😀 and a line\nbreak [1]."
     assert pieces[-1] == CITED
 
 
-def test_what_is_sent(sse: Config, server: Crooked) -> None:
+def test_what_is_sent(sse: Settings, server: Crooked) -> None:
     """The body holds the query, the history, the session's ref and metadata, and nothing else."""
     answer(sse, "Grüße", "Hi", "Hello!")
     assert server.requests[-1].json == {
@@ -61,7 +62,7 @@ def test_what_is_sent(sse: Config, server: Crooked) -> None:
     }
 
 
-def test_the_signature_is_over_timestamp_and_body(sse: Config, server: Crooked) -> None:
+def test_the_signature_is_over_timestamp_and_body(sse: Settings, server: Crooked) -> None:
     """Who knows the secret can check that a call is ours and fresh."""
     answer(sse, "hello")
     request = server.requests[-1]
@@ -83,7 +84,7 @@ def snippet(language: str, holding: str) -> str:
     return next(code for block in blocks if holding in (code := block.split("```")[0]))
 
 
-def test_the_documented_check_in_python_works(sse: Config, server: Crooked) -> None:
+def test_the_documented_check_in_python_works(sse: Settings, server: Crooked) -> None:
     """The snippet of the docs accepts our calls, and refuses a changed body, an old one and another secret."""
     answer(sse, "Grüße")
     request = server.requests[-1]
@@ -98,7 +99,7 @@ def test_the_documented_check_in_python_works(sse: Config, server: Crooked) -> N
     assert not check("shared-secret", "", "", request.body)
 
 
-def test_the_documented_check_in_javascript_works(sse: Config, server: Crooked) -> None:
+def test_the_documented_check_in_javascript_works(sse: Settings, server: Crooked) -> None:
     """The same of the snippet in JavaScript."""
     node = shutil.which("node")
     assert node, "needs node"
@@ -118,7 +119,7 @@ def test_the_documented_check_in_javascript_works(sse: Config, server: Crooked) 
 
 
 @pytest.mark.parametrize("fault", ["refuse", "status=500", "status=404", "status=429", "html", "empty"])
-def test_every_fault_fails_the_turn(webhook: Config, fault: str) -> None:
+def test_every_fault_fails_the_turn(webhook: Settings, fault: str) -> None:
     """Whatever the service does, the turn ends with EngineFailed in words of ours."""
     with pytest.raises(EngineFailed) as failed:
         answer(webhook, fault)
@@ -126,7 +127,7 @@ def test_every_fault_fails_the_turn(webhook: Config, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["garbage", "fail", "endless-line", "endless-event", "die-after=5"])
-def test_every_fault_in_a_stream_fails_the_turn(sse: Config, fault: str) -> None:
+def test_every_fault_in_a_stream_fails_the_turn(sse: Settings, fault: str) -> None:
     """Garbage, an error told inside the stream, a line or event without end, and a break end the turn."""
     with pytest.raises(EngineFailed):
         answer(sse, fault)
@@ -139,7 +140,7 @@ def test_a_whole_answer_has_a_size_cap(settings: Settings, server: Crooked) -> N
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang-body", "drip"])
-def test_silence_is_a_timeout(webhook: Config, fault: str) -> None:
+def test_silence_is_a_timeout(webhook: Settings, fault: str) -> None:
     """Signs of life without a word do not count as words."""
     with pytest.raises(EngineTimeout):
         answer(webhook, fault, silence=0.5)
@@ -177,12 +178,35 @@ def test_a_redirect_that_would_lose_the_body_is_refused(settings: Settings, serv
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "::1", "0.0.0.0", "::ffff:10.0.0.1"],
-)
+    [
+        "127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "127.1",
+        "2130706433", "0x7f000001", "0177.0.0.1", "224.0.0.1", "239.255.255.250", "255.255.255.255", "192.0.0.8",
+        "192.88.99.1", "::1", "::", "::ffff:10.0.0.1", "::ffff:7f00:1", "::127.0.0.1", "::8.8.8.8", "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2002:7f00:1::",
+        "2002:808:808::", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "ff0e::1", "2001:db8::1",
+    ],
+)  # fmt: skip
 def test_private_places_are_known(host: str) -> None:
     """An address inside a private network is refused, however it is written."""
     with pytest.raises(EngineFailed, match="private"):
         public_address(host, 80)
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "::ffff:8.8.8.8"])
+def test_public_addresses_are_dialled_as_they_were_checked(host: str) -> None:
+    """A public address is dialled itself, also where NAT64 translates to it."""
+    assert ip_address(public_address(host, 443)) == ip_address(host)
+
+
+def test_a_redirect_reuses_no_connection_to_a_private_address(settings: Settings, server: Crooked) -> None:
+    """A connection that another call to a private address has kept open is no way for a redirect to that address."""
+    with Crooked() as private:
+        warm = client().post(f"{private.url}/elsewhere", json={})
+        assert warm.status_code == 307
+        server.redirect_to = f"{private.url}/hook"
+        with pytest.raises(EngineFailed, match="private"):
+            answer(settings(engine="webhook", webhook_url=f"{server.url}/elsewhere"), "hi")
+        assert [request.target for request in private.requests] == ["/elsewhere"]
 
 
 def test_citations_are_cleaned() -> None:
@@ -213,22 +237,22 @@ def test_markers_follow_their_citations() -> None:
     told = {"answer": "A [1], b [2], c [3], [9].", "citations": [
         {"title": "bad", "url": "ftp://x.test/"}, {"title": "b", "url": "https://x.test/b"},
         {"title": "b", "url": "https://x.test/b#2"}]}  # fmt: skip
-    pieces = list(frames.whole(iter([json.dumps(told).encode()])))
+    pieces = list(webhook_parsers.whole(iter([json.dumps(told).encode()])))
     assert words(pieces) == "A , b [1], c [1], [9]."
     assert len(pieces[-1].citations) == 1
 
 
 def test_what_known_tools_answer_is_understood() -> None:
     """A list of one object, and the words under the names that n8n and Flowise use."""
-    assert words(list(frames.whole(iter([b'[{"output": "from n8n"}]'])))) == "from n8n"
-    assert words(list(frames.whole(iter([b'{"text": "from Flowise", "chatId": "x"}'])))) == "from Flowise"
+    assert words(list(webhook_parsers.whole(iter([b'[{"output": "from n8n"}]'])))) == "from n8n"
+    assert words(list(webhook_parsers.whole(iter([b'{"text": "from Flowise", "chatId": "x"}'])))) == "from Flowise"
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"answer": 7}', b"\xff\xfe", b"[" * 100_000, b'"text"'])
 def test_what_is_no_answer_is_refused(body: bytes) -> None:
     """JSON of another shape, and what is no JSON, fails the turn."""
     with pytest.raises(EngineFailed):
-        list(frames.whole(iter([body])))
+        list(webhook_parsers.whole(iter([body])))
 
 
 def test_a_stream_reads_the_same_however_it_is_cut() -> None:
@@ -249,4 +273,4 @@ def test_a_stream_reads_the_same_however_it_is_cut() -> None:
         def cut(size: int, data: bytes = told) -> Iterator[bytes]:
             return (data[at : at + size] for at in range(0, len(data), size))
 
-        assert {words(list(frames.events(cut(size)))) for size in range(1, len(told))} == {"Grüße"}
+        assert {words(list(webhook_parsers.events(cut(size)))) for size in range(1, len(told))} == {"Grüße"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.ports import Citation, Cited, StopSignal
+from app.engines.base import Citation, CitationsChunk, CancelToken
 
 MARK = "canary.example.test"
 """The host that hostile texts point to: a request to it, or a script that speaks of it, is a break-in."""
@@ -25,7 +25,7 @@ PROSE = (
 )
 
 
-def answer(question: str, stop: StopSignal) -> Iterator[str | Cited]:
+def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk]:
     """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s.
 
     ``tardy`` has no word for 7 s and then says two, or fails; ``quick`` answers at once, ``say:`` says the rest one
@@ -47,12 +47,12 @@ def answer(question: str, stop: StopSignal) -> Iterator[str | Cited]:
         yield from _paced(PROSE.split(" "), 0.03, stop)
     elif "sources" in question or "traps" in question:
         yield "As the pages say [1] [2]."
-        yield Cited(GOOD if "sources" in question else SOURCES)
+        yield CitationsChunk(GOOD if "sources" in question else SOURCES)
     else:
         yield from _counted(question, stop)
 
 
-def _counted(question: str, stop: StopSignal) -> Iterator[str]:
+def _counted(question: str, stop: CancelToken) -> Iterator[str]:
     asked = dict(re.findall(r"(words|pace)=([0-9.]+)", question))
     number = int(asked.get("words") or (120 if "long" in question else 30))
     for word in _paced([f"w{n}" for n in range(number)], float(asked.get("pace") or 0.05), stop):
@@ -61,7 +61,7 @@ def _counted(question: str, stop: StopSignal) -> Iterator[str]:
             raise RuntimeError("as asked")
 
 
-def _paced(words: list[str], seconds: float, stop: StopSignal) -> Iterator[str]:
+def _paced(words: list[str], seconds: float, stop: CancelToken) -> Iterator[str]:
     for word in words:
         yield f"{word} "
         if stop.wait(seconds):

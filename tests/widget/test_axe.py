@@ -46,7 +46,7 @@ def talk(page: Page) -> None:
     for text in ("sources", TEXT, "please fail"):
         box.fill(text)
         box.press("Enter")
-        expect(page.locator("button[type=button].go")).to_have_count(0)
+        expect(page.locator("button[type=button].send-button")).to_have_count(0)
         expect(page.locator("article[aria-busy]")).to_have_count(0)
     expect(page.locator("article")).to_have_count(6)
     expect(page.locator(".delivery button")).to_be_visible()
@@ -69,8 +69,8 @@ def test_widget_and_page(stranger: Stranger, site: str, baton: str, theme: str, 
     clean(page, "empty panel")
     talk(page)
     clean(page, "messages and Retry")
-    page.locator("article .tool").last.click()
-    expect(page.locator(".why")).to_be_visible()
+    page.locator("article .icon-button").last.click()
+    expect(page.locator(".feedback-form")).to_be_visible()
     clean(page, "rating")
     page.locator("#more").click()
     clean(page, "menu")
@@ -79,7 +79,7 @@ def test_widget_and_page(stranger: Stranger, site: str, baton: str, theme: str, 
     clean(page, "dialog")
     page.keyboard.press("Escape")
     with page.context.expect_page() as opened:
-        page.locator("header .tool").first.click()
+        page.locator("header .icon-button").first.click()
     full = opened.value
     expect(full.locator("article")).to_have_count(6)
     full.goto(f"{full.url}?theme={theme}&lang={lang}")

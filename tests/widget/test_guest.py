@@ -40,7 +40,7 @@ def test_shortcuts_of_the_page(visit: Visit) -> None:
 def test_focus_after_stop(visit: Visit) -> None:
     """After Stop by the keyboard the focus is in the text field, not lost."""
     visitor = visit().open().ask("silent")
-    visitor.page.locator(".working").wait_for()
+    visitor.page.locator(".thinking").wait_for()
     visitor.button("Stop").focus()
     visitor.page.keyboard.press("Enter")
     expect(visitor.button("Send")).to_be_visible()

@@ -61,7 +61,7 @@ def test_a_failure_is_seen_once(visit: Visit) -> None:
     expect(told).to_have_count(1)
     assert box(told.locator("xpath=.."))["width"] <= 1
     assert (
-        abs(box(visitor.page.locator(".tail .labelled .icon"))["left"] - box(visitor.answers.locator(".text"))["left"])
+        abs(box(visitor.page.locator(".list-end .text-icon-button .icon"))["left"] - box(visitor.answers.locator(".text"))["left"])
         < 4
     )
 
@@ -69,9 +69,9 @@ def test_a_failure_is_seen_once(visit: Visit) -> None:
 def test_a_chip_keeps_its_word(visit: Visit) -> None:
     """A source's number stays on the line of the word before it, however narrow the panel is."""
     visitor = visit().open().ask("sources")
-    bond = visitor.answers.locator(".bond").first
-    expect(bond).to_have_text("say 1 2.")
-    assert bond.evaluate("(one) => one.getClientRects().length") == 1
+    nowrap = visitor.answers.locator(".nowrap").first
+    expect(nowrap).to_have_text("say 1 2.")
+    assert nowrap.evaluate("(one) => one.getClientRects().length") == 1
 
 
 def test_the_gap_before_the_next_question(visit: Visit) -> None:

@@ -42,7 +42,7 @@ def test_an_answer_that_is_long_in_coming(visit: Visit, end: str) -> None:
 def test_stop_before_a_word(visit: Visit) -> None:
     """The third conversation is stopped within five seconds while the engine is silent."""
     third = three(visit)[-1].ask("silent")
-    third.page.locator(".working").wait_for()
+    third.page.locator(".thinking").wait_for()
     third.page.wait_for_timeout(1500)
     third.button("Stop").click()
     expect(third.answers.last.locator(".note")).to_have_text("Stopped", timeout=5000)
@@ -69,7 +69,7 @@ def test_nine_silent_tabs(visit: Visit) -> None:
     tabs = [visit(tag='data-session-scope="tab"').open() for _ in range(9)]
     for tab in tabs:
         tab.ask("silent")
-        tab.page.locator(".working").wait_for()
+        tab.page.locator(".thinking").wait_for()
     for tab in tabs:
         tab.button("Stop").click()
         expect(tab.button("Stop")).to_have_count(0, timeout=6000)

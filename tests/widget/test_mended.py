@@ -53,7 +53,7 @@ def test_one_own_browser_is_not_asked(visit: Visit, baton: str) -> None:
 def test_stopped_before_the_first_word(visit: Visit) -> None:
     """Stop before the first word leaves one quiet line: at once, after a reload and on the full page."""
     visitor = visit().open().ask("silent")
-    visitor.page.locator(".working").wait_for()
+    visitor.page.locator(".thinking").wait_for()
     visitor.button("Stop").click()
     for shown in (visitor, visitor.carry_on()):
         expect(shown.answers).to_have_count(1)

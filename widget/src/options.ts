@@ -1,5 +1,5 @@
 /** The options of the pasted tag (strings) and of Baton.init (values), read into one checked shape. */
-import type { Options } from "./types.js";
+import type { Options } from "./types";
 
 export interface Settings extends Options {
   sessionScope: "browser" | "tab" | "page";
@@ -13,25 +13,27 @@ type Raw = Readonly<Record<string, unknown>>;
 const SESSION = /^ses_[A-Za-z0-9_-]{32}$/;
 
 /** Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away. */
-export function readOptions(raw: Raw): Settings {
+export function readOptions(given: Raw): Settings {
+  // Own properties alone: what the page added to Object.prototype is no option.
+  const raw: Raw = { __proto__: null, ...given };
   const sessionKey = text(raw.sessionKey);
   return {
     ...Object.fromEntries(["color", "title", "greeting", "lang", "offset"].map((name) => [name, text(raw[name])])),
-    position: one(raw.position, "bottom-right", "bottom-left"),
-    theme: one(raw.theme, "auto", "light", "dark"),
+    position: oneOf(raw.position, "bottom-right", "bottom-left"),
+    theme: oneOf(raw.theme, "auto", "light", "dark"),
     suggestions: list(raw.suggestions),
     sessionKey: sessionKey && SESSION.test(sessionKey) ? sessionKey : undefined,
-    sessionScope: one(raw.sessionScope, "browser", "tab", "page") ?? "browser",
+    sessionScope: oneOf(raw.sessionScope, "browser", "tab", "page") ?? "browser",
     sessionExpiry: seconds(raw.sessionExpiry) ?? 1800,
     heartbeatInterval: seconds(raw.heartbeatInterval) ?? 30,
-    autoRestore: yes(raw.autoRestore),
+    autoRestore: parseBoolean(raw.autoRestore),
     chatUrl: address(raw.chatUrl), apiUrl: address(raw.apiUrl),
   };
 }
 
 const text = (value: unknown) => (typeof value === "string" && value.trim() ? value.trim() : typeof value === "number" ? String(value) : undefined);
 
-function one<T extends string>(value: unknown, ...allowed: T[]): T | undefined {
+function oneOf<T extends string>(value: unknown, ...allowed: T[]): T | undefined {
   return allowed.find((name) => name === value);
 }
 
@@ -50,7 +52,7 @@ function seconds(value: unknown): number | undefined {
   return Number.isSafeInteger(number) && number >= 1 ? number : undefined;
 }
 
-const yes = (value: unknown) => !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
+const parseBoolean = (value: unknown) => !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
 
 /** An http(s) address, made absolute against the page it stands on. */
 function address(value: unknown): string | undefined {

@@ -1,10 +1,10 @@
 /** The full page: the conversation element alone, in a tab that keeps its own conversation. */
-import { opened } from "./address.js";
-import { createConversation } from "./conversation.js";
-import { readOptions } from "./options.js";
-import type { Conversation, Options } from "./types.js";
-import "./whole.js";
-import "./elements/chat.js";
+import { ticketFromUrl } from "./client/ticket-from-url";
+import { createConversation } from "./state/conversation";
+import { readOptions } from "./options";
+import type { Conversation, Options } from "./types";
+import "./page-chunks";
+import "./components/chat";
 
 // The script knows the service from its own tag: https://service/assets/page-<hash>.js
 const script = document.currentScript as HTMLScriptElement | null;
@@ -22,7 +22,7 @@ function mount(): void {
   element.options = { ...options, apiUrl };
   element.conversation = conversation;
   conversation.setActive(true);
-  void conversation.start(opened === undefined ? {} : { session: opened });
+  void conversation.start(ticketFromUrl === undefined ? {} : { session: ticketFromUrl });
 }
 
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", mount, { once: true });

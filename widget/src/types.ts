@@ -40,11 +40,11 @@ export interface State {
   owned?: boolean;
   loading: boolean;
   /** Opened by a shared link: say that it was begun elsewhere and offer a new one. */
-  fromElsewhere: boolean;
+  openedBySharedLink: boolean;
   /** Opened by a link for once that this browser cannot vouch for: offer a new one, quietly, beside the notice. */
-  handedOver?: boolean;
+  openedByOneTimeLink?: boolean;
   /** Text that could not be sent and was put back for the composer, with a growing number so that it is taken once. */
-  putBack: { text: string; n: number; /** It is to be sent when the answer that is in its way is done. */ next?: boolean } | null;
+  returnedDraft: { text: string; n: number; /** It is to be sent when the answer that is in its way is done. */ next?: boolean } | null;
 }
 
 export interface Conversation {
@@ -59,8 +59,8 @@ export interface Conversation {
   /** Final; the confirmation dialog belongs to the view. */
   end(): Promise<void>;
   /** New chat: forgets this conversation in this browser and starts with none. */
-  fresh(): void;
-  older(): Promise<void>;
+  startNew(): void;
+  loadOlder(): Promise<void>;
   /** A link to the full page: `once` for opening it now, `share` to copy. */
   link(kind: "once" | "share"): Promise<string>;
   transcript(format: "md" | "txt" | "json"): Promise<Blob>;

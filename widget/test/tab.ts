@@ -1,9 +1,9 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
-import { createConversation } from "../src/conversation.js";
-import { leases } from "../src/leases.js";
-import { randomName } from "../src/tabs.js";
-import type { Conversation, Options } from "../src/types.js";
-import type { FakeService } from "./fake-service.js";
+import { createConversation } from "../src/state/conversation";
+import { createLocalStorageLocks } from "../src/client/local-storage-locks";
+import { randomId } from "../src/client/tab-sync";
+import type { Conversation, Options } from "../src/types";
+import type { FakeService } from "./fake-service";
 
 export class MemoryStorage {
   private all = new Map<string, string>();
@@ -52,7 +52,7 @@ export class Browser {
     const conversation = createConversation({ apiUrl: "https://svc.test/", ...options }, {
       fetch: this.service.fetch, own,
       places: { local: this.shared(), tab: storage as unknown as Storage },
-      platform: { ...(this.holders() as unknown as { locks: LockManager; sure: LockManager | null }), channel: this.mute ? null : (name) => new BroadcastChannel(name) },
+      platform: { ...(this.holders() as unknown as { locks: LockManager; nativeLocks: LockManager | null }), channel: this.mute ? null : (name) => new BroadcastChannel(name) },
       timing: { first: 20, most: 200 },
     });
     this.tabs.push({ conversation, storage });
@@ -65,9 +65,9 @@ export class Browser {
   mute = false;
   /** A page on plain http has no Web Locks. */
   plain = false;
-  private holders(): { locks: Locks; sure: Locks | null } {
-    if (this.plain) return { locks: leases(this.local as unknown as Storage, randomName()) as unknown as Locks, sure: null };
-    return { locks: this.locks, sure: this.locks };
+  private holders(): { locks: Locks; nativeLocks: Locks | null } {
+    if (this.plain) return { locks: createLocalStorageLocks(this.local as unknown as Storage, randomId()) as unknown as Locks, nativeLocks: null };
+    return { locks: this.locks, nativeLocks: this.locks };
   }
 
   /** localStorage; what is written tells the window, as another tab's writing would. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
 import zlib
@@ -11,17 +12,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.engines.knowledge.compose import Answer, composed, sources
-from app.engines.knowledge.folder import written
-from app.engines.knowledge.judgement import Found, looked_up
-from app.engines.knowledge.markdown import Heading, headings
-from app.engines.knowledge.shelf import Shelf
-from app.engines.knowledge.slugs import slug
-from app.engines.knowledge.talk import small_talk, topics
-from app.engines.knowledge.voice import Endpoint, Voice, fused
-from app.ports import Citation, Cited, Piece, Text, Turn
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk
+from app.engines.knowledge.anchors import slug
+from app.engines.knowledge.answer_builder import Answer, composed, sources
+from app.engines.knowledge.answerability import Found, looked_up
+from app.engines.knowledge.budget import Budget
+from app.engines.knowledge.chunker import Heading, headings
+from app.engines.knowledge.documents import front_matter
+from app.engines.knowledge.embeddings import Endpoint, Voice, fused
+from app.engines.knowledge.index_manager import Shelf
+from app.engines.knowledge.small_talk import small_talk, topics
+from app.kept import Kept
 
 _WORDS = re.compile(r"\S+\s*|\s+")
+PAGES_BYTES = 16 * 1024 * 1024
+"""What is kept of pages that were read, at about four bytes a character."""
 NOTHING = Answer("I could not find that here: there are no pages to look it up in yet.", ())
 
 
@@ -38,6 +43,8 @@ class Page:
     """All headings in order, with the anchors that citations use."""
     file: str
     """Where it stands below the folder (``decisions/README.md``): relative links in it start from there."""
+    version: str
+    """Changes with what is written in it."""
 
 
 class KnowledgeEngine:
@@ -52,6 +59,7 @@ class KnowledgeEngine:
     def __init__(self, folder: Path, *, base_url: str, data_dir: Path, endpoint: Endpoint | None = None) -> None:
         self._base = base_url.rstrip("/")
         self._shelf = Shelf(Path(folder), Path(data_dir))
+        self._pages: Kept[Page] = Kept(PAGES_BYTES)
         self._voice = Voice(endpoint) if endpoint else None
         if self._voice:
             self._voice.ready(self._shelf.serving)
@@ -62,7 +70,7 @@ class KnowledgeEngine:
         look = self._looking(query, ())
         return self._shelf.use(lambda db: sources(look(db), self._base)[: max(0, most)], [])
 
-    def answer(self, turn: Turn) -> Iterator[Piece]:
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """The answer in small pieces, then its sources. Never raises for anything in the question."""
         said = small_talk(turn.question)
         if said is not None:
@@ -73,7 +81,7 @@ class KnowledgeEngine:
         if turn.stop.is_set():
             return
         yield from _spoken(answer.text, turn)
-        yield Cited(tuple(answer.citations))
+        yield CitationsChunk(tuple(answer.citations))
 
     def ask(self, question: str, history: Sequence[Any] = ()) -> Answer:
         """The whole answer at once, for the command line and the quality set."""
@@ -88,12 +96,16 @@ class KnowledgeEngine:
 
         Only what was indexed can be had, so no path leads out of the folder.
         """
-        row = self._shelf.use(lambda db: _stored(db, path.strip("/")), None)
+        row = self._shelf.read(lambda db: _stored(db, path.strip("/"), "path, file, url, title, text"), None)
         if row is None:
             return None
-        where, file, url, packed = row
-        told = written(zlib.decompress(packed).decode("utf-8"), file)
-        return Page(where, told.title, told.source, url, tuple(headings(told.source)), file)
+        *facts, packed = row
+        version = hashlib.blake2b(packed, digest_size=16).hexdigest()
+        return self._pages.get((*facts, version), lambda: _read(row, version), lambda page: 4 * len(page.markdown))
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a page."""
+        return self._shelf.read(lambda db: _stored(db, path.strip("/"), "1"), None) is not None
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
         """``status()`` once no index is being built any more, at the latest after ``seconds``."""
@@ -120,12 +132,12 @@ class KnowledgeEngine:
     def _looking(self, question: str, history: Sequence[Any]) -> Callable[[sqlite3.Connection], Found]:
         """How to look a question up; the second voice, where there is one, is heard before the index is taken."""
         if self._voice is None:
-            return lambda db: looked_up(db, question, history)
+            return lambda db: looked_up(db, question, history, Budget())
         index = self._shelf.serving
         order = self._voice.order(index, question)
 
         def look(db: sqlite3.Connection) -> Found:
-            found = looked_up(db, question, history)
+            found = looked_up(db, question, history, Budget())
             return fused(db, found, order) if self._shelf.serving == index else found
 
         return look
@@ -134,18 +146,24 @@ class KnowledgeEngine:
         return self._shelf.use(topics, "")
 
 
-def _stored(db: sqlite3.Connection, path: str) -> tuple[str, str, str, bytes] | None:
-    sql = "SELECT path, file, url, text FROM pages WHERE {} = ?"
+def _stored(db: sqlite3.Connection, path: str, columns: str) -> tuple[Any, ...] | None:
+    sql = f"SELECT {columns} FROM pages WHERE {{}} = ?"  # noqa: S608 - columns named here
     try:
-        row = db.execute(sql.format("path"), (path,)).fetchone()
+        row: tuple[Any, ...] | None = db.execute(sql.format("path"), (path,)).fetchone()
         for file in (f"{path}.md", f"{path}/README.md", f"{path}/index.md", path):
             row = row or db.execute(sql.format("file"), (file,)).fetchone()
-        return None if row is None else (row[0], row[1], row[2], row[3])
+        return row
     except (UnicodeError, sqlite3.Error):
         return None
 
 
-def _spoken(text: str, turn: Turn) -> Iterator[Text]:
+def _read(row: tuple[Any, ...], version: str) -> Page:
+    path, file, url, title, packed = row
+    source = front_matter(zlib.decompress(packed).decode("utf-8"))[1]
+    return Page(path, title, source, url, tuple(headings(source)), file, version)
+
+
+def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:
     """The text a few words at a time, as long as anybody wants it."""
     held = ""
     for word in _WORDS.findall(text):
@@ -153,7 +171,7 @@ def _spoken(text: str, turn: Turn) -> Iterator[Text]:
         if len(held) >= 24 or "\n" in word:
             if turn.stop.is_set():
                 return
-            yield Text(held)
+            yield TextChunk(held)
             held = ""
     if held:
-        yield Text(held)
+        yield TextChunk(held)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import string
+from itertools import takewhile
 
-from app.engines.knowledge.english import known
-from app.engines.knowledge.vocabulary import ASKING, KIN, STOP
-from app.engines.knowledge.words import stem
+from app.engines.knowledge.budget import Budget
+from app.engines.knowledge.common_words import known
+from app.engines.knowledge.lexicon import ASKING, KIN, STOP
+from app.engines.knowledge.tokenizer import stem
 
 SHORTEST = 4
 """Letters of a word below which nothing is guessed."""
 
 
-def repaired(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
+def repaired(db: sqlite3.Connection, word: str, budget: Budget) -> tuple[str, ...]:
     """What a word that the folder lacks was meant to be: stems of one word, of two run together, or nothing.
 
     An English word that the folder simply lacks is left alone: "pasta" does not mean "paste".
@@ -21,7 +23,7 @@ def repaired(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
     letters = word.rstrip(string.digits)
     if letters != word and len(letters) > 2 and db.execute("SELECT 1 FROM words WHERE word = ?", (letters,)).fetchone():
         return (stem(letters),)
-    if len(word) < SHORTEST or not word.isalpha() or known(word):
+    if len(word) < SHORTEST or not word.isalpha() or known(word) or not budget.repairs(word):
         return ()
     near = _near(db, word, _one_off(word))
     if near:
@@ -29,13 +31,13 @@ def repaired(db: sqlite3.Connection, word: str) -> tuple[str, ...]:
     halves = _halves(db, word)
     if halves:
         return halves
-    far = _near(db, word, _candidates(db, word)) if len(word) >= 7 else ""
+    far = _near(db, word, _candidates(db, word, budget)) if len(word) >= 7 else ""
     return (far,) if far else ()
 
 
-def everyday(word: str) -> str:
+def everyday(word: str, budget: Budget) -> str:
     """The everyday word that the folder lacks too and that was meant, "colleague" for "collegue"; or nothing."""
-    if len(word) < SHORTEST or not word.isalpha() or known(word):
+    if len(word) < SHORTEST or not word.isalpha() or known(word) or not budget.repairs(word):
         return ""
     near = sorted(other for other in _one_off(word) if len(other) >= SHORTEST and other[0] == word[0])
     asking = (other for other in near if other in ASKING or other in STOP)
@@ -52,12 +54,13 @@ def _one_off(word: str) -> set[str]:
     return found - {word}
 
 
-def _candidates(db: sqlite3.Connection, word: str) -> set[str]:
+def _candidates(db: sqlite3.Connection, word: str, budget: Budget) -> set[str]:
     rows = db.execute(
         "SELECT word FROM words WHERE word >= ? AND word < ? AND size BETWEEN ? AND ?",
         (word[0], chr(ord(word[0]) + 1), len(word) - 2, len(word) + 2),
     )
-    return {other for (other,) in rows if distance(word, other, 2) <= 2}
+    near = takewhile(lambda _: not budget.spent(), rows)
+    return {other for (other,) in near if distance(word, other, 2) <= 2}
 
 
 def _near(db: sqlite3.Connection, word: str, candidates: set[str]) -> str:

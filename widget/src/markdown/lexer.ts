@@ -35,10 +35,10 @@ const LINE_BREAK = /^<br[ \t]*\/?>/i;
 const PLAIN = /(?:`+|[\s\S])(?:[^\\`*~_[!<]+|!(?!\[))*/y;
 
 class ChatLexer extends Lexer {
-  private blockDepth = 0;
+  #blockDepth = 0;
   /** How much of the text stands after the last place found to cut at. */
-  private readonly cuts = new Map<number, number>();
-  private inlineDepth = 0;
+  readonly #cuts = new Map<number, number>();
+  #inlineDepth = 0;
 
   constructor(readonly source: string, links: Links, readonly live: boolean) {
     super(options());
@@ -46,41 +46,41 @@ class ChatLexer extends Lexer {
   }
 
   override inlineTokens(src: string, tokens: Token[] = []): Token[] {
-    if (this.inlineDepth >= MAX_NESTING) {
+    if (this.#inlineDepth >= MAX_NESTING) {
       tokens.push({ type: "text", raw: src, text: decodeEntities(src) });
       return tokens;
     }
-    this.inlineDepth++;
+    this.#inlineDepth++;
     try {
       for (const piece of pieces(src)) super.inlineTokens(piece, tokens);
     } finally {
-      this.inlineDepth--;
+      this.#inlineDepth--;
     }
     return tokens;
   }
 
   /** Reads a list or a quote, and what is nested in it. */
   nested<T>(src: string, longest: number, read: (src: string) => T): T | undefined {
-    if (this.blockDepth >= MAX_NESTING) return undefined;
-    const start = this.blockDepth ? src : this.bounded(src, longest);
-    this.blockDepth++;
+    if (this.#blockDepth >= MAX_NESTING) return undefined;
+    const start = this.#blockDepth ? src : this.#bounded(src, longest);
+    this.#blockDepth++;
     try {
       return read(start);
     } finally {
-      this.blockDepth--;
+      this.#blockDepth--;
     }
   }
 
   /** The start of the rest of the text, cut where an item starts or at least between lines. */
-  private bounded(src: string, longest: number): string {
+  #bounded(src: string, longest: number): string {
     if (src.length <= longest) return src;
-    const known = src.length - (this.cuts.get(longest) ?? 0);
+    const known = src.length - (this.#cuts.get(longest) ?? 0);
     if (known >= longest / 2 && known <= longest) return src.slice(0, known);
     const start = src.slice(0, longest);
     const item = [...start.matchAll(ITEM)].at(-1)?.index ?? 0;
     const length = (item > longest / 2 ? item : start.lastIndexOf("\n")) + 1;
     if (length < longest / 2) return start;
-    this.cuts.set(longest, src.length - length);
+    this.#cuts.set(longest, src.length - length);
     return src.slice(0, length);
   }
 }

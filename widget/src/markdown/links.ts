@@ -1,5 +1,5 @@
 /** Addresses: bare ones found in a text, and the targets of links. */
-import { safeLink } from "../nodes";
+import { safeLink } from "../dom";
 import { decodeEntities } from "./entities";
 
 const SCHEME = /(?<![a-z0-9])https?:\/\/|(?<![^\s*_~(])www\./gi;

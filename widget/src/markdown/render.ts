@@ -1,5 +1,5 @@
 /** Builds DOM nodes from marked's tokens: a fixed list of elements, no markup is ever parsed by the browser. */
-import { copy, make, outward, safeLink, type Child } from "../nodes";
+import { copy, h, externalLink, safeLink, type Child } from "../dom";
 import type { Citation } from "../types";
 import { decodeEntities } from "./entities";
 import type { CitationToken, Token, Tokens } from "./lexer";
@@ -22,26 +22,26 @@ export interface RenderContext {
 export function citationChip(n: number, context: RenderContext): HTMLElement {
   const citation = context.citations[n - 1];
   const href = citation && safeLink(citation.url);
-  if (!citation || !href) return make("span", { class: "chip", part: "chip" }, String(n));
+  if (!citation || !href) return h("span", { class: "chip", part: "chip" }, String(n));
   const name = context.t("source", { n, title: citation.title });
-  return outward(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
+  return externalLink(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
 }
 
 /** Never begins a line with a number: it stays with the word before it, unless that is so long that it must break. */
 function nowrap(parts: Child[]): Child[] {
   const found: Child[] = [];
-  let bond: HTMLElement | null = null;
+  let kept: HTMLElement | null = null;
   for (const part of parts) {
     const chip = part instanceof HTMLElement && part.classList.contains("chip");
     const before = found.at(-1);
-    if (chip && !bond && typeof before === "string") {
+    if (chip && !kept && typeof before === "string") {
       const [word = ""] = /\S{1,24}\s?$/.exec(before.slice(-25)) ?? [];
       const rest = before.slice(0, before.length - word.length);
-      if (word) found.splice(-1, 1, ...(rest ? [rest] : []), (bond = make("span", { class: "bond" }, word)));
+      if (word) found.splice(-1, 1, ...(rest ? [rest] : []), (kept = h("span", { class: "nowrap" }, word)));
     }
-    if (chip && bond) bond.append(part);
-    else if (bond && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) bond.append(part);
-    else { bond = null; found.push(part); }
+    if (chip && kept) kept.append(part);
+    else if (kept && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) kept.append(part);
+    else { kept = null; found.push(part); }
   }
   return found;
 }
@@ -61,11 +61,11 @@ function inlineToken(token: Token, place: Place): Part | Child[] {
   switch (token.type) {
     case "text": return (token as Tokens.Text).tokens ? inside() : (token as Tokens.Text).text;
     case "escape": return (token as Tokens.Escape).text;
-    case "codespan": return make("code", {}, (token as Tokens.Codespan).text);
-    case "strong": return make("strong", {}, ...inside());
-    case "em": return make("em", {}, ...inside());
-    case "del": return make("del", {}, ...inside());
-    case "br": return make("br");
+    case "codespan": return h("code", {}, (token as Tokens.Codespan).text);
+    case "strong": return h("strong", {}, ...inside());
+    case "em": return h("em", {}, ...inside());
+    case "del": return h("del", {}, ...inside());
+    case "br": return h("br");
     case "link": return link(token as Tokens.Link, place);
     case "image": return image(token as Tokens.Image, place);
     case "checkbox": return checkbox((token as Tokens.Checkbox).checked, place.context);
@@ -91,7 +91,7 @@ function joinText(parts: Part[]): Child[] {
 function link(token: Tokens.Link, place: Place): Child | Child[] {
   const href = place.inLink ? null : linkTarget(token.href);
   const words = inline(token.tokens, { ...place, inLink: place.inLink || !!href });
-  return href ? outward(href, {}, ...words) : words;
+  return href ? externalLink(href, {}, ...words) : words;
 }
 
 /** An image is never loaded: its words become a link to it. */
@@ -101,7 +101,7 @@ function image(token: Tokens.Image, place: Place): Child | Child[] {
 }
 
 function checkbox(checked: boolean, { t }: RenderContext): HTMLElement {
-  return make("span", { role: "img", "aria-label": t(checked ? "task.done" : "task.open"), class: checked ? "box done" : "box" });
+  return h("span", { role: "img", "aria-label": t(checked ? "task.done" : "task.open"), class: checked ? "box done" : "box" });
 }
 
 /** A number in brackets that no source answers to is only a number in brackets. */
@@ -112,13 +112,13 @@ function citation(n: number, context: RenderContext): Part {
 
 function code(token: Tokens.Code, context: RenderContext): HTMLElement {
   const [lang = ""] = decodeEntities(token.lang ?? "").split(/\s/);
-  const body = make("code", {}, token.text.endsWith("\n") ? token.text.slice(0, -1) : token.text);
-  const button = make("button", { type: "button", class: "quiet", part: "button" }, context.t("copy.code"));
+  const body = h("code", {}, token.text.endsWith("\n") ? token.text.slice(0, -1) : token.text);
+  const button = h("button", { type: "button", class: "text-button", part: "button" }, context.t("copy.code"));
   button.addEventListener("click", () => void copy(button.closest(".code")?.querySelector("pre")?.textContent ?? "", context));
   const name = lang ? `${context.t("code")}: ${lang}` : context.t("code");
-  return make("div", { class: "code", part: "code" },
-    make("div", { class: "bar" }, make("span", { class: "lang" }, lang), button),
-    make("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
+  return h("div", { class: "code", part: "code" },
+    h("div", { class: "bar" }, h("span", { class: "lang" }, lang), button),
+    h("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
 }
 
 /** Letters that are written from right to left: Hebrew, Arabic and their neighbours. */
@@ -133,23 +133,23 @@ export function withTextDirection(element: HTMLElement): HTMLElement {
 }
 
 function table(token: Tokens.Table, context: RenderContext): HTMLElement {
-  const row = (cells: Tokens.TableCell[]): HTMLElement => make("tr", {}, ...cells.map((one) => {
+  const row = (cells: Tokens.TableCell[]): HTMLElement => h("tr", {}, ...cells.map((one) => {
     const words = inline(one.tokens, { context, inLink: false });
-    const cell = one.header ? make("th", { scope: "col" }, ...words) : make("td", {}, ...words);
+    const cell = one.header ? h("th", { scope: "col" }, ...words) : h("td", {}, ...words);
     if (one.align) cell.style.textAlign = one.align;
     return cell;
   }));
-  return withTextDirection(make("div", { class: "table", tabindex: "0", role: "region", "aria-label": context.t("table") },
-    make("table", {}, make("thead", {}, row(token.header)), make("tbody", {}, ...token.rows.map(row)))));
+  return withTextDirection(h("div", { class: "table", tabindex: "0", role: "region", "aria-label": context.t("table") },
+    h("table", {}, h("thead", {}, row(token.header)), h("tbody", {}, ...token.rows.map(row)))));
 }
 
 function list(token: Tokens.List, context: RenderContext): HTMLElement {
   const items = token.items.map((entry) => {
-    const item = make("li", entry.task ? { class: "task" } : {});
+    const item = h("li", entry.task ? { class: "task" } : {});
     for (const part of entry.tokens) item.append(...itemPart(part, context));
     return item;
   });
-  const element = make(token.ordered ? "ol" : "ul", {}, ...items);
+  const element = h(token.ordered ? "ol" : "ul", {}, ...items);
   if (token.ordered && token.start !== 1) element.setAttribute("start", String(token.start));
   return withTextDirection(element);
 }
@@ -168,12 +168,12 @@ function heading(token: Tokens.Heading, context: RenderContext): HTMLElement {
   const level = Math.min(6, headings.last + 1, 3 + token.depth - headings.top);
   headings.last = level;
   const words = inline(token.tokens, { context, inLink: false });
-  return make(`h${level}` as "h3", { dir: "auto", class: `h${Math.min(4, token.depth)}` }, ...words);
+  return h(`h${level}` as "h3", { dir: "auto", class: `h${Math.min(4, token.depth)}` }, ...words);
 }
 
 function quote(token: Tokens.Blockquote, context: RenderContext): HTMLElement {
   const blocks = token.tokens.map((inner) => renderBlock(inner, context)).filter((inner) => inner !== null);
-  return withTextDirection(make("blockquote", {}, ...blocks));
+  return withTextDirection(h("blockquote", {}, ...blocks));
 }
 
 /** Tokens that show nothing: blank lines and reference definitions. */
@@ -188,7 +188,7 @@ export function renderBlock(token: Token, context: RenderContext): HTMLElement |
     case "blockquote": return quote(token as Tokens.Blockquote, context);
     case "list": return list(token as Tokens.List, context);
     case "table": return table(token as Tokens.Table, context);
-    case "hr": return make("hr");
-    default: return make("p", { dir: "auto" }, ...inline((token as Tokens.Paragraph).tokens ?? [], { context, inLink: false }));
+    case "hr": return h("hr");
+    default: return h("p", { dir: "auto" }, ...inline((token as Tokens.Paragraph).tokens ?? [], { context, inLink: false }));
   }
 }

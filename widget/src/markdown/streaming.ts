@@ -13,59 +13,59 @@ interface TextBlock extends ReadBlock { raw: string }
 interface ShownBlock { raw: string; element: HTMLElement; before: Headings; after: Headings; live: boolean }
 
 export class MarkdownView {
-  private text = "";
-  private shown: ShownBlock[] = [];
+  #text = "";
+  #shown: ShownBlock[] = [];
   /** How much of the text no later word can change, and how many blocks show it. */
-  private settled = { offset: 0, blocks: 0 };
-  private open: OpenBlock | undefined;
-  private links: Links = {};
-  private readonly headings: Headings;
+  #settled = { offset: 0, blocks: 0 };
+  #open: OpenBlock | undefined;
+  #links: Links = {};
+  readonly #headings: Headings;
 
   constructor(readonly element: HTMLElement, private context: RenderContext) {
-    this.headings = { ...context.headings };
+    this.#headings = { ...context.headings };
   }
 
   /** Shows `text`; cheap when it continues what is shown. */
   update(text: string): void {
     const clean = normalised(text);
-    if (clean === this.text) return;
-    if (!clean.startsWith(this.text)) this.startOver();
-    this.text = clean;
-    const blocks = this.continueOpenBlock() ?? this.read(this.settled.offset);
-    this.show(blocks, this.settled.blocks);
-    this.settle(blocks);
+    if (clean === this.#text) return;
+    if (!clean.startsWith(this.#text)) this.#startOver();
+    this.#text = clean;
+    const blocks = this.#continueOpenBlock() ?? this.#read(this.#settled.offset);
+    this.#show(blocks, this.#settled.blocks);
+    this.#settle(blocks);
   }
 
   /** Reads the whole text once more, now that its sources and references are all known. What is right stays. */
   finish(text: string, context: RenderContext): void {
-    this.startOver();
+    this.#startOver();
     this.context = { ...context, live: false };
-    this.text = normalised(text);
-    this.show(this.read(0), 0, true);
+    this.#text = normalised(text);
+    this.#show(this.#read(0), 0, true);
   }
 
-  private startOver(): void {
-    this.text = "";
-    this.settled = { offset: 0, blocks: 0 };
-    this.open = undefined;
-    this.links = {};
+  #startOver(): void {
+    this.#text = "";
+    this.#settled = { offset: 0, blocks: 0 };
+    this.#open = undefined;
+    this.#links = {};
   }
 
-  private read(offset: number): TextBlock[] {
+  #read(offset: number): TextBlock[] {
     let start = offset;
-    return this.lex(this.text.slice(offset)).map((token) => {
+    return this.#lex(this.#text.slice(offset)).map((token) => {
       const block = { token, start, raw: token.raw };
       start += token.raw.length;
       return block;
     });
   }
 
-  private continueOpenBlock(): TextBlock[] | undefined {
-    const from = this.open;
+  #continueOpenBlock(): TextBlock[] | undefined {
+    const from = this.#open;
     if (!from) return undefined;
-    const [first, ...others] = this.lex(from.head + this.text.slice(from.offset));
+    const [first, ...others] = this.#lex(from.head + this.#text.slice(from.offset));
     if (!first || !continues(first, from)) return undefined;
-    const raw = this.text.slice(from.start, from.offset) + first.raw.slice(from.head.length);
+    const raw = this.#text.slice(from.start, from.offset) + first.raw.slice(from.head.length);
     let start = from.start + raw.length;
     const following = others.map((token) => {
       const block = { token, start, raw: token.raw };
@@ -75,8 +75,8 @@ export class MarkdownView {
     return [{ token: first, start: from.start, raw, from }, ...following];
   }
 
-  private lex(text: string): Token[] {
-    const options = { links: this.links, live: this.context.live };
+  #lex(text: string): Token[] {
+    const options = { links: this.#links, live: this.context.live };
     const tokens = lex(text, options);
     if (!options.live) return tokens;
     const calm = withoutUnfinished(text, lastKind(tokens));
@@ -84,20 +84,20 @@ export class MarkdownView {
   }
 
   /** Brings the blocks on the screen from place `at` on in line with those of the text. */
-  private show(blocks: readonly TextBlock[], at: number, sourcesChanged = false): void {
+  #show(blocks: readonly TextBlock[], at: number, sourcesChanged = false): void {
     for (const block of blocks) {
       if (isInvisible(block.token)) continue;
-      const before = this.shown[at - 1]?.after ?? this.headings;
-      const shown = this.shown[at];
-      if (!shown || !isUpToDate(shown, block, before, sourcesChanged)) this.shown[at] = this.render(block, before, shown);
+      const before = this.#shown[at - 1]?.after ?? this.#headings;
+      const shown = this.#shown[at];
+      if (!shown || !isUpToDate(shown, block, before, sourcesChanged)) this.#shown[at] = this.#render(block, before, shown);
       at++;
     }
-    for (const { element } of this.shown.splice(at)) element.remove();
-    const last = this.shown.at(-1);
+    for (const { element } of this.#shown.splice(at)) element.remove();
+    const last = this.#shown.at(-1);
     if (last) last.live = this.context.live;
   }
 
-  private render({ token, raw, from }: TextBlock, before: Headings, shown: ShownBlock | undefined): ShownBlock {
+  #render({ token, raw, from }: TextBlock, before: Headings, shown: ShownBlock | undefined): ShownBlock {
     const context = { ...this.context, headings: { ...before } };
     const fresh = renderBlock(token, context)!;
     let element = fresh;
@@ -115,25 +115,25 @@ export class MarkdownView {
    * A line that is not complete may still turn out to belong to the block before it: `2` after a list becomes its next item
    * when a full stop follows. So a block is settled once a complete line stands after it.
    */
-  private settle(blocks: readonly TextBlock[]): void {
-    const lastLine = this.text.lastIndexOf("\n");
+  #settle(blocks: readonly TextBlock[]): void {
+    const lastLine = this.#text.lastIndexOf("\n");
     const visible = blocks.filter(({ token }) => !isInvisible(token));
     const boundary = visible.findLast(({ start }) => start < lastLine) ?? visible[0];
     if (!boundary) return;
-    for (const { token, start } of blocks) if (start < boundary.start && token.type === "def") this.define(token as Tokens.Def);
-    this.settled = { offset: boundary.start, blocks: this.settled.blocks + visible.indexOf(boundary) };
-    const { after, before, element } = this.shown[this.settled.blocks]!;
+    for (const { token, start } of blocks) if (start < boundary.start && token.type === "def") this.#define(token as Tokens.Def);
+    this.#settled = { offset: boundary.start, blocks: this.#settled.blocks + visible.indexOf(boundary) };
+    const { after, before, element } = this.#shown[this.#settled.blocks]!;
     // Which level a heading gets depends on the headings before it, so a list with headings is always read whole.
-    this.open = sameHeadings(after, before) ? openBlock(boundary, element, (text) => this.renderText(text, before)) : undefined;
+    this.#open = sameHeadings(after, before) ? openBlock(boundary, element, (text) => this.#renderText(text, before)) : undefined;
   }
 
-  private renderText(text: string, before: Headings): HTMLElement | null {
-    const [token] = lex(text, { links: this.links });
+  #renderText(text: string, before: Headings): HTMLElement | null {
+    const [token] = lex(text, { links: this.#links });
     return token ? renderBlock(token, { ...this.context, headings: { ...before } }) : null;
   }
 
-  private define({ tag, href, title }: Tokens.Def): void {
-    if (!Object.hasOwn(this.links, tag)) this.links[tag] = { href, title: title ?? null };
+  #define({ tag, href, title }: Tokens.Def): void {
+    if (!Object.hasOwn(this.#links, tag)) this.#links[tag] = { href, title: title ?? null };
   }
 }
 

@@ -1,0 +1,1 @@
+"""HTTP in and out, as JSON: one blueprint a file."""

@@ -1,0 +1,1 @@
+"""Who a caller is: tokens that a site signs for its users."""

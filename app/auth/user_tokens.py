@@ -1,0 +1,103 @@
+"""Signed-in visitors: the short token by which a site vouches for who its visitor is (JWT, RFC 7519, HS256)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from jwt.types import Options
+
+from app.conversations.ids import decrypt, encrypt, hash_session_id
+from app.errors import BadToken
+
+AUDIENCE = "baton"
+_SESSION_CLAIM = "baton_session"
+MAX_SUBJECT_CHARS = 255
+"""As in OpenID Connect."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInUser:
+    """Whom a token names: ``user`` is 128 bits of a hash in hex, the only name that Redis sees."""
+
+    user: str
+    session_hash: str
+    """The one session that the token is good for; empty where it is good for all of the user's."""
+    _sub: bytes = field(repr=False)
+    _expires_at: int = field(repr=False)
+    _kid: str = field(repr=False)
+    _secret: str = field(repr=False)
+    _secrets: tuple[str, ...] = field(repr=False)
+
+    def token_for(self, session_hash: str) -> str:
+        """A token of the same user that is good for this one session, and for no longer than the one at hand."""
+        claims = {"sub": self._sub.decode(), "exp": self._expires_at, "aud": AUDIENCE, _SESSION_CLAIM: session_hash}
+        return jwt.encode(claims, self._secret, "HS256", headers={"kid": self._kid} if self._kid else None)
+
+    def encrypt(self, ref: str, session_id: str) -> str:
+        """The session id, to be opened only by whoever knows a secret that signs and whose session it is."""
+        return encrypt(session_id, self._key(self._secret, ref))
+
+    def decrypt(self, ref: str, sealed: str) -> str | None:
+        """The session id again, by any secret that is still in use; None where none of them opens it."""
+        for secret in self._secrets:
+            found = decrypt(sealed, self._key(secret, ref))
+            if hash_session_id(found) == ref:
+                return found
+        return None
+
+    def _key(self, secret: str, ref: str) -> bytes:
+        return hmac.digest(secret.encode(), b"latest:" + ref.encode() + self._sub, "sha256")
+
+
+def parse_secrets(text: str) -> dict[str, str]:
+    """The secrets that sign, by key id: ``kid=secret,kid=secret`` while they are rotated, else one without an id."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if all(kid.strip() and mark and len(secret.strip()) >= 16 for kid, mark, secret in pairs):
+        return {kid.strip(): secret.strip() for kid, _, secret in pairs}
+    return {"": text}
+
+
+def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
+    """Whom the token names.
+
+    It must carry ``exp`` and a ``sub`` of 1 to 255 characters without control characters; an ``aud`` must be or hold
+    ``baton``. Raises BadToken for any other, and for every token where no secret is set.
+    """
+    try:
+        kid = jwt.get_unverified_header(token).get("kid", "")
+        secret = secrets.get(kid) or secrets.get("")
+        if not secret:
+            raise jwt.InvalidTokenError("no secret for it")
+        # The audience is checked below: the library takes an empty one for none.
+        options: Options = {"require": ["sub", "exp"], "verify_aud": False}
+        claims = jwt.decode(token, secret, ["HS256"], leeway=5, options=options)
+        _check_audience(claims)
+        sub = _subject(claims["sub"])
+        expires_at, session_hash = int(claims["exp"]), str(claims.get(_SESSION_CLAIM, ""))
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
+        raise BadToken("The token that says who you are does not verify.") from None
+    user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
+    kid = kid if kid in secrets else ""
+    return SignedInUser(user, session_hash, sub, expires_at, kid, secret, tuple(secrets.values()))
+
+
+def _subject(sub: object) -> bytes:
+    """The ``sub`` in UTF-8. Raises ValueError for what cannot name one user: all guests would share it."""
+    if not isinstance(sub, str) or not 0 < len(sub) <= MAX_SUBJECT_CHARS or not sub.strip() or _CONTROL.search(sub):
+        raise ValueError("not a name of one user")
+    return sub.encode()
+
+
+def _check_audience(claims: Mapping[str, Any]) -> None:
+    """Raises ValueError for an audience that is not, or does not hold, ours; none at all is allowed."""
+    if "aud" in claims:
+        audience = claims["aud"]
+        if audience != AUDIENCE and not (isinstance(audience, list) and AUDIENCE in audience):
+            raise ValueError("for another audience")

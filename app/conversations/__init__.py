@@ -1,0 +1,1 @@
+"""The domain, without Flask and Redis: sessions, messages, turns, claims, export."""

@@ -1,0 +1,101 @@
+"""What an engine is: it gets an EngineRequest and yields AnswerChunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source that an answer rests on. ``url`` opens it; ``snippet`` is plain text, at most 600 characters."""
+
+    title: str
+    url: str
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One earlier message that an engine may trust: ``role`` is ``user``, ``assistant`` or ``system``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """The next words of the answer, exactly as they are to be shown (Markdown)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationsChunk:
+    """The sources of the answer, best first; the last one given counts. ``[1]`` in the text means the first."""
+
+    citations: Sequence[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackNotice:
+    """The answer comes from a fallback; ``reason`` is one plain sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that the answer was charged with, for the metrics; several add up."""
+
+    prompt: int
+    completion: int
+
+
+AnswerChunk = TextChunk | CitationsChunk | FallbackNotice | TokenUsage
+
+
+class CancelToken(Protocol):
+    """Set once when the turn is to end early: stopped by the visitor, timed out, erased."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True as soon as it is set, False after ``timeout`` seconds."""
+        ...
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Call back once when set (at once if it is already), for example to close an upstream connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """Everything an engine gets. Nothing of it belongs to another visitor."""
+
+    question: str
+    history: Sequence[ChatMessage]
+    """Oldest first, without the question."""
+    stop: CancelToken
+    find: Callable[[str, int], Sequence[Citation]] = field(default=lambda _query, _most: ())
+    """``find(query, most)``: passages of the knowledge folder, best first; empty where there is none."""
+    session_ref: str = ""
+    """Ten characters that name the session in logs and to webhooks; not a credential."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the site gave when the session was created."""
+    silence: float = 60.0
+    """Seconds an engine may be silent (``BATON_ENGINE_TIMEOUT``)."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What answers. One instance serves all visitors and keeps nothing of any.
+
+    ``answer`` yields pieces and may raise ``EngineFailed``, ``EngineTimeout`` or ``EngineBusy``
+    (any other exception counts as ``engine_failed``). The iterator is closed when the turn ends early.
+    """
+
+    name: str
+
+    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]: ...

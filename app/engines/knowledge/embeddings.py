@@ -1,0 +1,241 @@
+"""The second voice of the search: an embeddings endpoint orders passages by meaning; without it words alone decide."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import math
+import os
+import sqlite3
+import threading
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app.conversations.pump import CancelSource
+from app.engines.knowledge.answerability import PASSAGES, Found
+from app.engines.knowledge.ranking import Hit, Passage, passages
+from app.engines.sanitize import Patience
+from app.offload import offload
+
+_log = logging.getLogger(__name__)
+
+QUERY_SECONDS = 1.0
+"""What a question waits for its vector; after that words alone decide."""
+BATCH_SECONDS = 30.0
+BATCH, MOST_CHARS = 32, 2_000
+PAUSE_SECONDS = 30.0
+"""After trouble nothing is asked of the endpoint for so long."""
+ROUGH = 100
+"""Passages compared in full; they are the nearest by the signs of their numbers alone, which is quick."""
+RANK = 60
+"""The constant of reciprocal rank fusion: how little the first places count more than those after them."""
+_TABLE = "CREATE TABLE vectors (chunk INTEGER PRIMARY KEY, digest BLOB, vector BLOB)"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where vectors come from: an OpenAI-compatible ``/embeddings`` below ``url``."""
+
+    url: str
+    model: str
+    key: str = ""
+
+    def vectors(self, texts: Sequence[str], seconds: float) -> list[array[float]]:
+        """One vector of length 1 a text. Raises whatever goes wrong."""
+        from app.engines.http_client import Watch, client  # an HTTP client: only where it is used
+
+        watch = Watch(CancelSource(), Patience(seconds))
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        with watch.on():
+            sent = {"model": self.model, "input": list(texts)}
+            told = client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
+        found = sorted(told["data"], key=lambda one: int(one["index"]))
+        if len(found) != len(texts):
+            raise ValueError("not a vector for every text")
+        return [_unit(one["embedding"]) for one in found]
+
+
+class Voice:
+    """Vectors of the passages of one folder, in files beside its index; shared by all workers."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._index: Path | None = None
+        self._signs: list[tuple[int, int]] = []
+        self._learning: threading.Thread | None = None
+        self._quiet_until = 0.0
+        self._asked = self._failed = 0
+
+    def status(self) -> dict[str, int]:
+        """Passages that have a vector, questions asked, and calls that failed."""
+        return {"passages": len(self._signs), "asked": self._asked, "failed": self._failed}
+
+    def ready(self, index: Path | None) -> bool:
+        """Whether the passages of this index have their vectors; where not, they are fetched in the background."""
+        if index is None or time.monotonic() < self._quiet_until:
+            return False
+        if self._index == index:
+            return True
+        if self._learning is None or not self._learning.is_alive():
+            self._learning = threading.Thread(target=self._learn, args=(index,), name="embeddings", daemon=True)
+            self._learning.start()
+        return False
+
+    def order(self, index: Path | None, query: str) -> list[int]:
+        """Chunks of this index by their nearness to a question, nearest first; none where that cannot be had."""
+        if not self.ready(index) or index is None or not query.strip():
+            return []
+        self._asked += 1
+        try:
+            (asked,) = self._endpoint.vectors([query[:MOST_CHARS]], QUERY_SECONDS)
+            return offload(lambda: self._nearest(index, asked))
+        except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
+            self._trouble(error)
+            return []
+
+    def _nearest(self, index: Path, asked: array[float]) -> list[int]:
+        signs = _sign(asked)
+        rough = sorted(self._signs, key=lambda one: (one[1] ^ signs).bit_count())[:ROUGH]
+        with closing(sqlite3.connect(f"{_beside(index).resolve().as_uri()}?mode=ro", uri=True)) as db:
+            near = {chunk: _dot(asked, _stored(db, chunk)) for chunk, _ in rough}
+        return sorted(near, key=lambda chunk: -near[chunk])[:PASSAGES]
+
+    def _trouble(self, error: Exception) -> None:
+        self._failed += 1
+        self._quiet_until = time.monotonic() + PAUSE_SECONDS
+        _log.warning("the embeddings endpoint failed: %s", type(error).__name__)
+
+    def _learn(self, index: Path) -> None:
+        """Fetch what vectors are missing, one worker at a time, and read them."""
+        try:
+            with index.with_name(f"{_family(index)}.vectors.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _beside(index).exists():
+                    self._write(index)
+            with closing(sqlite3.connect(_beside(index))) as db:
+                rows = db.execute("SELECT chunk, vector FROM vectors").fetchall()
+            self._signs = [(chunk, _sign(_read(vector))) for chunk, vector in rows]
+            self._index = index
+        except BlockingIOError:
+            return  # another worker is at it; a later question looks again
+        except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
+            self._trouble(error)
+
+    def _write(self, index: Path) -> None:
+        known = _known(index)
+        half = index.with_suffix(f".vectors.{os.getpid()}.part")
+        half.unlink(missing_ok=True)
+        try:
+            with closing(sqlite3.connect(half)) as db:
+                db.execute(_TABLE)
+                for batch in _batches(_texts(index), self._endpoint.model):
+                    new = [text for _, digest, text in batch if digest not in known]
+                    made = iter(self._endpoint.vectors(new, BATCH_SECONDS) if new else [])
+                    rows = [(chunk, digest, known.get(digest) or next(made).tobytes()) for chunk, digest, _ in batch]
+                    db.executemany("INSERT INTO vectors VALUES (?, ?, ?)", rows)
+                db.commit()
+            os.replace(half, _beside(index))
+        finally:
+            half.unlink(missing_ok=True)
+        for old in index.parent.glob(f"{_family(index)}-*.vectors"):
+            if not old.with_suffix(".db").exists():
+                old.unlink(missing_ok=True)
+
+
+def fused(db: sqlite3.Connection, found: Found, order: Sequence[int]) -> Found:
+    """What words found, ordered by both voices. Whether the folder answers at all remains a matter of words."""
+    if not order or not found.known:
+        return found
+    worth: dict[int, float] = {}
+    for voice in (order, [one.hit.chunk for one in found.passages]):  # where they are even, meaning goes first
+        for rank, chunk in enumerate(voice):
+            worth[chunk] = worth.get(chunk, 0.0) + 1 / (RANK + rank)
+    have = {one.hit.chunk: one for one in found.passages} | _added(db, found, order)
+    best = sorted((chunk for chunk in worth if chunk in have), key=lambda chunk: -worth[chunk])[: len(found.passages)]
+    # What is made of passages looks at their scores, so each takes the score of its new place.
+    scores = sorted((one.hit.score for one in found.passages), reverse=True)
+    ranked = [
+        replace(have[chunk], hit=replace(have[chunk].hit, score=score))
+        for chunk, score in zip(best, scores, strict=False)
+    ]
+    return replace(found, passages=tuple(ranked))
+
+
+def _added(db: sqlite3.Connection, found: Found, order: Sequence[int]) -> dict[int, Passage]:
+    have = {one.hit.chunk for one in found.passages}
+    hits = []
+    for chunk in order:
+        row = None if chunk in have else db.execute("SELECT page FROM chunks WHERE id = ?", (chunk,)).fetchone()
+        if row is not None:
+            hits.append(Hit(chunk, row[0], 0.0, 0.0, 0.0, 0.0))
+    return {one.hit.chunk: one for one in passages(db, hits)}
+
+
+def _texts(index: Path) -> Iterator[tuple[int, str]]:
+    with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        for chunk, page in db.execute("SELECT id, page FROM chunks").fetchall():
+            (one,) = passages(db, [Hit(chunk, page, 0.0, 0.0, 0.0, 0.0)])
+            parts = (one.title, *one.trail, *(block.plain for block in one.blocks))
+            yield chunk, "\n".join(parts)[:MOST_CHARS] or "-"
+
+
+def _batches(texts: Iterator[tuple[int, str]], model: str) -> Iterator[list[tuple[int, bytes, str]]]:
+    batch: list[tuple[int, bytes, str]] = []
+    for chunk, text in texts:
+        batch.append((chunk, hashlib.sha256(json.dumps([model, text]).encode()).digest(), text))
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _known(index: Path) -> dict[bytes, bytes]:
+    """The vectors of an earlier index of this folder, by what they were made of."""
+    earlier = sorted(index.parent.glob(f"{_family(index)}-*.vectors"), key=lambda one: one.stat().st_mtime)
+    if not earlier:
+        return {}
+    with closing(sqlite3.connect(earlier[-1])) as db:
+        return dict(db.execute("SELECT digest, vector FROM vectors").fetchall())
+
+
+def _family(index: Path) -> str:
+    """What the names of all indexes of one folder begin with."""
+    return index.stem.rpartition("-")[0]
+
+
+def _beside(index: Path) -> Path:
+    return index.with_suffix(".vectors")
+
+
+def _stored(db: sqlite3.Connection, chunk: int) -> array[float]:
+    return _read(db.execute("SELECT vector FROM vectors WHERE chunk = ?", (chunk,)).fetchone()[0])
+
+
+def _read(vector: bytes) -> array[float]:
+    return array("f", vector)
+
+
+def _unit(numbers: Any) -> array[float]:
+    """A vector of length 1. Raises ValueError or TypeError for what is none."""
+    length = math.sqrt(sum(number * number for number in numbers))
+    if not length or not math.isfinite(length):
+        raise ValueError("not a vector")
+    return array("f", [number / length for number in numbers])
+
+
+def _sign(vector: array[float]) -> int:
+    return int("".join("1" if number > 0 else "0" for number in vector), 2)
+
+
+def _dot(one: array[float], other: array[float]) -> float:
+    if len(one) != len(other):
+        raise ValueError("vectors of different models")
+    return sum(a * b for a, b in zip(one, other, strict=True))

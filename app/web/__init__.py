@@ -1,0 +1,1 @@
+"""Pages for people: the full page, the demo site, the knowledge folder, static files."""

@@ -1,0 +1,359 @@
+"""R37: what meets a text from outside does work in proportion to its length, whatever stands in it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app import create_app, logging_config
+from app.api import json_body
+from app.config import Settings
+from app.conversations import ids
+from app.conversations.events import parse_cursor, parse_message_id
+from app.conversations.pump import CancelSource
+from app.engines import citations, prompt, sanitize, webhook_parsers
+from app.engines.base import ChatMessage, Citation, EngineRequest
+from app.engines.knowledge import KnowledgeEngine, chunker, documents, markdown_inline, small_talk, tokenizer
+from app.engines.knowledge.query import leans
+from app.engines.knowledge.sentence_selection import asks_for
+from tests.conftest import Service, until
+
+SHORT, LONG = 1_000, 4_000
+MOST = 12.0
+"""Work in proportion gives a ratio of 4, its square 16; a doubling a word would never end."""
+
+SOURCE = (Citation("A page", "https://example.com/a", "Its words."),)
+UNITS = {
+    "greetings": "hi ",
+    "greetings run together": "hi",
+    "thanks": "thanks so much ",
+    "a letter": "a",
+    "a letter of six": "㌖",
+    "a letter of eighteen": "\ufdfa",
+    "spaces": " ",
+    "lines": "a.\n",
+    "empty lines": "\n",
+    "brackets": "[",
+    "brackets of all kinds": "[{(<",
+    "links without an end": "](",
+    "numbers in brackets": "[1, 2",
+    "wide brackets": "【1",
+    "angles": "<a ",
+    "angles with an address": "<a:",
+    "comments without an end": "<!--",
+    "quotes": '"',
+    "quotes escaped": '\\"',
+    "backslashes": "\\",
+    "backticks": "`",
+    "backticks apart": "` a",
+    "fences": "```\n",
+    "open attributes": "{#a",
+    "marks above": "\u0301",
+    "marks in the wrong order": "\u0315\u0300\u05ae\u0327",
+    "Hebrew points": "\u05b8\u05bc",
+    "CJK": "漢",
+    "Hangul parts": "\u1100\u1161\u11a8",
+    "digits": "1",
+    "digits and stops": "1.",
+    "words glued": "a-b_",
+    "capitals": "aB",
+    "apostrophes": "a'",
+    "questions": "what does ",
+    "questions to the end": "how? ",
+    "addresses": "https://a",
+    "schemes": "a+",
+    "schemes to a host": "a://",
+    "tokens begun": "eyJ-",
+    "tokens in two": "eyJaaaaaaaa.",
+    "session ids begun": "ses_",
+    "encoded": "%73",
+    "bearer": "bearer ",
+    "halves of pairs": "\ud83d",
+    "headings": "# a\n",
+    "lists in lists": "- ",
+    "tables": "|a",
+    "emphasis": "*a_",
+    "pairs of front matter": "a: ",
+}
+"""What is repeated, and by the last letter cannot match."""
+
+
+def _invented() -> str:
+    draw = random.Random(37)
+    return " ".join("".join(draw.choices("bcdfgklmnprstvzaeiou", k=11)) for _ in range(LONG // 12 + 1))
+
+
+def _texts(length: int) -> dict[str, str]:
+    made = {name: (unit * length)[: length - 1] + "x" for name, unit in UNITS.items()}
+    made |= {f"{name}, after a letter": "a: b " + text for name, text in made.items()}
+    return made | {"invented words": _invented()[:length]}
+
+
+def _fed(text: str) -> str:
+    reader = citations.Markers(SOURCE)
+    return "".join(reader.feed(text[at : at + 7]) for at in range(0, len(text), 7)) + reader.rest()
+
+
+def _events(text: str) -> list[Any]:
+    sent = "".join(f"data: {line}\n" for line in text.split("a")).encode("utf-8", "replace")
+    try:
+        return list(webhook_parsers._events(iter([sent[at : at + 50] for at in range(0, len(sent), 50)])))
+    except webhook_parsers.EngineFailed:
+        return []
+
+
+def _object(text: str) -> object:
+    try:
+        return json_body.parse_object(b'{"message": "' + text.encode("utf-8", "replace") + b'"' + b"[" * 30)
+    except json_body.BadRequest:
+        return None
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "small talk": lambda text: [small_talk.small_talk(text[:at]) for at in (30, 60, 119)],
+    "words": tokenizer.words,
+    "plain words": tokenizer.plain_words,
+    "stems": tokenizer.stems,
+    "leans": leans,
+    "asks for": asks_for,
+    "search words": lambda text: prompt.search_words(
+        EngineRequest("and", (ChatMessage("user", text),), CancelSource(), lambda *_: [])
+    ),
+    "tokens": prompt.tokens,
+    "window": lambda text: prompt.window([ChatMessage("user", word) for word in text.split("a")], 100_000),
+    "markers": lambda text: citations.Markers(SOURCE).feed(text),
+    "markers of a stream": _fed,
+    "markers moved": lambda text: citations.aligned(text, SOURCE),
+    "events of a webhook": _events,
+    "whole": sanitize.whole,
+    "plain": lambda text: sanitize.plain(text, 200),
+    "sound": lambda text: sanitize.sound("https://" + text),
+    "body": _object,
+    "masked": logging_config.redact,
+    "position": lambda text: parse_cursor(text, "abcdef"),
+    "message": lambda text: parse_message_id(text, "abcdef"),
+    "session": ids.hash_session_id,
+    "ticket": ids.parse_ticket,
+    "without tags": markdown_inline.without_tags,
+    "escaped": markdown_inline.escaped,
+    "sentences": markdown_inline.sentences,
+    "bare": markdown_inline.bare,
+    "code": markdown_inline.code,
+    "front matter": lambda text: documents.front_matter(f"---\n{text}\n"),
+    "front matter's value": lambda text: documents.front_matter(f"---\na: {text}\n---\n"),
+    "headings": lambda text: chunker.headings(f"# {text.replace(chr(10), ' ')}\n"),
+}
+
+
+def work(read: Callable[[str], object], text: str, rounds: int = 2) -> float:
+    """Seconds of this thread's processor for one reading: the best of a few, each of several readings."""
+    best = float("inf")
+    for _ in range(rounds):
+        _forget()
+        began = time.thread_time()
+        read(text)
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+def _forget() -> None:
+    for kept in (tokenizer._stems, tokenizer._bare, tokenizer._split, tokenizer.stem):
+        kept.cache_clear()
+
+
+def growth(read: Callable[[str], object], few: str, many: str) -> float:
+    """How many times the work grows from one text to the other; what takes under half a millisecond is not looked at.
+
+    A ratio that is too large is measured once more: another process may have had the caches meanwhile.
+    """
+    for _ in range(4):
+        long = work(read, many)
+        ratio = long / max(work(read, few), 0.5e-3 / 4)
+        if ratio < MOST:
+            break
+    return ratio
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_r37_work_grows_with_the_length_and_no_faster(name: str) -> None:
+    """R37: no reader of a text from outside takes more than in proportion for 4,000 characters beside 1,000."""
+    few, many = _texts(SHORT), _texts(LONG)
+    ratios = {text: growth(READERS[name], few[text], many[text]) for text in many}
+    assert {text: round(ratio) for text, ratio in ratios.items() if ratio >= MOST} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("hi", "Hello!"),
+        ("Hello there!", "Hello!"),
+        ("hi, how are you today?", "Hello!"),
+        ("good  morning everyone", "Hello!"),
+        ("many thanks", "You are welcome!"),
+        ("hi all, thanks so much, that helps", "You are welcome!"),
+        ("thanks you're great", "You are welcome!"),
+        ("thanks, you are the best!!", "You are welcome!"),
+        ("ok great. thank you very much", "You are welcome!"),
+        ("ok bye", "Goodbye!"),
+        ("okay thanks", "You are welcome!"),
+        ("got it then", "Glad"),
+        ("(what can you do?)", "I am an assistant"),
+        ("please tell me a short joke about cats", "I am afraid"),
+        ("hi hi hi hi hi hi hi hi hi hi hi hi x", None),
+        ("hi, how long is a message kept?", None),
+        ("!?", None),
+    ],
+)
+def test_small_talk_is_answered_in_kind(text: str, reply: str | None) -> None:
+    """Greetings, thanks and goodbyes get a kind word, with whatever stands around them; a question never does."""
+    said = small_talk.small_talk(text)
+    assert said is None if reply is None else said is not None and said.startswith(reply)
+
+
+def _bulk(folder: Path, pages: int) -> None:
+    """A folder of many different words."""
+    draw = random.Random(1)
+    known = ["".join(draw.choices("bcdfgklmnprstvzaeiou", k=draw.randint(6, 12))) for _ in range(8_000)]
+    for number in range(pages):
+        said = "\n\n".join(" ".join(draw.choices(known, k=12)).capitalize() + "." for _ in range(20))
+        (folder / f"page-{number}.md").write_text(f"# Page {number}\n\n{said}\n", "utf-8")
+
+
+def test_r37_a_few_words_of_a_question_are_repaired(tmp_path: Path) -> None:
+    """R37: of 64 invented words a few are compared with the folder's, and none of an earlier question's."""
+    (tmp_path / "pages").mkdir()
+    _bulk(tmp_path / "pages", 20)
+    engine = KnowledgeEngine(tmp_path / "pages", base_url="/knowledge", data_dir=tmp_path / "data")
+    invented = _invented()[: 64 * 12]
+    try:
+        asked = {
+            words: steps(lambda words=words: engine.ask(" ".join(invented.split()[:words])))  # type: ignore[misc]
+            for words in (4, 64)
+        }
+        earlier = [ChatMessage("user", invented)] * 4
+        later = steps(lambda: engine.ask("and this?", earlier))
+    finally:
+        engine.close()
+    assert asked[64] < 4 * asked[4]
+    assert later < 2 * asked[64]
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many functions of Python a piece of work calls, those written in C among them."""
+    calls = itertools.count()
+    sys.setprofile(lambda _frame, kind, _given: kind in ("call", "c_call") and next(calls))
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return next(calls)
+
+
+QUESTIONS = {
+    "greetings": ("hi " * 39 + "x", []),
+    "letters of six": ("㌖" * 4_000, []),
+    "letters of six, before": ("and this?", ["㌖" * 4_000] * 4),
+    "invented words": (_invented()[: 64 * 12], []),
+    "invented words, before": ("and this?", [_invented()[: 64 * 12]] * 4),
+}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service with one worker and a folder of 300 pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    _bulk(folder, 300)
+    one = Service(
+        {
+            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+            "BATON_KNOWLEDGE_DIR": str(folder),
+            "WEB_CONCURRENCY": "1",
+            "BATON_RATE_LIMIT_ADDRESS": "",
+            "BATON_RATE_LIMIT_CREATE": "",
+        }
+    )
+    yield one.url
+    one.stop()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_r37_a_worker_serves_while_it_looks_a_question_up(alone: str, name: str) -> None:
+    """R37: eight hard questions at once on the only worker are all answered, and it is healthy in between."""
+    question, earlier = QUESTIONS[name]
+    session: dict[str, str] = {}
+    if earlier:
+        session = {"session_id": httpx.post(f"{alone}/api/session/create", json={}).json()["session_id"]}
+        for content in earlier:
+            told = {"message": content}
+            path = f"{alone}/api/session/{session['session_id']}/messages"
+            assert httpx.post(path, json=told).status_code == 201
+
+    def ask(_: int) -> int:
+        return httpx.post(f"{alone}/api/chat", json={"query": question, **session}, timeout=30).status_code
+
+    between = 0
+    with ThreadPoolExecutor(8) as asking:
+        answers = [asking.submit(ask, number) for number in range(1 if earlier else 8)]
+        while not all(answer.done() for answer in answers):
+            assert httpx.get(f"{alone}/health", timeout=30).status_code == 200
+            between += 1
+    assert {answer.result() for answer in answers} <= {200, 503}
+    assert 200 in {answer.result() for answer in answers}
+    assert between > 0
+
+
+def test_r37_a_page_is_read_and_rendered_once(tmp_path: Path) -> None:
+    """R37: a page seen before costs a small part of its first sight, and so does a path that leads nowhere."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "README.md").write_text("# Start\n\n" + "Words *in* `rows`.\n\n" * 2_000, "utf-8")
+    config = Settings.from_env(
+        {"BATON_KNOWLEDGE_DIR": str(tmp_path / "pages"), "BATON_DATA_DIR": str(tmp_path / "data")}
+    )
+    client = create_app(config).test_client()
+
+    def sight(path: str) -> int:
+        return steps(lambda: client.get(path))
+
+    first = sight("/knowledge")
+    assert client.get("/knowledge").status_code == 200
+    assert 20 * sight("/knowledge") < first
+    assert client.get("/knowledge/nothing").status_code == 404
+    assert 20 * sight("/knowledge/nothing") < first
+    (tmp_path / "pages" / "README.md").write_text("# Start anew\n", "utf-8")
+    until(lambda: b"Start anew" in client.get("/knowledge").data, what="the new page")
+
+
+def test_r37_a_page_over_512_kb_is_left_out_and_named(tmp_path: Path) -> None:
+    """R37: a page over 512 KB is neither found nor shown; /health names it, also where it was smaller before."""
+    (tmp_path / "ok.md").write_text("# Fine\n\nThe umbrella policy is simple.\n", "utf-8")
+    (tmp_path / "big.md").write_text("# Big\n\nThe zeppelin policy is simple.\n", "utf-8")
+    engine = KnowledgeEngine(tmp_path, base_url="/knowledge", data_dir=tmp_path / ".data")
+    try:
+        assert engine.page("big") is not None
+        (tmp_path / "big.md").write_text("# Big\n\n" + "The zeppelin policy is simple. " * 20_000, "utf-8")
+        until(lambda: engine.page("big") is None, what="the page to go")
+        assert engine.status()["problem"] == "A page could not be read: big.md: larger than 512 KB."
+        assert engine.find("zeppelin policy") == []
+        assert [one.title for one in engine.find("umbrella policy")] == ["Fine"]
+    finally:
+        engine.close()
+
+
+def test_a_link_to_a_hidden_file_is_no_page(tmp_path: Path) -> None:
+    """A symbolic link to a hidden file of the folder, or into a hidden folder, is as hidden as what it leads to."""
+    (tmp_path / ".secret.md").write_text("# Secret\n", "utf-8")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "notes.md").write_text("# Notes\n", "utf-8")
+    (tmp_path / "shown.md").write_text("# Shown\n", "utf-8")
+    for name, to in (("one", ".secret.md"), ("two", ".git/notes.md"), ("three", "shown.md")):
+        (tmp_path / f"{name}.md").symlink_to(tmp_path / to)
+    assert [one.file for one in documents.scan(tmp_path)] == ["shown.md", "three.md"]

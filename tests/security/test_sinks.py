@@ -1,0 +1,148 @@
+"""R7 and R30: ids and words hunted in every sink, also after crashes; an unforeseen error is one 500 and no more."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.conversations import ids
+from tests.contract.actor import Caller, Visitor, bare, is_problem
+from tests.contract.launch import eventually
+from tests.security.links import Aim
+
+WORDS = "Zebra-canary-of-the-visitor"
+BROKEN = (b'{"message": "%s", "query": 5' % WORDS.encode(), b'{"kind": "x", "session": 5, "query": ""}')
+
+
+class Listener(http.server.ThreadingHTTPServer):
+    """Another host: it keeps every byte that it is sent."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Ear)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook"
+
+
+class _Ear(http.server.BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.heard.append(f"{self.path}\n{self.headers}\n{body}")
+        self.send_response(500 if "crash" in body else 200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"answer": "heard"}')
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def everything_with(base: str, visitor: Visitor) -> list[str]:
+    """Sends the id and a ticket through every route and every kind of refusal; the error bodies."""
+    caller = Caller(base)
+    told: list[httpx.Response] = []
+    described = caller.get("/openapi.json").json()["paths"]
+    for path, methods in described.items():
+        if path.endswith(("/ws", "/events", "/end")):
+            continue
+        for spelt in (visitor.id, visitor.id + "x", visitor.ticket(), visitor.id.replace("_", "%5F")):
+            where = path.replace("{session_id}", spelt).replace("{message_id}", spelt) + f"?after={spelt}&q={WORDS}"
+            lines = [("Referer", f"{base}/chat?session={spelt}"), ("User-Agent", spelt), ("X-Request-Id", spelt)]
+            wanted = sorted({*methods, "put"} & {"get", "post", "put"})
+            told += [bare(base, method.upper(), where, lines, body) for method in wanted for body in BROKEN]
+    told.append(caller.get(f"/knowledge/{visitor.id}", headers={"Accept": "text/html"}))
+    told.append(caller.get(f"/assets/{visitor.id}"))
+    with visitor.events(after=visitor.id) as feed, visitor.ws(after=visitor.id) as ws:
+        ws.send({"type": visitor.id, "text": WORDS})
+        for number, how in enumerate(("crash", "exit", "garbage")):
+            visitor.ask(f"{how} {WORDS} {visitor.id}", client_id=f"c{number}")
+        feed.until("answer.error")
+    return [answer.text for answer in told if answer.status_code >= 400]
+
+
+def test_r07_an_id_stands_in_no_sink(target: Aim, launch: Callable[..., Aim]) -> None:
+    """R7: through every route, refusal and crash, with logs at their fullest: no id, ticket or word in any sink."""
+    aim = launch(target, LOG_LEVEL="debug", BATON_LOG_LEVEL="debug")
+    visitor = Caller(aim.base).create(metadata={"note": WORDS})
+    tickets = [visitor.ticket(), visitor.ticket("share")]
+    errors = everything_with(aim.base, visitor)
+    assert len(errors) > 100
+    secrets = [visitor.id, visitor.id[4:], *tickets, *(one[30:] for one in tickets)]
+    assert [text for text in errors if any(secret in text for secret in (*secrets, WORDS))] == []
+    corrupt(aim, visitor, WORDS + visitor.id)
+    assert visitor.get("/messages").status_code == 500
+    assert eventually(lambda: "unforeseen error" in aim.service.log())
+    named = (ids.hash_session_id(visitor.id) or "")[:10]
+    assert named in aim.service.log(), "the log names the session by ten characters of its hash"
+    sinks = aim.service.log() + Caller(aim.base).get("/metrics").text + Caller(aim.base).get("/health").text
+    assert [secret for secret in (*secrets, WORDS) if secret in sinks] == []
+    in_redis = "\n".join(aim.names())
+    assert [secret for secret in (*secrets, WORDS) if secret in in_redis] == []
+
+
+def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callable[..., Aim]) -> None:
+    """R7: a webhook is told the question, the history and ten characters of a hash, and no
+    credential, whatever fails.
+    """
+    aim = launch(BATON_ENGINE="webhook", BATON_WEBHOOK_URL=listener.address, BATON_WEBHOOK_SECRET="s" * 32)
+    visitor = Caller(aim.base).create()
+    tickets = [visitor.ticket(), visitor.ticket("share")]
+    assert visitor.ask("tell me", headers=visitor.bearer).status_code == 200
+    assert visitor.ask("crash please").status_code == 502
+    heard = "\n".join(listener.heard)
+    assert "tell me" in heard
+    assert "crash please" in heard
+    assert [secret for secret in (visitor.id, visitor.id[4:], *tickets, "s" * 32) if secret in heard] == []
+    assert [text for text in ("tell me", "crash please", listener.address) if text in aim.service.log()] == []
+
+
+def corrupt(aim: Aim, visitor: Visitor, words: str) -> None:
+    """Puts a thing of the wrong kind where the session's history is: what nobody has foreseen."""
+    with aim.redis.client() as look:
+        name = f"baton:{{{ids.hash_session_id(visitor.id)}}}:history"
+        look.delete(name)
+        look.set(name, words, ex=60)
+
+
+def test_r30_an_unforeseen_error_is_one_500(launch: Callable[..., Aim]) -> None:
+    """R30: a history of the wrong kind in Redis: a 500 with a request id, one log line without words; others go on."""
+    aim = launch(WEB_CONCURRENCY="1")
+    caller = Caller(aim.base)
+    visitor, other = caller.create(), caller.create()
+    before = aim.service.workers()
+    corrupt(aim, visitor, WORDS)
+    answers = [visitor.get("/messages"), visitor.say(WORDS), visitor.ask(WORDS), visitor.get("/transcript")]
+    for answer in answers:
+        body = is_problem(answer, 500, "internal_error")
+        assert body["request_id"] == answer.headers["x-request-id"]
+        assert WORDS not in answer.text
+        lines = eventually(partial(errors_of, aim.service.output, body["request_id"]), 5)
+        assert [bool(line["traceback"]) for line in lines] == [True]
+    assert WORDS not in aim.service.log()
+    assert visitor.id not in aim.service.log()
+    assert other.ask("hello").json()["answer"] == "echo: hello"
+    assert aim.service.workers() == before
+
+
+def errors_of(output: Path, request_id: str) -> list[dict[str, object]]:
+    """The error lines that bear this request id."""
+    lines = [json.loads(line) for line in output.read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("request_id") == request_id and line["level"] == "error"]

@@ -1,0 +1,98 @@
+"""R37: clients that send a byte now and then, or nothing, take no worker away from the others."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.contract.actor import Caller
+from tests.contract.launch import eventually
+from tests.security.links import Aim
+
+HEAD = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+BY_LENGTH = HEAD + b"Content-Length: 60000\r\n\r\n{"
+IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\nea60\r\n{"
+UNFINISHED_HEAD = HEAD + b"X-A: "
+
+
+def connect(aim: Aim, sent: bytes) -> socket.socket:
+    """A connection from 127.0.0.1 on which ``sent`` was sent."""
+    connection = socket.create_connection(("127.0.0.1", aim.service.port), timeout=10)
+    connection.sendall(sent)
+    return connection
+
+
+@contextlib.contextmanager
+def client_at(aim: Aim, address: str) -> Iterator[httpx.Client]:
+    """A client that calls from another address, with a new connection for each request."""
+    transport = httpx.HTTPTransport(local_address=address, limits=httpx.Limits(max_keepalive_connections=0))
+    with httpx.Client(base_url=aim.base, transport=transport, timeout=10) as client:
+        yield client
+
+
+@pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS], ids=["by length", "in chunks"])
+def test_a_body_has_one_deadline(launch: Callable[..., Aim], sent: bytes) -> None:
+    """A body that never pauses for long but does not end is answered 400 and its connection closed."""
+    aim = launch(BATON_BODY_TIMEOUT="1")
+    caller = Caller(aim.base)
+    visitor = caller.create()
+    with ExitStack() as stack:
+        pending = {stack.enter_context(connect(aim, sent)) for _ in range(30)}
+        rounds = 0
+
+        def trickle() -> bool:
+            nonlocal rounds
+            rounds += 1
+            assert visitor.say(f"message {rounds}").status_code == 201
+            for connection in select.select(list(pending), [], [], 0)[0]:
+                pending.remove(connection)
+                with contextlib.suppress(ConnectionResetError):  # closed while bytes were still on their way
+                    response = connection.recv(12)
+                    assert response in (b"HTTP/1.1 400", b"")
+            for connection in pending:
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(b" ")
+            return not pending
+
+        assert eventually(trickle, 15, 0.1), f"{len(pending)} of the bodies are still being read"
+        assert rounds > 3, "the bodies had no time to arrive"
+
+
+def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Aim]) -> None:
+    """A body in several pieces within the deadline is as good as another, and so is the next on the connection."""
+    aim = launch(BATON_BODY_TIMEOUT="5")
+    body = b'{"query": "echo"}'
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
+    with connect(aim, head) as connection:
+        for _ in range(2):
+            for byte in body:
+                connection.sendall(bytes([byte]))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            connection.sendall(head)
+
+
+@pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS, UNFINISHED_HEAD, b""], ids=["length", "chunks", "head", "idle"])
+def test_one_address_cannot_fill_a_worker(launch: Callable[..., Aim], sent: bytes) -> None:
+    """Far more slow connections from one address than the worker has room for, long before any deadline: a client at
+    another address is served, and so is a live feed at the first.
+    """
+    aim = launch(BATON_BODY_TIMEOUT="600", GUNICORN_CMD_ARGS="--worker-connections 64 --keep-alive 600")
+    visitor = Caller(aim.base).create()
+    with ExitStack() as stack:
+        feed = stack.enter_context(visitor.events())
+        assert feed.status == 200
+        for _ in range(200):
+            stack.enter_context(connect(aim, sent))
+        other = stack.enter_context(client_at(aim, "127.0.0.2"))
+        for number in range(5):
+            made = other.post("/api/session/create")
+            assert made.status_code == 201
+            said = other.post(visitor.path("/messages"), json={"message": f"message {number}"})
+            assert said.status_code == 201
+        assert feed.until("message", count=5)

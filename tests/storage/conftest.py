@@ -1,0 +1,87 @@
+"""The log on every Redis that it is for, and what the tests of it say again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+import pytest
+
+from app.config import Settings
+from app.conversations import ids
+from app.conversations.events import serialize_message
+from app.storage import open_store
+from app.storage.base import NewMessage
+from app.storage.redis_store import RedisConversationStore, StoreLimits
+from tests.storage.servers import BACKENDS, Backend
+
+RULES: dict[str, int] = {
+    "ttl": 60_000, "max_age": 600_000, "idle": 30_000, "ticket_ttl": 5_000, "most_messages": 500, "session_limit": 0,
+    "session_window": 60_000, "engines_at_once": 4, "engines_a_minute": 100,
+}  # fmt: skip
+
+Open = Callable[..., RedisConversationStore]
+
+
+@pytest.fixture(scope="session", params=list(BACKENDS))
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """One Redis of each kind, for all tests."""
+    with BACKENDS[request.param](tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+@pytest.fixture
+def backend(running: Backend) -> Backend:
+    """A Redis of each kind, empty."""
+    running.flush()
+    return running
+
+
+def log_at(url: str, *, wait_replicas: int = 0, **rules: int) -> RedisConversationStore:
+    """A log as a worker opens it."""
+    config = Settings(redis_url=url, wait_replicas=wait_replicas)  # type: ignore[arg-type]
+    return open_store(config, StoreLimits(**{**RULES, **rules}))
+
+
+@pytest.fixture
+def opened(backend: Backend) -> Open:
+    """Opens logs on the Redis: ``opened(ttl=2000)``."""
+    return lambda **rules: log_at(backend.url, **rules)
+
+
+@pytest.fixture
+def log(opened: Open) -> RedisConversationStore:
+    """A log with roomy rules."""
+    return opened()
+
+
+def new(log: RedisConversationStore, metadata: bytes = b"", owner: str = "") -> str:
+    """A new session's ref."""
+    session_hash = ids.hash_session_id(ids.new_session_id())
+    assert session_hash
+    log.create_session(session_hash, metadata, owner)
+    return session_hash
+
+
+def words(text: str, client_id: str = "", refusal: Exception | None = None) -> NewMessage:
+    return NewMessage(serialize_message("user", text, None, client_id or None), client_id, refusal)
+
+
+def texts(log: RedisConversationStore, session_hash: str, most: int = 500) -> list[str]:
+    """What was said, in order."""
+    return [orjson.loads(one)["content"] for one in log.read_messages(session_hash, "", "", 0, most).messages]
+
+
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """The outcomes of so many calls at the same time; an exception is an outcome."""
+
+    def outcome(number: int) -> Any:
+        try:
+            return work(number)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(outcome, range(count)))

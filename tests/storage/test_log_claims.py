@@ -1,0 +1,235 @@
+"""What is claimed and counted in Redis: tickets, places of feeds, the engine budget, windows of addresses."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from redis.exceptions import RedisError
+
+from app.conversations import ids
+from app.errors import EngineBusy
+from app.storage import redis_store as log_module
+from app.storage.base import TurnResult
+from app.storage.redis_store import _MINUTE, _RUNNING, RedisConversationStore
+from tests.conftest import until
+from tests.storage.conftest import Open, at_once, new, words
+from tests.storage.servers import Backend
+
+
+def ticket(log: RedisConversationStore, session_hash: str, kind: ids.TicketKind = "once") -> ids.HandoffTicket:
+    made = ids.new_ticket(session_hash)
+    log.save_ticket(session_hash, "", made.hash, kind, made.encrypt("ses_" + "x" * 32))
+    return made
+
+
+def taken(log: RedisConversationStore, session_hash: str, hash_: str, client_id: str = "") -> bool:
+    with suppress(Exception):
+        return bool(log.redeem_ticket(session_hash, "", hash_, client_id)[0])
+    return False
+
+
+def test_fifty_takes_at_once_have_one_winner(opened: Open) -> None:
+    """A once ticket is taken by one of fifty, over two workers, and never again."""
+    logs = [opened(), opened()]
+    session_hash = new(logs[0])
+    made = ticket(logs[0], session_hash)
+    found = at_once(50, lambda n: taken(logs[n % 2], session_hash, made.hash, f"c{n}" if n % 3 else ""))
+    assert found.count(True) == 1
+    assert not taken(logs[0], session_hash, made.hash)
+
+
+def test_a_lost_reply_does_not_burn_a_ticket(log: RedisConversationStore) -> None:
+    """The same client id takes the same ticket again and gets the same answer; another client id does not."""
+    session_hash = new(log)
+    made = ticket(log, session_hash)
+    first = log.redeem_ticket(session_hash, "", made.hash, "c1")
+    assert log.redeem_ticket(session_hash, "", made.hash, "c1") == first
+    assert not taken(log, session_hash, made.hash, "c2")
+    assert not taken(log, session_hash, made.hash, "")
+
+
+def test_a_once_ticket_is_dead_after_its_time(opened: Open) -> None:
+    """Past its time a ticket is gone, also for the one who took it."""
+    log = opened(ticket_ttl=300)
+    session_hash = new(log)
+    fresh, used = ticket(log, session_hash), ticket(log, session_hash)
+    assert taken(log, session_hash, used.hash, "c1")
+    look = log.read_messages(session_hash, "", "", 0, 0).now
+    until(lambda: log.read_messages(session_hash, "", "", 0, 0).now > look + 350, 5, "the time to pass")
+    assert not taken(log, session_hash, fresh.hash)
+    assert not taken(log, session_hash, used.hash, "c1")
+
+
+def test_a_share_ticket_is_good_until_the_end(opened: Open) -> None:
+    """A share ticket works again and again, past the time of a once ticket, and not after the session's end."""
+    log = opened(ticket_ttl=100)
+    session_hash = new(log)
+    made = ticket(log, session_hash, "share")
+    began = log.read_messages(session_hash, "", "", 0, 0).now
+    until(lambda: log.read_messages(session_hash, "", "", 0, 0).now > began + 150, 5, "a once ticket's time to pass")
+    assert [taken(log, session_hash, made.hash) for _ in range(3)] == [True] * 3
+    log.end_session(session_hash, "")
+    assert not taken(log, session_hash, made.hash)
+
+
+def test_tickets_cannot_fill_the_memory(log: RedisConversationStore, backend: Backend) -> None:
+    """A session keeps at most a hundred tickets; the newest one is among them."""
+    session_hash = new(log)
+    made = [ticket(log, session_hash, "once" if n % 2 else "share") for n in range(130)]
+    assert backend.holder(session_hash).hlen(f"baton:{{{session_hash}}}:tickets") == 100
+    assert taken(log, session_hash, made[-1].hash)
+
+
+def test_feeds_are_held_to_their_number(log: RedisConversationStore) -> None:
+    """So many feeds at once and no more; a renewal is none more; a place given back is free."""
+    session_hash = new(log)
+    assert [log.acquire_feed_slot("s", 3, f"f{n}", session_hash) for n in range(4)] == [True, True, True, False]
+    assert log.acquire_feed_slot("s", 3, "f1", session_hash)
+    log.release_feed_slot("s", "f0", session_hash)
+    assert log.acquire_feed_slot("s", 3, "f3", session_hash)
+    assert [log.acquire_feed_slot("address", 1, f"f{n}") for n in range(2)] == [True, False]
+    log.release_feed_slot("address", "f0")
+    assert log.acquire_feed_slot("address", 1, "f1")
+
+
+def test_the_engine_budget_holds_over_all_workers(opened: Open) -> None:
+    """Twenty claims at once over two workers: as many as may run get a place; one given back is free again."""
+    logs = [opened(engines_at_once=3, engines_a_minute=100), opened(engines_at_once=3, engines_a_minute=100)]
+    waits = at_once(20, lambda n: logs[n % 2].acquire_engine_slot(f"turn_{n}"))
+    assert waits.count(0) == 3
+    assert all(wait > 0 for wait in waits if wait)
+    logs[0].release_engine_slot(f"turn_{waits.index(0)}")
+    assert logs[1].acquire_engine_slot("turn_late") == 0
+    assert logs[1].acquire_engine_slot("turn_later") > 0
+
+
+def test_one_address_has_a_quarter_of_the_engine_budget(opened: Open, backend: Backend) -> None:
+    """Of six places one address gets two, a quarter rounded up, over all workers and for claims and turns alike;
+    another address gets its own two; one given back is free again.
+    """
+    logs = [opened(engines_at_once=6), opened(engines_at_once=6)]
+    session_hash = new(logs[0])
+    waits = at_once(20, lambda n: logs[n % 2].acquire_engine_slot(f"turn_{n}", "address-1"))
+    assert waits.count(0) == 2
+    assert all(wait > 0 for wait in waits if wait)
+    question = replace(words("asked"), address="address-1")
+    with pytest.raises(EngineBusy):
+        logs[0].start_turn(session_hash, "", question, "turn_refused", claim=True)
+    logs[1].release_engine_slot(f"turn_{waits.index(0)}", "address-1")
+    assert logs[0].start_turn(session_hash, "", question, "turn_begun", claim=True).outcome == "begun"
+    assert logs[1].acquire_engine_slot("turn_later", "address-1") > 0
+    assert [logs[n % 2].acquire_engine_slot(f"turn_other_{n}", "address-2") > 0 for n in range(4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    logs[0].finish_turn(session_hash, "turn_begun", TurnResult("end"), release=True, address="address-1")
+    assert logs[1].acquire_engine_slot("turn_later", "address-1") == 0
+    assert backend.endless() == []
+
+
+def test_the_share_of_a_dead_worker_is_free_after_its_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place of an address that is no longer renewed is free again; one that is renewed is kept."""
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 600)
+    log = opened(engines_at_once=8)
+    assert log.acquire_engine_slot("turn_dead", "address-1") == 0
+    assert log.acquire_engine_slot("turn_alive", "address-1") == 0
+
+    def free() -> bool:
+        log.renew_engine_slot("turn_alive", "address-1")
+        return log.acquire_engine_slot("turn_other", "address-1") == 0
+
+    until(free, 10, "the place of the dead")
+    assert log.acquire_engine_slot("turn_late", "address-1") > 0
+
+
+def given_up(log: RedisConversationStore) -> None:
+    """Waits until a second place is free, while the first is kept."""
+
+    def free() -> bool:
+        log.renew_engine_slot("turn_beside")
+        return log.acquire_engine_slot("turn_other") == 0
+
+    until(free, 10, "the place of the dead")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_claim_lives_for_as_long_as_it_is_renewed(opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    """Renewed, the place of a long answer outlives its first claim; no longer renewed, as of the dead, it is free."""
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 1_000)
+    log = opened(engines_at_once=2)
+    session_hash = new(log)
+    assert log.acquire_engine_slot("turn_beside") == 0
+    if begun:
+        assert log.start_turn(session_hash, "", words("asked"), "turn_long", claim=True).outcome == "begun"
+    else:
+        assert log.acquire_engine_slot("turn_long") == 0
+    began = log.read_messages(session_hash, "", "", 0, 0).now
+    while log.read_messages(session_hash, "", "", 0, 0).now < began + 2_000:
+        log.renew_engine_slot("turn_long")
+        log.renew_engine_slot("turn_beside")
+        assert log.acquire_engine_slot("turn_other") > 0
+    given_up(log)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_claim_that_is_never_renewed_is_free_after_its_time(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """A worker that dies at once holds its place for the time of one claim, while those of others are kept."""
+    monkeypatch.setattr(log_module, "_CLAIM_MS", 600)
+    log = opened(engines_at_once=2)
+    session_hash = new(log)
+    if begun:
+        assert log.start_turn(session_hash, "", words("asked"), "turn_dead", claim=True).outcome == "begun"
+    else:
+        assert log.acquire_engine_slot("turn_dead") == 0
+    assert log.acquire_engine_slot("turn_beside") == 0
+    given_up(log)
+
+
+def test_the_budget_of_a_minute(opened: Open, backend: Backend) -> None:
+    """So many calls a minute, those that ended included, those never made not; then one waits, at most a minute."""
+    log = opened(engines_at_once=10, engines_a_minute=3)
+    assert log.acquire_engine_slot("unused") == 0
+    log.release_engine_slot("unused", unused=True)
+    for n in range(3):
+        assert log.acquire_engine_slot(f"turn_{n}") == 0
+        log.release_engine_slot(f"turn_{n}")
+    assert 0 < log.acquire_engine_slot("turn_3") <= 60_000
+    assert backend.endless() == []
+
+
+def test_windows_from_before_the_clock_was_set_back(opened: Open, backend: Backend) -> None:
+    """A window whose end a clock that was set back has moved away ends no later than a window lasts; claims likewise
+    are no more than their holders renew.
+    """
+    log = opened(engines_at_once=1, engines_a_minute=1)
+    key, running, minute = "baton:limits:{abc}:create", _RUNNING, _MINUTE
+    assert log.hit_rate_limit(key, 1, 400)[0]
+    assert log.acquire_engine_slot("turn_1") == 0
+    for one in backend.primaries:
+        with suppress(RedisError):  # another node of a Cluster holds it
+            one.pexpire(key, 3_600_000)
+        with suppress(RedisError):
+            one.pexpire(minute, 3_600_000)
+            one.zincrby(running, 3_600_000, "turn_1")
+    assert 0 < log.hit_rate_limit(key, 1, 400)[2] <= 400
+    assert 0 < log.acquire_engine_slot("turn_2") <= 60_000
+    log.renew_engine_slot("turn_1")
+    assert log.acquire_engine_slot("turn_3") == 1_000
+
+
+def test_an_address_window(log: RedisConversationStore) -> None:
+    """So many calls in a window; what is left counts down; a call given back counts no more; then it is whole again."""
+    key = "baton:limits:{abc}:create"
+    assert [log.hit_rate_limit(key, 2, 400)[:2] for _ in range(3)] == [(True, 1), (True, 0), (False, 0)]
+    log.undo_rate_limit_hit(key)
+    assert log.hit_rate_limit(key, 2, 400)[0]
+    admitted, left, reset = log.hit_rate_limit(key, 2, 400)
+    assert (admitted, left) == (False, 0)
+    assert 0 < reset <= 400
+    until(lambda: log.hit_rate_limit(key, 2, 400)[0], 5, "the window to pass")

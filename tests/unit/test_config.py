@@ -1,0 +1,177 @@
+"""The settings: what each takes, what it refuses and how, and that each is documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import ConfigError, Settings, variable
+
+ROOT = Path(__file__).resolve().parents[2]
+DURATIONS = [
+    f"BATON_{name}" for name in ("SESSION_TTL", "SESSION_MAX_AGE", "IDLE_TIMEOUT", "TICKET_TTL", "ENGINE_TIMEOUT")
+]
+WRONG = {
+    "PORT": ["0", "65536", "http"],
+    "HOST": ["a b", "http://x", "999.1.1.1", "1.2.3", "::g"],
+    "WEB_CONCURRENCY": ["0", "two"],
+    "OPENAI_BASE_URL": ["localhost:1234"],
+    "BATON_SESSION_TTL": ["-1", "1e3", "99999999999", "0"],
+    "BATON_PUBLIC_URL": ["chat.example.com", "https://x.test/?a=1", "javascript:alert(1)"],
+    "BATON_CHAT_PAGE_URL": ["/chat", "https://x.test/#chat"],
+    "BATON_ALLOWED_ORIGINS": ["*", "https://*.a.test", "https://a.test/x", "a.test", "https://a.test,", "null", ","],
+    "BATON_ENGINE": ["magic", "python:nothing", "python:a:b c"],
+    "BATON_FALLBACK": ["openai"],
+    "BATON_KNOWLEDGE_DIR": ["/no/such/folder"],
+    "BATON_WEBHOOK_URL": ["ftp://x.test/"],
+    "BATON_WEBHOOK_ALLOW_PRIVATE": ["maybe"],
+    "BATON_ENGINE_CONCURRENCY": ["0"],
+    "BATON_ENGINE_PER_MINUTE": ["many"],
+    "BATON_WAIT_REPLICAS": ["-1"],
+    "BATON_MAX_MESSAGE_CHARS": ["0"],
+    "BATON_MAX_MESSAGES": ["0.5"],
+    "BATON_TRUSTED_PROXIES": ["all"],
+    "BATON_LOG_LEVEL": ["loud"],
+    "BATON_RATE_LIMIT_CREATE": ["often", "0 per minute"],
+    "BATON_RATE_LIMIT_SESSION": ["5 per minute; 9 per hour"],
+    "BATON_OPENAI_PROMPT_FILE": ["/no/such/file"],
+    "BATON_FEEDS_PER_SESSION": ["0"],
+    "BATON_DATA_DIR": ["/etc/hostname"],
+    "BATON_EMBEDDINGS_URL": ["x"],
+}
+WRONG_ORIGINS = ["https://u@a.test", r"https://a\.test", "https://a.test:0", "https://a.test:99999", "https://a.test?x"]
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """Without any variable the settings are the defaults that the contract names."""
+    config = Settings.from_env({})
+    durations = (
+        config.session_ttl,
+        config.session_max_age,
+        config.idle_timeout,
+        config.ticket_ttl,
+        config.engine_timeout,
+    )
+    assert durations == (86400, 604800, 1800, 300, 60)
+    assert (config.engine, config.engine_concurrency, config.engine_per_minute) == ("knowledge", 32, 600)
+    assert (config.max_message_chars, config.max_messages) == (4000, 500)
+    assert (config.trusted_proxies, config.wait_replicas, config.log_level) == (0, 0, "info")
+    rates = (config.rate_limit_create, config.rate_limit_session, config.rate_limit_address)
+    assert rates == ("30 per minute", "100 per hour", "120 per minute")
+    assert (config.port, config.host, config.web_concurrency) == (8000, "127.0.0.1", 2)
+    assert config.redis_url is None
+    assert config.allowed_origins is None
+    assert (config.public_url, config.chat_page) == ("http://127.0.0.1:8000", "http://127.0.0.1:8000/chat")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in WRONG.items() for value in values]
+    + [("BATON_ALLOWED_ORIGINS", value) for value in WRONG_ORIGINS],
+)
+def test_a_wrong_value_is_one_line_with_the_variable(name: str, value: str) -> None:
+    """A wrong value is refused with one line that begins with the variable and says what it must be."""
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env({name: value})
+    assert re.fullmatch(rf"{name}: must .+", str(refused.value))
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@given(text=st.text(min_size=1, max_size=12))
+def test_durations_take_whole_positive_seconds_only(name: str, text: str) -> None:
+    """Any text is either a whole number of seconds from 1 to a thousand million, or a wrong value; never a crash."""
+    trimmed = text.strip()
+    wanted = int(trimmed) if re.fullmatch(r"[0-9]{1,10}", trimmed, re.ASCII) else 0
+    if not trimmed:
+        assert Settings.from_env({name: text}) == Settings.from_env({})
+    elif 1 <= wanted <= 1_000_000_000:
+        assert getattr(Settings.from_env({name: text}), name.removeprefix("BATON_").lower()) == wanted
+    else:
+        with pytest.raises(ConfigError):
+            Settings.from_env({name: text})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://:hunter2@h", "redis://:hunter2@h h/0", "hunter2", "redis://u:hunter2@h:port/0"]
+)
+def test_no_secret_is_ever_shown(url: str) -> None:
+    """Neither a refused REDIS_URL nor the printed settings show a password or key."""
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env({"REDIS_URL": url})
+    assert "hunter2" not in str(refused.value)
+    names = ("OPENAI_API_KEY", "BATON_API_KEY", "BATON_IDENTITY_SECRET", "BATON_WEBHOOK_SECRET", "BATON_EMBEDDINGS_KEY")
+    config = Settings.from_env({"REDIS_URL": "redis://:hunter2@host/0", **dict.fromkeys(names, "hunter2")})
+    assert "hunter2" not in f"{config!r} {config}"
+    assert config.redis_url is not None
+    assert config.redis_url.get_secret_value() == "redis://:hunter2@host/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h", "rediss://u:p@h:6380/2?x=1", "unix:///run/r.sock", "redis+sentinel://a:1,b:2/main/0",
+     "redis+cluster://:p@a:1,b:2", "redis://[::1]:6379/0"],
+)  # fmt: skip
+def test_every_kind_of_redis_address_is_taken(url: str) -> None:
+    """The five schemes of the contract are taken as they stand."""
+    config = Settings.from_env({"REDIS_URL": url})
+    assert config.redis_url is not None
+    assert config.redis_url.get_secret_value() == url
+
+
+def test_origins_become_what_browsers_send() -> None:
+    """Origins are trimmed, in lower case, once each, without a default port."""
+    given_origins = " HTTPS://WWW.A.test:443 ,http://b.test:8080,https://www.a.test, http://[::1]:3000/"
+    config = Settings.from_env({"BATON_ALLOWED_ORIGINS": given_origins})
+    assert config.allowed_origins == ("https://www.a.test", "http://b.test:8080", "http://[::1]:3000")
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"HOST": "0.0.0.0", "PORT": "81"}, "http://127.0.0.1:81"),
+        ({"HOST": "[::]"}, "http://127.0.0.1:8000"),
+        ({"HOST": "::1"}, "http://[::1]:8000"),
+        ({"RAILWAY_PUBLIC_DOMAIN": "x.up.railway.app"}, "https://x.up.railway.app"),
+        ({"RAILWAY_PUBLIC_DOMAIN": "x.test", "BATON_PUBLIC_URL": " https://y.test/chat/ "}, "https://y.test/chat"),
+    ],
+)
+def test_the_public_address_is_known_without_asking(environ: dict[str, str], url: str) -> None:
+    """The public address is BATON_PUBLIC_URL, else the platform's domain, else the address listened on."""
+    assert Settings.from_env(environ).public_url == url
+
+
+def test_empty_counts_as_unset_and_switches_limits_off() -> None:
+    """An empty variable is its default; an empty rate limit is none."""
+    empty = Settings.from_env({variable(name): " " for name in Settings.model_fields})
+    assert (empty.rate_limit_create, empty.rate_limit_session, empty.rate_limit_address) == ("", "", "")
+    assert empty == Settings(rate_limit_create="", rate_limit_session="", rate_limit_address="")
+
+
+@pytest.mark.parametrize("level", ["debug", "INFO", "Warning", "eRRor"])
+def test_log_levels_in_any_case(level: str) -> None:
+    """Log levels are taken in any case."""
+    assert Settings.from_env({"BATON_LOG_LEVEL": level}).log_level == level.lower()
+
+
+@pytest.mark.parametrize(("engine", "name"), [("webhook", "BATON_WEBHOOK_URL"), ("openai", "OPENAI_API_KEY")])
+def test_an_engine_without_what_it_needs_is_refused(engine: str, name: str) -> None:
+    """An engine that lacks its address or key is refused at the start, by the variable's name."""
+    with pytest.raises(ConfigError, match=f"^{name}: must be set"):
+        Settings.from_env({"BATON_ENGINE": engine})
+
+
+def test_settings_are_frozen() -> None:
+    """A setting cannot be changed after the start."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1
+
+
+def test_each_setting_is_documented() -> None:
+    """The table in docs/operating.md names every variable, and no variable that is none."""
+    section = (ROOT / "docs" / "operating.md").read_text("utf-8").partition("## Settings")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE))
+    assert documented == {variable(name) for name in Settings.model_fields}

@@ -1,0 +1,130 @@
+"""Rules of CORS: allowed origins, letter by letter, on successes and errors alike (R14)."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import error_handlers, middleware
+
+ALLOWED = "https://a.example.com"
+
+
+def client(origins: tuple[str, ...] | None) -> FlaskClient:
+    app = Flask(__name__)
+    middleware.install(app, origins=origins)
+    error_handlers.install(app)
+
+    @app.post("/api/thing")
+    def thing() -> dict[str, bool]:
+        return {"success": True}
+
+    @app.get("/health")
+    @app.get("/widget.js", endpoint="widget")
+    @app.get("/assets/panel.js", endpoint="panel")
+    @app.get("/chat", endpoint="chat")
+    def plain() -> tuple[str, dict[str, str]]:
+        return "ok", {"Vary": "Accept-Encoding"}
+
+    return app.test_client()
+
+
+@pytest.fixture
+def strict() -> FlaskClient:
+    return client((ALLOWED, "http://localhost:3000"))
+
+
+def cors(response: object) -> dict[str, str]:
+    return {k: v for k, v in response.headers.items() if k.startswith("Access-Control")}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("origin", [ALLOWED, "http://localhost:3000"])
+def test_allowed_origin(strict: FlaskClient, origin: str) -> None:
+    """An allowed origin gets its own name, the exposed headers, Vary: Origin and no credentials."""
+    answer = strict.post("/api/thing", headers={"Origin": origin})
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert "Origin" in answer.headers["Vary"]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"Retry-After", "Location", "X-RateLimit-Remaining", "X-Request-Id", "Content-Disposition"} <= set(exposed)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://a.example.com",
+        "https://a.example.com:443",
+        "https://a.example.com:8443",
+        "https://a.example.com.evil.test",
+        "https://evil.test/https://a.example.com",
+        "https://xa.example.com",
+        "https://aXexample.com",
+        "https://b.a.example.com",
+        "https://example.com",
+        "null",
+        "HTTPS://A.EXAMPLE.COM",
+        "https://A.example.com",
+        "https://user@a.example.com",
+        "https://a.example.com@evil.test",
+        "https://a.example.com.",
+        "https://a.example.com/",
+        "https://a.example.com, https://evil.test",
+        " https://a.example.com",
+        "*",
+        "",
+        "https://a.example.com%00",
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "GET"])
+def test_any_other_origin(strict: FlaskClient, origin: str, method: str) -> None:
+    """Whatever is not an allowed origin letter by letter gets no CORS header, on answers, errors and preflights."""
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    assert cors(strict.open("/api/thing", method=method, headers=headers)) == {}
+    assert cors(strict.open("/api/nothing", method=method, headers=headers)) == {}
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/nothing", 404), ("/api/thing", 405)])
+def test_errors_too(strict: FlaskClient, path: str, status: int) -> None:
+    """An allowed origin can read errors as well."""
+    answer = strict.get(path, headers={"Origin": ALLOWED})
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
+
+
+def test_preflight(strict: FlaskClient) -> None:
+    """A preflight of an allowed origin names methods and headers and may be kept for two hours."""
+    headers = {
+        "Origin": ALLOWED,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    answer = strict.options("/api/thing", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
+    assert answer.headers["Access-Control-Max-Age"] == "7200"
+    assert set(answer.headers["Access-Control-Allow-Methods"].split(", ")) == {"GET", "POST", "DELETE"}
+    allowed = set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
+    assert allowed == {"authorization", "content-type", "last-event-id", "baton-user"}
+
+
+def test_any_origin_when_unset() -> None:
+    """Without a list every origin may read, by the star and without credentials."""
+    for origins in (None, ()):
+        answer = client(origins).post("/api/thing", headers={"Origin": "https://who.test"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_public_files(strict: FlaskClient) -> None:
+    """The script and its parts may be loaded by any page; pages by none."""
+    for path in ("/widget.js", "/assets/panel.js"):
+        assert strict.get(path).headers["Access-Control-Allow-Origin"] == "*"
+    assert cors(strict.get("/chat", headers={"Origin": ALLOWED})) == {}
+
+
+def test_vary_is_joined(strict: FlaskClient) -> None:
+    """What an answer varies by already stays beside the origin."""
+    answer = strict.get("/health", headers={"Origin": ALLOWED})
+    assert answer.headers.get_all("Vary") == ["Accept-Encoding, Origin"]
+    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED

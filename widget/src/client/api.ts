@@ -1,0 +1,148 @@
+/** The client of the service: bearer credentials, never in an address; time limits; errors as the contract names them. */
+import type { Message, Status } from "../types";
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+/** What went wrong, in the contract's words; `code` is "network" where no answer came. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    readonly status: number,
+    message: string,
+    readonly retryable = false,
+    /** Seconds to wait; 0 where the service did not say. */
+    readonly retryAfter = 0,
+  ) { super(message); }
+  /** The service itself says so; a 404 of what lies between (an edge without an instance) says nothing of the session. */
+  get isGone(): boolean { return this.code === "session_not_found"; }
+  get isForbidden(): boolean { return this.code === "not_owner" || this.code === "bad_token"; }
+  get isNetwork(): boolean { return this.status === 0; }
+}
+
+export interface History { status: Status; messages: Message[]; has_more: boolean; cursor: string }
+export interface Resumed extends History {
+  session_id: string;
+  /** It was a link made for sharing. */
+  shared?: boolean;
+  /** What proves its owner: a link that he made brought it along. */
+  user_token?: string;
+}
+
+interface Call { method?: string; body?: unknown; session?: string; accept?: string; timeout?: number; signal?: AbortSignal; after?: string }
+
+const SECONDS = 1000;
+
+export type Api = ReturnType<typeof createApi>;
+
+/** `base` is the service's address with a slash at its end. */
+export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(url, init)) {
+  let userToken: string | undefined;
+
+  /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
+  async function open(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), timeout * SECONDS);
+    const forward = () => stop.abort();
+    signal?.addEventListener("abort", forward);
+    if (signal?.aborted) stop.abort();
+    const headers: Record<string, string> = { Accept: accept };
+    if (session) headers.Authorization = `Bearer ${session}`;
+    if (!__WIDGET__ && userToken) headers["Baton-User"] = userToken;
+    // A header, for a browser asks leave (a preflight) again for every other address.
+    if (after) headers["Last-Event-ID"] = after;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    try {
+      const response = await fetchIt(base + path, {
+        method, headers, signal: stop.signal, body: body === undefined ? undefined : JSON.stringify(body),
+        // No cookie, no address of the host page, no stored copy; a redirect would carry the secret elsewhere.
+        mode: "cors", credentials: "omit", referrerPolicy: "no-referrer", cache: "no-store", redirect: "error",
+      });
+      if (!response.ok) throw await problem(response);
+      return response;
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      throw new ApiError(signal?.aborted ? "aborted" : "network", 0, "The service did not answer", true);
+    } finally {
+      clearTimeout(timer);
+      // The reader of a stream goes on holding its signal; the time limit was for the headers alone.
+      if (accept !== "text/event-stream") signal?.removeEventListener("abort", forward);
+    }
+  }
+
+  async function json<T>(path: string, call?: Call): Promise<T> {
+    const response = await open(path, call);
+    try {
+      return await withLimit(response.json() as Promise<T>, (call?.timeout ?? 15) * SECONDS);
+    } catch {
+      throw new ApiError("network", 0, "The answer broke off", true);
+    }
+  }
+
+  const me = "api/session/me";
+  return {
+    base, json,
+    /** Every call goes through what this makes of the way before. */
+    intercept(around: (way: Fetch) => Fetch): void { fetchIt = around(fetchIt); },
+    /** On the full page: what proves the owner of its conversation. */
+    setUserToken(token?: string): void { userToken = token; },
+    create: () => json<{ session_id: string; chat_url?: string }>("api/session/create", { method: "POST", body: {} }),
+    status: (session: string) => json<{ status: Status }>(me, { session }),
+    resume: (session: string, client_id: string) =>
+      json<Resumed>("api/session/resume", { method: "POST", body: { session, client_id } }),
+    history: (session: string, before?: string, limit = 100) =>
+      json<History>(`${me}/messages?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`, { session }),
+    heartbeat: (session: string) => json<{ status: Status }>(`${me}/heartbeat`, { method: "POST", session, timeout: 10 }),
+    end: (session: string) => json<{ status: Status }>(`${me}/end`, { method: "POST", session, timeout: 10 }),
+    stop: (session: string) => json<{ stopped: boolean }>(`${me}/stop`, { method: "POST", session, timeout: 10 }),
+    handoff: (session: string, kind: "once" | "share") =>
+      json<{ url: string; ticket: string }>(`${me}/handoff`, { method: "POST", session, body: { kind } }),
+    feedback: (session: string, message_id: string, rating: string | null, comment?: string) =>
+      json<object>(`${me}/messages/${encodeURIComponent(message_id)}/feedback`, {
+        method: "POST", session, body: comment === undefined ? { rating } : { rating, comment },
+      }),
+    async transcript(session: string, format: string): Promise<Blob> {
+      const response = await open(`${me}/transcript?format=${format}`, { session, accept: "*/*" });
+      return response.blob();
+    },
+    async erase(session: string): Promise<void> { await open(me, { method: "DELETE", session }); },
+    /** Resolves when the service has taken the question: the turn then runs whether or not anybody reads this stream of it. */
+    ask: (session: string, query: string, client_id: string, signal?: AbortSignal) =>
+      open("api/chat", { method: "POST", session, body: { query, client_id }, accept: "text/event-stream", timeout: 20, signal }),
+    /** The feed's response, from after `cursor`. */
+    events: (session: string, cursor: string, signal: AbortSignal) =>
+      open(`${me}/events`, { session, accept: "text/event-stream", timeout: 20, signal, after: cursor }),
+  };
+}
+
+async function problem(response: Response): Promise<ApiError> {
+  let body: Record<string, unknown> = {};
+  try { body = await withLimit(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS) ?? {}; } catch { /* not ours, a proxy's page perhaps */ }
+  const { status } = response;
+  const { retryable: said } = body;
+  const ours = typeof body.code === "string"
+    && (body.success === false || typeof said === "boolean" || Boolean(response.headers.get("Content-Type")?.includes("problem+json")));
+  // What no problem of ours explains came from a proxy, and passes.
+  const retryable = !ours || (typeof said === "boolean" ? said : status >= 500 || status === 429);
+  return new ApiError(
+    ours ? String(body.code) : `http_${status}`,
+    status,
+    typeof body.detail === "string" ? body.detail : `The service answered ${status}`,
+    retryable,
+    seconds(response.headers.get("Retry-After") ?? body.retry_after),
+  );
+}
+
+/** Whole seconds of a Retry-After, which may also be a date. */
+function seconds(value: unknown): number {
+  if (value === null || value === undefined || value === "") return 0;
+  const number = Number(value);
+  const found = Number.isFinite(number) ? number : (Date.parse(String(value)) - Date.now()) / SECONDS;
+  return Number.isFinite(found) ? Math.max(0, Math.ceil(found)) : 0;
+}
+
+function withLimit<T>(promise: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("too slow")), ms);
+    promise.then((value) => { clearTimeout(timer); resolve(value); }, (error) => { clearTimeout(timer); reject(error); });
+  });
+}

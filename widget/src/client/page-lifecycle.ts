@@ -1,0 +1,47 @@
+/** What becomes of the page: seen or hidden, on or off the network, woken, and what other tabs store. */
+
+/** A tab in the background stays in the conversation for so long, in ms: a look elsewhere is no leaving. */
+const HIDDEN_GRACE_MS = 10_000;
+
+export interface PageParts { onWake(): void; onChange(): void; onStorage(event: StorageEvent): void }
+
+export type Page = ReturnType<typeof observePage>;
+
+export function observePage(parts: PageParts) {
+  let recentlyVisible = true, timer: ReturnType<typeof setTimeout> | undefined;
+  const sleepers = new Set<() => void>();
+  const visible = () => document.visibilityState !== "hidden";
+  const wakeSleepers = () => { for (const go of [...sleepers]) go(); };
+
+  const onVisibility = () => {
+    clearTimeout(timer);
+    if (visible()) { recentlyVisible = true; wakeSleepers(); parts.onWake(); }
+    else timer = setTimeout(() => { recentlyVisible = false; parts.onChange(); }, HIDDEN_GRACE_MS);
+    parts.onChange();
+  };
+  const onWoken = () => { wakeSleepers(); parts.onWake(); parts.onChange(); };
+
+  const listening = new AbortController();
+  const { signal } = listening;
+  document.addEventListener("visibilitychange", onVisibility, { signal });
+  addEventListener("online", onWoken, { signal });
+  addEventListener("offline", () => parts.onChange(), { signal });
+  addEventListener("pageshow", onWoken, { signal });
+  addEventListener("storage", (event) => parts.onStorage(event as StorageEvent), { signal });
+
+  return {
+    get visible(): boolean { return visible(); },
+    /** Visible, or out of sight for a moment only. */
+    get isRecentlyVisible(): boolean { return visible() || recentlyVisible; },
+    get online(): boolean { return navigator.onLine !== false; },
+    /** Waits `ms`, or less where the page wakes meanwhile. */
+    sleepUntilWake(ms: number): Promise<void> {
+      return new Promise((resolve) => {
+        const wait = setTimeout(done, ms);
+        function done() { clearTimeout(wait); sleepers.delete(done); resolve(); }
+        sleepers.add(done);
+      });
+    },
+    dispose(): void { clearTimeout(timer); listening.abort(); wakeSleepers(); },
+  };
+}

@@ -1,0 +1,31 @@
+/** What can be done with the conversation as a whole, behind one button. */
+import { html, nothing, type TemplateResult } from "lit/html.js";
+import type { Language } from "../locales/i18n";
+import type { State } from "../types";
+import type { ChatController } from "./chat-controller";
+import { icon, type Icon } from "./icons";
+
+export function actions(open: boolean, state: State, words: Language, deeds: ChatController, toggle: (open: boolean) => void): TemplateResult {
+  const t = words.t;
+  const begun = state.messages.length > 0 && state.status !== "none";
+  const there = begun && state.status !== "gone";
+  const going = there && state.status !== "ended";
+  const item = (key: string, sign: Icon, can: boolean, press: () => void): TemplateResult => html`<li><button type="button" part="button"
+    ?disabled=${!can} @click=${() => (toggle(false), press())}>${icon(sign)}${t(key)}</button></li>`;
+  const leave = (event: FocusEvent): void => {
+    const to = event.relatedTarget as Node | null;
+    if (open && to && !(event.currentTarget as Element).contains(to)) toggle(false);
+  };
+  return html`<div class="actions" @focusout=${leave}>
+    <button type="button" id="more" class="icon-button" part="button" aria-label=${t("actions")} title=${t("actions")}
+      aria-expanded=${String(open)} aria-controls="menu" @click=${() => toggle(!open)}>${icon("more")}</button>
+    ${open ? html`<div class="backdrop" @click=${() => toggle(false)}></div>` : nothing}
+    <ul id="menu" class="menu" part="menu" ?hidden=${!open}>
+      ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => deeds.startNew())}
+      ${item("copylink", "link", going && !state.owned, () => void deeds.copyLink())}
+      ${item("transcript", "download", there, () => void deeds.downloadTranscript())}
+      ${item("end", "end", going, () => deeds.openDialog({ kind: "end" }))}
+      ${item("delete", "delete", there, () => deeds.openDialog({ kind: "delete" }))}
+    </ul>
+  </div>`;
+}

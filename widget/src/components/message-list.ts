@@ -1,0 +1,214 @@
+/** The list of messages: brings the nodes up to date with the state and touches nothing that has not changed. */
+import { h } from "../dom";
+import type { Message, State } from "../types";
+import { LiveRegionAnnouncer } from "./live-region";
+import { isEmpty, MessageView, type MessageHost } from "./message";
+import { AutoScroller } from "./auto-scroll";
+import { iconNode } from "./icon-nodes";
+
+/** Messages built at once, and how many more in each idle moment: a long conversation opens without a pause. */
+const INITIAL_COUNT = 24;
+const IDLE_BATCH = 16;
+
+const keyOf = (message: Message): string => (message.role === "user" && message.client_id ? `c:${message.client_id}` : message.id);
+const dayOf = (iso: string): string => new Date(iso).toDateString();
+
+interface Entry { view: MessageView; day: HTMLElement | null }
+
+export class MessageList {
+  readonly #list = h("div", { class: "list" });
+  readonly #listEnd = h("div", { class: "list-end" });
+  readonly #entries = new Map<string, Entry>();
+  #streaming: { turn: string; view: MessageView } | null = null;
+  #messages: readonly Message[] | null = null;
+  #lastKey = "";
+  /** The message that a streamed answer became: it has been told already. */
+  #streamedKey = "";
+  /** Messages before this place have not been built yet. */
+  #from = 0;
+  #idle = 0;
+  readonly scroller: AutoScroller;
+  /** Whether words came in while the visitor was reading further up. */
+  unseen = false;
+
+  constructor(
+    scroller: HTMLElement, private readonly box: HTMLElement, private readonly desk: MessageHost,
+    private readonly announcer: LiveRegionAnnouncer, private readonly changed: () => void,
+  ) {
+    box.append(this.#list, this.#listEnd);
+    this.scroller = new AutoScroller(scroller, () => {
+      if (this.scroller.isPinnedToEnd) this.unseen = false;
+      changed();
+    });
+    scroller.addEventListener("keydown", (event) => this.#onPageKey(event));
+  }
+
+  update(state: State): void {
+    const words = state.answering?.text ?? "";
+    if (state.messages !== this.#messages) this.#render(state);
+    if (state.answering && words) this.#updateStreaming(state.answering.turn_id, words);
+    else if (this.#streaming) this.#removeStreaming();
+    this.#renderTail(state, words);
+    if (this.scroller.isPinnedToEnd) this.scroller.contentChanged();
+  }
+
+  /** The anchor for keeping the place when messages are added above. */
+  first(): Element | null {
+    return this.#list.querySelector("article");
+  }
+
+  #render(state: State): void {
+    const messages = state.messages;
+    const old = this.#messages;
+    const known = messages.findIndex((m) => this.#entries.has(keyOf(m)));
+    const fresh = known < 0;
+    // Older messages that were put before those on the screen are built from the newest back, like a long history.
+    this.#from = fresh ? Math.max(0, messages.length - INITIAL_COUNT) : known;
+    this.#messages = messages;
+    if (!fresh && messages.length > (old?.length ?? 0) && this.#grewAtEnd(messages, old)) this.#markUnseen();
+    this.#sync();
+    this.#announce(state, old, fresh);
+    if (fresh) this.scroller.scrollToEnd();
+    if (this.#from > 0) this.#scheduleIdleBatch();
+  }
+
+  #grewAtEnd(messages: readonly Message[], old: readonly Message[] | null): boolean {
+    const last = old?.[old.length - 1];
+    return !!last && keyOf(messages[messages.length - 1]!) !== keyOf(last);
+  }
+
+  /** A message that came whole is told once; history, one's own words and a streamed answer are not. */
+  #announce(state: State, old: readonly Message[] | null, fresh: boolean): void {
+    const last = state.messages[state.messages.length - 1];
+    const key = last ? keyOf(last) : "";
+    const news = last && key !== this.#lastKey && key !== this.#streamedKey && last.role !== "user";
+    if (news && old && !fresh && !state.loading) this.announcer.announce(isEmpty(last) ? this.desk.words.t("stopped") : last.content);
+    this.#lastKey = key;
+  }
+
+  #sync(): void {
+    const wanted = new Set<string>();
+    let place: ChildNode | null = this.#list.firstChild;
+    let day = "";
+    const put = (node: HTMLElement): void => {
+      if (node === place) place = node.nextSibling;
+      else this.#list.insertBefore(node, place);
+    };
+    for (const message of this.#messages!.slice(this.#from)) {
+      const key = keyOf(message);
+      wanted.add(key);
+      const entry = this.#entries.get(key) ?? this.#createEntry(key, message);
+      if (entry.view.message !== message && changedIn(entry.view.message, message)) entry.view.show(message);
+      const today = dayOf(message.created_at);
+      if (today !== day) put((entry.day = this.#day(entry.day, message)));
+      else entry.day = null;
+      day = today;
+      put(entry.view.element);
+    }
+    while (place) {
+      const next: ChildNode | null = (place as ChildNode).nextSibling;
+      if (place !== this.#streaming?.view.element) (place as ChildNode).remove();
+      place = next;
+    }
+    for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
+  }
+
+  #createEntry(key: string, message: Message): Entry {
+    const streamed = message.role === "assistant" && this.#streaming && this.#messages![this.#messages!.length - 1] === message;
+    const view = streamed ? this.#streaming!.view : new MessageView(this.desk, message.role);
+    if (streamed) {
+      this.#streaming = null;
+      this.#streamedKey = key;
+      this.announcer.finish(message.content);
+    }
+    view.show(message);
+    const entry: Entry = { view, day: null };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #day(known: HTMLElement | null, message: Message): HTMLElement {
+    const words = this.desk.words.day(message.created_at);
+    if (known?.textContent === words) return known;
+    return h("div", { class: "day" }, h("span", {}, words));
+  }
+
+  #scheduleIdleBatch(): void {
+    if (this.#idle) return;
+    const soon = globalThis.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 30) as unknown as number);
+    this.#idle = soon(() => {
+      this.#idle = 0;
+      this.#from = Math.max(0, this.#from - IDLE_BATCH);
+      this.scroller.keepPlace(this.first(), () => this.#sync());
+      if (this.#from > 0) this.#scheduleIdleBatch();
+    }, { timeout: 400 });
+  }
+
+  #updateStreaming(turn: string, text: string): void {
+    if (this.#streaming?.turn !== turn) {
+      this.#removeStreaming();
+      this.#streaming = { turn, view: new MessageView(this.desk, "assistant") };
+      // At its final place: a node that is moved later would lose focus and selection.
+      this.#list.append(this.#streaming.view.element);
+    }
+    this.#streaming!.view.renderStreaming(text);
+    this.announcer.update(turn, text);
+    this.#markUnseen();
+  }
+
+  /** New words came; a visitor who reads further up is told so, not moved. */
+  #markUnseen(): void {
+    if (this.scroller.isPinnedToEnd || this.unseen) return;
+    this.unseen = true;
+    this.changed();
+  }
+
+  #removeStreaming(): void {
+    if (!this.#streaming) return;
+    this.announcer.finish("");
+    this.#streaming.view.element.remove();
+    this.#streaming = null;
+  }
+
+  /** Below the last message: what is being done before the first word, or Retry. */
+  #renderTail(state: State, words: string): void {
+    const t = this.desk.words.t;
+    const last = state.messages[state.messages.length - 1];
+    // While the question is on its way, nobody thinks about it yet.
+    const working = !words && (!!state.answering || (state.waiting && !last?.delivery));
+    const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
+    const shown = working ? "thinking" : retry ? `retry ${last?.role}` : "";
+    if (this.#listEnd.dataset["shown"] === shown) return;
+    this.#listEnd.dataset["shown"] = shown;
+    this.#listEnd.replaceChildren();
+    if (working) {
+      this.#listEnd.append(h("div", { class: "thinking", part: "thinking working" },
+        h("span", { class: "typing-indicator", "aria-hidden": "true" }, h("i"), h("i"), h("i")), `${t("thinking")}…`));
+    }
+    if (retry) {
+      const button = h("button", { type: "button", class: "text-icon-button", part: "button" }, iconNode("retry"), t("retry"));
+      button.addEventListener("click", () => this.desk.retry(undefined));
+      const broken = last?.role === "user" ? [h("span", {}, t("broken"))] : [];
+      this.#listEnd.append(h("div", { class: "delivery" }, ...broken, button));
+    }
+  }
+
+  /** Page Up and Page Down go from message to message, as in any feed. */
+  #onPageKey(event: KeyboardEvent): void {
+    if ((event.key !== "PageUp" && event.key !== "PageDown") || event.ctrlKey || event.altKey) return;
+    const all = [...this.box.querySelectorAll<HTMLElement>("article")];
+    const current = all.findIndex((article) => article.contains(event.target as Node));
+    const next = current < 0 ? all.length - 1 : current + (event.key === "PageUp" ? -1 : 1);
+    if (!all[next]) return;
+    event.preventDefault();
+    all[next]!.focus({ preventScroll: true });
+    all[next]!.scrollIntoView({ block: "nearest" });
+  }
+}
+
+function changedIn(before: Message | null, now: Message): boolean {
+  if (!before) return true;
+  return before.content !== now.content || before.delivery !== now.delivery || before.id !== now.id ||
+    before.created_at !== now.created_at ||
+    (before.metadata !== now.metadata && JSON.stringify(before.metadata) !== JSON.stringify(now.metadata));
+}

@@ -1,0 +1,207 @@
+/** One message as an article: who, when, what, its sources, and what can be done with it. */
+import type { Language } from "../locales/i18n";
+import type { RenderContext } from "../markdown/render";
+import { MarkdownView } from "../markdown/streaming";
+import { copy, h, externalLink, safeLink } from "../dom";
+import type { Citation, Message } from "../types";
+import { iconNode, type Sign } from "./icon-nodes";
+
+/** What a message may ask of the chat around it. */
+export interface MessageHost {
+  readonly words: Language;
+  showToast(key: string): void;
+  retry(clientId: string | undefined): void;
+  /** True when it was saved. */
+  rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean>;
+}
+
+type Rating = "up" | "down" | null;
+
+export function citationsOf(message: Message): Citation[] {
+  const found = message.metadata["citations"];
+  if (!Array.isArray(found)) return [];
+  return found.filter((c): c is Citation => !!c && typeof c.title === "string" && typeof c.url === "string").slice(0, 5);
+}
+
+/** An answer that was stopped before it had a word. */
+export const isEmpty = (message: Message): boolean => message.role !== "user" && !message.content.trim();
+
+export function nameOf(message: Message, words: Language): string {
+  const operator = message.metadata["operator"];
+  if (message.role === "user") return words.t("you");
+  if (message.role === "system") return words.t("notice");
+  return typeof operator === "string" && operator ? operator : words.t("assistant");
+}
+
+export const renderContext = (desk: MessageHost, citations: readonly Citation[], live = false): RenderContext => ({
+  t: (key, params) => desk.words.t(key, params), citations, live, headings: { top: 7, last: 2 },
+  copied: () => desk.showToast("copied"), failed: () => desk.showToast("copy.failed"),
+});
+
+/** A message on the screen. `show` may be called again with a newer state of the same message. */
+export class MessageView {
+  readonly element: HTMLElement;
+  readonly text: HTMLElement;
+  readonly #time = h("time");
+  readonly #who = h("span", { class: "who", "aria-hidden": "true" });
+  readonly #footer = h("div", { class: "foot" });
+  #stream: MarkdownView | null = null;
+  #rating: Rating = null;
+  message: Message | null = null;
+
+  constructor(private readonly desk: MessageHost, role: Message["role"]) {
+    this.text = h("div", { class: "text", part: `text text-${role}` });
+    const head = h("div", { class: "head" }, this.#who, this.#time);
+    this.element = h("article", { class: `message ${role}`, part: `message message-${role}`, tabindex: "-1" }, head, this.text, this.#footer);
+  }
+
+  /** The words of an answer so far. */
+  renderStreaming(text: string): void {
+    if (!this.element.classList.contains("live")) {
+      this.element.classList.add("live");
+      this.element.setAttribute("aria-busy", "true");
+      this.#setName(this.desk.words.t("assistant"), new Date().toISOString());
+    }
+    this.#stream ??= new MarkdownView(this.text, renderContext(this.desk, [], true));
+    this.#stream.update(text);
+  }
+
+  show(message: Message): void {
+    const before = this.message;
+    this.message = message;
+    this.#setName(nameOf(message, this.desk.words), message.created_at);
+    const renderSources = citationsOf(message);
+    const same = before && before.content === message.content && citationsOf(before).length === renderSources.length;
+    if (!same) this.#renderContent(message, renderSources);
+    this.element.classList.remove("live");
+    this.element.removeAttribute("aria-busy");
+    this.element.classList.toggle("pending", !!message.delivery && message.delivery !== "failed");
+    this.element.classList.toggle("failed", message.delivery === "failed");
+    // Somebody is writing what would have helped: the rating just saved is on the screen already.
+    if (!same || !this.#footer.querySelector(".feedback-form")) this.#renderFooter(message, renderSources);
+  }
+
+  #setName(name: string, iso: string): void {
+    const when = this.desk.words.time(iso);
+    this.element.setAttribute("aria-label", when ? `${name}, ${when}` : name);
+    this.#who.textContent = name;
+    this.#time.textContent = when;
+    this.#time.dateTime = iso;
+  }
+
+  #renderContent(message: Message, sources: Citation[]): void {
+    if (message.role === "user") {
+      // What a visitor typed is shown as typed, not as Markdown.
+      this.text.replaceChildren(h("p", { dir: "auto", class: "typed" }, message.content));
+      return;
+    }
+    const { stopped, interrupted } = message.metadata;
+    const context = { ...renderContext(this.desk, sources), cutShort: !!(stopped || interrupted) };
+    (this.#stream ?? new MarkdownView(this.text, context)).finish(message.content, context);
+    this.#stream = null;
+  }
+
+  #renderFooter(message: Message, sources: Citation[]): void {
+    const t = this.desk.words.t;
+    const parts: Node[] = [];
+    // Stopped before its first word: no bubble, and nothing to copy or rate.
+    const empty = isEmpty(message);
+    this.text.hidden = empty;
+    if (sources.length) parts.push(this.#sources(sources));
+    const { degraded, stopped, interrupted } = message.metadata;
+    if (typeof degraded === "string" && degraded) parts.push(h("p", { class: "note", dir: "auto" }, degraded));
+    if (stopped) parts.push(h("p", { class: "note" }, t("stopped")));
+    if (interrupted) parts.push(h("p", { class: "note" }, t("interrupted")));
+    if (message.delivery) parts.push(this.#renderDelivery(message));
+    else if (message.role !== "system" && !empty) parts.push(this.#messageActions(message));
+    this.#footer.replaceChildren(...parts);
+  }
+
+  #sources(sources: Citation[]): HTMLElement {
+    const rows = sources.map((source, i) => {
+      const href = safeLink(source.url);
+      const inner = h("span", { class: "source" }, h("b", {}, String(i + 1)), " ", h("bdi", {}, source.title));
+      return h("li", {}, href ? externalLink(href, { title: source.snippet ?? "", part: "source" }, inner) : inner);
+    });
+    return h("ol", { class: "sources", "aria-label": this.desk.words.t("sources") }, ...rows);
+  }
+
+  #renderDelivery(message: Message): HTMLElement {
+    const t = this.desk.words.t;
+    const row = h("div", { class: "delivery" }, h("span", {}, t(message.delivery!)));
+    if (message.delivery !== "sending") row.append(this.#textIconButton("retry", "retry", () => this.desk.retry(message.client_id)));
+    return row;
+  }
+
+  /** A button that shows its words beside the icon. */
+  #textIconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
+    const button = h("button", { type: "button", class: "text-icon-button", part: "button" }, iconNode(sign), this.desk.words.t(key));
+    button.addEventListener("click", press);
+    return button;
+  }
+
+  #iconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
+    const name = this.desk.words.t(key);
+    const button = h("button", { type: "button", class: "icon-button", part: "button", "aria-label": name, title: name }, iconNode(sign));
+    button.addEventListener("click", press);
+    return button;
+  }
+
+  #messageActions(message: Message): HTMLElement {
+    const own = message.role === "user";
+    const copying = this.#iconButton("copy", own ? "copy.own" : "copy", () => {
+      void copy(message.content, { copied: () => this.#showCopied(copying), failed: () => this.desk.showToast("copy.failed") });
+    });
+    const row = h("div", { class: "tools" }, copying);
+    if (!own) this.#ratings(message, row);
+    return row;
+  }
+
+  /** A tick in place of the icon for a moment, and the word for those who do not see it. */
+  #showCopied(button: HTMLButtonElement): void {
+    this.desk.showToast("copied");
+    button.replaceChildren(iconNode("check"));
+    setTimeout(() => button.replaceChildren(iconNode("copy")), 1600);
+  }
+
+  #ratings(message: Message, row: HTMLElement): void {
+    const stored = message.metadata["feedback"] as { rating?: Rating } | undefined;
+    this.#rating = stored?.rating ?? this.#rating;
+    const press = (rating: "up" | "down"): void => {
+      this.#rating = this.#rating === rating ? null : rating;
+      show();
+      row.parentElement?.querySelector(".feedback-form")?.remove();
+      void this.desk.rate(message.id, this.#rating);
+      if (this.#rating) row.after(this.#feedbackForm(message.id, this.#rating, row));
+    };
+    const up = this.#iconButton("up", "rate.up", () => press("up"));
+    const down = this.#iconButton("down", "rate.down", () => press("down"));
+    const show = (): void => {
+      up.setAttribute("aria-pressed", String(this.#rating === "up"));
+      down.setAttribute("aria-pressed", String(this.#rating === "down"));
+    };
+    show();
+    row.append(up, down);
+  }
+
+  #feedbackForm(id: string, rating: Rating, row: HTMLElement): HTMLElement {
+    const t = this.desk.words.t;
+    const field = h("input", { type: "text", maxlength: "500", dir: "auto", "aria-label": t("rate.why"), placeholder: t("rate.why") });
+    const form = h("form", { class: "feedback-form" }, field, h("button", { class: "text-icon-button", part: "button" }, t("rate.submit")));
+    const leave = (): void => {
+      form.remove();
+      row.querySelector<HTMLElement>(`[aria-pressed=true]`)?.focus();
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (field.value.trim()) void this.desk.rate(id, rating, field.value.trim()).then((saved) => saved && this.desk.showToast("rate.thanks"));
+      leave();
+    });
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      leave();
+    });
+    return form;
+  }
+}

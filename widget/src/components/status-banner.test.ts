@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { statusLines, waitText } from "./status-banner";
+import { language } from "../locales/i18n";
+import type { State } from "../types";
+import en from "../locales/en.json";
+
+const calm: State = {
+  status: "active", messages: [], answering: null, waiting: false, canRetry: false, notice: null, connection: "online",
+  wait: 0, hasOlder: false, loading: false, openedBySharedLink: false, returnedDraft: null,
+};
+const english = language("en");
+const say = (state: Partial<State>): string[] => statusLines({ ...calm, ...state }, english).map((line) => line.text);
+
+describe("the status region", () => {
+  it("says nothing when all is well", () => {
+    expect(say({})).toEqual([]);
+  });
+
+  it("holds the seconds of a wait, and minutes from ninety seconds on", () => {
+    expect(say({ wait: 42, notice: { key: "wait", tone: "warning", params: { seconds: 42 } } })).toEqual([waitText(42, english)]);
+    expect(waitText(42, english)).toContain("42 seconds");
+    expect(waitText(1, english)).toContain("1 second.");
+    expect(waitText(90, english)).toContain("2 minutes");
+  });
+
+  it("says once how long a busy engine needs, and counts it down without reading every second out", () => {
+    const shown = statusLines({ ...calm, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } }, english);
+    expect(shown.map((line) => [line.key, line.counting])).toEqual([["engineBusy", true]]);
+    expect(shown[0]!.text).toContain("7 seconds");
+  });
+
+  it("offers a new chat once after an end, on a dead link and in a conversation begun elsewhere", () => {
+    const states: Partial<State>[] = [
+      { status: "ended", notice: { key: "ended", tone: "info" } }, { status: "none", notice: { key: "deadLink", tone: "warning" } },
+      { openedBySharedLink: true, notice: { key: "continued", tone: "info" } }, { status: "gone", notice: { key: "gone", tone: "info" } },
+    ];
+    for (const state of states) expect(statusLines({ ...calm, ...state }, english).filter((line) => line.offerNewChat).length).toBe(1);
+    expect(say({ status: "ended" })[0]).toContain("ended");
+  });
+
+  it("asks beside the opening line alone whether a conversation handed over is one's own", () => {
+    const doubts = (state: Partial<State>) => statusLines({ ...calm, ...state }, english).filter((line) => line.notYoursOffer).map((line) => line.text);
+    expect(doubts({ openedByOneTimeLink: true, notice: { key: "continued", tone: "info" } })).toEqual(["Conversation continued from widget"]);
+    expect(doubts({ openedByOneTimeLink: true, notice: { key: "busy", tone: "warning" } })).toEqual([]);
+    expect(doubts({ notice: { key: "continued", tone: "info" } })).toEqual([]);
+  });
+
+  it("tells of a lost connection, once", () => {
+    expect(say({ connection: "offline" })).toHaveLength(1);
+    expect(say({ connection: "offline", notice: { key: "offline", tone: "warning" } })).toHaveLength(1);
+  });
+
+  it("has words for every notice that the conversation can give", () => {
+    const source = readdirSync("src/state").filter((name) => !name.endsWith(".test.ts")).map((name) => readFileSync(`src/state/${name}`, "utf8")).join("\n");
+    const keys = [...source.matchAll(/\b(?:keep|say|connection|count|notice)\("(\w+)"/g)].map((found) => found[1]!);
+    expect(keys.length).toBeGreaterThan(3);
+    for (const key of keys) expect(en, key).toHaveProperty([`notice.${key}`]);
+  });
+});

@@ -1,0 +1,21 @@
+/** A service and a browser, new for each test, and what the tests of conversations say again and again. */
+import { afterEach, beforeEach } from "vitest";
+import type { State } from "../src/types";
+import { FakeService } from "./fake-service";
+import { Browser, until } from "./tab";
+
+export let service: FakeService, browser: Browser;
+beforeEach(() => { service = new FakeService(); browser = new Browser(service); });
+afterEach(() => browser.close());
+
+export const only = () => [...service.sessions.values()].at(-1)!;
+export const texts = (state: State) => state.messages.map((one) => one.content);
+export const answer = (text: string, session = only()) => { for (const word of text.split(/(?<= )/)) service.delta(session, word); service.finish(session); };
+export const rested = async (tab: { state: State }) => until(() => !tab.state.waiting && !tab.state.answering, () => tab.state);
+
+export async function asked(text = "Hello?", tab = browser.tab()) {
+  await tab.ready;
+  await tab.conversation.send(text);
+  await until(() => tab.state.answering, () => tab.state);
+  return tab;
+}
