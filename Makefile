@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check widget bench faults lock clean chromium faketime widget-tests widget-same
+.PHONY: help run test check widget bench lock clean test-resilience check-widget-build chromium faketime widget-tests
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -12,7 +12,7 @@ FAKETIME := /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.s
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 help: ## say what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
 	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}"; \
@@ -22,9 +22,9 @@ run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WE
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 
 test: .venv/.dev chromium widget-tests ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
-	$(PY) -m pytest -m "not long" $(ARGS)
+	$(PY) -m pytest -m "not slow" $(ARGS)
 
-check: .venv/.dev widget-same ## lint, format, types, import rules, and the committed widget against its sources
+check: .venv/.dev check-widget-build ## lint, format, types, import rules, and the committed widget against its sources
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict app
@@ -35,8 +35,8 @@ widget: widget/node_modules/.stamp ## build app/static out of widget/
 bench: .venv/.dev ## measure side by side, as ratios (BENCH=http for one)
 	$(PY) -m bench $(BENCH)
 
-faults: .venv/.dev chromium faketime ## run the fault bench in full, attacks included, and print its table
-	$(PY) -m pytest --faults -o "python_files=test_*.py long_*.py" tests $(ARGS)
+test-resilience: .venv/.dev chromium faketime ## run every fault and attack, those that take minutes included, and print a table of them
+	$(PY) -m pytest --resilience $(ARGS)
 
 lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
@@ -87,13 +87,13 @@ chromium:
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else echo "The tests need Chromium: apt-get install chromium as root, or $(BIN)/playwright install chromium"; exit 1; fi
 
-# The clocks that jump (F12) are the work of this small library, loaded before the servers under test.
+# libfaketime, preloaded into the servers under test, moves their clocks (F12).
 faketime:
 	@for library in $(FAKETIME); do [ -e "$$library" ] && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing libfaketime for clocks that jump"; \
+	  echo "Installing libfaketime for tests that move the clock"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends libfaketime >/dev/null; \
-	else echo "The fault bench needs libfaketime: apt-get install libfaketime as root"; exit 1; fi
+	else echo "The resilience tests need libfaketime: apt-get install libfaketime as root"; exit 1; fi
 
 widget/node_modules/.stamp: widget/package-lock.json
 	cd widget && npm ci --no-audit --no-fund --loglevel=error
@@ -104,7 +104,7 @@ widget-tests:
 	elif [ -n "$$CI" ]; then echo "The widget's own tests need Node 20 or newer."; exit 1; \
 	else echo "Left out: the widget's own unit tests (no Node here); the browser tests run all the same."; fi
 
-widget-same:
+check-widget-build:
 	@command -v npm >/dev/null || { echo "make check needs Node 20 or newer."; exit 1; }
 	@$(MAKE) --no-print-directory widget/node_modules/.stamp
 	cd widget && npm run check && npm run verify

@@ -171,7 +171,8 @@ class Worker(GeventWorker):
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection; see app/slow_clients.py for who has to make room for it."""
-        address = _slow_clients().network(str(addr[0])) if isinstance(addr, tuple) else "unix"
+        network = importlib.import_module("app.client_address").network
+        address = network(str(addr[0])) if isinstance(addr, tuple) else "unix"
         _client.set((client, address))
         self._open += 1
         try:

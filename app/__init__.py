@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 from flask import Flask
 
-from app import engines, error_handlers, metrics, middleware, rate_limit
+from app import client_address, engines, error_handlers, metrics, middleware, rate_limit
 from app.api import chat, health, messages, openapi, openapi_operations, sessions, sse, websocket
 from app.auth import user_tokens
 from app.config import Settings
@@ -17,28 +15,12 @@ from app.conversations.answer_runner import AnswerRunner, RunnerConfig, TurnMetr
 from app.conversations.claims import ClaimService
 from app.conversations.service import ConversationService
 from app.engines.base import Engine
-from app.flask_app import Service
+from app.extensions import NoCookieSessions, OrjsonProvider, Services
 from app.storage import open_store
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 from app.web import pages
 
 VERSION = "0.1.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Baton:
-    """What the application was built from, for its routes: ``app.extensions["baton"]``."""
-
-    config: Settings
-    log: RedisConversationStore
-    answering: AnswerRunner
-    conversations: ConversationService
-    ownership: ClaimService
-    engine: Engine
-    knowledge: Any
-    create_limit: rate_limit.AddressLimit
-    address_limit: rate_limit.AddressLimit
-    identity: Mapping[str, str]
 
 
 def create_app(
@@ -55,11 +37,13 @@ def create_app(
     means = RunnerConfig(knowledge.find, config.engine_timeout, _spawn, _ears())
     answering = AnswerRunner(log, engine, means)
     conversations = ConversationService(log, answering, idle=config.idle_timeout * 1000)
-    app = Service(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=None)
+    app.session_interface = NoCookieSessions()
+    app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
-    app.extensions["baton"] = Baton(
+    app.extensions["baton"] = Services(
         config,
         log,
         answering,
@@ -67,8 +51,6 @@ def create_app(
         ClaimService(log.ownership, log, conversations),
         engine,
         knowledge,
-        rate_limit.AddressLimit(log, "create", config.rate_limit_create, proxies=config.trusted_proxies),
-        rate_limit.AddressLimit(log, "speak", config.rate_limit_address, proxies=config.trusted_proxies),
         user_tokens.parse_secrets(config.identity_secret.get_secret_value()) if config.identity_secret else {},
     )
     # What the server calls as a worker goes: listeners are told to come back, running answers are waited for.
@@ -87,11 +69,13 @@ def _register(app: Flask, config: Settings, log: RedisConversationStore, engine:
     app.register_blueprint(health.blueprint(about))
     app.register_blueprint(described)
     error_handlers.install(app, render_page_error=pages.error_page)
+    rate_limit.init_app(app)
+    client_address.init_app(app, trusted_proxies=config.trusted_proxies)
     middleware.install(app, origins=config.allowed_origins)
 
 
 def _rules(config: Settings) -> StoreLimits:
-    limit = rate_limit.window_of(config.rate_limit_session)
+    limit = rate_limit.parse_rate(config.rate_limit_session)
     return StoreLimits(
         ttl=config.session_ttl * 1000,
         max_age=config.session_max_age * 1000,
@@ -99,7 +83,7 @@ def _rules(config: Settings) -> StoreLimits:
         ticket_ttl=config.ticket_ttl * 1000,
         most_messages=config.max_messages,
         session_limit=limit.amount,
-        session_window=limit.ms,
+        session_window=limit.window_ms,
         engines_at_once=config.engine_concurrency,
         engines_a_minute=config.engine_per_minute,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response
 from flask.globals import request
+from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -25,7 +26,7 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.logging_config import frames, request_id
-from app.rate_limit import show
+from app.rate_limit import rate_limited_error, set_rate_limit_headers
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     if error.retry_after is not None:
         answer.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, RateLimited) and error.limit:
-        show(answer, error.limit, 0, 1000 * (error.retry_after or 1))
+        set_rate_limit_headers(answer, error.limit, 0, 1000 * (error.retry_after or 1))
     if error.code == "session_not_found" and (request.path + "/").startswith(_ME):
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
@@ -91,6 +92,8 @@ def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
     def by_http(error: HTTPException) -> AnyResponse:
         if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
             return unforeseen(error.original_exception)
+        if isinstance(error, RateLimitExceeded):
+            return problem(rate_limited_error())
         if error.response is not None:
             return error.response  # type: ignore[return-value]
         status = error.code or 500

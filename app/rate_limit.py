@@ -1,148 +1,135 @@
-"""Limits by address and by session: fixed windows counted in Redis, in this worker's memory while Redis is away."""
+"""Rate limits by client address: decorators for views, their storage in Redis, and the headers of every limit.
+
+The limit by session is part of the store: it is counted in the same step that stores a message.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol, TypeVar
 
 import limits
-from flask import Response
-from flask.globals import request
+from flask import Flask, Response
+from flask.globals import g
+from flask_limiter import RequestLimit
+from limits.storage import Storage
 
-from app import slow_clients
 from app.errors import RateLimited, StorageUnavailable
+from app.extensions import limiter, services
 from app.metrics import LIMITED, child
-from app.storage.base import RateLimitCheck
 
-T = TypeVar("T")
+_NO_LIMIT = 2**31
+"""For the counting script: Flask-Limiter compares the count with the limit itself."""
 
 
-class Counts(Protocol):
-    """What counts over all workers."""
+class RedisWindows(Storage):
+    """Fixed windows in the service's Redis, through its own client: Sentinel, Cluster and unix sockets work alike.
 
-    def hit_rate_limit(self, key: str, limit: int, window: int) -> tuple[bool, int, int]: ...
+    One trip counts a call and says how the window stands; that answer is kept for the rest of the request.
+    """
+
+    STORAGE_SCHEME = ["baton"]  # noqa: RUF012 - as the base class has it
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What tells Flask-Limiter that the storage is away."""
+        return StorageUnavailable
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 - every call costs 1
+        """Count one call in a window of ``expiry`` seconds; the calls so far."""
+        _, remaining, reset = services().log.hit_rate_limit(f"baton:limits:{{{key}}}", _NO_LIMIT, expiry * 1000)
+        count = _NO_LIMIT - remaining
+        _windows()[key] = (count, time.time() + reset / 1000)
+        return count
+
+    def get(self, key: str) -> int:
+        """The calls counted in a window that this request has counted in; 0 for any other."""
+        return _windows().get(key, (0, 0.0))[0]
+
+    def get_expiry(self, key: str) -> float:
+        """When that window ends (Unix time)."""
+        return _windows().get(key, (0, time.time()))[1]
+
+    def check(self) -> bool:
+        """Whether Redis answers again."""
+        return services().log.health()["redis"] == "ok"
+
+    def reset(self) -> int | None:
+        """Not offered: the windows expire by themselves."""
+        raise NotImplementedError
+
+    def clear(self, key: str) -> None:
+        """Not offered: the windows expire by themselves."""
+        raise NotImplementedError
+
+
+def _windows() -> dict[str, tuple[int, float]]:
+    """Count and end of the windows that the current request has counted in."""
+    windows: dict[str, tuple[int, float]] = g.setdefault("rate_limit_windows", {})
+    return windows
+
+
+def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """A decorator that counts every call of its views in one window an address, before anything else is looked at.
+
+    It stands below the route's own decorator: above it, it would limit nothing. An empty rate is no limit.
+    """
+
+    def count_refusal(_: RequestLimit) -> None:
+        child(LIMITED, name).inc()
+
+    return limiter.shared_limit(rate, scope=name, on_breach=count_refusal)
+
+
+create_limit = _by_address("create", lambda: services().config.rate_limit_create)
+address_limit = _by_address("address", lambda: services().config.rate_limit_address)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A limit: so many calls in so many ms; an ``amount`` of 0 is no limit."""
+class RateLimit:
+    """``amount`` calls in ``window_ms``; an amount of 0 is no limit."""
 
     amount: int
-    ms: int
+    window_ms: int
 
 
-def window_of(rate: str) -> Window:
-    """The window that a checked rate such as ``30 per minute`` names; an empty one limits nothing."""
+def parse_rate(rate: str) -> RateLimit:
+    """The limit that a checked rate such as ``30 per minute`` names; an empty one limits nothing."""
     if not rate:
-        return Window(0, 1)
+        return RateLimit(0, 1)
     item = limits.parse(rate)
-    return Window(item.amount, item.get_expiry() * 1000)
+    return RateLimit(item.amount, item.get_expiry() * 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """How one call stands with its address' limit: ``refusal`` is what to raise where it is past it."""
+def init_app(app: Flask) -> None:
+    """Sets up Flask-Limiter, and shows on a successful response how the limit by address stands."""
+    limiter.init_app(app)
 
-    limit: int
-    left: int
-    reset: int
-    refusal: RateLimited | None
-
-
-class AddressLimit:
-    """One limit by address."""
-
-    def __init__(self, counts: Counts, name: str, rate: str, *, proxies: int) -> None:
-        self._counts = counts
-        self._name = name
-        self._window = window_of(rate)
-        self._proxies = proxies
-        self._memory = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage())
-        self._item = limits.parse(rate) if rate else None
-
-    def count(self) -> Admission:
-        """Counts the current call. Never raises; a call without a limit is always admitted."""
-        if self._item is None:
-            return Admission(0, 0, 0, None)
-        key = self._key()
-        try:
-            admitted, left, reset = self._counts.hit_rate_limit(key, self._window.amount, self._window.ms)
-        except StorageUnavailable:
-            admitted, left, reset = self._remembered(key)
-        if admitted:
-            return Admission(self._window.amount, left, reset, None)
-        return Admission(self._window.amount, 0, reset, self._refusal(reset))
-
-    def charge(self, verb: Callable[[RateLimitCheck | None], T]) -> T:
-        """What a verb of the log gives that counts the current call in its own step: one trip instead of two.
-
-        Raises RateLimited past the limit, by this worker's own count where Redis is away, and what the verb raises.
-        """
-        if self._item is None:
-            return verb(None)
-        toll = RateLimitCheck(self._key(), self._window.amount, self._window.ms)
-        try:
-            return verb(toll)
-        except RateLimited:
-            if toll.refused:
-                child(LIMITED, self._name).inc()
-            raise
-        except StorageUnavailable:
-            admitted, _, reset = self._remembered(toll.key)
-            if not admitted:
-                raise self._refusal(reset) from None
-            raise
-
-    def _key(self) -> str:
-        return f"baton:limits:{{{network(self._proxies)}}}:{self._name}"
-
-    def _remembered(self, key: str) -> tuple[bool, int, int]:
-        """The same count, kept by this worker alone."""
-        if self._item is None:
-            return True, 0, 0
-        admitted = self._memory.hit(self._item, key)
-        stats = self._memory.get_window_stats(self._item, key)
-        return admitted, stats.remaining, max(int((stats.reset_time - time.time()) * 1000), 1)
-
-    def _refusal(self, reset: int) -> RateLimited:
-        child(LIMITED, self._name).inc()
-        error = RateLimited("Too many requests from this address.", retry_after=math.ceil(reset / 1000))
-        error.limit = self._window.amount
-        return error
+    @app.after_request
+    def show_address_limit(response: Response) -> Response:
+        current = limiter.current_limit
+        if current and response.status_code < 400 and "X-RateLimit-Limit" not in response.headers:
+            reset = current.window.reset_time - time.time()
+            set_rate_limit_headers(response, current.limit.amount, current.remaining, int(reset * 1000))
+        return response
 
 
-def show(answer: Response, limit: int, left: int, reset: int) -> Response:
-    """The limit on the answer: calls in all, calls left, and the second (Unix time) when the window is whole again."""
+def rate_limited_error() -> RateLimited:
+    """The error for a call that Flask-Limiter has just refused."""
+    current = limiter.current_limit
+    seconds = current.window.reset_time - time.time() if current else 1
+    error = RateLimited("Too many requests from this address.", retry_after=max(math.ceil(seconds), 1))
+    error.limit = current.limit.amount if current else 0
+    return error
+
+
+def set_rate_limit_headers(response: Response, limit: int, remaining: int, reset_ms: int) -> Response:
+    """Shows a limit: calls in all, calls left, and the second (Unix time) in which the window ends."""
     if limit:
-        headers = answer.headers
+        headers = response.headers
         headers["X-RateLimit-Limit"] = str(limit)
-        headers["X-RateLimit-Remaining"] = str(left)
-        headers["X-RateLimit-Reset"] = str(int(time.time() + reset / 1000) + 1)
-    return answer
-
-
-def network(proxies: int) -> str:
-    """What the caller's address counts as, hashed: an IPv4 address, or the /64 of an IPv6 one."""
-    return _hashed(_address(proxies))
-
-
-@lru_cache(maxsize=4096)
-def _hashed(text: str) -> str:
-    return hashlib.sha256(b"address:" + slow_clients.network(text).encode()).hexdigest()[:24]
-
-
-def _address(proxies: int) -> str:
-    """The caller's address: the socket's own, or what the nearest trusted proxies say of it."""
-    environ = request.environ
-    if proxies:
-        hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-        if hops:
-            return str(hops[-min(proxies, len(hops))])
-        if environ.get("HTTP_X_REAL_IP"):
-            return str(environ["HTTP_X_REAL_IP"]).strip()
-    return str(environ.get("REMOTE_ADDR") or "unknown")
+        headers["X-RateLimit-Remaining"] = str(remaining)
+        headers["X-RateLimit-Reset"] = str(int(time.time() + reset_ms / 1000) + 1)
+    return response

@@ -9,13 +9,10 @@ Connections that are being answered, live feeds among them, are never closed her
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_WITH_PORT = re.compile(r'"?(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]*)?"?')
 _waiting: dict[str, dict[socket.socket, None]] = {}
 """By address, the connections of this worker whose client has still to send something; the longest-waiting first."""
 
@@ -51,18 +48,3 @@ def stop_reading(connection: socket.socket) -> None:
     """Ends the wait for more bytes: the reader sees the end of the stream and closes the connection itself."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RD)
-
-
-def network(address: str) -> str:
-    """What an address counts as: an IPv4 address itself, the /64 of an IPv6 one, and any other text unchanged.
-
-    Some proxies add the port (``192.0.2.1:4711``, ``[2001:db8::1]:4711``), which is another for each connection.
-    """
-    match = _WITH_PORT.fullmatch(address)
-    try:
-        ip = ipaddress.ip_address((match[1] or match[2]) if match else address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
-    return str(ip)

@@ -241,6 +241,8 @@ class Client:
         """Id and name of each event, until the answer has ended."""
         accept = {"Accept": "text/event-stream"} | request.pop("headers", {})
         with self.http.stream(method, path, headers=accept, **request) as response:
+            if not response.is_success:
+                raise SystemExit(f"{path}: {response.status_code} {response.read().decode()}")
             event_id = ""
             for line in response.iter_lines():
                 if line.startswith("id:"):
@@ -290,7 +292,9 @@ def reconnected(url: str, answering: str) -> set[Function]:
         asker = Client(answering)
         reader = Client(url, asker.session_id)
         answer = asker.ask()
-        seen = next(event_id for event_id, name in answer if name == "answer.delta")
+        seen = next((event_id for event_id, name in answer if name == "answer.delta"), "")
+        if not seen:
+            raise SystemExit("the answer ended before its first word: is the machine too busy?")
         httpx.get(url + CONTROL)
         names = [name for _, name in reader.events("GET", "/api/session/me/events", headers={"Last-Event-ID": seen})]
         assert "answer.delta" in names, "the answer was over before the reader came back"

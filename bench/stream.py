@@ -89,13 +89,13 @@ async def asked(port: int, query: str, bearers: list[str]) -> tuple[float, float
 
 def answers(service: Any, plain: Any) -> None:
     """First word and whole answer, ours against the bare generator."""
-    from tests.contract.actor import Caller
+    from tests.contract.api_client import ApiClient
 
     row("answer", "first word", "bare", "added", "whole", "bare", "ratio", f"(ms, median of {ROUNDS})")
     for name, (query, streams) in ANSWERS.items():
         ours, theirs = [], []
         for _ in range(ROUNDS):
-            bearers = [f"Authorization: Bearer {Caller(service.base).create().id}\r\n" for _ in range(streams)]
+            bearers = [f"Authorization: Bearer {ApiClient(service.base).create().id}\r\n" for _ in range(streams)]
             ours.append(asyncio.run(asked(service.port, query, bearers)))
             theirs.append(asyncio.run(asked(plain.port, query, [""] * streams)))
         first, whole, first_bare, whole_bare = (
@@ -152,14 +152,14 @@ def memory_of(service: Any) -> int:
 
 def feeds(service: Any) -> None:
     """From an append to every listener, all on one session; and memory a feed."""
-    from tests.contract.actor import Caller
+    from tests.contract.api_client import ApiClient
 
     print()
     row("feeds of one session", "p50 ms", "p99 ms", "last ms", "last, to 1", "KB a feed")
     alone = 0.0
     for count in FEEDS:
         empty = memory_of(service)
-        visitor = Caller(service.base).create()
+        visitor = ApiClient(service.base).create()
         waits, full = asyncio.run(fan_out(service.port, count, [visitor], lambda: memory_of(service)))
         waits.sort()
         last = statistics.median(sorted(waits)[-APPENDS:])
@@ -167,7 +167,7 @@ def feeds(service: Any) -> None:
         middle, late = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
         memory = (full - empty) / count if count >= 100 else float("nan")
         row(str(count), 1000 * middle, 1000 * late, 1000 * last, last / alone, memory)
-    visitors = [Caller(service.base).create() for _ in range(200)]
+    visitors = [ApiClient(service.base).create() for _ in range(200)]
     waits, _ = asyncio.run(fan_out(service.port, 1000, visitors, lambda: 0))
     waits.sort()
     row("1,000 of 200 sessions", 1000 * waits[len(waits) // 2], 1000 * waits[int(len(waits) * 0.99)], 1000 * waits[-1])
@@ -177,14 +177,14 @@ def browser(service: Any) -> None:
     """Main-thread work of the full page for a 1,000-token answer that grows, against the same answer come whole."""
     from playwright.sync_api import sync_playwright
 
-    from tests.contract.actor import Caller
+    from tests.contract.api_client import ApiClient
 
     costs: dict[str, float] = {}
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for name, query in (("grown in 10 s", "tokens=1000 delay=0.01"), ("come at once", "tokens=1000")):
             page = chromium.new_page()
-            page.goto(f"{service.base}/chat?session={Caller(service.base).create().ticket()}")
+            page.goto(f"{service.base}/chat?session={ApiClient(service.base).create().ticket()}")
             devtools = page.context.new_cdp_session(page)
             devtools.send("Performance.enable")
 

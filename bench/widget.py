@@ -28,7 +28,7 @@ ANSWER = (
     "- a visitor may end it\n- a visitor may delete it\n\n| what | how long |\n|---|---|\n| a ticket | 300 s |\n"
 )
 SETTINGS = {
-    "BATON_ENGINE": "python:tests.widget.bot:answer", "BATON_API_KEY": KEY,
+    "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "BATON_API_KEY": KEY,
     "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
 }  # fmt: skip
 CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline", "toplevel"]

@@ -20,9 +20,10 @@ import redis
 from playwright.sync_api import Browser, sync_playwright
 
 from app.storage.embedded_redis import EmbeddedServer
-from tests.resilience.table import (
+from tests.resilience.report import (
     pytest_addoption,
     pytest_collection_modifyitems,
+    pytest_runtest_logreport,
     pytest_runtest_makereport,
     pytest_terminal_summary,
 )
@@ -30,6 +31,7 @@ from tests.resilience.table import (
 __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
+    "pytest_runtest_logreport",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
 ]

@@ -11,16 +11,17 @@ import orjson
 from flask import Blueprint, Response
 from flask.globals import request
 
-from app import rate_limit
 from app.api import json_body, openapi_operations
 from app.api.auth import Caller, baton, bearer, caller, checked, has_key, on_session
 from app.api.openapi import describes
 from app.api.sessions import reply
 from app.api.sse import stream
+from app.client_address import client_network_hash
 from app.conversations.events import Event, EventCursor, parse_message_id
 from app.conversations.ids import hash_session_id, session_tag
 from app.engines.base import AnswerChunk, Citation, CitationsChunk, TextChunk
 from app.errors import BatonError, EngineFailed, InvalidRequest
+from app.rate_limit import address_limit, set_rate_limit_headers
 from app.storage.base import TurnStart
 
 blueprint = Blueprint("chat", __name__)
@@ -28,6 +29,7 @@ blueprint = Blueprint("chat", __name__)
 
 @blueprint.post("/api/chat")
 @describes(openapi_operations.CHAT)
+@address_limit
 def ask() -> Response:
     """Asks a question: in a session, or alone."""
     sent = _read()
@@ -36,18 +38,13 @@ def ask() -> Response:
         return _alone(_question(sent)[0])
     one = caller(session_id)
     question, client_id = checked(one, lambda: _question(sent))
-    begun = baton().address_limit.charge(
-        lambda toll: baton().conversations.start_turn(
-            one.session_hash, one.actor, question, client_id, toll, address=_address()
-        )
+    begun = baton().conversations.start_turn(
+        one.session_hash, one.actor, question, client_id, address=client_network_hash()
     )
     answer = _events(one, begun) if _wants_events() else _json(one, begun)
-    return rate_limit.show(answer, baton().log.rules.session_limit, begun.left, begun.reset) if begun.left else answer
-
-
-def _address() -> str:
-    """Whose share of the engine budget the call takes."""
-    return rate_limit.network(baton().config.trusted_proxies)
+    if begun.left:
+        set_rate_limit_headers(answer, baton().log.rules.session_limit, begun.left, begun.reset)
+    return answer
 
 
 def _read() -> dict[str, Any]:
@@ -119,10 +116,7 @@ def _events(one: Caller, begun: TurnStart) -> Response:
 
 def _alone(question: str) -> Response:
     """An answer from the question alone: nothing is stored."""
-    admission = baton().address_limit.count()
-    if admission.refusal:
-        raise admission.refusal
-    alone = baton().conversations.answer_stateless(question, _address())
+    alone = baton().conversations.answer_stateless(question, client_network_hash())
     if _wants_events():
         answer = stream(_alone_events(alone))
         answer.call_on_close(alone.close)

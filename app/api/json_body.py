@@ -15,8 +15,8 @@ from flask.globals import request
 
 from app import slow_clients
 from app.api.auth import baton
+from app.client_address import client_network_hash
 from app.errors import BadRequest, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
-from app.rate_limit import network
 
 MOST_BYTES = 64 * 1024
 """A body may have this many bytes."""
@@ -127,7 +127,7 @@ def _take_in_time(environ: Mapping[str, Any], connection: socket.socket, most: i
     config = baton().config
     taken: bytes | None = None
     deadline = gevent.Timeout(config.body_timeout, False)  # type: ignore[arg-type] # False: leaves the block silently
-    with slow_clients.waiting(connection, network(config.trusted_proxies)), deadline:
+    with slow_clients.waiting(connection, client_network_hash()), deadline:
         taken = environ["wsgi.input"].read(most)
     if taken is None:
         slow_clients.stop_reading(connection)

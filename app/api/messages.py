@@ -7,14 +7,13 @@ from typing import Any, cast
 from flask import Blueprint, Response
 from flask.globals import request
 
-from app import rate_limit
 from app.api import json_body, openapi_operations
 from app.api.auth import Caller, checked, on_session
 from app.api.sessions import page_of
 from app.conversations.events import serialize_message
 from app.conversations.export import Format, render_transcript
 from app.errors import InvalidRequest, RoleForbidden
-from app.flask_app import Json
+from app.rate_limit import address_limit, set_rate_limit_headers
 from app.storage.base import NewMessage
 
 blueprint = Blueprint("messages", __name__)
@@ -23,20 +22,19 @@ _ROLES = ("user", "assistant", "system")
 
 
 def _one(message: bytes, status: int) -> Response:
-    return Json(b'{"success":true,"message":%b}' % message, status)
+    return Response(b'{"success":true,"message":%b}' % message, status, mimetype="application/json")
 
 
 @on_session(blueprint, "POST", "/messages", openapi_operations.ADD)
+@address_limit
 def add(caller: Caller) -> Response:
     """Adds a message; a known client id gets its first answer again."""
     spelt, client_id = checked(caller, lambda: _spell(caller))
-    say = caller.baton.conversations.append_message
-    written = caller.baton.address_limit.charge(
-        lambda toll: say(caller.session_hash, caller.actor, NewMessage(spelt, client_id or "", toll=toll))
-    )
+    message = NewMessage(spelt, client_id or "")
+    written = caller.baton.conversations.append_message(caller.session_hash, caller.actor, message)
     if not written.fresh:
         return _one(written.message, 200)
-    return rate_limit.show(
+    return set_rate_limit_headers(
         _one(written.message, 201), caller.baton.log.rules.session_limit, written.left, written.reset
     )
 

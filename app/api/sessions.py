@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import orjson
 from flask import Blueprint, Response
 from flask.globals import request
 
-from app import rate_limit
 from app.api import json_body, openapi_operations
 from app.api.auth import Caller, actor, baton, checked, has_key, on_session, person
 from app.api.openapi import describes
@@ -16,19 +13,19 @@ from app.auth.user_tokens import SignedInUser
 from app.conversations.ids import hash_session_id, parse_ticket, timestamp
 from app.conversations.service import ConversationPage, ResumeResult
 from app.errors import InvalidRequest
-from app.flask_app import Json
-from app.storage.base import RateLimitCheck
+from app.rate_limit import address_limit, create_limit
 
 blueprint = Blueprint("sessions", __name__)
 
 
 def reply(told: dict[str, object], status: int = 200) -> Response:
     """A JSON answer."""
-    return Json(orjson.dumps({"success": True, **told}), status)
+    return Response(orjson.dumps({"success": True, **told}), status, mimetype="application/json")
 
 
 @blueprint.post("/api/session/create")
 @describes(openapi_operations.CREATE)
+@create_limit
 def create() -> Response:
     """Begins a conversation."""
     config = baton().config
@@ -40,14 +37,7 @@ def create() -> Response:
     )
     user = person(token)
     owner = user.user if user else ""
-    limit = RateLimitCheck("", 0, 0)
-
-    def opened(toll: RateLimitCheck | None) -> tuple[str, int, int]:
-        nonlocal limit
-        limit = toll or limit
-        return cast("tuple[str, int, int]", baton().conversations.create_session(metadata, owner, toll))
-
-    session_id, created, expires = baton().create_limit.charge(opened)
+    session_id, created, expires = baton().conversations.create_session(metadata, owner)
     if user:
         baton().ownership.set_last_session(user, session_id)
     answer = reply(
@@ -62,7 +52,7 @@ def create() -> Response:
         201,
     )
     answer.headers["Location"] = f"/api/session/{session_id}"
-    return rate_limit.show(answer, limit.amount, limit.left, limit.reset)
+    return answer
 
 
 @on_session(blueprint, "GET", "", openapi_operations.READ)
@@ -99,6 +89,7 @@ def end(caller: Caller) -> Response:
 
 
 @on_session(blueprint, "POST", "/handoff", openapi_operations.HANDOFF)
+@address_limit
 def hand_off(caller: Caller) -> Response:
     """A link that carries the conversation on elsewhere."""
     kind = checked(
@@ -118,6 +109,7 @@ def hand_off(caller: Caller) -> Response:
 
 @blueprint.post("/api/session/resume")
 @describes(openapi_operations.RESUME)
+@address_limit
 def resume() -> Response:
     """Takes up a conversation by its id or a ticket, or a signed-in user's last."""
     sent = json_body.read_object()
@@ -195,4 +187,4 @@ def page_of(session_id: str, page: ConversationPage, more: dict[str, object] | N
     }
     head |= more or {}
     told = b'%b,"messages":[%b]}' % (orjson.dumps(head)[:-1], b",".join(look.messages))
-    return Json(told)
+    return Response(told, mimetype="application/json")

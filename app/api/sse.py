@@ -15,10 +15,10 @@ from flask.globals import request
 
 from app.api import openapi_operations
 from app.api.auth import Caller, baton, on_session
+from app.client_address import client_network_hash
 from app.conversations.events import PING, Event
 from app.errors import RateLimited, StorageUnavailable
 from app.metrics import FEEDS_OPEN, LIMITED, child
-from app.rate_limit import network
 
 blueprint = Blueprint("events", __name__)
 
@@ -64,7 +64,7 @@ class Feed:
         self._store = baton().log
         self._name = secrets.token_hex(8)
         self._ref = caller.session_hash
-        self._address = network(config.trusted_proxies)
+        self._address = client_network_hash()
         self._most = (config.feeds_per_session, config.feeds_per_address)
         self._gauge = child(FEEDS_OPEN, kind)
         self._claimed = 0.0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.auth.user_tokens import SignedInUser
 from app.conversations import ids
-from app.conversations.service import ConversationService
 from app.errors import SessionNotFound, StorageUnavailable, TurnInProgress
 from app.storage.base import ConversationStore
+
+if TYPE_CHECKING:
+    from app.conversations.service import ConversationService
 
 _PATIENCE = 8.0
 """Seconds for which a claim waits for another one that carries the same conversation."""

@@ -134,7 +134,7 @@ class ConversationService:
         """Stores a message; a known client id gets its first answer again."""
         return self._store.append_message(session_hash, actor, words)
 
-    def start_turn(  # noqa: PLR0913 - what one call brings
+    def start_turn(
         self,
         session_hash: str,
         actor: str,

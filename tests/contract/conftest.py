@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor
+from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.launch import RedisProcess, Service
 
 API_KEY = "key-of-the-server-0123456789"
 NO_LIMITS = {f"BATON_RATE_LIMIT_{name}": "" for name in ("CREATE", "SESSION", "ADDRESS")} | {
     "BATON_ENGINE_CONCURRENCY": "1000"
 }
-SCRIPTED = {"BATON_ENGINE": "python:tests.contract.bot:answer"}
+SCRIPTED = {"BATON_ENGINE": "python:tests.contract.fake_bot:answer"}
 PLAIN = {
     **NO_LIMITS,
     **SCRIPTED,
@@ -49,7 +49,7 @@ LIMITED = {**SCRIPTED, "BATON_RATE_LIMIT_CREATE": "5 per minute", "BATON_RATE_LI
 BUDGET = {**NO_LIMITS, **SCRIPTED, "BATON_ENGINE_CONCURRENCY": "8", "BATON_ENGINE_PER_MINUTE": "6"}
 
 
-class Started:
+class RunningService:
     """A service with a Redis of its own, or the one at a given URL."""
 
     def __init__(self, settings: dict[str, str], url: str = "") -> None:
@@ -75,9 +75,7 @@ class Started:
         """All keys in Redis but those of the limits by address and of the engine budget, sorted."""
         with self.redis.client() as look:
             names = sorted(look.scan_iter(count=1000))
-        return [
-            name for name in names if not re.search(r"limit|\{engine\}|\{[0-9a-f]{24}\}:(create|speak|feeds)$", name)
-        ]
+        return [name for name in names if not re.search(r"limit|\{engine\}|\{[0-9a-f]{24}\}:feeds$", name)]
 
     def stop(self) -> None:
         if self.service is not None:
@@ -86,20 +84,20 @@ class Started:
             self.redis_process.stop()
 
 
-def _running(settings: dict[str, str], url: str = "") -> Iterator[Started]:
-    started = Started(settings, url)
+def _running(settings: dict[str, str], url: str = "") -> Iterator[RunningService]:
+    started = RunningService(settings, url)
     yield started
     started.stop()
 
 
 @pytest.fixture(scope="session")
-def plain() -> Iterator[Started]:
+def plain() -> Iterator[RunningService]:
     """No limits, the scripted engine, an API key; the engine may be silent for 2 s."""
     yield from _running(PLAIN, os.environ.get("BATON_TEST_URL", "").rstrip("/"))
 
 
 @pytest.fixture(scope="session")
-def own(request: pytest.FixtureRequest) -> Iterator[Started]:
+def own(request: pytest.FixtureRequest) -> Iterator[RunningService]:
     """As ``plain``, but always started here, so that its Redis, its output and its engine can be looked at."""
     if os.environ.get("BATON_TEST_URL"):
         yield from _running(PLAIN)
@@ -108,7 +106,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[Started]:
 
 
 @pytest.fixture(scope="session")
-def brief() -> Iterator[Started]:
+def brief() -> Iterator[RunningService]:
     """Everything small: lives 3 s, 6 s at most, idle after 1 s, tickets 1 s, 6 messages of 50 characters; two
     origins.
     """
@@ -116,24 +114,24 @@ def brief() -> Iterator[Started]:
 
 
 @pytest.fixture(scope="session")
-def limited() -> Iterator[Started]:
+def limited() -> Iterator[RunningService]:
     """Rate limits: 5 creates a minute, 6 an hour a session, 12 a minute an address; no proxy is trusted."""
     yield from _running(LIMITED)
 
 
 @pytest.fixture(scope="session")
-def budget() -> Iterator[Started]:
+def budget() -> Iterator[RunningService]:
     """Two turns at once, six a minute."""
     yield from _running(BUDGET)
 
 
 @pytest.fixture
-def caller(plain: Started) -> Caller:
-    return Caller(plain.base)
+def caller(plain: RunningService) -> ApiClient:
+    return ApiClient(plain.base)
 
 
 @pytest.fixture
-def visitor(caller: Caller) -> Visitor:
+def visitor(caller: ApiClient) -> Visitor:
     """A visitor with a fresh session."""
     return caller.create()
 

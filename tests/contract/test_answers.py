@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.actor import NOBODY, Caller, Visitor, is_problem
-from tests.contract.conftest import Started
+from tests.contract.api_client import NOBODY, ApiClient, Visitor, is_problem
+from tests.contract.conftest import RunningService
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 ID = re.compile(r"ses_[A-Za-z0-9_-]{32}")
@@ -86,7 +86,7 @@ def test_times_have_milliseconds_in_utc(visitor: Visitor) -> None:
     ],
 )
 def test_errors_are_problems(
-    caller: Caller, method: str, path: str, more: dict[str, Any], status: int, code: str, retryable: bool
+    caller: ApiClient, method: str, path: str, more: dict[str, Any], status: int, code: str, retryable: bool
 ) -> None:
     """An error is `application/problem+json`: `type`, `title`, `status`, `detail`, `success: false`, `code`,
     `retryable`.
@@ -116,7 +116,7 @@ def test_errors_are_problems(
         "/API/chat",
     ],
 )
-def test_no_html_under_api(caller: Caller, path: str) -> None:
+def test_no_html_under_api(caller: ApiClient, path: str) -> None:
     """Never HTML under `/api`, also for paths that nearly exist, and never a redirect of a POST."""
     answer = caller.post(path, headers={"Accept": "text/html"}, json={})
     assert answer.status_code in (201, 404, 405, 422)
@@ -136,7 +136,7 @@ def test_no_html_under_api(caller: Caller, path: str) -> None:
         ("GET", "/chat"),
     ],
 )
-def test_standing_headers(caller: Caller, method: str, path: str) -> None:
+def test_standing_headers(caller: ApiClient, method: str, path: str) -> None:
     """Everything under `/api` and the full page: `no-store`, `no-referrer`, `nosniff`; pages also a strict CSP."""
     answer = caller(method, path)
     assert answer.headers["cache-control"] == "no-store"
@@ -160,7 +160,7 @@ def test_feeds_carry_the_standing_headers(visitor: Visitor) -> None:
             assert feed.headers["x-accel-buffering"] == "no"
 
 
-def test_ids_are_capabilities(caller: Caller) -> None:
+def test_ids_are_capabilities(caller: ApiClient) -> None:
     """A session id is `ses_` and 32 URL-safe characters; no two are the same."""
     made = [caller.create().id for _ in range(30)]
     assert all(ID.fullmatch(one) for one in made)
@@ -169,7 +169,7 @@ def test_ids_are_capabilities(caller: Caller) -> None:
     assert min(columns) > 8, "a place in the ids that hardly changes"
 
 
-def test_broken_requests_get_an_answer(plain: Started) -> None:
+def test_broken_requests_get_an_answer(plain: RunningService) -> None:
     """Rubbish instead of HTTP is refused without a stack trace, and the service lives on."""
     address = plain.base.removeprefix("http://").split(":")
     for rubbish in (

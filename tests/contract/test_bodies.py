@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.actor import Visitor, is_problem
-from tests.contract.conftest import Started
+from tests.contract.api_client import Visitor, is_problem
+from tests.contract.conftest import RunningService
 
 JSON = {"Content-Type": "application/json"}
 GOOD = b'{"message": "hello"}'
@@ -151,7 +151,7 @@ def test_chunked_bodies_are_read(visitor: Visitor) -> None:
     assert visitor.texts() == ["in pieces"]
 
 
-def test_refused_before_it_is_read_whole(plain: Started, visitor: Visitor) -> None:
+def test_refused_before_it_is_read_whole(plain: RunningService, visitor: Visitor) -> None:
     """A body that announces too much is refused before it has come."""
     host, port = plain.base.removeprefix("http://").split(":")
     begun = time.monotonic()

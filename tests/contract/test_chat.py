@@ -10,9 +10,9 @@ import time
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor, is_problem
-from tests.contract.bot import spoken
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient, Visitor, is_problem
+from tests.contract.conftest import RunningService
+from tests.contract.fake_bot import spoken
 from tests.contract.launch import eventually
 
 LONG = "tokens=50 delay=0.03"
@@ -57,9 +57,9 @@ def test_the_three_ways_to_name_a_session(visitor: Visitor) -> None:
     assert visitor.texts()[::2] == ["one", "two", "three"]
 
 
-def test_without_a_session(own: Started) -> None:
+def test_without_a_session(own: RunningService) -> None:
     """Without a session it answers from the question alone and stores nothing (`session_id: null`)."""
-    caller = Caller(own.base)
+    caller = ApiClient(own.base)
     before = set(own.key_names())
     first = caller.post("/api/chat", json={"query": "remember me"})
     assert (first.status_code, first.json()["session_id"], first.json()["answer"]) == (200, None, "echo: remember me")
@@ -69,7 +69,7 @@ def test_without_a_session(own: Started) -> None:
     assert [name for name in own.key_names() if name not in before and ("{" in name or "ses" in name)] == []
 
 
-def test_what_the_engine_sees(caller: Caller, key: dict[str, str]) -> None:
+def test_what_the_engine_sees(caller: ApiClient, key: dict[str, str]) -> None:
     """The engine sees this session's history and no other's."""
     mine, other = caller.create(), caller.create()
     other.said("a stranger's words")
@@ -124,7 +124,7 @@ def test_an_unfinished_answer_is_not_in_messages(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_a_turn_goes_on_without_its_client(plain: Started, visitor: Visitor, accept: str) -> None:
+def test_a_turn_goes_on_without_its_client(plain: RunningService, visitor: Visitor, accept: str) -> None:
     """A turn goes on when its client goes away, and its answer is in the history all the same."""
     host, port = plain.base.removeprefix("http://").split(":")
     body = json.dumps({"query": "tokens=60 delay=0.02"}).encode()
@@ -212,15 +212,15 @@ def test_slow_is_not_silent(visitor: Visitor) -> None:
     assert (answer.status_code, answer.json()["answer"]) == (200, spoken(30))
 
 
-def test_a_failure_without_a_session(caller: Caller) -> None:
+def test_a_failure_without_a_session(caller: ApiClient) -> None:
     """The same codes without a session."""
     is_problem(caller.post("/api/chat", json={"query": "fail"}), 502, "engine_failed")
     is_problem(caller.post("/api/chat", json={"query": "hang"}), 504, "engine_timeout")
 
 
-def test_erase_under_a_running_answer(own: Started) -> None:
+def test_erase_under_a_running_answer(own: RunningService) -> None:
     """Erase leaves no tombstone, and stops a running answer without bringing back a key."""
-    caller = Caller(own.base)
+    caller = ApiClient(own.base)
     before = own.key_names()
     visitor = caller.create()
     feed, other = visitor.ask_streamed("tokens=200 delay=0.02"), visitor.events()

@@ -10,10 +10,10 @@ import httpx
 import jwt
 import pytest
 
-from tests.contract.actor import NOBODY, Caller, Visitor, at_once, is_problem
-from tests.contract.conftest import API_KEY, PLAIN, Started
+from tests.contract.api_client import NOBODY, ApiClient, Visitor, at_once, is_problem
+from tests.contract.conftest import API_KEY, PLAIN, RunningService
 from tests.contract.test_tickets import RESUMED
-from tests.security.links import Aim
+from tests.security.target import Target
 
 SECRETS = {"2025": "an old secret of at least thirty-two bytes", "2026": "a new secret of at least thirty-two bytes"}
 
@@ -28,21 +28,21 @@ def as_user(user: str = "ada", kid: str = "2026") -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def signing() -> Iterator[Started]:
+def signing() -> Iterator[RunningService]:
     """A service whose site signs, with two secrets while they are rotated."""
-    started = Started({**PLAIN, "BATON_IDENTITY_SECRET": ",".join(f"{k}={v}" for k, v in SECRETS.items())})
+    started = RunningService({**PLAIN, "BATON_IDENTITY_SECRET": ",".join(f"{k}={v}" for k, v in SECRETS.items())})
     yield started
     started.stop()
 
 
 @pytest.fixture
-def caller(signing: Started) -> Caller:
-    return Caller(signing.base)
+def caller(signing: RunningService) -> ApiClient:
+    return ApiClient(signing.base)
 
 
 @pytest.fixture
-def aim(signing: Started) -> Aim:
-    return Aim(signing.own, signing.redis)
+def aim(signing: RunningService) -> Target:
+    return Target(signing.own, signing.redis)
 
 
 def claim(visitor: Visitor, user: str = "ada", **more: Any) -> httpx.Response:
@@ -56,11 +56,11 @@ def whole(answer: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def last(caller: Caller, user: str = "ada", **more: Any) -> httpx.Response:
+def last(caller: ApiClient, user: str = "ada", **more: Any) -> httpx.Response:
     return caller.post("/api/session/resume", json={"user_token": token(user)}, **more)
 
 
-def test_claimed(caller: Caller, visitor: Visitor) -> None:
+def test_claimed(caller: ApiClient, visitor: Visitor) -> None:
     """An anonymous conversation gets a new id and is the user's; message ids are of the new session, words the same."""
     visitor.ask("hello", client_id="q")
     before = visitor.history()
@@ -77,7 +77,7 @@ def test_claimed(caller: Caller, visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("way", ["plain", "me"])
-def test_both_forms_and_both_proofs(caller: Caller, visitor: Visitor, way: str) -> None:
+def test_both_forms_and_both_proofs(caller: ApiClient, visitor: Visitor, way: str) -> None:
     """By path and by bearer, with the token in the body or in `Baton-User`, or both."""
     path = visitor.path("/claim") if way == "plain" else "/api/session/me/claim"
     headers = {} if way == "plain" else visitor.bearer
@@ -86,7 +86,7 @@ def test_both_forms_and_both_proofs(caller: Caller, visitor: Visitor, way: str) 
     assert whole(same)["session_id"] == found["session_id"]
 
 
-def test_the_old_id_is_gone(caller: Caller, visitor: Visitor) -> None:
+def test_the_old_id_is_gone(caller: ApiClient, visitor: Visitor) -> None:
     """The old id is the 404 that a made-up one is, byte for byte, for everybody; its tickets are dead."""
     tickets = [visitor.ticket(), visitor.ticket("share")]
     whole(claim(visitor))
@@ -113,12 +113,12 @@ def test_feeds_of_the_old_id_are_told(visitor: Visitor) -> None:
             assert "session" in [event.event for event in feed.until_closed(5)]
 
 
-def test_a_fresh_cursor(caller: Caller, visitor: Visitor) -> None:
+def test_a_fresh_cursor(caller: ApiClient, visitor: Visitor) -> None:
     """`cursor` of the answer goes on from there: nothing is told twice, an old position brings `reset`."""
     visitor.said("before")
     old = visitor.get("/messages").json()["cursor"]
     body = whole(claim(visitor))
-    mine = Visitor(Caller(caller.base, headers=as_user()), body["session_id"])
+    mine = Visitor(ApiClient(caller.base, headers=as_user()), body["session_id"])
     mine.bearer |= as_user()
     with mine.events(after=body["cursor"]) as feed, mine.events(after=old) as lost:
         lost.until("reset")
@@ -126,7 +126,7 @@ def test_a_fresh_cursor(caller: Caller, visitor: Visitor) -> None:
         assert [event.data["content"] for event in feed.until("message")] == ["after"]
 
 
-def test_again_and_at_once(caller: Caller, visitor: Visitor) -> None:
+def test_again_and_at_once(caller: ApiClient, visitor: Visitor) -> None:
     """Twenty at once and again afterwards, as after a lost reply: one new id; by the new id it stays that one."""
     visitor.said("hello")
     found = {whole(one)["session_id"] for one in at_once(20, lambda _: claim(visitor))}
@@ -137,7 +137,7 @@ def test_again_and_at_once(caller: Caller, visitor: Visitor) -> None:
     assert [one["content"] for one in whole(claim(mine))["messages"]] == ["hello"]
 
 
-def test_refused(caller: Caller, visitor: Visitor) -> None:
+def test_refused(caller: ApiClient, visitor: Visitor) -> None:
     """Another's, an ended one, no token, a bad one, no such session: each in its own words, and nothing changes."""
     other = caller.create(user_token=token("eve"))
     is_problem(claim(other), 403, "not_owner")
@@ -151,7 +151,7 @@ def test_refused(caller: Caller, visitor: Visitor) -> None:
     assert visitor.get().json()["status"] == "ended"
 
 
-def test_while_an_answer_is_made(caller: Caller, visitor: Visitor) -> None:
+def test_while_an_answer_is_made(caller: ApiClient, visitor: Visitor) -> None:
     """A running answer is not disturbed: 409 and when to come back; afterwards the claim works, with the answer."""
     with visitor.ask_streamed("tokens=40 delay=0.02") as stream:
         stream.until("answer.delta")
@@ -162,7 +162,7 @@ def test_while_an_answer_is_made(caller: Caller, visitor: Visitor) -> None:
     assert whole(claim(visitor))["messages"][1]["content"].endswith("w39 ")
 
 
-def test_found_on_another_device(caller: Caller, visitor: Visitor) -> None:
+def test_found_on_another_device(caller: ApiClient, visitor: Visitor) -> None:
     """With the token alone the user finds his last conversation, begun with it or claimed; no ended one."""
     is_problem(last(caller, "nobody yet"), 404, "session_not_found")
     begun = caller.create(user_token=token("bob"))
@@ -179,7 +179,7 @@ def test_found_on_another_device(caller: Caller, visitor: Visitor) -> None:
     is_problem(last(caller, "bob"), 404, "session_not_found")
 
 
-def test_a_ticket_of_what_has_ended(caller: Caller) -> None:
+def test_a_ticket_of_what_has_ended(caller: ApiClient) -> None:
     """After an end a user's tickets are the 404 that any dead ticket is, for whoever has them."""
     mine = caller.create(user_token=token("dora"))
     kinds = ("once", "share")
@@ -189,14 +189,14 @@ def test_a_ticket_of_what_has_ended(caller: Caller) -> None:
         is_problem(caller.resume(ticket), 404, "session_not_found")
 
 
-def test_begun_by_header(caller: Caller) -> None:
+def test_begun_by_header(caller: ApiClient) -> None:
     """`Baton-User` makes a new conversation the user's, as `user_token` does."""
     made = caller.post("/api/session/create", headers=as_user("carl")).json()["session_id"]
     is_problem(Visitor(caller, made).get(), 403, "not_owner")
     assert whole(last(caller, "carl"))["session_id"] == made
 
 
-def test_without_session_and_token(caller: Caller) -> None:
+def test_without_session_and_token(caller: ApiClient) -> None:
     """A resume that names neither stays 422; a token that does not verify is 403."""
     for body in ({}, {"session": None}, {"client_id": "c"}, {"session": "", "user_token": token()}):
         assert is_problem(caller.post("/api/session/resume", json=body), 422, "invalid_request")["errors"]
@@ -204,7 +204,7 @@ def test_without_session_and_token(caller: Caller) -> None:
     is_problem(answer, 403, "bad_token")
 
 
-def test_erased_leaves_nothing(caller: Caller, aim: Aim) -> None:
+def test_erased_leaves_nothing(caller: ApiClient, aim: Target) -> None:
     """A user's deleted conversation is not in Redis in any form, nor is the way to it."""
     begun = caller.create(user_token=token("dora"))
     assert aim.names("baton:user:")
@@ -215,7 +215,7 @@ def test_erased_leaves_nothing(caller: Caller, aim: Aim) -> None:
     is_problem(last(caller, "dora"), 404, "session_not_found")
 
 
-def test_the_full_page(caller: Caller) -> None:
+def test_the_full_page(caller: ApiClient) -> None:
     """A link for once, made by the owner, brings the page a token of its owner; the page then is let in with it."""
     mine = caller.create(user_token=token("finn"))
     ticket = mine.post("/handoff", headers={"Baton-User": token("finn")}).json()["ticket"]
@@ -231,7 +231,7 @@ def test_the_full_page(caller: Caller) -> None:
     assert whole(caller.resume(again))["user_token"] == body["user_token"]
 
 
-def test_what_a_link_brings_opens_one_conversation(caller: Caller, visitor: Visitor) -> None:
+def test_what_a_link_brings_opens_one_conversation(caller: ApiClient, visitor: Visitor) -> None:
     """The token of a link is good for its conversation, and for no longer than its maker's. For the user's other
     conversations it is no token: none is read, found, begun or claimed with it.
     """
@@ -261,7 +261,7 @@ def test_what_a_link_brings_opens_one_conversation(caller: Caller, visitor: Visi
     assert whole(caller.post("/api/session/resume", json={"user_token": given}))["session_id"] in (mine.id, other.id)
 
 
-def test_links_that_carry_no_token(caller: Caller, visitor: Visitor, key: dict[str, str]) -> None:
+def test_links_that_carry_no_token(caller: ApiClient, visitor: Visitor, key: dict[str, str]) -> None:
     """A share link, and one made by the site's server, open to the owner alone, and no refusal burns them."""
     mine = caller.create(user_token=token("gina"))
     links = [
@@ -276,7 +276,7 @@ def test_links_that_carry_no_token(caller: Caller, visitor: Visitor, key: dict[s
     assert "user_token" not in whole(caller.resume(visitor.ticket()))
 
 
-def test_a_link_whose_token_has_expired(caller: Caller) -> None:
+def test_a_link_whose_token_has_expired(caller: ApiClient) -> None:
     """The token of a link is checked when it is used: an expired one is 403 `bad_token`."""
     mine = caller.create(user_token=token("hans"))
     ticket = mine.post("/handoff", headers={"Baton-User": token("hans", seconds=-4)}).json()["ticket"]
@@ -287,7 +287,7 @@ def test_a_link_whose_token_has_expired(caller: Caller) -> None:
     is_problem(answer, 403, "bad_token")
 
 
-def test_nothing_is_kept_in_clear_or_for_ever(caller: Caller, visitor: Visitor, aim: Aim) -> None:
+def test_nothing_is_kept_in_clear_or_for_ever(caller: ApiClient, visitor: Visitor, aim: Target) -> None:
     """After claims, links and a last conversation: no id, token or user's name in Redis, no key without an end."""
     signed = token("ingrid")
     mine = whole(visitor.post("/claim", {"user_token": signed}))["session_id"]

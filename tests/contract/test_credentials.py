@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.actor import NOBODY, Caller, Visitor, bare, is_problem
-from tests.contract.conftest import Started
+from tests.contract.api_client import NOBODY, ApiClient, Visitor, bare, is_problem
+from tests.contract.conftest import RunningService
 from tests.contract.launch import eventually
 
 BELOW = [
@@ -57,7 +57,7 @@ def normal(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "rest"), BELOW)
-def test_one_404_for_every_useless_id(caller: Caller, method: str, rest: str) -> None:
+def test_one_404_for_every_useless_id(caller: ApiClient, method: str, rest: str) -> None:
     """A made-up, malformed, expired or deleted id gets one and the same 404, byte for byte."""
     gone = caller.create()
     gone.said("something")
@@ -70,7 +70,7 @@ def test_one_404_for_every_useless_id(caller: Caller, method: str, rest: str) ->
         assert normal(caller(method, f"/api/session/{useless}{rest}", **more)) == normal(unknown), useless
 
 
-def test_404_of_resume_and_chat_are_the_same(caller: Caller) -> None:
+def test_404_of_resume_and_chat_are_the_same(caller: ApiClient) -> None:
     """`resume` and `chat` say the same 404, also for a malformed id or a ticket that never was."""
     gone = caller.create()
     gone.erase()
@@ -92,7 +92,7 @@ def test_404_of_resume_and_chat_are_the_same(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(("method", "rest"), BELOW)
-def test_me_is_every_path(caller: Caller, method: str, rest: str) -> None:
+def test_me_is_every_path(caller: ApiClient, method: str, rest: str) -> None:
     """Every path `/api/session/<id>/...` also exists as `/api/session/me/...`, with the id as bearer."""
     one, other = caller.create(), caller.create()
     path = "/api/session/me" + rest
@@ -162,9 +162,9 @@ def test_query_is_no_credential_for_me(visitor: Visitor) -> None:
     is_problem(visitor.caller.get("/api/session/me", params={"session": visitor.id}), 404, "session_not_found")
 
 
-def test_the_id_stands_in_no_log_and_no_error(own: Started) -> None:
+def test_the_id_stands_in_no_log_and_no_error(own: RunningService) -> None:
     """The id never stands whole in a log, a metric or an error; nor does a ticket."""
-    caller = Caller(own.base)
+    caller = ApiClient(own.base)
     visitor = caller.create(metadata={"page": "/pricing"})
     ticket = visitor.ticket()
     secrets = [visitor.id, visitor.ticket("share"), ticket, "MyVerySecretWords"]

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.contract.conftest import Started
+from tests.contract.conftest import RunningService
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
 
-def test_the_client_of_the_protocol_page_prints_a_whole_answer(plain: Started, tmp_path: Path) -> None:
+def test_the_client_of_the_protocol_page_prints_a_whole_answer(plain: RunningService, tmp_path: Path) -> None:
     """The twenty lines of Python, copied as they stand, ask and read a streamed answer to its end."""
     code = re.search(r"```python\n(.*?)```", (DOCS / "protocol.md").read_text("utf-8"), re.DOTALL)
     assert code is not None
@@ -30,7 +30,7 @@ def test_the_client_of_the_protocol_page_prints_a_whole_answer(plain: Started, t
     assert ran.stdout.strip()
 
 
-def test_every_curl_line_of_the_quickstart_works_as_typed(plain: Started) -> None:
+def test_every_curl_line_of_the_quickstart_works_as_typed(plain: RunningService) -> None:
     """Copied into a shell one after the other, each is answered with success."""
     text = (DOCS / "quickstart.md").read_text("utf-8")
     lines = re.findall(r"^curl .*$", text, re.MULTILINE)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 import websocket
 
-from tests.contract.actor import NOBODY, Caller, Visitor, is_problem
-from tests.contract.bot import spoken
+from tests.contract.api_client import NOBODY, ApiClient, Visitor, is_problem
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import Feed, SseFeed, WsFeed, ids, joined, story
 
 BOTH = pytest.mark.parametrize("kind", ["sse", "ws"])
@@ -88,7 +88,7 @@ def test_the_stream_of_a_chat(visitor: Visitor) -> None:
     assert len(told[-1].data["citations"]) == 3
 
 
-def test_a_stream_without_a_session(caller: Caller) -> None:
+def test_a_stream_without_a_session(caller: ApiClient) -> None:
     """A chat without a session can be streamed as well."""
     feed = SseFeed(caller.base + "/api/chat", method="POST", body={"query": "tokens=20 cite"})
     told = story(feed.until_closed())
@@ -217,7 +217,7 @@ def test_ws_frames(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("rest", [f"/api/session/{NOBODY}/ws", "/api/session/x/ws", "/api/session/me/ws"])
 @pytest.mark.parametrize("subprotocols", [None, ["baton"], ["baton", NOBODY], ["baton", "x"], ["other"]])
-def test_ws_refused(caller: Caller, rest: str, subprotocols: list[str] | None) -> None:
+def test_ws_refused(caller: ApiClient, rest: str, subprotocols: list[str] | None) -> None:
     """A WebSocket without a session is refused with 404 in the handshake."""
     with pytest.raises(websocket.WebSocketBadStatusException) as refused:
         WsFeed(caller.base + rest, subprotocols=subprotocols)
@@ -239,7 +239,7 @@ def test_ws_by_path_and_by_bearer(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("path", [f"/api/session/{NOBODY}/events", "/api/session/x/events", "/api/session/me/events"])
-def test_events_refused(caller: Caller, path: str) -> None:
+def test_events_refused(caller: ApiClient, path: str) -> None:
     """A feed of no session is the same 404."""
     is_problem(caller.get(path, headers={"Accept": "text/event-stream"}), 404, "session_not_found")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller
+from tests.contract.api_client import ApiClient
 from tests.contract.conftest import NO_LIMITS
 from tests.contract.launch import RedisProcess, Service
 
@@ -26,12 +26,12 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def harbour(folder: Callable[[dict[str, str]], Path]) -> Iterator[Caller]:
+def harbour(folder: Callable[[dict[str, str]], Path]) -> Iterator[ApiClient]:
     """A service with the default engine over the harbour's pages."""
     redis = RedisProcess()
     settings = {"BATON_PUBLIC_URL": "https://chat.example", "BATON_KNOWLEDGE_DIR": str(folder(PAGES))}
     service = Service(redis.url, **NO_LIMITS, **settings)
-    yield Caller(service.base)
+    yield ApiClient(service.base)
     service.remove()
     redis.stop()
 
@@ -61,7 +61,7 @@ def harbour(folder: Callable[[dict[str, str]], Path]) -> Iterator[Caller]:
         ),
     ],
 )
-def test_citations(harbour: Caller, question: str, title: str, url: str, words: str) -> None:
+def test_citations(harbour: ApiClient, question: str, title: str, url: str, words: str) -> None:
     """Best first, at most 5, one a page; `url`, `title` and `snippet` as the page says."""
     body = harbour.post("/api/chat", json={"query": question}).json()
     assert words in body["answer"].replace("\n", " ")
@@ -89,7 +89,7 @@ def test_citations(harbour: Caller, question: str, title: str, url: str, words: 
         "xyzzy plugh",
     ],
 )
-def test_an_honest_no(harbour: Caller, question: str) -> None:
+def test_an_honest_no(harbour: ApiClient, question: str) -> None:
     """When the folder does not answer, `answer` says so and `citations` is `[]`; only `*.md` is read."""
     body = harbour.post("/api/chat", json={"query": question}).json()
     assert body["citations"] == []
@@ -97,7 +97,7 @@ def test_an_honest_no(harbour: Caller, question: str) -> None:
     assert "swordfish" not in body["answer"]
 
 
-def test_a_follow_up(harbour: Caller) -> None:
+def test_a_follow_up(harbour: ApiClient) -> None:
     """A follow-up uses the conversation."""
     visitor = harbour.create()
     visitor.ask("Is there a laundry?")
@@ -105,7 +105,7 @@ def test_a_follow_up(harbour: Caller) -> None:
     assert "nine in the evening" in body["answer"]
 
 
-def test_a_citation_opens(harbour: Caller) -> None:
+def test_a_citation_opens(harbour: ApiClient) -> None:
     """`GET /knowledge/<path>`: a page of the folder, rendered, so that a citation opens; nothing outside of it does."""
     for path, words in (("berths", "740 crowns"), ("visiting/dogs", "on a lead"), ("deep/er/still/laundry", "tokens")):
         answer = harbour.get(f"/knowledge/{path}")
@@ -126,7 +126,7 @@ def test_a_citation_opens(harbour: Caller) -> None:
         assert "swordfish" not in answer.text
 
 
-def test_the_seeds_question(harbour: Caller) -> None:
+def test_the_seeds_question(harbour: ApiClient) -> None:
     """A streamed answer tells its citations at its end, the same as the JSON answer's."""
     visitor = harbour.create()
     told = visitor.ask_streamed("Must dogs be kept on a lead?", client_id="c").until_closed()

@@ -11,28 +11,28 @@ from typing import Self
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once, is_problem
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
+from tests.contract.conftest import RunningService
 from tests.contract.launch import eventually
 
 addresses = itertools.count(1)
 
 
 @pytest.fixture
-def caller(brief: Started) -> Caller:
+def caller(brief: RunningService) -> ApiClient:
     """From an address of its own, told by the proxy that this service trusts."""
-    return Caller(brief.base, headers={"X-Forwarded-For": f"192.0.2.{next(addresses)}"})
+    return ApiClient(brief.base, headers={"X-Forwarded-For": f"192.0.2.{next(addresses)}"})
 
 
 @pytest.fixture
-def visitor(caller: Caller) -> Visitor:
+def visitor(caller: ApiClient) -> Visitor:
     return caller.create()
 
 
 class Watch:
     """Looks at all keys again and again, and keeps the names of those without an expiry."""
 
-    def __init__(self, started: Started) -> None:
+    def __init__(self, started: RunningService) -> None:
         self.started, self.found, self.looks, self.going = started, set[str](), 0, True
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -57,11 +57,11 @@ class Watch:
         self.thread.join()
 
 
-def of_sessions(started: Started, before: list[str]) -> list[str]:
+def of_sessions(started: RunningService, before: list[str]) -> list[str]:
     return [name for name in started.key_names() if name not in before]
 
 
-def test_everything_expires(brief: Started, caller: Caller) -> None:
+def test_everything_expires(brief: RunningService, caller: ApiClient) -> None:
     """After `SESSION_TTL` Redis holds no key of the session, and at no moment a key without an expiry."""
     before = brief.key_names()
     with Watch(brief) as watch:
@@ -80,7 +80,7 @@ def test_everything_expires(brief: Started, caller: Caller) -> None:
     assert watch.found == set()
 
 
-def test_an_append_races_the_expiry(brief: Started, caller: Caller) -> None:
+def test_an_append_races_the_expiry(brief: RunningService, caller: ApiClient) -> None:
     """An append that comes with the expiry or after it makes no key that lives for ever."""
     before = brief.key_names()
     visitors = [caller.create() for _ in range(8)]
@@ -124,7 +124,7 @@ def test_expired_is_the_same_404(visitor: Visitor) -> None:
         assert answer.content == unknown.content
 
 
-def test_sliding(caller: Caller) -> None:
+def test_sliding(caller: ApiClient) -> None:
     """A session lives `SESSION_TTL` after its last activity: create, append, chat, heartbeat, resume; not a read."""
     kinds = {
         "append": lambda one: one.say("x"),
@@ -259,7 +259,7 @@ def test_longest_message(visitor: Visitor) -> None:
     is_problem(visitor.ask("\U0001f30d" * 51), 422, "invalid_request")
 
 
-def test_a_running_answer_outlives_nothing(brief: Started, caller: Caller) -> None:
+def test_a_running_answer_outlives_nothing(brief: RunningService, caller: ApiClient) -> None:
     """A session that ages out under a running answer leaves no key behind, and the feed is not left hanging."""
     before = brief.key_names()
     with Watch(brief) as watch:
@@ -271,7 +271,7 @@ def test_a_running_answer_outlives_nothing(brief: Started, caller: Caller) -> No
 
 
 @pytest.fixture(autouse=True)
-def no_500(brief: Started) -> Iterator[None]:
+def no_500(brief: RunningService) -> Iterator[None]:
     """Whatever a test did, no call ended in an unforeseen error."""
     yield
     assert "internal_error" not in brief.own.log()

@@ -6,14 +6,14 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once, is_problem
-from tests.contract.conftest import API_KEY, Started
+from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
+from tests.contract.conftest import API_KEY, RunningService
 from tests.contract.feeds import SseFeed
 from tests.contract.launch import eventually
 
@@ -21,13 +21,13 @@ hosts = itertools.count(2)
 
 
 @pytest.fixture
-def caller(limited: Started) -> Caller:
+def caller(limited: RunningService) -> ApiClient:
     """From a loopback address of its own, so that the tests do not count against each other."""
-    return Caller(limited.base, address=f"127.0.0.{next(hosts)}")
+    return ApiClient(limited.base, address=f"127.0.0.{next(hosts)}")
 
 
 @pytest.fixture
-def visitor(caller: Caller) -> Visitor:
+def visitor(caller: ApiClient) -> Visitor:
     return caller.create()
 
 
@@ -38,21 +38,21 @@ def is_limited(answer: httpx.Response, most: int) -> None:
     assert answer.headers["x-ratelimit-remaining"] == "0"
 
 
-def test_creates(caller: Caller) -> None:
+def test_creates(caller: ApiClient) -> None:
     """`RATE_LIMIT_CREATE` counts creates per address; `rate_limited` 429 with `Retry-After`."""
     assert [caller.post("/api/session/create").status_code for _ in range(5)] == [201] * 5
     for _ in range(3):
         is_limited(caller.post("/api/session/create"), 60)
-    assert Caller(caller.base, address=f"127.0.0.{next(hosts)}").post("/api/session/create").status_code == 201
+    assert ApiClient(caller.base, address=f"127.0.0.{next(hosts)}").post("/api/session/create").status_code == 201
 
 
-def test_creates_at_once(caller: Caller) -> None:
+def test_creates_at_once(caller: ApiClient) -> None:
     """The limit holds over all workers and under a race."""
     statuses = [answer.status_code for answer in at_once(20, lambda _: caller.post("/api/session/create"))]
     assert sorted(statuses) == [201] * 5 + [429] * 15
 
 
-def test_forged_addresses(caller: Caller) -> None:
+def test_forged_addresses(caller: ApiClient) -> None:
     """Forged forwarding headers change nothing while no proxy is trusted."""
     statuses = []
     for number in range(9):
@@ -79,22 +79,25 @@ def test_append_and_chat_together(visitor: Visitor) -> None:
     assert len(visitor.texts()) == 9
 
 
-def test_a_limit_is_a_sessions(caller: Caller) -> None:
+def test_a_limit_is_a_sessions(caller: ApiClient) -> None:
     """One session's limit is not another's."""
     one, other = caller.create(), caller.create()
     assert [one.say(f"m{number}").status_code for number in range(7)] == [201] * 6 + [429]
     assert other.say("hello").status_code == 201
 
 
-def test_replays_are_free(visitor: Visitor) -> None:
-    """Replays by `client_id` count against no limit."""
+def test_replays_count_for_the_address_alone(limited: RunningService, visitor: Visitor) -> None:
+    """Replays by `client_id` count against no session limit; the limit by address counts every call."""
     assert visitor.say("first", client_id="a").status_code == 201
     assert visitor.ask("second", client_id="b").status_code == 200
-    assert {visitor.say("first", client_id="a").status_code for _ in range(12)} == {200}
-    assert {visitor.ask("second", client_id="b").status_code for _ in range(12)} == {200}
-    assert [visitor.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
-    assert visitor.say("first", client_id="a").status_code == 200
-    assert visitor.ask("second", client_id="b").status_code == 200
+    assert {visitor.say("first", client_id="a").status_code for _ in range(5)} == {200}
+    assert {visitor.ask("second", client_id="b").status_code for _ in range(5)} == {200}
+    is_limited(visitor.say("first", client_id="a"), 60)
+    is_limited(visitor.ask("second", client_id="b"), 60)
+    elsewhere = Visitor(ApiClient(limited.base, address=f"127.0.0.{next(hosts)}"), visitor.id)
+    assert [elsewhere.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
+    assert elsewhere.say("first", client_id="a").status_code == 200
+    assert elsewhere.ask("second", client_id="b").status_code == 200
 
 
 def test_reads_are_free(visitor: Visitor) -> None:
@@ -108,13 +111,12 @@ def test_reads_are_free(visitor: Visitor) -> None:
             == visitor.post("/heartbeat").status_code
             == 200
         )
-        assert visitor.caller.resume(visitor.id).status_code == 200
     with visitor.events() as feed, visitor.ws():
         assert feed.status == 200
     assert visitor.post("/end").status_code == 200
 
 
-def test_an_address(caller: Caller) -> None:
+def test_an_address(caller: ApiClient) -> None:
     """`RATE_LIMIT_ADDRESS` counts append and chat per address, over its sessions."""
     visitors = [caller.create() for _ in range(3)]
     statuses = [visitors[number % 3].say(f"m{number}").status_code for number in range(14)]
@@ -122,7 +124,33 @@ def test_an_address(caller: Caller) -> None:
     is_limited(visitors[0].say("x"), 60)
 
 
-def test_a_chat_without_a_session(limited: Started, caller: Caller) -> None:
+CALLS: list[Callable[[Visitor], httpx.Response]] = [
+    lambda visitor: visitor.say("hello"),
+    lambda visitor: visitor.ask("hello"),
+    lambda visitor: visitor.caller.resume(visitor.id),
+    lambda visitor: visitor.post("/handoff"),
+    lambda visitor: visitor.caller.post("/api/session/me/handoff", headers=visitor.bearer),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["append", "chat", "resume", "handoff", "handoff of me"])
+def test_every_limited_call_counts_in_one_window(
+    limited: RunningService, call: Callable[[Visitor], httpx.Response]
+) -> None:
+    """Append, chat, resume and handoff are counted together by address, whatever comes of them, and refused alike."""
+    elsewhere = ApiClient(limited.base, address=f"127.0.0.{next(hosts)}").create()
+    visitor = Visitor(ApiClient(limited.base, address=f"127.0.0.{next(hosts)}"), elsewhere.id)
+    ghost = Visitor(visitor.caller, "ses_" + "B" * 32)
+    assert call(visitor).status_code in (200, 201)
+    assert {ghost.say("hello").status_code for _ in range(4)} == {404}
+    assert {visitor.say("").status_code for _ in range(4)} == {422}
+    assert {visitor.caller.resume("tkt_nothing").status_code for _ in range(3)} == {404}
+    is_limited(call(visitor), 60)
+    is_limited(ghost.say("hello"), 60)
+    assert call(elsewhere).status_code in (200, 201), "another address is not limited"
+
+
+def test_a_chat_without_a_session(limited: RunningService, caller: ApiClient) -> None:
     """A chat without a session counts against the address; a refused call costs no engine call."""
     answers = [
         caller.post("/api/chat", json={"query": f"sessionless-{caller.http._transport!r}"[:20] + f" {number}"})
@@ -135,13 +163,13 @@ def test_a_chat_without_a_session(limited: Started, caller: Caller) -> None:
     assert limited.own.calls.read_text() == calls
 
 
-def test_unknown_sessions_cost_nothing(caller: Caller) -> None:
+def test_unknown_sessions_cost_nothing(caller: ApiClient) -> None:
     """A useless id is 404, not 429 nor a free try at others: it says the same however often."""
     ghost = Visitor(caller, "ses_" + "B" * 32)
     assert {ghost.get().status_code for _ in range(20)} == {404}
 
 
-def test_the_key_in_redis(limited: Started, visitor: Visitor) -> None:
+def test_the_key_in_redis(limited: RunningService, visitor: Visitor) -> None:
     """What the limits leave in Redis holds no id, expires, and goes with an erase."""
     visitor.said("hello")
     with limited.redis.client() as look:
@@ -161,37 +189,37 @@ def test_a_servers_calls(visitor: Visitor) -> None:
     assert {visitor.say(f"m{n}", role="assistant", headers=key).status_code for n in range(9)} <= {201, 429}
 
 
-def test_behind_a_trusted_proxy(brief: Started) -> None:
+def test_behind_a_trusted_proxy(brief: RunningService) -> None:
     """With `TRUSTED_PROXIES` 1 the address is the last one that the proxy wrote; what the client forged before it is
     not read.
     """
 
     def create(forwarded: str) -> int:
-        return Caller(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
+        return ApiClient(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
 
     assert [create(f"10.9.8.{number}, 198.51.100.7") for number in range(22)] == [201] * 20 + [429] * 2
     assert create("198.51.100.7, 198.51.100.8") == 201
 
 
-def test_ipv6_by_its_64(brief: Started) -> None:
+def test_ipv6_by_its_64(brief: RunningService) -> None:
     """IPv6 addresses are limited by /64."""
 
     def create(forwarded: str) -> int:
-        return Caller(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
+        return ApiClient(brief.base, headers={"X-Forwarded-For": forwarded}).post("/api/session/create").status_code
 
     assert [create(f"2001:db8:1:2::{number:x}") for number in range(1, 22)] == [201] * 20 + [429]
     assert create("2001:db8:1:3::1") == 201
 
 
 @pytest.fixture
-def fresh(budget: Started) -> Iterator[Caller]:
+def fresh(budget: RunningService) -> Iterator[ApiClient]:
     """A service whose budget nobody has used yet."""
     with budget.redis.client() as look:
         look.flushall()
-    return Caller(budget.base)
+    return ApiClient(budget.base)
 
 
-def test_turns_at_once(budget: Started, fresh: Caller) -> None:
+def test_turns_at_once(budget: RunningService, fresh: ApiClient) -> None:
     """A quarter of `ENGINE_CONCURRENCY` reached from one address: 503 `engine_busy` with `Retry-After`; free again when
     a turn ends; the question can be asked again.
     """
@@ -212,7 +240,7 @@ def test_turns_at_once(budget: Started, fresh: Caller) -> None:
     assert visitors[2].texts() == ["busy-now", answer.json()["answer"]]
 
 
-def test_turns_a_minute(budget: Started, fresh: Caller) -> None:
+def test_turns_a_minute(budget: RunningService, fresh: ApiClient) -> None:
     """`ENGINE_PER_MINUTE` reached: the same."""
     if time.time() % 60 > 52:
         threading.Event().wait(61 - time.time() % 60)
@@ -233,7 +261,7 @@ def begun(visitor: Visitor) -> SseFeed | None:
     return feed if feed.status == 200 else None
 
 
-def test_a_budget_is_given_back(budget: Started, fresh: Caller) -> None:
+def test_a_budget_is_given_back(budget: RunningService, fresh: ApiClient) -> None:
     """A turn that failed, was stopped or was erased gives its place back."""
     visitors = [fresh.create() for _ in range(4)]
     assert visitors[0].ask("fail").status_code == 502

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once, is_problem
+from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
 
 TEXTS = [
     "a",
@@ -54,7 +54,7 @@ def test_append(visitor: Visitor) -> None:
     assert visitor.history() == [message, bare]
 
 
-def test_the_lines_of_the_readme(caller: Caller) -> None:
+def test_the_lines_of_the_readme(caller: ApiClient) -> None:
     """The first four calls work as typed in a shell."""
     visitor = caller.create()
     json_type = {"Content-Type": "application/json"}

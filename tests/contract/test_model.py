@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.contract.actor import Caller
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient
+from tests.contract.conftest import RunningService
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40).filter(lambda text: text.strip())
 NAMES = st.sampled_from("abcd")
@@ -24,7 +24,7 @@ class Session(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.visitor = Caller(self.base).create()
+        self.visitor = ApiClient(self.base).create()
         self.texts: list[str] = []
         self.appended: dict[str, Any] = {}
         self.answered: dict[str, Any] = {}
@@ -116,7 +116,7 @@ class Session(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_session_is_its_model(plain: Started) -> None:
+def test_a_session_is_its_model(plain: RunningService) -> None:
     """Whatever the order of appends, questions, handoffs, resumes, heartbeats, ends and erases, the session says what
     the page says.
     """

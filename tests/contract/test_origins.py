@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.actor import Caller
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient
+from tests.contract.conftest import RunningService
 
 ALLOWED = ["https://a.example.com", "http://localhost:1234"]
 OTHERS = [
@@ -46,11 +46,11 @@ def cors(headers: object) -> dict[str, str]:
 
 @pytest.mark.parametrize("origin", ALLOWED)
 @pytest.mark.parametrize(("method", "path", "more"), CALLS)
-def test_allowed(brief: Started, origin: str, method: str, path: str, more: dict[str, object]) -> None:
+def test_allowed(brief: RunningService, origin: str, method: str, path: str, more: dict[str, object]) -> None:
     """An allowed origin gets its own origin and `Vary: Origin`, on errors too; no credentials; the useful headers
     exposed.
     """
-    answer = Caller(brief.base)(method, path, headers={"Origin": origin}, **more)
+    answer = ApiClient(brief.base)(method, path, headers={"Origin": origin}, **more)
     assert answer.headers["access-control-allow-origin"] == origin
     assert "origin" in answer.headers["vary"].lower()
     assert "access-control-allow-credentials" not in answer.headers
@@ -59,9 +59,9 @@ def test_allowed(brief: Started, origin: str, method: str, path: str, more: dict
 
 
 @pytest.mark.parametrize("origin", OTHERS)
-def test_others_get_nothing(brief: Started, origin: str) -> None:
+def test_others_get_nothing(brief: RunningService, origin: str) -> None:
     """Everything else gets nothing, and no cache may mix the two up."""
-    caller = Caller(brief.base)
+    caller = ApiClient(brief.base)
     for method, path, more in CALLS:
         answer = caller(method, path, headers={"Origin": origin}, **more)
         assert cors(answer.headers) == {}
@@ -81,14 +81,14 @@ def test_others_get_nothing(brief: Started, origin: str) -> None:
         ("POST", "/api/nowhere"),  # or a browser would hide that there is nothing
     ],
 )
-def test_preflights(brief: Started, method: str, path: str) -> None:
+def test_preflights(brief: RunningService, method: str, path: str) -> None:
     """Preflights are cacheable for 2 h and allow `authorization`, `content-type`, `last-event-id`."""
     asked = {
         "Origin": ALLOWED[0],
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "authorization,content-type,last-event-id",
     }
-    answer = Caller(brief.base)("OPTIONS", path, headers=asked)
+    answer = ApiClient(brief.base)("OPTIONS", path, headers=asked)
     assert answer.status_code in (200, 204)
     assert answer.headers["access-control-allow-origin"] == ALLOWED[0]
     assert answer.headers["access-control-max-age"] == "7200"
@@ -98,7 +98,7 @@ def test_preflights(brief: Started, method: str, path: str) -> None:
     assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_any_origin_when_unset(caller: Caller) -> None:
+def test_any_origin_when_unset(caller: ApiClient) -> None:
     """Any origin when `ALLOWED_ORIGINS` is unset, without credentials."""
     for origin in ("https://a.example.com", "https://anything.test:8443", "http://127.0.0.1:5000"):
         answer = caller.post("/api/session/create", headers={"Origin": origin})
@@ -108,9 +108,9 @@ def test_any_origin_when_unset(caller: Caller) -> None:
         assert refused.headers["access-control-allow-origin"] in ("*", origin)
 
 
-def test_feeds_and_limits(brief: Started) -> None:
+def test_feeds_and_limits(brief: RunningService) -> None:
     """Feeds and 429s carry the same headers, so that a browser can read them."""
-    caller = Caller(brief.base, headers={"X-Forwarded-For": "192.0.2.250", "Origin": ALLOWED[0]})
+    caller = ApiClient(brief.base, headers={"X-Forwarded-For": "192.0.2.250", "Origin": ALLOWED[0]})
     visitor = caller.create()
     from tests.contract.feeds import SseFeed
 
@@ -121,16 +121,16 @@ def test_feeds_and_limits(brief: Started) -> None:
     assert answers[-1].headers["access-control-allow-origin"] == ALLOWED[0]
 
 
-def test_the_frame(brief: Started, caller: Caller) -> None:
+def test_the_frame(brief: RunningService, caller: ApiClient) -> None:
     """`/chat` may be framed by `ALLOWED_ORIGINS` (any when unset), the other pages by none."""
 
-    def ancestors(one: Caller, path: str) -> str:
+    def ancestors(one: ApiClient, path: str) -> str:
         policy = one.get(path).headers["content-security-policy"]
         return next(
             part.strip().removeprefix("frame-ancestors ") for part in policy.split(";") if "frame-ancestors" in part
         )
 
-    assert set(ancestors(Caller(brief.base), "/chat").split()) - {"'self'"} == set(ALLOWED)
+    assert set(ancestors(ApiClient(brief.base), "/chat").split()) - {"'self'"} == set(ALLOWED)
     assert "*" in ancestors(caller, "/chat")
     for path in ("/", "/install", "/docs"):
         assert ancestors(caller, path) in ("'none'", "'self'"), path

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.conftest import Service
-from tests.contract.conftest import Started
-from tests.contract.seen import Seen, policy
+from tests.contract.conftest import RunningService
+from tests.contract.html_page import HtmlPage, policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = ["/", "/chat", "/install", "/docs", "/knowledge", "/knowledge/security", "/knowledge/decisions/gevent"]
@@ -33,7 +33,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.fixture(scope="module")
-def web(plain: Started) -> Iterator[httpx.Client]:
+def web(plain: RunningService) -> Iterator[httpx.Client]:
     """The service for which any origin is allowed; its public address is https://chat.example."""
     with httpx.Client(base_url=plain.base, headers=HTML) as client:
         yield client
@@ -55,7 +55,7 @@ def test_every_page_comes_under_a_policy_that_begins_with_nothing(web: httpx.Cli
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_loads_nothing_from_elsewhere_and_holds_nothing_inline(web: httpx.Client, path: str) -> None:
     """Every script, style and picture has an address on the service; no style or handler stands in an attribute."""
-    for tag, attributes in Seen(web.get(path).text).elements:
+    for tag, attributes in HtmlPage(web.get(path).text).elements:
         loads = attributes.get("src") if tag != "link" else attributes.get("href")
         assert loads is None or re.match(r"/(?!/)", loads), (tag, loads)
         assert tag not in ("style", "iframe") or not attributes.get("src")
@@ -69,7 +69,7 @@ def test_only_the_full_page_may_be_framed(web: httpx.Client, path: str) -> None:
     assert policy(web.get(path))["frame-ancestors"] == "'none'"
 
 
-def test_the_full_page_may_be_framed_by_the_allowed_origins(web: httpx.Client, brief: Started) -> None:
+def test_the_full_page_may_be_framed_by_the_allowed_origins(web: httpx.Client, brief: RunningService) -> None:
     """By any when none are set, else by those and no other."""
     assert policy(web.get("/chat"))["frame-ancestors"] == "*"
     limited = httpx.get(brief.base + "/chat")
@@ -91,7 +91,7 @@ def test_the_full_page_is_the_same_bytes_whatever_the_session(web: httpx.Client)
 def test_the_first_script_of_the_full_page_runs_before_anything_else(web: httpx.Client) -> None:
     """R10: it blocks, and only the declaration of the encoding precedes it; a word remains without scripts."""
     text = web.get("/chat").text
-    elements = Seen(text).elements
+    elements = HtmlPage(text).elements
     assert [tag for tag, _ in elements[:4]] == ["html", "head", "meta", "script"]
     script = elements[3][1]
     assert not {"defer", "async", "type"} & set(script)
@@ -125,7 +125,7 @@ def test_the_script_to_paste_is_small_packed_and_cacheable(web: httpx.Client) ->
 
 def test_the_pinned_script_is_the_one_that_its_hash_demands(web: httpx.Client) -> None:
     """The install page offers an address with a version and a hash; another version is not there."""
-    bench = Seen(web.get("/install").text).all("main")[0]
+    bench = HtmlPage(web.get("/install").text).all("main")[0]
     pinned, integrity = str(bench["data-pinned"]), str(bench["data-integrity"])
     assert pinned.startswith("https://chat.example/assets/")
     assert pinned.endswith("/widget.js")
@@ -145,7 +145,7 @@ def test_only_files_made_for_browsers_are_given_out(web: httpx.Client, name: str
 
 def test_the_pages_own_files_are_kept_for_ever_under_their_version(web: httpx.Client) -> None:
     """A page names its style with a version; without the version it is looked at again soon."""
-    style = str(Seen(web.get("/").text).all("link")[1]["href"])
+    style = str(HtmlPage(web.get("/").text).all("link")[1]["href"])
     assert "immutable" in web.get(style).headers["Cache-Control"]
     assert "immutable" not in web.get(style.partition("?")[0]).headers["Cache-Control"]
     assert "immutable" not in web.get(style + "0").headers["Cache-Control"]
@@ -167,7 +167,7 @@ def test_an_address_that_leads_nowhere_gets_a_kind_page(web: httpx.Client, path:
     assert path not in answer.text
 
 
-def test_a_program_gets_a_problem_instead_of_a_page(plain: Started) -> None:
+def test_a_program_gets_a_problem_instead_of_a_page(plain: RunningService) -> None:
     """Who does not ask for HTML is told in the form of the API."""
     answer = httpx.get(plain.base + "/nowhere")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -179,7 +179,7 @@ def test_every_code_of_a_problem_has_its_line_on_the_api_page(web: httpx.Client)
     contract |= {"method_not_allowed", "session_ended", "turn_in_progress", "session_full", "payload_too_large"}
     contract |= {"unsupported_media_type", "invalid_request", "rate_limited", "engine_failed", "engine_timeout"}
     contract |= {"engine_busy", "storage_unavailable", "origin_not_allowed"}
-    rows = {str(row["id"]) for row in Seen(web.get("/docs").text).all("tr") if "id" in row}
+    rows = {str(row["id"]) for row in HtmlPage(web.get("/docs").text).all("tr") if "id" in row}
     assert contract <= rows
     kind = web.get("/api/nowhere").json()["type"]
     assert kind.rpartition("#")[2] in rows
@@ -190,7 +190,7 @@ def test_every_link_between_the_documents_leads_somewhere(web: httpx.Client) -> 
     folder = ROOT / "docs"
     files = [file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.md")]
     paths = [re.sub(r"/(README|index)$", "", f"/knowledge/{name}") for name in files]
-    pages = {path: Seen(web.get(path).raise_for_status().text) for path in paths}
+    pages = {path: HtmlPage(web.get(path).raise_for_status().text) for path in paths}
     for path, seen in pages.items():
         for link in seen.all("a"):
             target = urlsplit(str(link["href"]))
@@ -206,7 +206,7 @@ def test_no_page_leads_nowhere_when_the_folder_is_about_something_else(service: 
     (tmp_path / "opening-hours.md").write_text("# Opening hours\n\nWe open at nine.\n", "utf-8")
     base = service(BATON_KNOWLEDGE_DIR=str(tmp_path)).url
     for path in ("/", "/install", "/docs", "/nowhere", "/knowledge/opening-hours"):
-        for link in Seen(httpx.get(base + path, headers=HTML).text).all("a"):
+        for link in HtmlPage(httpx.get(base + path, headers=HTML).text).all("a"):
             href = str(link["href"])
             assert not href.startswith("/") or httpx.get(base + href, headers=HTML).status_code == 200, (path, href)
 

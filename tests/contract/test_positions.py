@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, Visitor, at_once
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import Event, ids, joined, story
 from tests.contract.test_events import BOTH, follow
 
@@ -41,7 +41,7 @@ def test_reset(visitor: Visitor, kind: str, place: str) -> None:
     assert told[-1].event == "reset"
 
 
-def test_reset_by_header_and_of_strangers(caller: Caller) -> None:
+def test_reset_by_header_and_of_strangers(caller: ApiClient) -> None:
     """So it does in `Last-Event-ID`, and for an event of another session."""
     mine, theirs = caller.create(), caller.create()
     with theirs.events() as feed:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 import websocket
 
-from tests.contract.actor import NOBODY, Caller, Visitor, bare, is_problem
+from tests.contract.api_client import NOBODY, ApiClient, Visitor, bare, is_problem
 from tests.contract.feeds import WsFeed
 
 JSON = {"Content-Type": "application/json"}
@@ -81,7 +81,7 @@ def test_a_word_of_a_path_is_no_session(visitor: Visitor, word: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["create", "resume", "me"])
-def test_a_socket_of_a_word_is_refused(caller: Caller, word: str) -> None:
+def test_a_socket_of_a_word_is_refused(caller: ApiClient, word: str) -> None:
     """A WebSocket whose session is such a word, by path, subprotocol or bearer, is 404 in the handshake."""
     for path, protocols, headers in (
         ("me", ["baton", word], {}),
@@ -93,7 +93,7 @@ def test_a_socket_of_a_word_is_refused(caller: Caller, word: str) -> None:
         assert refused.value.status_code == 404, (path, protocols, headers)
 
 
-def test_a_browser_with_the_api_key_creates_nothing(caller: Caller, key: dict[str, str]) -> None:
+def test_a_browser_with_the_api_key_creates_nothing(caller: ApiClient, key: dict[str, str]) -> None:
     """The key is for servers: with an Origin a create is 403, without one it is 201; a wrong key is nobody's."""
     refused = caller.post("/api/session/create", headers={**key, "Origin": "https://a.example.com"})
     is_problem(refused, 403, "role_forbidden")
@@ -134,7 +134,7 @@ def test_events_only_for_whoever_wants_them(visitor: Visitor, accept: str, kind:
     ],
 )
 def test_what_reaches_no_route_is_a_problem_too(
-    caller: Caller, path: str, headers: list[tuple[str, str]], status: int
+    caller: ApiClient, path: str, headers: list[tuple[str, str]], status: int
 ) -> None:
     """A request that the server itself refuses gets JSON as any other, which repeats nothing of it."""
     answer = bare(caller.base, "GET", path, headers)

@@ -11,18 +11,18 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from tests.contract.actor import NOBODY, Caller, Visitor, at_once, is_problem
-from tests.contract.bot import spoken
-from tests.contract.conftest import Started
+from tests.contract.api_client import NOBODY, ApiClient, Visitor, at_once, is_problem
+from tests.contract.conftest import RunningService
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import ids, joined, story
 from tests.contract.launch import eventually
 
 
-def test_two_questions_at_once(own: Started) -> None:
+def test_two_questions_at_once(own: RunningService) -> None:
     """Of different questions asked at the same instant one is answered, the others are `turn_in_progress`; one engine
     call.
     """
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
     answers = at_once(10, lambda number: visitor.ask(f"rivals tokens=40 delay=0.02 n={number}", client_id=f"c{number}"))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
     for answer in answers:
@@ -32,9 +32,9 @@ def test_two_questions_at_once(own: Started) -> None:
     assert len(visitor.texts()) == 2
 
 
-def test_erase_in_a_crowd(own: Started) -> None:
+def test_erase_in_a_crowd(own: RunningService) -> None:
     """An erase that meets appends, questions, heartbeats, resumes and handoffs leaves no key, whatever came first."""
-    caller = Caller(own.base)
+    caller = ApiClient(own.base)
     before = own.key_names()
     for _ in range(5):
         visitor = caller.create()
@@ -113,9 +113,9 @@ def test_tickets_in_a_crowd(visitor: Visitor) -> None:
     assert won == dict.fromkeys(range(8), 1)
 
 
-def test_racing_replays_are_free(limited: Started) -> None:
+def test_racing_replays_are_free(limited: RunningService) -> None:
     """Racing calls with one client id count once against the limits, and all of them get their answer."""
-    caller = Caller(limited.base, address="127.0.0.201")
+    caller = ApiClient(limited.base, address="127.0.0.201")
     visitor = caller.create()
     assert sorted(answer.status_code for answer in at_once(16, lambda _: visitor.say("x", client_id="a"))) == [
         200
@@ -126,9 +126,9 @@ def test_racing_replays_are_free(limited: Started) -> None:
     assert [visitor.say(f"m{number}").status_code for number in range(5)] == [201] * 4 + [429]
 
 
-def test_a_malformed_id_never_reaches_redis(own: Started) -> None:
+def test_a_malformed_id_never_reaches_redis(own: RunningService) -> None:
     """A malformed id is refused without asking Redis."""
-    caller = Caller(own.base)
+    caller = ApiClient(own.base)
     with own.redis.client() as look:
 
         def calls() -> int:
@@ -165,7 +165,7 @@ def read_answers(wire: socket.socket, count: int, seconds: float = 10) -> list[b
     ("/api/session/create", "text/plain", b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"415"),
     ("/api/session/resume", "application/json", b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
 ])  # fmt: skip
-def test_a_body_left_unread(plain: Started, path: str, kind: str, body: bytes, first: bytes) -> None:
+def test_a_body_left_unread(plain: RunningService, path: str, kind: str, body: bytes, first: bytes) -> None:
     """A refused request's body is never taken for the next request of its connection."""
     host, port = plain.base.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as wire:
@@ -178,7 +178,7 @@ def test_a_body_left_unread(plain: Started, path: str, kind: str, body: bytes, f
         assert read_answers(wire, 1) in ([b"200"], [])
 
 
-def test_too_large_is_never_smuggled(plain: Started) -> None:
+def test_too_large_is_never_smuggled(plain: RunningService) -> None:
     """Nor is the rest of a body that was too large."""
     host, port = plain.base.removeprefix("http://").split(":")
     inner = b"GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -190,7 +190,7 @@ def test_too_large_is_never_smuggled(plain: Started) -> None:
     assert seen == [b"413"]
 
 
-def test_many_calls_on_one_connection(plain: Started) -> None:
+def test_many_calls_on_one_connection(plain: RunningService) -> None:
     """A connection kept alive serves call after call, refused ones between."""
     with httpx.Client(base_url=plain.base, timeout=10) as http:
         created = http.post("/api/session/create").json()["session_id"]

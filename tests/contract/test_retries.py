@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.contract.actor import Caller, Visitor, at_once
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient, Visitor, at_once
+from tests.contract.conftest import RunningService
 from tests.contract.feeds import SseFeed, joined
 
 
@@ -18,7 +18,7 @@ def test_an_append_again(visitor: Visitor) -> None:
     assert visitor.texts() == ["hello"]
 
 
-def test_client_ids_belong_to_a_session(caller: Caller) -> None:
+def test_client_ids_belong_to_a_session(caller: ApiClient) -> None:
     """Another session's client ids are its own."""
     one, other = caller.create(), caller.create()
     assert one.said("one", client_id="c")["id"] != other.said("other", client_id="c")["id"]
@@ -36,9 +36,9 @@ def test_racing_appends(visitor: Visitor) -> None:
     assert visitor.texts() == ["once", "after"]
 
 
-def test_a_chat_again(own: Started) -> None:
+def test_a_chat_again(own: RunningService) -> None:
     """The same chat again gets the first answer again and asks the engine nothing twice."""
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
     first = visitor.ask("chat-again cite", client_id="c")
     for answer in (visitor.ask("chat-again cite", client_id="c"), visitor.ask("other words", client_id="c")):
         assert answer.status_code == 200
@@ -47,11 +47,11 @@ def test_a_chat_again(own: Started) -> None:
     assert own.own.engine_calls("chat-again") == 1
 
 
-def test_racing_chats(own: Started) -> None:
+def test_racing_chats(own: RunningService) -> None:
     """Racing calls with one `client_id` all wait and get 200, never `turn_in_progress`; one engine call, one answer
     for all.
     """
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
     answers = at_once(20, lambda _: visitor.ask("racing-chats tokens=50 delay=0.02", client_id="race"))
     assert [answer.status_code for answer in answers] == [200] * 20
     assert len({answer.text for answer in answers}) == 1
@@ -59,9 +59,9 @@ def test_racing_chats(own: Started) -> None:
     assert len(visitor.texts()) == 2
 
 
-def test_racing_streams(own: Started) -> None:
+def test_racing_streams(own: RunningService) -> None:
     """So do racing streams: each tells the whole answer, one turn for all."""
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
 
     def stream(_: int) -> SseFeed:
         return visitor.ask_streamed("racing-streams tokens=50 delay=0.02", client_id="race")
@@ -104,9 +104,9 @@ def test_append_and_chat_keep_apart(visitor: Visitor) -> None:
     assert visitor.texts() == ["appended", "asked", "echo: asked"]
 
 
-def test_a_failed_turn_again(own: Started) -> None:
+def test_a_failed_turn_again(own: RunningService) -> None:
     """After a failed turn the same call runs the turn again, without storing the question again."""
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
     assert visitor.ask("failed-again raise-once tell", client_id="c").status_code == 502
     assert visitor.texts() == ["failed-again raise-once tell"]
     answer = visitor.ask("failed-again raise-once tell", client_id="c")
@@ -144,9 +144,9 @@ def test_a_question_run_again_comes_last(visitor: Visitor) -> None:
     assert visitor.texts().count(question) == 1
 
 
-def test_racing_retries(own: Started) -> None:
+def test_racing_retries(own: RunningService) -> None:
     """Retries of a failed turn that race run it once more, together."""
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
     question = "racing-retries raise-once tokens=20 delay=0.02"
     assert visitor.ask(question, client_id="c").status_code == 502
     answers = at_once(10, lambda _: visitor.ask(question, client_id="c"))

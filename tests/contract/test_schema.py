@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.contract.conftest import Started
+from tests.contract.conftest import RunningService
 
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
           "response_schema_conformance")  # fmt: skip
 
 
-def test_schemathesis(plain: Started, tmp_path: Path) -> None:
+def test_schemathesis(plain: RunningService, tmp_path: Path) -> None:
     """No call that can be made from `/openapi.json`, good or bad, ends in an unforeseen way or in an undescribed
     one.
     """

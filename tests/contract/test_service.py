@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient, Visitor
+from tests.contract.conftest import RunningService
 from tests.contract.launch import RedisProcess, Service, eventually
 
 PATHS = [
@@ -38,9 +38,9 @@ WRONG = {
 }
 
 
-def test_health(plain: Started) -> None:
+def test_health(plain: RunningService) -> None:
     """`/health`: 200 `{"status": "ok", "redis": "ok", ...}`, and whether anything is durable."""
-    answer = Caller(plain.base).get("/health")
+    answer = ApiClient(plain.base).get("/health")
     body = answer.json()
     assert answer.status_code == 200
     assert (body["status"], body["redis"], body["durability"]) == ("ok", "ok", "append-only")
@@ -68,7 +68,7 @@ def test_metrics(visitor: Visitor) -> None:
         assert line.startswith("#") or re.fullmatch(r"[a-zA-Z_:][\w:]*(\{.*\})? \S+( \d+)?", line), line
 
 
-def test_openapi(caller: Caller) -> None:
+def test_openapi(caller: ApiClient) -> None:
     """`/openapi.json` describes every call; each with what may go wrong."""
     document = caller.get("/openapi.json").json()
     assert document["openapi"].startswith("3.")
@@ -84,7 +84,7 @@ def test_openapi(caller: Caller) -> None:
     assert "{" not in re.sub(r"\{\w+\}", "", "".join(document["paths"]))
 
 
-def test_docs(caller: Caller) -> None:
+def test_docs(caller: ApiClient) -> None:
     """`/docs`: browsable, nothing loaded from elsewhere."""
     answer = caller.get("/docs")
     assert answer.status_code == 200
@@ -115,7 +115,7 @@ def test_a_wrong_value(variable: str) -> None:
             assert "Traceback" not in output, output
 
 
-def test_durations_down_to_one_second(caller: Caller) -> None:
+def test_durations_down_to_one_second(caller: ApiClient) -> None:
     """Durations are whole positive seconds, down to 1; `LOG_LEVEL` in any case; a service without an append-only file
     says so.
     """
@@ -125,7 +125,7 @@ def test_durations_down_to_one_second(caller: Caller) -> None:
         redis.url, BATON_LOG_LEVEL="WaRning", BATON_RATE_LIMIT_CREATE="", **{f"BATON_{name}": "1" for name in names}
     )
     try:
-        one = Caller(service.base)
+        one = ApiClient(service.base)
         assert one.get("/health").json()["durability"] == "none"
         visitor = one.create()
         assert visitor.created is not None
@@ -137,7 +137,7 @@ def test_durations_down_to_one_second(caller: Caller) -> None:
         redis.stop()
 
 
-def test_pages_are_there(caller: Caller) -> None:
+def test_pages_are_there(caller: ApiClient) -> None:
     """Every path of the page's table answers, and a path that is none is 404."""
     for path, kind in (
         ("/", "text/html"),

@@ -9,8 +9,8 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once, is_problem
-from tests.contract.conftest import Started
+from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
+from tests.contract.conftest import RunningService
 
 CREATED = {"success", "session_id", "status", "created_at", "expires_at", "expires_in", "chat_url"}
 STATE = {"success", "session_id", "status", "created_at", "updated_at", "last_seen_at", "expires_at", "message_count"}
@@ -20,7 +20,7 @@ def instant(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def test_create(caller: Caller) -> None:
+def test_create(caller: ApiClient) -> None:
     """`create`: 201, `Location`, and all its fields."""
     answer = caller.post("/api/session/create")
     body = answer.json()
@@ -116,9 +116,9 @@ def test_a_replay_after_the_end(visitor: Visitor) -> None:
     assert visitor.get().json()["message_count"] == 1
 
 
-def test_erase(own: Started) -> None:
+def test_erase(own: RunningService) -> None:
     """`DELETE`: 204; nothing of it is left in Redis."""
-    caller = Caller(own.base)
+    caller = ApiClient(own.base)
     before = own.key_names()
     visitor = caller.create(metadata={"k": "v"})
     visitor.said("one", client_id="a")
@@ -134,9 +134,9 @@ def test_erase(own: Started) -> None:
         is_problem(caller.resume(ticket), 404, "session_not_found")
 
 
-def test_redis_holds_no_id(own: Started) -> None:
+def test_redis_holds_no_id(own: RunningService) -> None:
     """Ids are credentials: no key and no value in Redis holds one, nor a ticket."""
-    visitor = Caller(own.base).create()
+    visitor = ApiClient(own.base).create()
     visitor.said("one", client_id="a")
     visitor.ask("tokens=20", client_id="b")
     secrets = [visitor.id, visitor.ticket(), visitor.ticket("share")]
@@ -199,7 +199,7 @@ def test_get_changes_nothing(visitor: Visitor) -> None:
     assert visitor.get().json() == before
 
 
-def test_two_sessions_share_nothing(caller: Caller) -> None:
+def test_two_sessions_share_nothing(caller: ApiClient) -> None:
     """There is no shared or default session."""
     visitors = [caller.create() for _ in range(10)]
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once, is_problem
+from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
 from tests.contract.feeds import WsFeed
 
 RESUMED = {"success", "session_id", "status", "messages", "has_more", "cursor", "expires_at"}
@@ -167,7 +167,7 @@ def test_many_tickets(visitor: Visitor) -> None:
     assert len({visitor.ticket(kind) for kind in ("once", "share") * 5}) == 10
 
 
-def test_page_is_the_same_whatever_the_ticket(caller: Caller, visitor: Visitor) -> None:
+def test_page_is_the_same_whatever_the_ticket(caller: ApiClient, visitor: Visitor) -> None:
     """`GET /chat` is the same bytes whatever `?session=` holds: no oracle, no reflection."""
     pages = {
         caller.get("/chat" + query).content

@@ -33,7 +33,7 @@ class Clock:
     @property
     def for_python(self) -> dict[str, str]:
         """By Python's own door for such things: libfaketime breaks its sleep, which is by the steady clock."""
-        here = Path(__file__).with_name("moved")
+        here = Path(__file__).with_name("shifted_time")
         return {"PYTHONPATH": f"{here}:{ROOT}", "BATON_TEST_CLOCK": str(self.file)}
 
 

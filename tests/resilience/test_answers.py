@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor, is_problem
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, Visitor, is_problem
+from tests.contract.fake_bot import spoken
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.resilience.ledger import bounded, heals, is_unavailable
 from tests.resilience.proxy import Proxy
+from tests.resilience.write_auditor import bounded, heals, is_unavailable
 
 Serve = Callable[..., Service]
 LEASE_SECONDS = 10
@@ -28,7 +28,7 @@ def service(proxy: Proxy, serve: Serve) -> Iterator[Service]:
 @pytest.fixture
 def visitor(service: Service) -> Visitor:
     """A visitor whom the service has answered once, so that Redis knows the scripts."""
-    one = Caller(service.base).create()
+    one = ApiClient(service.base).create()
     assert one.ask("hello").status_code == 200
     return one
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor
+from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.launch import RedisProcess, Service, eventually
 
 Serve = Callable[..., Service]
@@ -36,7 +36,7 @@ def raw(service: Service, text: str) -> socket.socket:
 
 def test_feeds_that_vanish(redis: RedisProcess, service: Service) -> None:
     """R24: 200 feeds whose clients vanish are let go within 20 s; Redis sees one reader a worker, not one a viewer."""
-    visitors = [Caller(service.base).create() for _ in range(10)]
+    visitors = [ApiClient(service.base).create() for _ in range(10)]
     visitors[0].ask("warm up")
     with redis.client() as look:
         connections = len(look.client_list())
@@ -54,7 +54,7 @@ def test_feeds_that_vanish(redis: RedisProcess, service: Service) -> None:
 
 def test_too_many_feeds(service: Service) -> None:
     """R24: at most 64 feeds a session; the next is told so, and may come when one has gone."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     feeds = [visitor.events() for _ in range(64)]
     assert {feed.status for feed in feeds} == {200}
     refused = visitor.events()
@@ -71,7 +71,7 @@ def test_too_many_feeds(service: Service) -> None:
 
 def test_dawdlers(service: Service) -> None:
     """F19: slow headers, slow bodies and idle sockets: others are served."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     slow = [raw(service, "POST /api/chat HTTP/1.1\r\nHost: x\r\nX-A: ") for _ in range(150)]
     slow += [
         raw(
@@ -95,7 +95,7 @@ def test_dawdlers(service: Service) -> None:
 
 def test_readers_that_do_not_read(service: Service) -> None:
     """A reader that takes nothing from its socket stalls nobody else, and the turn goes on."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     deaf = [raw(service, f"GET {visitor.path('/events')} HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(10)]
     with visitor.events() as feed:
         for number in range(4):
@@ -109,8 +109,8 @@ def test_readers_that_do_not_read(service: Service) -> None:
 def test_a_burning_engine(redis: RedisProcess, serve: Serve) -> None:
     """F14: an engine that burns CPU or raises fails or slows its own turn; other sessions are served meanwhile."""
     service = serve(redis.url, BATON_ENGINE="python:tests.engines.scripted:make", BATON_ENGINE_TIMEOUT="60")
-    burners = [Caller(service.base).create() for _ in range(2)]
-    visitor = Caller(service.base).create()
+    burners = [ApiClient(service.base).create() for _ in range(2)]
+    visitor = ApiClient(service.base).create()
     with ThreadPoolExecutor(2) as pool:
         burning = [pool.submit(burner.ask, "burn=1.5") for burner in burners]
         begun = time.monotonic()
@@ -124,7 +124,7 @@ def test_a_burning_engine(redis: RedisProcess, serve: Serve) -> None:
 
 def test_rubbish_floods(service: Service) -> None:
     """F20: a flood of bad bodies and useless ids leaves the service well and Redis without a key of it."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     with ThreadPoolExecutor(8) as pool:
         jobs = [
             pool.submit(

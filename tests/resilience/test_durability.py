@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.contract.actor import Caller, Visitor, is_problem
+from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.resilience.ledger import Writers, bounded, heals, is_unavailable
+from tests.resilience.write_auditor import WriteAuditor, bounded, heals, is_unavailable
 
 Serve = Callable[..., Service]
 
@@ -20,7 +20,7 @@ def test_for_want_of_replicas(redis: RedisProcess, serve: Serve) -> None:
     id succeeds.
     """
     service = serve(redis.url, BATON_WAIT_REPLICAS="1")
-    caller = Caller(service.base)
+    caller = ApiClient(service.base)
     is_problem(caller.post("/api/session/create"), 503, "storage_unavailable")
     replica = RedisProcess("--replicaof", f"127.0.0.1 {redis.port}")
     try:
@@ -61,15 +61,15 @@ def test_a_primary_lost(redis: RedisProcess, serve: Serve) -> None:
     replica = RedisProcess("--replicaof", f"127.0.0.1 {redis.port}")
     try:
         service = serve(redis.url, BATON_WAIT_REPLICAS="1")
-        caller = Caller(service.base)
+        caller = ApiClient(service.base)
         assert heals(caller, 9)
-        with Writers([caller.create() for _ in range(4)]) as writers:
+        with WriteAuditor([caller.create() for _ in range(4)]) as writers:
             assert writers.goes_on()
             assert eventually(lambda: writers.acknowledged > 60, 10)
             redis.send(signal.SIGKILL)
         with replica.client() as admin:
             admin.execute_command("REPLICAOF", "NO", "ONE")
-        elsewhere = Caller(serve(replica.url).base)
+        elsewhere = ApiClient(serve(replica.url).base)
         writers.visitors = [Visitor(elsewhere, visitor.id) for visitor in writers.visitors]
         writers.check()
         writers.resend()
@@ -81,7 +81,7 @@ def test_the_embedded_server(serve: Serve, tmp_path: Path) -> None:
     """F6: without `REDIS_URL` sessions survive a restart of the service, and a kill -9 of its embedded Redis."""
     settings = {"REDIS_URL": "", "BATON_DATA_DIR": str(tmp_path / "data")}
     service = serve("", **settings)
-    caller = Caller(service.base)
+    caller = ApiClient(service.base)
     assert caller.get("/health").json()["durability"] == "append-only"
     assert str(tmp_path / "data") in service.log(), "the log does not name the data folder"
     visitor = caller.create()
@@ -92,7 +92,7 @@ def test_the_embedded_server(serve: Serve, tmp_path: Path) -> None:
     assert visitor.texts() == ["kept"]
     assert service.stop(20) == 0
     assert not embedded(service)
-    after = Visitor(Caller(serve("", **settings).base), visitor.id)
+    after = Visitor(ApiClient(serve("", **settings).base), visitor.id)
     assert after.texts() == ["kept"]
     assert after.say("and on").status_code == 201
 
@@ -115,14 +115,14 @@ def test_the_service_killed(serve: Serve, tmp_path: Path) -> None:
     """F6: the whole service killed -9, embedded Redis and all: nothing acknowledged is lost, nothing is left behind."""
     settings = {"REDIS_URL": "", "BATON_DATA_DIR": str(tmp_path / "data")}
     service = serve("", **settings)
-    with Writers([Caller(service.base).create() for _ in range(3)]) as writers:
+    with WriteAuditor([ApiClient(service.base).create() for _ in range(3)]) as writers:
         assert eventually(lambda: writers.acknowledged > 60, 10)
         os.kill(service.process.pid, signal.SIGKILL)
         for pid in service.workers():
             os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not embedded(service), 10), "a Redis was left behind"
     begun = time.monotonic()
-    again = Caller(serve("", **settings).base)
+    again = ApiClient(serve("", **settings).base)
     assert time.monotonic() - begun < 20
     writers.visitors = [Visitor(again, visitor.id) for visitor in writers.visitors]
     writers.check()
@@ -135,7 +135,7 @@ def test_not_there_at_start(serve: Serve) -> None:
     try:
         redis.send(signal.SIGKILL)
         service = serve(redis.url)
-        caller = Caller(service.base)
+        caller = ApiClient(service.base)
         health = bounded(lambda: caller.get("/health"))
         assert health.status_code == 503
         assert health.json()["redis"] != "ok"
@@ -156,7 +156,7 @@ def test_without_append_only_file(serve: Serve) -> None:
     redis = RedisProcess(append_only=False)
     try:
         service = serve(redis.url)
-        caller = Caller(service.base)
+        caller = ApiClient(service.base)
         assert caller.get("/health").json()["durability"] == "none"
         assert "append-only" in service.log() or "appendonly" in service.log()
         visitor = caller.create()

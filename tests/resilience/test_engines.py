@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller, is_problem
+from tests.contract.api_client import ApiClient, is_problem
 from tests.contract.feeds import joined
 from tests.contract.launch import RedisProcess, Service
 from tests.engines.crooked import Crooked
-from tests.resilience.ledger import note
+from tests.resilience.write_auditor import note
 
 Serve = Callable[..., Service]
 FAULTS = ("refuse", "status=429", "status=500", "hang", "hang-body", "drip", "stall-after=20", "die-after=20",
@@ -41,11 +41,11 @@ def test_a_broken_engine(redis: RedisProcess, serve: Serve, kind: str) -> None:
     """
     with Crooked() as engine:
         service = serve(redis.url, BATON_ENGINE_TIMEOUT="2", **settings(kind, engine.url))
-        Caller(service.base).create().ask("tokens=3")
+        ApiClient(service.base).create().ask("tokens=3")
         before = memory(service)
 
         def meet(fault: str) -> None:
-            visitor = Caller(service.base).create()
+            visitor = ApiClient(service.base).create()
             with visitor.events() as feed, visitor.ask_streamed(fault, client_id="c") as stream:
                 for reader in (feed, stream):
                     told = reader.until("answer.error", seconds=20)[-1].data

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller
+from tests.contract.api_client import ApiClient
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.resilience.ledger import note
+from tests.resilience.write_auditor import note
 
 Serve = Callable[..., Service]
 PAGE = "# Opening hours\n\nThe bakery opens at {} in the morning.\n"
@@ -41,7 +41,7 @@ class Askers:
             thread.join(15)
 
     def _ask(self) -> None:
-        caller = Caller(self.base)
+        caller = ApiClient(self.base)
         while self.going:
             begun = time.monotonic()
             answer = caller.post("/api/chat", json={"query": QUESTION})
@@ -84,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
     return found
 
 
-def problem(caller: Caller) -> str:
+def problem(caller: ApiClient) -> str:
     """What `/health` says is wrong with the folder."""
     return str(caller.get("/health").json()["knowledge"].get("problem") or "")
 
@@ -94,7 +94,7 @@ def test_the_folder_goes_and_comes_back(redis: RedisProcess, serve: Serve, folde
     old index serves, then the new one; `/health` names what is wrong.
     """
     service = serve(redis.url, BATON_ENGINE="knowledge", BATON_KNOWLEDGE_DIR=str(folder))
-    caller = Caller(service.base)
+    caller = ApiClient(service.base)
     with Askers(service.base) as askers:
         assert askers.hear("seven")
         shutil.rmtree(folder)
@@ -137,7 +137,7 @@ def test_rubbish_from_the_start(redis: RedisProcess, serve: Serve, tmp_path: Pat
     folder = tmp_path / "rubbish"
     spoil(folder)
     service = serve(redis.url, BATON_ENGINE="knowledge", BATON_KNOWLEDGE_DIR=str(folder))
-    caller = Caller(service.base)
+    caller = ApiClient(service.base)
     answer = caller.post("/api/chat", json={"query": QUESTION})
     assert (answer.status_code, answer.json()["citations"]) == (200, [])
     assert answer.json()["answer"]

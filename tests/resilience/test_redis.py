@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, at_once, is_problem
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, at_once, is_problem
 from tests.contract.conftest import PLAIN
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import story
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.resilience.ledger import Writers, bounded, heals, is_unavailable
 from tests.resilience.proxy import Proxy
+from tests.resilience.write_auditor import WriteAuditor, bounded, heals, is_unavailable
 
 Serve = Callable[..., Service]
 
@@ -47,7 +47,7 @@ def standing(proxy: Proxy) -> Iterator[Service]:
 @pytest.fixture
 def service(standing: Service) -> Iterator[Service]:
     """That service, well at the beginning, and afterwards without an unforeseen error."""
-    assert heals(Caller(standing.base), 9)
+    assert heals(ApiClient(standing.base), 9)
     yield standing
     unforeseen = [line for line in standing.log().splitlines() if "internal_error" in line or "unforeseen" in line]
     assert unforeseen == []
@@ -55,8 +55,8 @@ def service(standing: Service) -> Iterator[Service]:
 
 def test_killed_and_restarted(redis: RedisProcess, service: Service) -> None:
     """F6: killed and restarted, append-only file on: nothing acknowledged is lost or doubled; feeds go on."""
-    visitors = [Caller(service.base).create() for _ in range(4)]
-    with Writers(visitors) as writers:
+    visitors = [ApiClient(service.base).create() for _ in range(4)]
+    with WriteAuditor(visitors) as writers:
         feed = visitors[0].events()
         assert writers.goes_on()
         for _ in range(2):
@@ -75,8 +75,8 @@ def test_killed_and_restarted(redis: RedisProcess, service: Service) -> None:
 
 def test_frozen(redis: RedisProcess, service: Service) -> None:
     """F2: frozen: 503 in bounded time, no worker blocked, pages served; afterwards all is well and nothing doubled."""
-    visitors = [Caller(service.base).create() for _ in range(4)]
-    with Writers(visitors) as writers:
+    visitors = [ApiClient(service.base).create() for _ in range(4)]
+    with WriteAuditor(visitors) as writers:
         assert writers.goes_on()
         redis.send(signal.SIGSTOP)
         for _ in range(4):
@@ -94,7 +94,7 @@ def test_frozen(redis: RedisProcess, service: Service) -> None:
 
 def test_slow(redis: RedisProcess, proxy: Proxy, service: Service) -> None:
     """F3: a Redis that takes 50 to 500 ms for every reply works, only slower."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     for delay in (0.05, 0.2, 0.5):
         proxy.delay = delay
         assert visitor.say(f"at {delay}").status_code == 201
@@ -108,7 +108,7 @@ def test_slow(redis: RedisProcess, proxy: Proxy, service: Service) -> None:
 
 def test_a_lost_reply(redis: RedisProcess, proxy: Proxy, service: Service) -> None:
     """F5: the reply lost after the write: 503, one message, and the same client id gets it on the retry."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     visitor.said("so that Redis knows the script")
     for number in range(3):
         proxy.swallow_after = f"lost {number}".encode()
@@ -126,8 +126,8 @@ def test_a_lost_reply(redis: RedisProcess, proxy: Proxy, service: Service) -> No
 
 def test_resets(redis: RedisProcess, proxy: Proxy, service: Service) -> None:
     """F5: connections reset at every moment: nothing lost, nothing doubled, no reply given to another caller."""
-    visitors = [Caller(service.base).create() for _ in range(6)]
-    with Writers(visitors) as writers:
+    visitors = [ApiClient(service.base).create() for _ in range(6)]
+    with WriteAuditor(visitors) as writers:
         for _ in range(12):
             assert writers.goes_on(5)
             proxy.reset()
@@ -143,7 +143,7 @@ def test_resets(redis: RedisProcess, proxy: Proxy, service: Service) -> None:
 
 def test_writes_paused(redis: RedisProcess, service: Service) -> None:
     """F4: writes paused: reads and feeds go on, writes end in bounded time; each there once afterwards."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     visitor.said("before")
     with visitor.events() as feed:
         with redis.client() as admin:
@@ -172,7 +172,7 @@ def test_writes_refused(redis: RedisProcess, service: Service, kind: str) -> Non
     """F4: writes refused (out of memory, read-only, too few replicas): reads and feeds go on, writes 503, nothing
     evicted.
     """
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     visitor.said("before")
     wrong, right = REFUSALS[kind]
     with redis.client() as admin, visitor.events() as feed:
@@ -195,7 +195,7 @@ def test_writes_refused(redis: RedisProcess, service: Service, kind: str) -> Non
 
 def test_emptied(redis: RedisProcess, service: Service) -> None:
     """F11: FLUSHALL: 404s, new sessions, no 500; a running answer and open feeds end."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     feed, stream = visitor.events(), visitor.ask_streamed("tokens=100 delay=0.03")
     stream.until("answer.delta", count=3)
     with redis.client() as admin:
@@ -211,7 +211,7 @@ def test_emptied(redis: RedisProcess, service: Service) -> None:
 
 def test_scripts_forgotten(redis: RedisProcess, service: Service) -> None:
     """F11: a Redis that forgot its scripts is told them again, without anybody noticing."""
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     with redis.client() as admin:
         for number in range(3):
             admin.script_flush()
@@ -224,8 +224,8 @@ def test_password_changed(redis: RedisProcess, service: Service) -> None:
     """F8: the password is changed under load and every connection cut: appends and creates get 503 and nothing else,
     the log and `/health` name NOAUTH, never the password; all heals when it is set back, and nothing is lost.
     """
-    caller = Caller(service.base)
-    writers = Writers([caller.create() for _ in range(8)])
+    caller = ApiClient(service.base)
+    writers = WriteAuditor([caller.create() for _ in range(8)])
     admin = redis.client()
     with writers:
         assert writers.goes_on()
@@ -251,7 +251,7 @@ def test_password_changed(redis: RedisProcess, service: Service) -> None:
 
 def test_busy(redis: RedisProcess, service: Service) -> None:
     """F8: busy with somebody's endless script: 503 in bounded time, a log line that names the kind; heals."""
-    caller = Caller(service.base)
+    caller = ApiClient(service.base)
     admin = redis.client()
     admin.config_set("busy-reply-threshold", "100")
 
@@ -274,7 +274,7 @@ def test_a_turn_over_a_restart(redis: RedisProcess, service: Service) -> None:
     """F6: a Redis restarted in mid-answer: the turn ends in exactly one terminal event, and the next question is
     answered.
     """
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     place = visitor.get("/messages").json()["cursor"]
     stream = visitor.ask_streamed("tokens=150 delay=0.03", client_id="c")
     stream.until("answer.delta", count=5)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.actor import Caller
+from tests.contract.api_client import ApiClient
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.resilience.ledger import bounded, heals, is_unavailable
+from tests.resilience.write_auditor import bounded, heals, is_unavailable
 
 Serve = Callable[..., Service]
 PASSWORD = "swordfish-at-dawn"
@@ -44,7 +44,7 @@ def test_still_loading(redis: RedisProcess, service: Service) -> None:
     """F8: Redis is back and still loading a long append-only file: 503 in bounded time, LOADING in the log and in
     `/health`, never the password; heals when it has loaded.
     """
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     visitor.said("before")
     fill(redis, 20_000)
     redis.send(signal.SIGKILL)
@@ -68,7 +68,7 @@ def test_full_of_clients(redis: RedisProcess, service: Service) -> None:
     """F8: Redis takes no more clients: 503 in bounded time, MAXCLIENTS in the log, never the password; heals when
     the others go.
     """
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     visitor.said("before")
     with redis.client() as admin, visitor.events() as feed, contextlib.ExitStack() as crowd:
         for _ in range(20):

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, Visitor, at_once
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import Event, joined, story
 from tests.contract.launch import RedisProcess, Service, eventually
 
@@ -27,7 +27,7 @@ def follow_to_the_end(bases: list[str], visitor: Visitor, place: str, seconds: f
     while time.monotonic() < end and not any(event.event in CLOSING for event in seen):
         for base in bases:
             try:
-                feed = Visitor(Caller(base), visitor.id).events(after=place)
+                feed = Visitor(ApiClient(base), visitor.id).events(after=place)
             except OSError:
                 time.sleep(0.05)
                 continue
@@ -65,7 +65,7 @@ def test_a_killed_worker(redis: RedisProcess, serve: Serve) -> None:
     gives the whole answer.
     """
     service = serve(redis.url)
-    visitors = [Caller(service.base).create() for _ in range(5)]
+    visitors = [ApiClient(service.base).create() for _ in range(5)]
     places, feeds = [], []
     for number, visitor in enumerate(visitors):
         places.append(visitor.get("/messages").json()["cursor"])
@@ -99,7 +99,7 @@ def test_a_killed_worker(redis: RedisProcess, serve: Serve) -> None:
 def test_a_killed_worker_and_nobody_listens(redis: RedisProcess, serve: Serve) -> None:
     """It is closed as well where nobody listened: by whoever speaks or reads next."""
     service = serve(redis.url)
-    reader, speaker = (Caller(service.base).create() for _ in range(2))
+    reader, speaker = (ApiClient(service.base).create() for _ in range(2))
     for name, visitor in (("reader", reader), ("speaker", speaker)):
         with visitor.events() as feed:
             ask_aside(visitor, f"{name} tokens=300 delay=0.02")
@@ -130,7 +130,7 @@ def test_a_deploy(redis: RedisProcess, serve: Serve) -> None:
     nothing.
     """
     leaving, staying = serve(redis.url), serve(redis.url)
-    visitors = [Caller(leaving.base).create() for _ in range(16)]
+    visitors = [ApiClient(leaving.base).create() for _ in range(16)]
     tellers, places = [], []
     for visitor in visitors:
         places.append(visitor.get("/messages").json()["cursor"])
@@ -156,7 +156,7 @@ def test_a_deploy(redis: RedisProcess, serve: Serve) -> None:
     for seen, visitor in zip(results, visitors, strict=True):
         assert [event.event for event in seen if event.event in CLOSING] == ["answer.end"]
         assert joined(seen) == spoken(100)
-        history = Visitor(Caller(staying.base), visitor.id).history()
+        history = Visitor(ApiClient(staying.base), visitor.id).history()
         assert [message["content"] for message in history] == ["tokens=100 delay=0.04", spoken(100)]
     assert leaving.process.wait(30) == 0
     for teller in tellers:
@@ -166,7 +166,7 @@ def test_a_deploy(redis: RedisProcess, serve: Serve) -> None:
 def test_idle_feeds_do_not_hold_a_deploy(redis: RedisProcess, serve: Serve) -> None:
     """A leaving service tells its idle listeners at once and is gone long before the drain time."""
     service = serve(redis.url)
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     feeds = [visitor.events() for _ in range(10)] + [visitor.ws() for _ in range(5)]
     begun = time.monotonic()
     service.process.terminate()
@@ -178,7 +178,7 @@ def test_idle_feeds_do_not_hold_a_deploy(redis: RedisProcess, serve: Serve) -> N
 
 def test_two_services_one_redis(redis: RedisProcess, serve: Serve) -> None:
     """Two services on one Redis are one: ask here, follow and stop there, resume anywhere."""
-    one, other = (Caller(serve(redis.url).base) for _ in range(2))
+    one, other = (ApiClient(serve(redis.url).base) for _ in range(2))
     here = one.create()
     there = Visitor(other, here.id)
     with there.events() as feed, there.ws() as socket, here.ask_streamed("tokens=500 delay=0.02"):
@@ -195,7 +195,7 @@ def test_two_services_one_redis(redis: RedisProcess, serve: Serve) -> None:
 def test_other_signals(redis: RedisProcess, serve: Serve, number: int) -> None:
     """A reload under a running answer loses nothing."""
     service = serve(redis.url)
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     place = visitor.get("/messages").json()["cursor"]
     ask_aside(visitor, "tokens=100 delay=0.03")
     assert eventually(lambda: visitor.get().json()["message_count"] == 1)

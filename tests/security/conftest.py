@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.actor import Caller
+from tests.contract.api_client import ApiClient
 from tests.contract.conftest import NO_LIMITS
 from tests.contract.launch import RedisProcess, Service
-from tests.security.links import Aim
+from tests.security.target import Target
 from tests.widget.conftest import baton, context, site, stranger, visit
 
 __all__ = ["baton", "context", "site", "stranger", "visit"]
@@ -19,7 +19,7 @@ PUBLIC = "https://chat.example"
 API_KEY = "key-of-the-server-0123456789"
 SETTINGS = {
     **NO_LIMITS,
-    "BATON_ENGINE": "python:tests.security.bot:answer",
+    "BATON_ENGINE": "python:tests.security.fake_bot:answer",
     "BATON_ENGINE_PER_MINUTE": "100000",
     "BATON_ENGINE_TIMEOUT": "10",
     "BATON_PUBLIC_URL": PUBLIC,
@@ -29,32 +29,32 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def target() -> Iterator[Aim]:
+def target() -> Iterator[Target]:
     """A service without limits, open to two origins, whose public address is ``https://chat.example``."""
     redis = RedisProcess()
     service = Service(redis.url, **SETTINGS)
-    yield Aim(service, redis)
+    yield Target(service, redis)
     service.remove()
     redis.stop()
     assert [line for line in service.last_words.splitlines() if "Traceback (most" in line] == []
 
 
 @pytest.fixture
-def caller(target: Aim) -> Caller:
-    return Caller(target.base)
+def caller(target: Target) -> ApiClient:
+    return ApiClient(target.base)
 
 
 @pytest.fixture
-def launch() -> Iterator[Callable[..., Aim]]:
+def launch() -> Iterator[Callable[..., Target]]:
     """Starts services of a test's own: ``launch(BATON_SESSION_TTL="2")``; ``beside`` shares the Redis of another."""
-    started: list[Aim] = []
+    started: list[Target] = []
     servers: list[RedisProcess] = []
 
-    def start(beside: Aim | None = None, redis_url: str = "", **settings: str) -> Aim:
+    def start(beside: Target | None = None, redis_url: str = "", **settings: str) -> Target:
         if beside is None:
             servers.append(RedisProcess())
         redis = beside.redis if beside else servers[-1]
-        aim = Aim(Service(redis_url or redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings}), redis)
+        aim = Target(Service(redis_url or redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings}), redis)
         started.append(aim)
         return aim
 

@@ -16,10 +16,10 @@ import pytest
 from app import create_app
 from app.config import Settings
 from app.conversations import ids
-from tests.contract.actor import NOBODY, Caller, bare, is_problem
+from tests.contract.api_client import NOBODY, ApiClient, bare, is_problem
 from tests.contract.launch import eventually
 from tests.security.conftest import API_KEY
-from tests.security.links import Aim
+from tests.security.target import Target
 
 OF_A_SESSION = {
     ("GET", ""),
@@ -65,7 +65,7 @@ BY_BODY = {("POST", "/api/session/create"), ("POST", "/api/session/resume"), ("P
 """What makes a session, or names it in its body."""
 
 
-def test_r01_ids_are_random_and_distinct(target: Aim) -> None:
+def test_r01_ids_are_random_and_distinct(target: Target) -> None:
     """R1: 10,000 ids: the format, no two alike, every character at
     every place as often as chance has it; over HTTP too.
     """
@@ -78,24 +78,24 @@ def test_r01_ids_are_random_and_distinct(target: Aim) -> None:
         assert max(seen.values()) < 156 + 7 * 12.5, "a character far more often than chance has it"
     with patch("secrets.token_urlsafe", side_effect=RuntimeError), pytest.raises(RuntimeError):
         ids.new_session_id()
-    caller = Caller(target.base)
+    caller = ApiClient(target.base)
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: caller.create().id, range(200)))
     assert len(set(made)) == 200
     assert all(re.fullmatch(r"ses_[A-Za-z0-9_-]{32}", one) for one in made)
 
 
-def useless(target: Aim) -> dict[str, str]:
+def useless(target: Target) -> dict[str, str]:
     """Ids that open nothing, of each kind, all 36 characters long."""
-    gone = Caller(target.base).create()
+    gone = ApiClient(target.base).create()
     gone.erase()
     return {"unknown": NOBODY, "deleted": gone.id, "malformed": "ses_" + "A" * 31 + "!", "a ticket": "tkt_" + "A" * 32}
 
 
-def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> None:
+def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]) -> None:
     """R2: unknown, expired, deleted, malformed: the same bytes and headers on every route; Redis not asked."""
     short = launch(target, BATON_SESSION_TTL="1")
-    expired = Caller(short.base).create()
+    expired = ApiClient(short.base).create()
     assert eventually(lambda: not target.names(ids.hash_session_id(expired.id) or "-"))
     ids = useless(target) | {"expired": expired.id}
     for method, path in sorted(OF_A_SESSION):
@@ -126,7 +126,7 @@ def test_r02_one_404_byte_for_byte(target: Aim, launch: Callable[..., Aim]) -> N
     assert target.commands() > before, "what is well-formed is looked up"
 
 
-def knock(target: Aim, method: str, one: str, path: str) -> httpx.Response:
+def knock(target: Target, method: str, one: str, path: str) -> httpx.Response:
     """A call on the session ``one``; where it is the socket's, with a proper handshake."""
     where = f"/api/session/{one}{path}".replace("<message_id>", "msg_1")
     return bare(target.base, method, where, UPGRADE if path == "/ws" else [])
@@ -137,14 +137,14 @@ def quoted(text: str) -> str:
     return "".join(c if c.isascii() else "%C3%A4" for c in text)
 
 
-def steady(target: Aim) -> bool:
+def steady(target: Target) -> bool:
     """Whether Redis has had nothing to do for a moment."""
     before = target.commands()
     time.sleep(0.3)
     return target.commands() == before
 
 
-def test_r03_me_without_a_usable_id(target: Aim, caller: Caller) -> None:
+def test_r03_me_without_a_usable_id(target: Target, caller: ApiClient) -> None:
     """R3: every route of the ``me`` form, with no, odd, doubled or misplaced credentials: 404,
     and how to do it better.
     """
@@ -181,7 +181,7 @@ def test_r04_every_route_is_classified() -> None:
     assert found == known | OF_NOBODY | BY_BODY
 
 
-def test_r04_what_belongs_to_another_is_not_there(caller: Caller) -> None:
+def test_r04_what_belongs_to_another_is_not_there(caller: ApiClient) -> None:
     """R4: A's id with B's message, event or turn finds nothing and touches nothing, by plain path and by bearer."""
     mine, other = caller.create(), caller.create()
     said = other.ask("the words of the other").json()["message_id"]
@@ -201,7 +201,7 @@ def test_r04_what_belongs_to_another_is_not_there(caller: Caller) -> None:
     assert mine.texts() == ["words of mine"]
 
 
-def test_r05_no_key_without_an_end(launch: Callable[..., Aim]) -> None:
+def test_r05_no_key_without_an_end(launch: Callable[..., Target]) -> None:
     """R5: while sessions of one second are used, raced and abandoned, no key is ever seen
     without an expiry, nor stays.
     """
@@ -212,7 +212,7 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Aim]) -> None:
         BATON_RATE_LIMIT_SESSION="1000 per hour",
         BATON_RATE_LIMIT_CREATE="1000 per minute",
     )
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     seen: list[str] = []
     done = threading.Event()
 
@@ -240,7 +240,7 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Aim]) -> None:
     assert seen == []
 
 
-def test_r06_erased_is_gone(target: Aim, caller: Caller) -> None:
+def test_r06_erased_is_gone(target: Target, caller: ApiClient) -> None:
     """R6: erased while an answer runs and two feeds listen: they are told and closed, tickets
     die, no key comes back.
     """

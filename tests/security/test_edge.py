@@ -8,10 +8,10 @@ import re
 import pytest
 
 from app.conversations.ids import hash_session_id
-from tests.contract.actor import Caller, Visitor, bare, is_problem
-from tests.contract.seen import policy
+from tests.contract.api_client import ApiClient, Visitor, bare, is_problem
+from tests.contract.html_page import policy
 from tests.security.conftest import ALLOWED
-from tests.security.links import Aim
+from tests.security.target import Target
 from tests.security.test_credential import BY_BODY, OF_A_SESSION, OF_NOBODY
 
 STRANGERS = [
@@ -57,7 +57,7 @@ def every_call(visitor: Visitor) -> list[tuple[str, str]]:
     return calls
 
 
-def test_r13_headers_everywhere(target: Aim, caller: Caller) -> None:
+def test_r13_headers_everywhere(target: Target, caller: ApiClient) -> None:
     """R13: every route, by GET, HEAD, its own method and wrong ones: nosniff, no-referrer; pages
     a policy from nothing.
     """
@@ -91,7 +91,7 @@ def test_r13_headers_everywhere(target: Aim, caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_r14_only_the_allowed_origins_are_told(target: Aim, caller: Caller, path: str) -> None:
+def test_r14_only_the_allowed_origins_are_told(target: Target, caller: ApiClient, path: str) -> None:
     """R14: 24 origins that are not allowed get no CORS header, on
     any method, preflight or error; the two get their own.
     """
@@ -113,7 +113,7 @@ def test_r14_only_the_allowed_origins_are_told(target: Aim, caller: Caller, path
     assert "access-control-allow-origin" not in twice.headers
 
 
-def test_r15_reading_changes_nothing(target: Aim, caller: Caller) -> None:
+def test_r15_reading_changes_nothing(target: Target, caller: ApiClient) -> None:
     """R15: GET, HEAD and OPTIONS of every path leave every key and value in Redis as it was, but
     for limits and feeds.
     """
@@ -151,7 +151,7 @@ def test_r15_reading_changes_nothing(target: Aim, caller: Caller) -> None:
         "application/json, text/plain",
     ],
 )
-def test_r15_a_form_of_another_site(target: Aim, caller: Caller, kind: str) -> None:
+def test_r15_a_form_of_another_site(target: Target, caller: ApiClient, kind: str) -> None:
     """R15: what a form of another site can post is 415 wherever a body is read, also an empty one, and does nothing."""
     visitor = caller.create()
     bodies = (b'{"message": "forged", "query": "forged", "session": "%s", "x": "=' % visitor.id.encode(), b"")

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once, is_problem
+from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
 from tests.contract.feeds import joined, story
 from tests.contract.launch import RedisProcess, eventually
 from tests.resilience.proxy import Proxy
-from tests.security.links import Aim
+from tests.security.target import Target
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def broken() -> Iterator[RedisProcess]:
     server.stop()
 
 
-def test_r25_twenty_calls_one_of_everything(target: Aim, launch: Callable[..., Aim]) -> None:
+def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[..., Target]) -> None:
     """R25: one client id twenty times at once over two services of
     two workers, by JSON and by stream: one of everything.
     """
-    doors = [Caller(target.base), Caller(launch(target).base)]
+    doors = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = doors[0].create()
     same = [Visitor(door, visitor.id) for door in doors]
     appended = at_once(20, lambda n: same[n % 2].say("only once", client_id="a"))
@@ -55,9 +55,9 @@ def test_r25_twenty_calls_one_of_everything(target: Aim, launch: Callable[..., A
     assert len(visitor.texts()) == 4
 
 
-def test_r26_every_cut_of_a_live_answer(target: Aim, launch: Callable[..., Aim]) -> None:
+def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Target]) -> None:
     """R26: readers that come and go by both doors and both wires, cut after 1 to 9 events, lose and repeat nothing."""
-    doors = [Caller(target.base), Caller(launch(target).base)]
+    doors = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = doors[0].create()
     cursor = visitor.get("/messages").json()["cursor"]
     asker = threading.Thread(target=visitor.ask, args=("slow",))
@@ -92,14 +92,14 @@ def test_r26_every_cut_of_a_live_answer(target: Aim, launch: Callable[..., Aim])
 
 
 @pytest.mark.parametrize("wait", ["0", "1"])
-def test_r27_created_means_kept(broken: RedisProcess, launch: Callable[..., Aim], wait: str) -> None:
+def test_r27_created_means_kept(broken: RedisProcess, launch: Callable[..., Target], wait: str) -> None:
     """R27: where Redis' reply is lost, or no replica has it, there is a 503 and no 201; the same
     client id brings one.
     """
     proxy = Proxy(broken.port)
     replica = RedisProcess("--replicaof", "127.0.0.1", str(broken.port)) if wait == "1" else None
     try:
-        caller = Caller(launch(redis_url=proxy.url, BATON_WAIT_REPLICAS=wait).base)
+        caller = ApiClient(launch(redis_url=proxy.url, BATON_WAIT_REPLICAS=wait).base)
         made = eventually(
             lambda: [answer for answer in [caller.post("/api/session/create")] if answer.status_code == 201], 15
         )
@@ -142,11 +142,11 @@ def lives(visitor: Visitor, name: str, turn: int) -> Iterator[httpx.Response]:
     yield visitor.get("/transcript")
 
 
-def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Aim]) -> None:
+def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Target]) -> None:
     """R28: 200 sessions write, ask and read canaries while Redis is slow, silent and reset: each reads its own."""
     proxy = Proxy(broken.port)
     aim = launch(redis_url=proxy.url, BATON_FEEDS_PER_ADDRESS="1000", WEB_CONCURRENCY="2")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     everyone = [one for some in at_once(8, lambda _: [caller.create() for _ in range(25)]) for one in some]
     feeds = [visitor.events() for visitor in everyone[::10]]
     heard: dict[int, list[str]] = {number: [] for number in range(len(everyone))}
@@ -191,11 +191,11 @@ def answered(visitor: Visitor) -> str:
     return answer.text if answer.status_code == 200 else ""
 
 
-def test_r29_two_tabs_one_story(target: Aim, launch: Callable[..., Aim]) -> None:
+def test_r29_two_tabs_one_story(target: Target, launch: Callable[..., Target]) -> None:
     """R29: two tabs on two services that speak at once are told
     one order; an end in one is told in the other within 2 s.
     """
-    doors = [Caller(target.base), Caller(launch(target).base)]
+    doors = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = doors[0].create()
     tabs = [Visitor(door, visitor.id) for door in doors]
     with tabs[0].events() as one, tabs[1].ws() as two:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.contract.actor import Caller, at_once, bare, is_problem
+from tests.contract.api_client import ApiClient, at_once, bare, is_problem
 from tests.resilience.proxy import Proxy
 from tests.security.conftest import PUBLIC
-from tests.security.links import Aim
+from tests.security.target import Target
 
 FORGED = {
     "Host": "evil.test",
@@ -25,14 +25,14 @@ FORGED = {
 }
 
 
-def test_r08_one_of_fifty_over_two_services(target: Aim, launch: Callable[..., Aim]) -> None:
+def test_r08_one_of_fifty_over_two_services(target: Target, launch: Callable[..., Target]) -> None:
     """R8: fifty resumes at one instant through two services, one behind a slow Redis: one wins, no loser learns."""
     proxy = Proxy(target.redis.port)
     proxy.delay = 0.02
     other = launch(target, redis_url=proxy.url)
-    visitor = Caller(target.base).create()
+    visitor = ApiClient(target.base).create()
     visitor.said("private words")
-    doors = [Caller(target.base), Caller(other.base)]
+    doors = [ApiClient(target.base), ApiClient(other.base)]
     for round_ in range(3):
         ticket = visitor.ticket()
         answers = at_once(50, lambda n, t=ticket, r=round_: doors[n % 2].resume(t, client_id=f"r{r}-{n}"))
@@ -44,7 +44,7 @@ def test_r08_one_of_fifty_over_two_services(target: Aim, launch: Callable[..., A
     proxy.close()
 
 
-def test_r08_scanners_burn_nothing(target: Aim, caller: Caller) -> None:
+def test_r08_scanners_burn_nothing(target: Target, caller: ApiClient) -> None:
     """R8: every method but the POST of a resume, with every
     Purpose a preview may send: the link still works afterwards.
     """
@@ -63,7 +63,7 @@ def test_r08_scanners_burn_nothing(target: Aim, caller: Caller) -> None:
     assert caller.resume(link["ticket"]).json()["session_id"] == visitor.id
 
 
-def test_r08_a_shared_link_stops_with_its_session(caller: Caller) -> None:
+def test_r08_a_shared_link_stops_with_its_session(caller: ApiClient) -> None:
     """R8: a shared link works again and again, and stops with an end, and with an erasure, at once."""
     for close in ("end", "erase"):
         visitor = caller.create()
@@ -73,7 +73,7 @@ def test_r08_a_shared_link_stops_with_its_session(caller: Caller) -> None:
         is_problem(caller.resume(shared), 404, "session_not_found")
 
 
-def test_r09_the_page_is_no_oracle(target: Aim, caller: Caller) -> None:
+def test_r09_the_page_is_no_oracle(target: Target, caller: ApiClient) -> None:
     """R9: the same bytes and headers for a live id, a good, a spent and a made-up ticket, markup, and a header line."""
     visitor = caller.create()
     spent = visitor.ticket()
@@ -106,7 +106,7 @@ def test_r09_the_page_is_no_oracle(target: Aim, caller: Caller) -> None:
     assert b"evil" not in content.lower()
 
 
-def test_r12_a_forged_host_changes_nothing(target: Aim, caller: Caller) -> None:
+def test_r12_a_forged_host_changes_nothing(target: Target, caller: ApiClient) -> None:
     """R12: every forged header on every route that builds an
     address, one at a time and together: byte for byte the same.
     """

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.contract.actor import Caller, at_once, is_problem
+from tests.contract.api_client import ApiClient, at_once, is_problem
 from tests.contract.feeds import SseFeed
 from tests.contract.launch import eventually
-from tests.security.links import Aim
+from tests.security.target import Target
 
 FORGED = [
     {"X-Forwarded-For": "203.0.113.{n}"},
@@ -36,14 +36,14 @@ def forged(number: int) -> dict[str, str]:
     return {name: value.replace("{n}", str(number)) for name, value in chosen.items()}
 
 
-def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Aim]) -> None:
+def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Target]) -> None:
     """R22: racing creates and questions under ever new forged addresses: no more pass than the limits say."""
     aim = launch(
         BATON_RATE_LIMIT_CREATE="10 per hour",
         BATON_RATE_LIMIT_ADDRESS="12 per hour",
         BATON_RATE_LIMIT_SESSION="5 per hour",
     )
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     made = at_once(36, lambda n: caller.post("/api/session/create", headers=forged(n)))
     assert sorted(answer.status_code for answer in made) == [201] * 10 + [429] * 26
     for answer in (answer for answer in made if answer.status_code == 429):
@@ -67,16 +67,17 @@ def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Aim]) -> None:
     )
 
 
-def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) -> None:
+def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Target]) -> None:
     """R22: with one trusted proxy its own word counts and what stands before it does not; IPv6 counts by /64, and
     a port is no part of an address."""
     aim = launch(BATON_RATE_LIMIT_CREATE="2 per hour", BATON_TRUSTED_PROXIES="1")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
 
     def create(forwarded: str) -> int:
         return caller.post("/api/session/create", headers={"X-Forwarded-For": forwarded}).status_code
 
     assert [create(f"203.0.113.{n}, 198.51.100.7") for n in range(4)] == [201, 201, 429, 429]
+    assert [create(f"{quoted}203.0.113.9, 198.51.100.7") for quoted in ('"', '"\\', 'for="', '" ')] == [429] * 4
     assert [create(f"2001:db8:1:2::{n}") for n in range(4)] == [201, 201, 429, 429]
     assert [create("2001:db8:1:3::1"), create("::ffff:198.51.100.7"), create("198.51.100.8")] == [201, 429, 201]
     assert [create("x" * 500), create("x" * 500), create("x" * 500)] == [201, 201, 429]
@@ -87,10 +88,10 @@ def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Aim]) ->
 
 
 @pytest.mark.parametrize("where", ["session", "alone", "stream"])
-def test_r23_the_engine_budget_holds(launch: Callable[..., Aim], where: str) -> None:
+def test_r23_the_engine_budget_holds(launch: Callable[..., Target], where: str) -> None:
     """R23: twenty questions at once by twenty visitors: no more are answered than the budget says."""
     aim = launch(BATON_ENGINE_CONCURRENCY="3", BATON_ENGINE_PER_MINUTE="5")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     visitors = [caller.create() for _ in range(20)]
 
     def ask(number: int) -> int:
@@ -112,12 +113,12 @@ def test_r23_the_engine_budget_holds(launch: Callable[..., Aim], where: str) -> 
     assert 0 < int(refused.headers["retry-after"]) <= 60
 
 
-def test_r23_one_address_has_a_quarter_of_the_engine_budget(launch: Callable[..., Aim]) -> None:
+def test_r23_one_address_has_a_quarter_of_the_engine_budget(launch: Callable[..., Target]) -> None:
     """R23: of eight places, twelve slow questions without a session from one address get two, over both workers; its
     sessions get none, other addresses get theirs until all are taken, and a place that is free is given out again.
     """
     aim = launch(BATON_ENGINE_CONCURRENCY="8", BATON_TRUSTED_PROXIES="1", WEB_CONCURRENCY="2")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
 
     def slow(address: str) -> SseFeed:
         feed = SseFeed(
@@ -152,12 +153,12 @@ def test_r23_one_address_has_a_quarter_of_the_engine_budget(launch: Callable[...
         assert eventually(lambda: quick("198.51.100.7") == 200, 20, 0.2), "its places were not given back"
 
 
-def test_r24_feeds_are_bounded_and_readers_shared(launch: Callable[..., Aim]) -> None:
+def test_r24_feeds_are_bounded_and_readers_shared(launch: Callable[..., Target]) -> None:
     """R24: under a bound of 8 a session and 20 an address no more feeds open; a chat's own stream is not counted; Redis
     sees no more connections for twenty viewers than for one; when the clients vanish their places are free again.
     """
     aim = launch(BATON_FEEDS_PER_SESSION="8", BATON_FEEDS_PER_ADDRESS="20")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     visitors = [caller.create() for _ in range(4)]
     with ExitStack() as open_feeds, aim.redis.client() as look:
         first = open_feeds.enter_context(visitors[0].events())

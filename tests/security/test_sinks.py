@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from app.conversations import ids
-from tests.contract.actor import Caller, Visitor, bare, is_problem
+from tests.contract.api_client import ApiClient, Visitor, bare, is_problem
 from tests.contract.launch import eventually
-from tests.security.links import Aim
+from tests.security.target import Target
 
 WORDS = "Zebra-canary-of-the-visitor"
 BROKEN = (b'{"message": "%s", "query": 5' % WORDS.encode(), b'{"kind": "x", "session": 5, "query": ""}')
@@ -57,7 +57,7 @@ def listener() -> Iterator[Listener]:
 
 def everything_with(base: str, visitor: Visitor) -> list[str]:
     """Sends the id and a ticket through every route and every kind of refusal; the error bodies."""
-    caller = Caller(base)
+    caller = ApiClient(base)
     told: list[httpx.Response] = []
     described = caller.get("/openapi.json").json()["paths"]
     for path, methods in described.items():
@@ -78,10 +78,10 @@ def everything_with(base: str, visitor: Visitor) -> list[str]:
     return [answer.text for answer in told if answer.status_code >= 400]
 
 
-def test_r07_an_id_stands_in_no_sink(target: Aim, launch: Callable[..., Aim]) -> None:
+def test_r07_an_id_stands_in_no_sink(target: Target, launch: Callable[..., Target]) -> None:
     """R7: through every route, refusal and crash, with logs at their fullest: no id, ticket or word in any sink."""
     aim = launch(target, LOG_LEVEL="debug", BATON_LOG_LEVEL="debug")
-    visitor = Caller(aim.base).create(metadata={"note": WORDS})
+    visitor = ApiClient(aim.base).create(metadata={"note": WORDS})
     tickets = [visitor.ticket(), visitor.ticket("share")]
     errors = everything_with(aim.base, visitor)
     assert len(errors) > 100
@@ -92,18 +92,18 @@ def test_r07_an_id_stands_in_no_sink(target: Aim, launch: Callable[..., Aim]) ->
     assert eventually(lambda: "unforeseen error" in aim.service.log())
     named = (ids.hash_session_id(visitor.id) or "")[:10]
     assert named in aim.service.log(), "the log names the session by ten characters of its hash"
-    sinks = aim.service.log() + Caller(aim.base).get("/metrics").text + Caller(aim.base).get("/health").text
+    sinks = aim.service.log() + ApiClient(aim.base).get("/metrics").text + ApiClient(aim.base).get("/health").text
     assert [secret for secret in (*secrets, WORDS) if secret in sinks] == []
     in_redis = "\n".join(aim.names())
     assert [secret for secret in (*secrets, WORDS) if secret in in_redis] == []
 
 
-def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callable[..., Aim]) -> None:
+def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callable[..., Target]) -> None:
     """R7: a webhook is told the question, the history and ten characters of a hash, and no
     credential, whatever fails.
     """
     aim = launch(BATON_ENGINE="webhook", BATON_WEBHOOK_URL=listener.address, BATON_WEBHOOK_SECRET="s" * 32)
-    visitor = Caller(aim.base).create()
+    visitor = ApiClient(aim.base).create()
     tickets = [visitor.ticket(), visitor.ticket("share")]
     assert visitor.ask("tell me", headers=visitor.bearer).status_code == 200
     assert visitor.ask("crash please").status_code == 502
@@ -114,7 +114,7 @@ def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callab
     assert [text for text in ("tell me", "crash please", listener.address) if text in aim.service.log()] == []
 
 
-def corrupt(aim: Aim, visitor: Visitor, words: str) -> None:
+def corrupt(aim: Target, visitor: Visitor, words: str) -> None:
     """Puts a thing of the wrong kind where the session's history is: what nobody has foreseen."""
     with aim.redis.client() as look:
         name = f"baton:{{{ids.hash_session_id(visitor.id)}}}:history"
@@ -122,10 +122,10 @@ def corrupt(aim: Aim, visitor: Visitor, words: str) -> None:
         look.set(name, words, ex=60)
 
 
-def test_r30_an_unforeseen_error_is_one_500(launch: Callable[..., Aim]) -> None:
+def test_r30_an_unforeseen_error_is_one_500(launch: Callable[..., Target]) -> None:
     """R30: a history of the wrong kind in Redis: a 500 with a request id, one log line without words; others go on."""
     aim = launch(WEB_CONCURRENCY="1")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     visitor, other = caller.create(), caller.create()
     before = aim.service.workers()
     corrupt(aim, visitor, WORDS)

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.contract.actor import Caller
+from tests.contract.api_client import ApiClient
 from tests.contract.launch import eventually
-from tests.security.links import Aim
+from tests.security.target import Target
 
 HEAD = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 BY_LENGTH = HEAD + b"Content-Length: 60000\r\n\r\n{"
@@ -21,7 +21,7 @@ IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\nea60\r\n{"
 UNFINISHED_HEAD = HEAD + b"X-A: "
 
 
-def connect(aim: Aim, sent: bytes) -> socket.socket:
+def connect(aim: Target, sent: bytes) -> socket.socket:
     """A connection from 127.0.0.1 on which ``sent`` was sent."""
     connection = socket.create_connection(("127.0.0.1", aim.service.port), timeout=10)
     connection.sendall(sent)
@@ -29,7 +29,7 @@ def connect(aim: Aim, sent: bytes) -> socket.socket:
 
 
 @contextlib.contextmanager
-def client_at(aim: Aim, address: str) -> Iterator[httpx.Client]:
+def client_at(aim: Target, address: str) -> Iterator[httpx.Client]:
     """A client that calls from another address, with a new connection for each request."""
     transport = httpx.HTTPTransport(local_address=address, limits=httpx.Limits(max_keepalive_connections=0))
     with httpx.Client(base_url=aim.base, transport=transport, timeout=10) as client:
@@ -37,10 +37,10 @@ def client_at(aim: Aim, address: str) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS], ids=["by length", "in chunks"])
-def test_a_body_has_one_deadline(launch: Callable[..., Aim], sent: bytes) -> None:
+def test_a_body_has_one_deadline(launch: Callable[..., Target], sent: bytes) -> None:
     """A body that never pauses for long but does not end is answered 400 and its connection closed."""
     aim = launch(BATON_BODY_TIMEOUT="1")
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     visitor = caller.create()
     with ExitStack() as stack:
         pending = {stack.enter_context(connect(aim, sent)) for _ in range(30)}
@@ -64,7 +64,7 @@ def test_a_body_has_one_deadline(launch: Callable[..., Aim], sent: bytes) -> Non
         assert rounds > 3, "the bodies had no time to arrive"
 
 
-def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Aim]) -> None:
+def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Target]) -> None:
     """A body in several pieces within the deadline is as good as another, and so is the next on the connection."""
     aim = launch(BATON_BODY_TIMEOUT="5")
     body = b'{"query": "echo"}'
@@ -78,12 +78,12 @@ def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Aim]) -> 
 
 
 @pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS, UNFINISHED_HEAD, b""], ids=["length", "chunks", "head", "idle"])
-def test_one_address_cannot_fill_a_worker(launch: Callable[..., Aim], sent: bytes) -> None:
+def test_one_address_cannot_fill_a_worker(launch: Callable[..., Target], sent: bytes) -> None:
     """Far more slow connections from one address than the worker has room for, long before any deadline: a client at
     another address is served, and so is a live feed at the first.
     """
     aim = launch(BATON_BODY_TIMEOUT="600", GUNICORN_CMD_ARGS="--worker-connections 64 --keep-alive 600")
-    visitor = Caller(aim.base).create()
+    visitor = ApiClient(aim.base).create()
     with ExitStack() as stack:
         feed = stack.enter_context(visitor.events())
         assert feed.status == 200

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.contract.actor import Caller
-from tests.security.links import Aim
+from tests.contract.api_client import ApiClient
+from tests.security.target import Target
 
 
-def test_nobody_can_take_the_folder_of_counts_beforehand(launch: Callable[..., Aim], tmp_path: Path) -> None:
+def test_nobody_can_take_the_folder_of_counts_beforehand(launch: Callable[..., Target], tmp_path: Path) -> None:
     """Whatever names stand in the folder of temporary files, for every process id that the service may get: it starts,
     touches nothing of theirs, and counts in a folder that is its own alone.
     """
@@ -23,7 +23,7 @@ def test_nobody_can_take_the_folder_of_counts_beforehand(launch: Callable[..., A
     for name in names:
         (temporary / name).symlink_to(theirs)
     aim = launch(TMPDIR=str(temporary))
-    caller = Caller(aim.base)
+    caller = ApiClient(aim.base)
     caller.create()
     assert "baton_" in caller.get("/metrics").text
     assert (theirs / "kept").read_text() == "kept"

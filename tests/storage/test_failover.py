@@ -60,7 +60,7 @@ class Writer:
 
 @contextmanager
 def writing(logs: list[RedisConversationStore], count: int = 6) -> Iterator[list[Writer]]:
-    """Writers that have begun, and are stopped in the end."""
+    """WriteAuditor that have begun, and are stopped in the end."""
     writers = [Writer(logs[n % len(logs)]) for n in range(count)]
     try:
         until(lambda: all(len(one.acknowledged) > 20 for one in writers), 20, "the load to run")
@@ -109,7 +109,7 @@ def cluster(tmp_path: Path) -> Iterator[ClusterServers]:
 Ending = Callable[[Server], None]
 ENDINGS = [
     pytest.param(Server.kill, id="killed"),
-    pytest.param(Server.freeze, id="frozen", marks=pytest.mark.long),
+    pytest.param(Server.freeze, id="frozen", marks=pytest.mark.slow),
 ]
 
 
@@ -130,7 +130,7 @@ def test_a_primary_under_sentinels_is_lost(sentinels: Sentinels, ending: Ending)
     verdict(f"Sentinel, primary {ending.__name__}", writers, 5.0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_with_a_replica_to_wait_for(tmp_path: Path) -> None:
     """F9: WAIT_REPLICAS=1 and two replicas: the primary is killed under load; soon over, and nothing is lost."""
     servers = Sentinels(tmp_path, replicas=2)
@@ -188,7 +188,7 @@ def test_a_primary_of_a_cluster_is_lost(cluster: ClusterServers, ending: Ending)
         verdict("Cluster, the others meanwhile", others, 1.0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_in_a_cluster_with_replicas_to_wait_for(cluster: ClusterServers) -> None:
     """F10: WAIT_REPLICAS=1: a primary is killed twice under load; all that was acknowledged is there, once."""
     logs = [log_at(cluster.url, wait_replicas=1, **ROOMY) for _ in range(2)]

@@ -64,7 +64,7 @@ def test_no_activity_carries_a_session_past_its_greatest_age(opened: Open, backe
 
 
 def test_appends_that_race_the_expiry_leave_nothing_behind(opened: Open, backend: Backend) -> None:
-    """Writers that go on past the end of a session never make a key that lives for ever."""
+    """WriteAuditor that go on past the end of a session never make a key that lives for ever."""
     log = opened(ttl=300, max_age=300)
     refs = [new(log) for _ in range(4)]
     endless: list[bytes] = []

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.talk import Talk
+from tests.unit.conversation_fixture import ConversationFixture
 
 
 @pytest.fixture
-def start(redis_url: str) -> Callable[..., Talk]:
+def start(redis_url: str) -> Callable[..., ConversationFixture]:
     """Begins a conversation with an engine."""
-    return lambda answer, **more: Talk(redis_url, answer, **more)
+    return lambda answer, **more: ConversationFixture(redis_url, answer, **more)

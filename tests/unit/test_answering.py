@@ -18,7 +18,7 @@ from app.engines.base import CitationsChunk, EngineRequest, FallbackNotice, Text
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
 from app.storage import redis_store as log_module
 from tests.conftest import until
-from tests.unit.talk import PAGE, Start, deltas, spawn
+from tests.unit.conversation_fixture import PAGE, Start, deltas, spawn
 
 
 def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> None:

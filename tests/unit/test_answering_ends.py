@@ -11,7 +11,7 @@ import redis
 
 from app.engines.base import CitationsChunk, EngineRequest, TextChunk
 from app.errors import EngineBusy, EngineFailed, EngineTimeout, NotFound
-from tests.unit.talk import Answer, Start, deltas
+from tests.unit.conversation_fixture import Answer, Start, deltas
 
 
 def failing(error: Exception) -> Answer:

@@ -23,7 +23,7 @@ def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     service = Service(
         {
             "BATON_DATA_DIR": str(tmp_path_factory.mktemp("baton")),
-            "BATON_ENGINE": "python:tests.widget.bot:answer",
+            "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
             "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
         }
     )  # fmt: skip

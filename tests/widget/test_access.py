@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.widget.bot import PROSE, words
+from tests.widget.fake_bot import PROSE, words
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
 from tests.conftest import until
-from tests.widget.bot import words
+from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]

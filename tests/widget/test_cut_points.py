@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.widget.bot import words
+from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 
 Stranger = Callable[..., Visitor]

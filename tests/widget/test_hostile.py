@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
-from tests.widget.bot import MARK
+from tests.widget.fake_bot import MARK
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]

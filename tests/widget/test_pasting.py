@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.widget.bot import words
+from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]

@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import Service, free_port
-from tests.widget.bot import words
+from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
-BOT = "python:tests.widget.bot:answer"
+BOT = "python:tests.widget.fake_bot:answer"
 
 
 class Relay:
@@ -75,7 +75,7 @@ def relay(baton: str) -> Iterator[Relay]:
 
 
 def test_the_service_restarts(visit: Visit, tmp_path: Path) -> None:
-    """Started again on the same folder under an open chat: it says so, heals by itself, and loses nothing."""
+    """RunningService again on the same folder under an open chat: it says so, heals by itself, and loses nothing."""
     environ = {
         "BATON_DATA_DIR": str(tmp_path / "data"), "BATON_ENGINE": BOT, "PORT": str(free_port()),
         "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",

@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.conftest import Service
-from tests.widget.bot import words
+from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
 Start = Callable[..., Service]
-BOT = "python:tests.widget.bot:answer"
+BOT = "python:tests.widget.fake_bot:answer"
 UNLIMITED = {"BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
 
 

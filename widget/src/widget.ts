@@ -16,7 +16,7 @@ export interface Panel {
   destroy(): void;
 }
 
-interface Site { reset(): void; identify(user: Given): void }
+interface Site { init(options: { user: Given }): void }
 
 /** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page; `site`: `window.Baton`. */
 export function mount(host: HTMLElement, raw: Record<string, unknown>, base: string, emit: (event: string, detail?: unknown) => void, site: Site): Panel {
@@ -24,7 +24,8 @@ export function mount(host: HTMLElement, raw: Record<string, unknown>, base: str
   const conversation = createConversation({ ...options, apiUrl: base });
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
-  const identify = (user: Given) => conversation.identify(user, () => { site.reset(); site.identify(user); });
+  // Somebody else was in this tab before: it begins anew. Other tabs speak for whom their own pages named.
+  const identify = (user: Given) => conversation.identify(user, () => { store.clearTabState(); site.init({ user }); });
   if (raw.user) identify(raw.user as Given);
   const chats = bindStandaloneChats((chat) => {
     Object.assign(chat, { options: { ...readOptions({ ...raw, ...chat.dataset }), apiUrl: base }, conversation });

@@ -1,9 +1,13 @@
 /** Browser tabs for tests: storage, locks and channels of one browser, and conversations in them. */
+import { registerChunk } from "../src/client/lazy-chunks";
+import * as messages from "../src/messages.chunk";
 import { createConversation } from "../src/state/conversation";
 import { createLocalStorageLocks } from "../src/client/local-storage-locks";
 import { randomId } from "../src/client/tab-sync";
 import type { Conversation, Options } from "../src/types";
 import type { FakeService } from "./fake-service";
+
+registerChunk("messages", messages);
 
 export class MemoryStorage {
   private all = new Map<string, string>();

@@ -10,6 +10,8 @@ export interface StoredSession {
   handed?: boolean;
   /** A short name of the signed-in user whose it is: without his token it is left alone. */
   user?: string;
+  /** A short name of the conversation that the user claimed, which has become this one. */
+  from?: string;
   /** On the full page: the token that a link brought, for this tab alone. */
   token?: string;
 }
@@ -64,7 +66,7 @@ export function createBrowserStorage(base: string, scope: Scope, isFullPage: boo
   const isSaved = (value: StoredSession) => typeof value.id === "string" && typeof value.seen === "number";
 
   /** A duplicated tab came with a copy of everything: it starts with nothing. */
-  const clearTabState = () => { for (const name of ["session", "draft", "unsent", "asked", "opening"]) write(tab, name, null); };
+  const clearTabState = () => { for (const name of ["session", "draft", "unsent", "asked", "opening", "user"]) write(tab, name, null); };
   // Since this tab last looked, somebody signed out (in any tab): nothing of his is left here.
   const reset = read(local, "reset");
   if (reset !== read(tab, "reset")) { clearTabState(); write(tab, "reset", reset); }
@@ -109,6 +111,9 @@ export function createBrowserStorage(base: string, scope: Scope, isFullPage: boo
       return __WIDGET__ ? null : readJson<PendingResume>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
     },
     set opening(opening: PendingResume | null) { if (!__WIDGET__) write(tab, "opening", opening && JSON.stringify(opening)); },
+    /** A short name of the user whose conversation this tab had last; empty where it was anonymous. */
+    get user(): string { return read(tab, "user") ?? ""; },
+    set user(user: string) { write(tab, "user", user || null); },
     get tabId(): string | null { return read(tab, "tab"); },
     set tabId(id: string | null) { write(tab, "tab", id); },
     clearTabState,

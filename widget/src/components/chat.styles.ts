@@ -84,7 +84,7 @@ textarea::placeholder, input::placeholder { color: var(--_text-muted); opacity: 
   .typing-indicator i { animation: pass 1.2s infinite ease-in-out; }
   .typing-indicator i:nth-child(2) { animation-delay: .16s; }
   .typing-indicator i:nth-child(3) { animation-delay: .32s; }
-  .typing-indicator i, .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
+  .typing-indicator i { forced-color-adjust: none; background: CanvasText; }
   .menu, .dialog { animation: appear .16s ease-out; }
   button { transition: background-color .12s, color .12s, border-color .12s; }
 }

@@ -69,6 +69,7 @@ time { font-variant-numeric: tabular-nums; }
 }
 @media (hover: none) { .user .tools { display: none; } }
 @media (prefers-reduced-motion: no-preference) {
+  .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }
   .overlay { animation: fade .16s; }
   .live .text :is(p, .h1, .h2, .h3, .h4, li):last-child::after { animation: blink 1.1s infinite ease-in-out; }
 }

@@ -106,12 +106,15 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
 
   const view = window.visualViewport;
   const stopWatching = watchTheme(paint);
-  launcher?.addEventListener("click", toggle);
-  panel.addEventListener("keydown", escape);
-  launcher?.addEventListener("keydown", escape);
-  small.addEventListener("change", fit);
-  view?.addEventListener("resize", fit);
-  view?.addEventListener("scroll", fit);
+  const listening = new AbortController();
+  const on = (target: EventTarget | null | undefined, kind: string, listener: (event: any) => void) =>
+    target?.addEventListener(kind, listener, { signal: listening.signal });
+  on(launcher, "click", toggle);
+  on(panel, "keydown", escape);
+  on(launcher, "keydown", escape);
+  on(small, "change", fit);
+  on(view, "resize", fit);
+  on(view, "scroll", fit);
   paint();
   fit();
   label();
@@ -134,11 +137,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
       close();
       unread.stop();
       stopWatching();
-      launcher?.removeEventListener("click", toggle);
-      launcher?.removeEventListener("keydown", escape);
-      small.removeEventListener("change", fit);
-      view?.removeEventListener("resize", fit);
-      view?.removeEventListener("scroll", fit);
+      listening.abort();
       panel.remove();
     },
     get isOpen() {

@@ -1,9 +1,11 @@
-/** What one can do with a conversation besides talking: end it, hand it over, keep it, erase it, rate it. */
+/** What one can do with a conversation besides talking: end it, hand it over; the rest is in message-actions.ts. */
 import { ApiError, type Api } from "../client/api";
 import type { Desk } from "./store";
 import type { Settings } from "../options";
 import type { Loss, Sessions } from "./session-manager";
-import { isLocal, prepend, readMessage, type ChatEvent } from "./reducer";
+import type { MessageActions } from "./message-actions";
+import type { ChatEvent } from "./reducer";
+import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Conversation, Status } from "../types";
 import type { Page } from "../client/page-lifecycle";
 
@@ -28,7 +30,7 @@ const LOOKS = ["color", "theme", "lang"] as const;
 type Deeds = Pick<Conversation, "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback">;
 
 export function createDeeds(parts: DeedParts) {
-  const { api, desk, sessions, page, options, tell, publish, become, start, fresh, onEvent, clear } = parts;
+  const { api, desk, sessions, page, options, tell, publish, become, start, clear } = parts;
 
   /** Calls the service; where that fails for good, the notice says so, unless the view does. Null without a session. */
   async function call<T>(work: (session: string) => Promise<T>, notice: string | null, tries = 3): Promise<T | null> {
@@ -50,22 +52,21 @@ export function createDeeds(parts: DeedParts) {
     }
   }
 
+  /** What there is to do with messages comes with them, in their chunk. */
+  function later<K extends keyof MessageActions>(name: K): MessageActions[K] {
+    return (async (...given: unknown[]) => {
+      if (!(await loadChunk("messages"))) throw new ApiError("network", 0, "Not reached");
+      const actions = getChunk<typeof import("../messages.chunk")>("messages")!.createMessageActions(parts, call);
+      return (actions[name] as (...given: unknown[]) => unknown)(...given);
+    }) as MessageActions[K];
+  }
+
   const deeds: Deeds = {
     async end() {
       clear();
       const { live } = desk;
       try { if (await call((session) => api.end(session), "notEnded")) live?.tell("ended"); } catch { return; }
       if (desk.session) become("ended");
-    },
-
-    async loadOlder() {
-      const first = desk.transcript.messages.find((one) => !isLocal(one)), { era } = desk;
-      if (!first || !desk.hasOlder) return;
-      const found = await call((session) => api.history(session, first.id, 50), "unreachable");
-      if (!found || era !== desk.era) return;
-      desk.transcript = prepend(desk.transcript, found.messages.map(readMessage).filter((one) => one !== null));
-      desk.hasOlder = Boolean(found.has_more);
-      publish();
     },
 
     async link(kind) {
@@ -82,28 +83,7 @@ export function createDeeds(parts: DeedParts) {
       return url.href;
     },
 
-    async transcript(format) {
-      const found = await call((session) => api.transcript(session, format), "unreachable");
-      if (!found) throw new ApiError("session_not_found", 404, "Nothing to keep yet");
-      return found;
-    },
-
-    async erase() {
-      const { live } = desk;
-      clear();
-      try {
-        await call((session) => api.erase(session).catch((error: ApiError) => { if (!error.isGone) throw error; }), "notErased");
-      } catch { return; }
-      live?.tell("erased");
-      fresh("erased");
-    },
-
-    async feedback(messageId, rating, comment) {
-      await call((session) => api.feedback(session, messageId, rating, comment), null);
-      const feedback = rating ? { rating, ...(comment ? { comment } : {}) } : undefined;
-      const message = desk.transcript.messages.find((one) => one.id === messageId);
-      if (message) onEvent({ event: "message", message: { ...message, metadata: { ...message.metadata, feedback } } });
-    },
+    loadOlder: later("loadOlder"), transcript: later("transcript"), erase: later("erase"), feedback: later("feedback"),
   };
   return { ...deeds, call };
 }

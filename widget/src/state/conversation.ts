@@ -56,7 +56,7 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
   const sessions = createSessions({
     api, desk, store, notices, page, options, own, changed, accept, machine, places: storage,
     live: { onEvent, timing: deps.timing }, busy: () => outbox.waiting.length > 0,
-    borrow: async (user) => await loadChunk("identity") && keeper().borrow(user),
+    borrow: async (claimed) => await loadChunk("identity") && keeper().borrow(claimed),
   });
   const vigil = createVigil({ desk, notices, sync: () => sessions.sync(), publish, changed });
   let state: State = compose(desk, null, 0, page.online);

@@ -30,10 +30,10 @@ export interface IdentityParts {
 }
 
 export interface Keeper {
-  /** Somebody signs in. `restart` begins anew where somebody else was here before. */
+  /** The page says who is signed in. `restart` begins anew where somebody else was in this tab before. */
   take(given: Given, restart: () => void): Promise<void>;
-  /** The token of this user from another tab; whether one came. */
-  borrow(user: string): Promise<boolean>;
+  /** The token for one conversation, from the tab that claimed it out of the one in view here; whether it came. */
+  borrow(claimed: StoredSession): Promise<boolean>;
 }
 
 const PATIENCE = 15_000;
@@ -52,17 +52,18 @@ export function keeperOf(parts: IdentityParts): Keeper {
 function createKeeper(parts: IdentityParts): Keeper {
   const { api, desk, store } = parts;
   const moves = createMoves(parts);
-  let given: Given = "", token = "", asking: Promise<string> | null = null;
-  const answers = new Set<(token: string) => void>();
+  // `user`: whose the token is. `lent`: the conversation that another tab lent it for; it goes with no other call.
+  let given: Given = "", token = "", user = "", lent = "", asking: Promise<string> | null = null;
+  const answers = new Set<(of: unknown, token: string) => void>();
 
-  // Tabs of one browser lend each other the token; it is written nowhere.
-  const others = openChannel(parts.machine, `baton:user:${api.base}`, ({ kind, user, token: offered }) => {
+  // A token is lent for the conversation that both tabs carry, and for that one alone; it is written nowhere.
+  const others = openChannel(parts.machine, `baton:user:${api.base}`, ({ kind, of, token: offered }) => {
     if (desk.disposed) return others.close();
-    if (kind === "want" && token && user === desk.user) others.post({ kind: "have", token });
-    if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(offered);
+    if (kind === "want" && token && desk.session && of === hash53(api.base + desk.session)) others.post({ kind: "have", of, token });
+    if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(of, offered);
   });
 
-  api.intercept((way) => through(way, () => token, renew));
+  api.intercept((way) => through(way, (session) => (!lent || session === `Bearer ${lent}` ? token : ""), renew));
 
   async function ask(): Promise<string> {
     let late: ReturnType<typeof setTimeout> | undefined;
@@ -82,61 +83,70 @@ function createKeeper(parts: IdentityParts): Keeper {
   function renew(old: string): Promise<string> {
     if (token !== old) return Promise.resolve(token);
     return (asking ??= (async () => {
-      const found = typeof given === "function" ? await ask() : "";
+      const found = lent ? await request(lent) : typeof given === "function" ? await ask() : "";
       asking = null;
       if (token !== old) return token;
-      token = found !== old && nameOf(api.base, found) === desk.user ? found : "";
+      token = found !== old && nameOf(api.base, found) === user ? found : "";
       if (!token) sign("");
       return token;
     })());
   }
 
-  function sign(user: string): void {
-    desk.user = user;
-    desk.signed = user ? moves.begin : null;
+  function sign(named: string): void {
+    desk.user = user = named;
+    lent = "";
+    desk.signed = named ? moves.begin : null;
   }
 
   async function take(next: Given, restart: () => void): Promise<void> {
     given = next;
-    const found = await ask(), user = nameOf(api.base, found);
+    const found = await ask(), named = nameOf(api.base, found);
     if (given !== next || desk.disposed) return;
-    if (!user) return void console.warn("Baton: identify() was given no token");
-    const before = desk.user || store.load()?.user;
-    if (before && before !== user) return restart();
+    if (!named) return void console.warn("Baton: identify() was given no token");
+    const before = desk.user || store.user;
+    if (before && before !== named) return restart();
     token = found;
     const news = !desk.user;
-    sign(user);
+    sign(named);
     if (news && desk.started) await moves.join();
   }
 
-  function borrow(user: string): Promise<boolean> {
+  /** The token that another tab has for this conversation; empty where none answers. */
+  function request(session: string): Promise<string> {
+    const of = hash53(api.base + session);
     return new Promise((resolve) => {
-      const settle = (offered: string) => {
-        if (offered && nameOf(api.base, offered) !== user) return;
+      const settle = (about: unknown, offered: string) => {
+        if (about !== of) return;
         clearTimeout(late);
         answers.delete(settle);
-        if (offered) {
-          token = offered;
-          // Asked of the neighbours again when it is not taken any more.
-          given ||= async () => (await borrow(user)) ? token : "";
-          sign(user);
-        }
-        resolve(Boolean(offered));
+        resolve(offered);
       };
-      const late = setTimeout(settle, NEIGHBOUR, "");
+      const late = setTimeout(settle, NEIGHBOUR, of, "");
       answers.add(settle);
-      others.post({ kind: "want", user });
+      others.post({ kind: "want", of });
     });
+  }
+
+  async function borrow({ id, user: owner }: StoredSession): Promise<boolean> {
+    // Whom this page named itself, it speaks for, and for nobody else.
+    if (given) return false;
+    const offered = await request(id);
+    if (given || !offered || nameOf(api.base, offered) !== owner) return false;
+    token = offered;
+    user = owner;
+    lent = id;
+    return true;
   }
 
   return { take, borrow };
 }
 
-/** The way to the service, with the token on every call; one that is not taken any more is replaced once. */
-function through(way: Fetch, current: () => string, renew: (old: string) => Promise<string>): Fetch {
+/** The way to the service, with the token on the calls it is for; one that is not taken any more is replaced once. */
+function through(way: Fetch, tokenFor: (authorization?: string) => string, renew: (old: string) => Promise<string>): Fetch {
   return async (url, init) => {
-    const send = (token: string) => way(url, token ? { ...init, headers: { ...(init?.headers as object), "Baton-User": token } } : init);
-    const token = current();
+    const headers = init?.headers as Record<string, string> | undefined;
+    const send = (token: string) => way(url, token ? { ...init, headers: { ...headers, "Baton-User": token } } : init);
+    const token = tokenFor(headers?.Authorization);
     const response = await send(token);
     if (!token || response.status !== 403) return response;
     const problem = await response.clone().json().catch(() => null) as { code?: string } | null;
@@ -177,12 +187,13 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
   async function begin(found: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
     if (found?.user === desk.user) return sessions.resume(found.id, randomId(), "restored", found);
-    if (!found || !sessions.fresh(found)) return last();
+    // Where this tab was the user's before, an anonymous conversation was not begun before signing in: it is another tab's.
+    if (!found || found.user || store.user === desk.user || Date.now() - found.seen > options.sessionExpiry * 1000) return last();
     // Whatever is still told of the old id counts no more, in no tab.
     const tabs = openChannel(machine, `baton:${hash53(api.base + found.id)}`, () => {});
     tabs.post({ kind: "moved" });
     tabs.close();
-    try { show(await claim(found.id), true); } catch (cause) {
+    try { show(await claim(found.id), true, found.id); } catch (cause) {
       const error = cause as ApiError;
       if (error.isGone) { store.forget(found.id); return last(); }
       if (error.code === "not_owner") return store.forget(found.id);
@@ -193,6 +204,7 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
 
   /** The user's last conversation, wherever he had it; where each tab or page is to have its own, none. */
   async function last(): Promise<void> {
+    if (!desk.session) store.user = desk.user;
     if (options.sessionScope !== "browser") return;
     try {
       const found = await call(() => post("api/session/resume"));
@@ -225,11 +237,16 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
       desk.live?.stop();
       try {
         const found = await claim(session);
-        if (desk.session === session) await swap(found);
+        // Gone meanwhile, says a tab that claimed it too, later: it is this user's.
+        if (desk.status === "gone") notices.reset();
+        else if (desk.session !== session) return;
+        await swap(found, session);
         return;
       } catch (cause) {
         const error = cause as ApiError;
         if (desk.session !== session) return;
+        // Another tab was faster, for somebody else.
+        if (error.isGone || error.code === "not_owner") return sessions.lose("gone");
         sessions.carry(session, saved ?? {});
         if (error.code !== "turn_in_progress") return void sessions.follow();
         await sessions.follow();
@@ -246,17 +263,18 @@ function createMoves({ api, desk, sessions, store, notices, page, options, outbo
   }
 
   /** The same words under the new id: nothing of it is news. */
-  async function swap(found: Resumed): Promise<void> {
+  async function swap(found: Resumed, from: string): Promise<void> {
     desk.loading = true;
     desk.transcript = { ...EMPTY, messages: desk.transcript.messages.filter(isLocal) };
-    show(found, false);
+    show(found, false, from);
     await page.sleepUntilWake(50);
     desk.loading = false;
     changed();
   }
 
-  function show(found: Resumed, restored: boolean): void {
-    sessions.carry(found.session_id, { user: desk.user });
+  /** `from`: the conversation that was claimed, so that the tabs that show it know this one as the same. */
+  function show(found: Resumed, restored: boolean, from?: string): void {
+    sessions.carry(found.session_id, { user: desk.user, from: from && hash53(api.base + from) });
     if (restored) {
       desk.asked = store.lastClientId;
       if (found.messages?.length) notices.keep("restored");

@@ -6,7 +6,7 @@ import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Notices } from "./notices";
 import type { Settings } from "../options";
 import type { BrowserStorages, StoredSession, BrowserStorage } from "../client/browser-storage";
-import { withLock, isDuplicate, randomId, type Platform } from "../client/tab-sync";
+import { withLock, isDuplicate, randomId, hash53, type Platform } from "../client/tab-sync";
 import { EMPTY, isLocal } from "./reducer";
 import type { Page } from "../client/page-lifecycle";
 
@@ -25,8 +25,8 @@ export interface SessionParts {
   changed(): void;
   accept(found: History, known: ReadonlySet<string> | null): void;
   busy(): boolean;
-  /** Another tab has the conversation of this user: its token, where that tab gives it. */
-  borrow(user: string): Promise<boolean>;
+  /** Another tab has claimed the conversation in view here for its user: the token for that one, where that tab gives it. */
+  borrow(claimed: StoredSession): Promise<boolean>;
 }
 
 export type Loss = "gone" | "erased" | "signIn";
@@ -35,7 +35,9 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions(parts: SessionParts) {
   const { api, desk, store, machine, notices, page, options, own, changed, accept } = parts;
   /** Not too old, and nobody else's. */
-  const fresh = (record: StoredSession) => (!record.user || record.user === desk.user) && Date.now() - record.seen < options.sessionExpiry * 1000;
+  const fresh = (record: StoredSession) => (record.user ?? "") === desk.user && Date.now() - record.seen < options.sessionExpiry * 1000;
+  /** A short name of the conversation taken up last. */
+  let last = "";
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
   function carry(id: string, was: Partial<StoredSession> = {}): void {
@@ -45,6 +47,8 @@ export function createSessions(parts: SessionParts) {
     Object.assign(desk, { session: id, era: desk.era + 1, moved: false, status: "active", fromElsewhere: Boolean(was.elsewhere), handedOver: !__WIDGET__ && Boolean(was.handed), feedDown: false });
     desk.saved = { ...was, id, seen: Date.now() };
     if (id !== desk.key) store.save(desk.saved);
+    last = hash53(api.base + id);
+    store.user = was.user ?? "";
     const mine = desk.era;
     let down: ReturnType<typeof setTimeout> | undefined;
     const setDown = (next: boolean) => { if (mine === desk.era && desk.feedDown !== next) { desk.feedDown = next; changed(); } };
@@ -99,6 +103,9 @@ export function createSessions(parts: SessionParts) {
   function touch(): void {
     if (!desk.session || !desk.saved || desk.key || desk.disposed) return;
     desk.saved = { ...desk.saved, seen: Date.now() };
+    // What somebody else talks about in another tab is not put out of the browser's memory by a mere heartbeat.
+    const other = store.load();
+    if (other && other.user !== desk.saved.user && Date.now() - other.seen < options.heartbeatInterval * 2000) return;
     store.save(desk.saved);
   }
 
@@ -236,16 +243,20 @@ export function createSessions(parts: SessionParts) {
   /** Another tab of this browser began, or dropped, the conversation that all of them share. */
   async function onStorage(event: StorageEvent): Promise<void> {
     if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
+    let record = !__WIDGET__ && own ? store.sharedSession() : store.load(), dropped = event.newValue === null && Boolean(desk.session && event.oldValue?.includes(desk.session));
+    if (!__WIDGET__ && own ? desk.session : desk.session && record?.id === desk.session && !desk.moved) return;
     // Why it was dropped there; what that tab says besides may come after this, or not at all.
-    if (desk.session && event.oldValue?.includes(desk.session) && event.newValue && !event.newValue.startsWith("{")) return lose(event.newValue as Loss);
-    let record = !__WIDGET__ && own ? store.sharedSession() : store.load();
-    if (!__WIDGET__ && own ? desk.session : record?.id === desk.session && !desk.moved) return;
+    const why = (["gone", "erased"] as const).find((word) => word === event.newValue);
+    if (why && desk.session && event.oldValue?.includes(desk.session)) return lose(why);
     // A user's conversation does not make way for an anonymous one.
-    if (record && !record.user && desk.saved?.user) return;
+    if (record && !record.user && (desk.user || desk.saved?.user)) return;
     if (record?.user && record.user !== desk.user) {
-      // What is in view here was claimed in another tab: followed where that tab lends its token.
-      if (!(desk.session || desk.status === "gone") || !(await (desk.ready = parts.borrow(record.user)))) record = null;
-      else if (record.id === desk.session) return;
+      // Another person's is followed in one case: it is what was in view here, claimed in another tab, which lends its token for it.
+      const { from } = record;
+      if (!from || from !== last || !(desk.session || desk.status === "gone")) return;
+      dropped = !(await (desk.ready = parts.borrow(record)));
+      if (from !== last || record.id === desk.session) return;
+      if (dropped) record = null;
     }
     if (record) {
       desk.past = [];
@@ -254,7 +265,7 @@ export function createSessions(parts: SessionParts) {
       carry(record.id, record);
       changed();
       void follow();
-    } else if ((__WIDGET__ || !own) && desk.session && !isOver(desk)) {
+    } else if (dropped && (__WIDGET__ || !own) && desk.session && !isOver(desk)) {
       drop();
       Object.assign(desk, { status: "none", transcript: EMPTY, past: [] });
       notices.reset();

@@ -9,7 +9,7 @@ import httpx
 Attributes = dict[str, str | None]
 
 
-class Seen(HTMLParser):
+class HtmlPage(HTMLParser):
     """Every element of a page, in order, with its attributes."""
 
     def __init__(self, text: str) -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.contract.conftest import Started
-from tests.contract.seen import Seen
+from tests.contract.conftest import RunningService
+from tests.contract.html_page import HtmlPage
 
 
 @dataclass
@@ -41,7 +41,7 @@ def tab(browser: Browser) -> Iterator[Tab]:
     context.close()
 
 
-def test_the_install_page_writes_the_tag_as_one_chooses(plain: Started, tab: Tab) -> None:
+def test_the_install_page_writes_the_tag_as_one_chooses(plain: RunningService, tab: Tab) -> None:
     """What is typed stands in the tag, escaped; an empty field adds nothing; the preview shows the real widget."""
     page = tab.page
     page.goto(plain.base + "/install")
@@ -53,7 +53,7 @@ def test_the_install_page_writes_the_tag_as_one_chooses(plain: Started, tab: Tab
     expect(tag).to_contain_text("""data-title='Say "hi" &amp; &lt;go>'""")
     expect(tag).to_contain_text("""data-suggestions='["What&#39;s new?","How?"]'""")
     expect(tag).to_contain_text('data-position="bottom-left"')
-    parsed = Seen(tag.inner_text()).all("script")[0]
+    parsed = HtmlPage(tag.inner_text()).all("script")[0]
     assert parsed["data-title"] == 'Say "hi" & <go>'
     assert parsed["data-suggestions"] == '["What\'s new?","How?"]'
     frame = page.frame_locator("#preview")
@@ -64,7 +64,7 @@ def test_the_install_page_writes_the_tag_as_one_chooses(plain: Started, tab: Tab
     tab.is_clean(plain.base)
 
 
-def test_one_can_test_a_site_in_plain_words(brief: Started, tab: Tab) -> None:
+def test_one_can_test_a_site_in_plain_words(brief: RunningService, tab: Tab) -> None:
     """An allowed site is told so, another one is told what to do, and a neighbour of an allowed one why not."""
     page = tab.page
     page.goto(brief.base + "/install")
@@ -83,7 +83,7 @@ def test_one_can_test_a_site_in_plain_words(brief: Started, tab: Tab) -> None:
     tab.is_clean(brief.base)
 
 
-def test_the_api_page_shows_every_call(plain: Started, tab: Tab) -> None:
+def test_the_api_page_shows_every_call(plain: RunningService, tab: Tab) -> None:
     """Each operation of the description has its place, once, with a line to copy; nothing loads from elsewhere."""
     description = httpx.get(plain.base + "/openapi.json").json()
     names = {call["operationId"] for item in description["paths"].values() for call in item.values()}
@@ -96,7 +96,7 @@ def test_the_api_page_shows_every_call(plain: Started, tab: Tab) -> None:
     tab.is_clean(plain.base)
 
 
-def test_the_demo_site_opens_its_chat_by_a_button(plain: Started, tab: Tab) -> None:
+def test_the_demo_site_opens_its_chat_by_a_button(plain: RunningService, tab: Tab) -> None:
     """The widget is on the page, and the page's own button opens it."""
     page = tab.page
     page.goto(plain.base + "/")
@@ -105,7 +105,7 @@ def test_the_demo_site_opens_its_chat_by_a_button(plain: Started, tab: Tab) -> N
     tab.is_clean(plain.base)
 
 
-def test_the_full_page_takes_its_looks_from_the_address_and_nothing_else(plain: Started, tab: Tab) -> None:
+def test_the_full_page_takes_its_looks_from_the_address_and_nothing_else(plain: RunningService, tab: Tab) -> None:
     """A colour, a theme, a language of the right form, kept through a reload; no words; the address is left clean."""
     page, chat = tab.page, tab.page.locator("baton-chat")
     page.goto(plain.base + "/chat?color=%230b6e5f&theme=dark&lang=de&title=Your+bank&session=tkt_x")

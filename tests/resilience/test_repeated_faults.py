@@ -14,23 +14,23 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.contract.actor import Caller, Visitor
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, Visitor
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import joined
 from tests.contract.launch import RedisProcess, Service, eventually
-from tests.resilience.ledger import note
 from tests.resilience.proxy import Proxy
 from tests.resilience.test_workers import CLOSING, ask_aside, follow_to_the_end
+from tests.resilience.write_auditor import note
 
 Serve = Callable[..., Service]
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def test_twenty_killed_workers(redis: RedisProcess, serve: Serve) -> None:
     """F16: twenty workers killed in mid-answer: each turn closed within 20 s, words kept, retry whole, none stuck."""
     service = serve(redis.url)
     for run in range(20):
-        visitor = Caller(service.base).create()
+        visitor = ApiClient(service.base).create()
         place = visitor.get("/messages").json()["cursor"]
         ask_aside(visitor, f"run-{run}- tokens=150 delay=0.02")
         with visitor.events(after=place) as feed:
@@ -54,7 +54,7 @@ def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None
     """F15: SIGTERM under fifty running answers: none lost, each reader told and whole elsewhere."""
     many = {"BATON_ENGINE_CONCURRENCY": "256"}
     leaving, staying = serve(redis.url, **many), serve(redis.url, **many)
-    visitors = [Caller(leaving.base).create() for _ in range(50)]
+    visitors = [ApiClient(leaving.base).create() for _ in range(50)]
     places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
     for visitor in visitors:
         ask_aside(visitor, "tokens=150 delay=0.04")
@@ -71,7 +71,7 @@ def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None
             assert joined(told) == spoken(150)
     assert leaving.process.wait(30) == 0
     for visitor in visitors:
-        assert Visitor(Caller(staying.base), visitor.id).texts() == ["tokens=150 delay=0.04", spoken(150)]
+        assert Visitor(ApiClient(staying.base), visitor.id).texts() == ["tokens=150 delay=0.04", spoken(150)]
 
 
 def storm(proxy: Proxy, until: float) -> None:
@@ -93,7 +93,7 @@ def storm(proxy: Proxy, until: float) -> None:
 def test_canaries_in_a_storm(redis: RedisProcess, proxy: Proxy, serve: Serve) -> None:
     """R28: 200 sessions with canaries while Redis calls are delayed and lost: none is read by another session."""
     service = serve(proxy.url, BATON_ENGINE_CONCURRENCY="800")
-    visitors = [Caller(service.base).create(metadata={"n": number}) for number in range(200)]
+    visitors = [ApiClient(service.base).create(metadata={"n": number}) for number in range(200)]
     acknowledged: list[set[str]] = [set() for _ in visitors]
     strangers: list[str] = []
     end = time.monotonic() + 60
@@ -157,7 +157,7 @@ def test_a_soak_in_the_small(redis: RedisProcess, serve: Serve) -> None:
     def live(number: int) -> int:
         turns = 0
         while time.monotonic() < end:
-            visitor = Caller(service.base).create()
+            visitor = ApiClient(service.base).create()
             visitor.events().close()
             with visitor.events() as feed, visitor.ws():
                 assert visitor.ask("tokens=30 delay=0.01").status_code == 200
@@ -170,7 +170,7 @@ def test_a_soak_in_the_small(redis: RedisProcess, serve: Serve) -> None:
     def memory() -> int:
         return sum(int(open(f"/proc/{pid}/statm").read().split()[1]) * 4 for pid in service.workers())
 
-    live_for_a_moment = Caller(service.base).create()
+    live_for_a_moment = ApiClient(service.base).create()
     live_for_a_moment.ask("warm up")
     before = memory()
     with ThreadPoolExecutor(16) as pool:

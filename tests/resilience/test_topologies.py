@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller
+from tests.contract.api_client import ApiClient
 from tests.contract.launch import ROOT, Service, eventually
-from tests.resilience.ledger import Writers, note
+from tests.resilience.write_auditor import WriteAuditor, note
 from tests.storage.servers import ClusterServers, Sentinels
 
 Serve = Callable[..., Service]
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SUITE = (
     "answers",
     "bodies",
@@ -65,9 +65,9 @@ def test_a_primary_of_sentinels_killed(serve: Serve, tmp_path: Path, replicas: s
     servers = Sentinels(tmp_path, replicas=2)
     try:
         service = serve(servers.url, BATON_WAIT_REPLICAS=replicas)
-        caller = Caller(service.base)
+        caller = ApiClient(service.base)
         assert eventually(lambda: caller.post("/api/session/create").status_code == 201, 10, 0.1)
-        with Writers([caller.create() for _ in range(6)]) as writers:
+        with WriteAuditor([caller.create() for _ in range(6)]) as writers:
             assert eventually(lambda: writers.acknowledged > 100, 20)
             servers.primary().kill()
             assert writers.goes_on(6), "no write within 6 s"
@@ -84,9 +84,9 @@ def test_a_primary_of_a_cluster_killed(serve: Serve, tmp_path: Path) -> None:
     servers = ClusterServers(tmp_path)
     try:
         service = serve(servers.url)
-        caller = Caller(service.base)
+        caller = ApiClient(service.base)
         assert eventually(lambda: caller.post("/api/session/create").status_code == 201, 10, 0.1)
-        with Writers([caller.create() for _ in range(12)]) as writers:
+        with WriteAuditor([caller.create() for _ in range(12)]) as writers:
             assert eventually(lambda: min(len(outcome.ok) for outcome in writers.outcomes) > 5, 20)
             servers.nodes[0].kill()
             counts = [len(outcome.ok) for outcome in writers.outcomes]

@@ -8,7 +8,7 @@ from tests.contract.launch import RedisProcess, Service
 
 
 @dataclass(frozen=True)
-class Aim:
+class Target:
     """A service and the Redis behind it."""
 
     service: Service

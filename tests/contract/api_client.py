@@ -17,7 +17,7 @@ NOBODY = "ses_" + "A" * 32
 """Well-formed, never issued."""
 
 
-class Caller:
+class ApiClient:
     """Calls a service; every call on a connection of its own, so that any worker may get it."""
 
     def __init__(self, base: str, *, address: str | None = None, headers: dict[str, str] | None = None) -> None:
@@ -65,7 +65,7 @@ def bare(base: str, method: str, path: str, headers: list[tuple[str, str]], body
 class Visitor:
     """One who holds a session id."""
 
-    def __init__(self, caller: Caller, session_id: str, created: httpx.Response | None = None) -> None:
+    def __init__(self, caller: ApiClient, session_id: str, created: httpx.Response | None = None) -> None:
         self.caller = caller
         self.id = session_id
         self.created = created

@@ -1,4 +1,4 @@
-"""Writers that never stop for a fault, and a checker that compares what was acknowledged with what is there."""
+"""Writing clients that go on through a fault, and a check of what was acknowledged against what is stored."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from functools import partial
 
 import httpx
 
-from tests.contract.actor import Caller, Visitor, is_problem
+from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.launch import eventually
 
 FIGURES: dict[str, dict[str, float]] = {}
-"""What each test measured, by its name: ``ok``, ``unknown``, ``lost``, ``doubled``; ``longest``, ``heal`` (s)."""
+"""What each test measured, by its node id: ``ok``, ``unknown``, ``lost``, ``doubled``; ``longest``, ``heal`` (s)."""
 
 
 def note(**figures: float) -> None:
-    """Adds figures of the running test to the table that ends the run; of the same figure the worst is kept."""
-    name = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
-    mine = FIGURES.setdefault(name, {})
+    """Adds figures of the running test to the table that ends the run; of each figure the highest is kept."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    measured = FIGURES.setdefault(test, {})
     for figure, value in figures.items():
-        mine[figure] = max(mine.get(figure, 0), value)
+        measured[figure] = max(measured.get(figure, 0), value)
 
 
 def bounded(call: Callable[[], httpx.Response], seconds: float = 3.5) -> httpx.Response:
@@ -42,7 +42,7 @@ def is_unavailable(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def heals(caller: Caller, seconds: float = 3.0) -> bool:
+def heals(caller: ApiClient, seconds: float = 3.0) -> bool:
     """Whether everything is well again within so many seconds (and a busy machine's one), health included."""
     begun = time.monotonic()
     since = begun
@@ -71,7 +71,7 @@ class Outcome:
     """Seconds that the longest call waited."""
 
 
-class Writers:
+class WriteAuditor:
     """One writer a visitor; each appends numbered texts under client ids until told to stop."""
 
     def __init__(self, visitors: list[Visitor], pause: float = 0.02) -> None:
@@ -80,7 +80,7 @@ class Writers:
         self.going = True
         self.threads = [threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(len(visitors))]
 
-    def __enter__(self) -> Writers:  # noqa: PYI034 - nobody derives from it
+    def __enter__(self) -> WriteAuditor:  # noqa: PYI034 - nobody derives from it
         for thread in self.threads:
             thread.start()
         return self

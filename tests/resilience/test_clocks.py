@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor, at_once
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, Visitor, at_once
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import joined, story
 from tests.contract.launch import RedisProcess, Service, eventually
 from tests.resilience.clock import Clock
-from tests.resilience.ledger import Writers, note
 from tests.resilience.test_workers import CLOSING, ask_aside, follow_to_the_end
+from tests.resilience.write_auditor import WriteAuditor, note
 
 Serve = Callable[..., Service]
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = 3600
 JUMPS = (HOUR, 0, -HOUR, 0)
 
@@ -50,7 +50,7 @@ def are_sound(visitor: Visitor) -> None:
 
 def answers_over_a_jump(base: str, clock: Clock, seconds: int) -> None:
     """Quick and slow answers, each followed and looked at while the clock is set: none breaks off, none is lost."""
-    visitors = [Caller(base).create() for _ in range(6)]
+    visitors = [ApiClient(base).create() for _ in range(6)]
     places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
     questions = ["tokens=120 delay=0.02", "tokens=3 delay=1.8"] * 3
     for visitor, question in zip(visitors, questions, strict=True):
@@ -84,10 +84,10 @@ def test_clocks_jump(redis: RedisProcess, serve: Serve, clock: Clock, whose: str
     and feeds go on.
     """
     service = serve(redis.url, **(clock.for_python if whose == "everybody" else {}))
-    old = Caller(service.base).create()
+    old = ApiClient(service.base).create()
     old.said("before")
     ticket = old.ticket("share")
-    writers = Writers([Caller(service.base).create() for _ in range(4)], pause=0.1)
+    writers = WriteAuditor([ApiClient(service.base).create() for _ in range(4)], pause=0.1)
     with writers, old.events() as feed, old.ws() as socket:
         for number, seconds in enumerate(JUMPS):
             answers_over_a_jump(service.base, clock, seconds)
@@ -111,7 +111,7 @@ def test_clocks_jump(redis: RedisProcess, serve: Serve, clock: Clock, whose: str
 def test_a_worker_dies_after_a_jump(redis: RedisProcess, serve: Serve, clock: Clock, seconds: int) -> None:
     """F12: a worker killed after the clock was set: its answer is closed within 20 s all the same."""
     service = serve(redis.url)
-    visitor = Caller(service.base).create()
+    visitor = ApiClient(service.base).create()
     place = visitor.get("/messages").json()["cursor"]
     ask_aside(visitor, "victim tokens=1000 delay=0.02")
     with visitor.events(after=place) as feed:
@@ -134,7 +134,7 @@ def test_limits_over_a_jump(redis: RedisProcess, serve: Serve, clock: Clock) -> 
         redis.url, BATON_RATE_LIMIT_SESSION="3 per 6 seconds", BATON_RATE_LIMIT_CREATE="2 per 6 seconds",
         BATON_RATE_LIMIT_ADDRESS="5 per 6 seconds", BATON_ENGINE_PER_MINUTE="1",
     )  # fmt: skip
-    caller = Caller(service.base)
+    caller = ApiClient(service.base)
     visitor, other = caller.create(), caller.create()
     assert [visitor.say("x").status_code for _ in range(4)] == [201, 201, 201, 429]
     assert other.ask("x").status_code == 200

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.actor import Caller, Visitor
-from tests.contract.bot import spoken
+from tests.contract.api_client import ApiClient, Visitor
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import joined, story
 from tests.contract.launch import ROOT, RedisProcess, Service, eventually
-from tests.resilience.ledger import Writers, note
 from tests.resilience.test_workers import CLOSING, ask_aside, follow_to_the_end
+from tests.resilience.write_auditor import WriteAuditor, note
 
 Serve = Callable[..., Service]
-pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PREVIOUS = "dedd4daf7c26ad7551639d0c539851c6d46cbdd1"
 """The commit that the version before this one stands at; each release moves it on."""
 SECONDS = 20.0
@@ -48,12 +48,12 @@ def both(redis: RedisProcess, serve: Serve, previous: Path) -> tuple[Service, Se
 
 def at(service: Service, visitor: Visitor) -> Visitor:
     """The same visitor, who now comes to that service."""
-    return Visitor(Caller(service.base), visitor.id)
+    return Visitor(ApiClient(service.base), visitor.id)
 
 
 def cross(here: Service, there: Service, round_: int) -> int:
     """One conversation that is begun here, led on there and back again; how many answers it had."""
-    visitor = Caller(here.base).create(metadata={"round": round_})
+    visitor = ApiClient(here.base).create(metadata={"round": round_})
     away = at(there, visitor)
     place = away.get("/messages").json()["cursor"]
     with away.events(after=place) as feed, visitor.ws(after=place) as socket:
@@ -97,7 +97,7 @@ def test_two_versions_side_by_side(both: tuple[Service, Service]) -> None:
     turn fails, no message is lost or doubled.
     """
     old, new = both
-    visitors = [Caller(service.base).create() for service in (old, new) for _ in range(2)]
+    visitors = [ApiClient(service.base).create() for service in (old, new) for _ in range(2)]
     end = time.monotonic() + SECONDS
 
     def converse(number: int) -> int:
@@ -109,7 +109,7 @@ def test_two_versions_side_by_side(both: tuple[Service, Service]) -> None:
         return answers
 
     crossed = [at(new if number < 2 else old, visitor) for number, visitor in enumerate(visitors)]
-    with Writers(crossed) as writers, ThreadPoolExecutor(4) as pool:
+    with WriteAuditor(crossed) as writers, ThreadPoolExecutor(4) as pool:
         answers = sum(pool.map(converse, range(4)))
     writers.check(longest=20)
     note(ok=answers)
@@ -122,12 +122,12 @@ def test_one_version_leaves_under_load(both: tuple[Service, Service], leaving: s
     at the other; what is written meanwhile is there once.
     """
     gone, stays = both if leaving == "before" else both[::-1]
-    visitors = [Caller(gone.base).create() for _ in range(12)]
+    visitors = [ApiClient(gone.base).create() for _ in range(12)]
     places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
     for visitor in visitors:
         ask_aside(visitor, "tokens=100 delay=0.04")
     assert eventually(lambda: all(visitor.get().json()["message_count"] == 1 for visitor in visitors), 15)
-    with Writers([Caller(stays.base).create() for _ in range(3)]) as writers:
+    with WriteAuditor([ApiClient(stays.base).create() for _ in range(3)]) as writers:
         gone.process.terminate()
         with ThreadPoolExecutor(12) as pool:
             stories = pool.map(
@@ -146,7 +146,7 @@ def test_one_version_leaves_under_load(both: tuple[Service, Service], leaving: s
 def test_one_version_dies(both: tuple[Service, Service], dying: str) -> None:
     """F17: a worker of one version is killed in mid-answer: the other closes the turn within 20 s and answers anew."""
     dead, lives = both if dying == "before" else both[::-1]
-    visitor = Caller(dead.base).create()
+    visitor = ApiClient(dead.base).create()
     away = at(lives, visitor)
     place = away.get("/messages").json()["cursor"]
     ask_aside(visitor, "victim tokens=300 delay=0.02")

@@ -47,7 +47,7 @@ class Engine:
             self.closed.set()
 
 
-class Talk:
+class ConversationFixture:
     """One conversation with one engine, on a real Redis."""
 
     def __init__(self, url: str, answer: Answer, silence: float = 5.0) -> None:
@@ -88,7 +88,7 @@ def spawn(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-Start = Callable[..., Talk]
+Start = Callable[..., ConversationFixture]
 
 
 def deltas(events: list[tuple[str, dict[str, Any]]]) -> list[str]:

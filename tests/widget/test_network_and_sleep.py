@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.widget.bot import words
+from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 from tests.widget.test_restart import Relay, relay
 
 __all__ = ["relay"]
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 Visit = Callable[..., Visitor]
 SILENCE_MS = 40_000
 """The 20 seconds after which a feed counts as silent, and what a busy machine adds."""

@@ -18,16 +18,16 @@ import pytest
 import redis as redis_client
 
 from app.storage.embedded_redis import socket_path
-from tests.contract.actor import Caller, Visitor
+from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.launch import Service, eventually
-from tests.resilience.ledger import note
 from tests.resilience.test_durability import embedded
+from tests.resilience.write_auditor import note
 
 Serve = Callable[..., Service]
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 600)
 VISITORS = int(os.environ.get("SOAK_VISITORS") or 12)
 TTL = 60
-pytestmark = [pytest.mark.long, pytest.mark.timeout(SECONDS + 600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 600)]
 SETTINGS = {
     "BATON_ENGINE": "python:tests.engines.scripted:make", "BATON_ENGINE_CONCURRENCY": "400",
     "BATON_SESSION_TTL": str(TTL), "BATON_TICKET_TTL": "20", "BATON_FEEDS_PER_ADDRESS": "1000", "REDIS_URL": "",
@@ -121,7 +121,7 @@ class Life:
 
     def create(self) -> Visitor:
         self.done["create"] += 1
-        return Caller(self.base).create(metadata={"n": self.dice.random()})
+        return ApiClient(self.base).create(metadata={"n": self.dice.random()})
 
     def append(self, visitor: Visitor) -> None:
         self.expect(visitor.say("x" * self.dice.randint(1, 2000), client_id=f"c{self.dice.random()}"), 201)

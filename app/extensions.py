@@ -1,0 +1,71 @@
+"""The Flask extensions, made here and set up by ``create_app``, and what the application was built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from flask import Flask, Request, current_app
+from flask.json.provider import JSONProvider
+from flask.sessions import NullSession, SessionInterface, SessionMixin
+from flask_cors import CORS
+from flask_limiter import Limiter
+
+from app.client_address import client_network_hash
+
+if TYPE_CHECKING:
+    from app.config import Settings
+    from app.conversations.answer_runner import AnswerRunner
+    from app.conversations.claims import ClaimService
+    from app.conversations.service import ConversationService
+    from app.engines.base import Engine
+    from app.storage.redis_store import RedisConversationStore
+
+cors = CORS()
+limiter = Limiter(client_network_hash, storage_uri="baton://", strategy="fixed-window", in_memory_fallback_enabled=True)
+"""Counts in the service's own Redis (``app.rate_limit.RedisWindows``); in this worker's memory while Redis is away."""
+
+
+class NoCookieSessions(SessionInterface):
+    """No visitor has a cookie: Flask's ``session`` is always empty and cannot be written to."""
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin:  # noqa: ARG002 - its signature
+        """An empty session."""
+        return NullSession()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: object) -> None:
+        """Sets no cookie."""
+
+
+class OrjsonProvider(JSONProvider):
+    """Flask's JSON, by orjson."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        """Compact JSON."""
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        """The value of a JSON text. Raises ValueError."""
+        return orjson.loads(s)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the application was built from."""
+
+    config: Settings
+    log: RedisConversationStore
+    answering: AnswerRunner
+    conversations: ConversationService
+    ownership: ClaimService
+    engine: Engine
+    knowledge: Any
+    identity: Mapping[str, str]
+
+
+def services() -> Services:
+    """The services of the current application."""
+    found: Services = current_app.extensions["baton"]
+    return found
