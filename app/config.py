@@ -15,16 +15,17 @@ import limits
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 ROOT = Path(__file__).resolve().parent.parent
-MOST = 1_000_000_000
+MAX_INT = 1_000_000_000
+MIN_SECRET_CHARS = 16
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
 _HOSTS = rf"([^/?#]*@)?{_HOST}(,{_HOST})*"
-REDIS_SHAPES = dict.fromkeys(("redis", "rediss"), rf"{_HOSTS}(/[0-9]*)?([?#].*)?") | {
+REDIS_URL_PATTERNS = dict.fromkeys(("redis", "rediss"), rf"{_HOSTS}(/[0-9]*)?([?#].*)?") | {
     "unix": r"([^/?#]*@)?/.*",
     "redis+sentinel": rf"{_HOSTS}/[^/?#]+(/[0-9]*)?([?#].*)?",
     "redis+cluster": rf"{_HOSTS}(/0?)?([?#].*)?",
 }
 OPENAI = {"openai_base_url", "openai_api_key", "openai_model"}
-UNPREFIXED = OPENAI | {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"}
+UNPREFIXED_SETTINGS = OPENAI | {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"}
 """Settings whose variable is their name in capitals; every other one begins with ``BATON_``."""
 
 
@@ -40,42 +41,43 @@ class SettingError(ValueError):
         self.hide = hide
 
 
-def whole(least: int, most: int = MOST, unit: str = "") -> BeforeValidator:
-    """Whole numbers from ``least`` to ``most``, as digits or as an int."""
-    what = f"be a whole number{unit}, at least {least}" + (f" and at most {most}" if most != MOST else "")
+def int_between(min_value: int, max_value: int = MAX_INT, unit: str = "") -> BeforeValidator:
+    """Whole numbers from ``min_value`` to ``max_value``, as digits or as an int."""
+    upper = f" and at most {max_value}" if max_value != MAX_INT else ""
+    requirement = f"be a whole number{unit}, at least {min_value}{upper}"
 
     def parse(value: object) -> int:
         digits = re.fullmatch(r"[0-9]{1,10}", str(value), re.ASCII)
-        if digits is None or not least <= int(digits[0]) <= most:
-            raise SettingError(what)
+        if digits is None or not min_value <= int(digits[0]) <= max_value:
+            raise SettingError(requirement)
         return int(digits[0])
 
     return BeforeValidator(parse)
 
 
-def _address(value: object, what: str = "an address such as https://chat.example.com") -> str:
-    text, sound = str(value), False
+def _parse_url(value: object, example: str = "an address such as https://chat.example.com") -> str:
+    text, is_valid = str(value), False
     with contextlib.suppress(ValueError):
         parts = urlsplit(text)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    if not sound or re.search(r"[\s\"'<>\\^`{|}]", text) or "#" in text or "@" in text.split("/", 3)[2]:
-        raise SettingError(f"be {what}", hide="@" in text)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    if not is_valid or re.search(r"[\s\"'<>\\^`{|}]", text) or "#" in text or "@" in text.split("/", 3)[2]:
+        raise SettingError(f"be {example}", hide="@" in text)
     return text
 
 
-def _base(value: object) -> str | None:
-    """An address to which paths are added: its trailing slashes are cut."""
-    text = None if value is None else _address(value).rstrip("/")
+def _parse_base_url(value: object) -> str | None:
+    """An address to which paths are added, without trailing slashes."""
+    text = None if value is None else _parse_url(value).rstrip("/")
     if text and "?" in text:
         raise SettingError("be an address without a query")
     return text
 
 
-def _page(value: object) -> str | None:
-    return None if value is None else _address(value, "an address such as https://www.example.com/chat")
+def _parse_page_url(value: object) -> str | None:
+    return None if value is None else _parse_url(value, "an address such as https://www.example.com/chat")
 
 
-def _host(value: object) -> str:
+def _parse_host(value: object) -> str:
     text = str(value).removeprefix("[").removesuffix("]")
     with contextlib.suppress(ValueError):
         if re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z_-][A-Za-z0-9_.-]*", text) or ipaddress.ip_address(text):
@@ -83,25 +85,26 @@ def _host(value: object) -> str:
     raise SettingError("be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::")
 
 
-def _redis(value: object) -> str | None:
-    """Checked by its shape; where it leads is the store's matter."""
+def _parse_redis_url(value: object) -> str | None:
+    """Checks the form only; connecting is up to the store."""
     if value is None:
         return None
     url = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     scheme, _, rest = url.partition("://")
-    if scheme.lower() not in REDIS_SHAPES:
-        raise SettingError(f"begin with one of {', '.join(f'{known}://' for known in REDIS_SHAPES)}", hide=True)
-    if not re.fullmatch(REDIS_SHAPES[scheme.lower()], rest) or re.search(r"\s", rest):
+    if scheme.lower() not in REDIS_URL_PATTERNS:
+        raise SettingError(f"begin with one of {', '.join(f'{known}://' for known in REDIS_URL_PATTERNS)}", hide=True)
+    if not re.fullmatch(REDIS_URL_PATTERNS[scheme.lower()], rest) or re.search(r"\s", rest):
         raise SettingError(
             "name a server, such as redis://host:6379/0 or redis+sentinel://host:26379/name/0", hide=True
         )
     return f"{scheme.lower()}://{rest}"
 
 
-def _origin(text: str) -> str:
+def _parse_origin(text: str) -> str:
     """``scheme://host[:port]`` as browsers send it: lower case, no default port."""
     host = r"\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
-    match = re.fullmatch(rf"(https?)://({host})(?::([0-9]{{1,5}}))?", text.strip().lower().removesuffix("/"))
+    ascii_text = _to_ascii(text.strip().lower().removesuffix("/"))
+    match = re.fullmatch(rf"(https?)://({host})(?::([0-9]{{1,5}}))?", ascii_text)
     if match is None or not 0 < int(match[3] or 1) < 65536:
         raise SettingError("be a comma list of exact origins such as https://www.example.com, without path or wildcard")
     scheme, host, port = match.groups()
@@ -109,30 +112,61 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host}" + (f":{port}" if port and port != default else "")
 
 
-def _origins(value: object) -> tuple[str, ...] | None:
+def _to_ascii(origin: str) -> str:
+    """The origin with its host in punycode (RFC 3492), as browsers send it; unchanged where that is not possible."""
+    scheme, separator, host = origin.partition("://")
+    with contextlib.suppress(UnicodeError):
+        return origin if origin.isascii() else scheme + separator + host.encode("idna").decode("ascii")
+    return origin
+
+
+def _parse_origins(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
     parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]  # type: ignore[attr-defined]
-    return tuple(dict.fromkeys(_origin(part) for part in parts))
+    origins = tuple(dict.fromkeys(_parse_origin(part) for part in parts if part.strip()))
+    if not origins:
+        raise SettingError("name at least one origin such as https://www.example.com")
+    return origins
 
 
-def _rate(value: object) -> str:
-    text, sound = str(value or "").strip(), False
+def _parse_secret(value: object) -> str | None:
+    """A secret that this service checks or signs with: long enough that nobody guesses it."""
+    if value is None:
+        return None
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if len(text) < MIN_SECRET_CHARS:
+        raise SettingError(f"have at least {MIN_SECRET_CHARS} characters", hide=True)
+    return text
+
+
+def _parse_identity_secret(value: object) -> str | None:
+    """One secret, or ``kid=secret,kid=secret`` during a rotation; each has to be long enough."""
+    text = _parse_secret(value)
+    pairs = [part.partition("=") for part in (text or "").split(",")]
+    if len(pairs) > 1 and all(kid.strip() and separator for kid, separator, _ in pairs):
+        for _, _, secret in pairs:
+            _parse_secret(secret.strip())
+    return text
+
+
+def _parse_rate(value: object) -> str:
+    text, is_valid = str(value or "").strip(), False
     with contextlib.suppress(ValueError):
-        sound = not text or [item.amount > 0 for item in limits.parse_many(text)] == [True]
-    if not sound:
+        is_valid = not text or [item.amount > 0 for item in limits.parse_many(text)] == [True]
+    if not is_valid:
         raise SettingError('be one rate such as "30 per minute", or empty to switch it off')
     return text
 
 
-def _engine(value: object) -> str:
+def _parse_engine(value: object) -> str:
     name = r"[A-Za-z_][A-Za-z0-9_]*"
     if not re.fullmatch(rf"knowledge|openai|webhook|python:{name}(\.{name})*:{name}(\.{name})*", str(value)):
         raise SettingError("be knowledge, openai, webhook or python:package.module:attribute")
     return str(value)
 
 
-def one_of(*words: str, empty: bool = False) -> BeforeValidator:
+def choice(*words: str, empty: bool = False) -> BeforeValidator:
     """One of some words, in any case."""
 
     def parse(value: object) -> str:
@@ -145,18 +179,18 @@ def one_of(*words: str, empty: bool = False) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
-def _switch(value: object) -> bool:
+def _parse_bool(value: object) -> bool:
     if (word := str(value).lower()) not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
         raise SettingError("be true or false")
     return word in ("1", "true", "yes", "on")
 
 
-def path_of(kind: Literal["folder", "file", "place"]) -> BeforeValidator:
-    """A folder or a file that exists, or a place where a folder is or can be made."""
+def existing_path(kind: Literal["folder", "file", "new folder"]) -> BeforeValidator:
+    """A folder or a file that exists, or a path where a folder exists or can be made."""
 
     def parse(value: object) -> Path | None:
         path = None if value is None else Path(str(value)).expanduser().resolve()
-        if path and kind == "place" and path.exists() and not path.is_dir():
+        if path and kind == "new folder" and path.exists() and not path.is_dir():
             raise SettingError("be a folder")
         if path and ((kind == "folder" and not path.is_dir()) or (kind == "file" and not path.is_file())):
             raise SettingError(f"be a {kind} that exists")
@@ -166,7 +200,7 @@ def path_of(kind: Literal["folder", "file", "place"]) -> BeforeValidator:
 
 
 def _public_url(known: dict[str, Any]) -> str:
-    """Where visitors find the service unless said: the platform's domain, else the address listened on."""
+    """The default of PUBLIC_URL: the platform's domain, else the address the service listens on."""
     if domain := known.get("railway_public_domain"):
         return f"https://{domain}"
     host = known.get("host", "127.0.0.1")
@@ -178,66 +212,68 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-Seconds = Annotated[int, whole(1, unit=" of seconds")]
-Count = Annotated[int, whole(1)]
-CountOrNone = Annotated[int, whole(0)]
-Rate = Annotated[str, BeforeValidator(_rate)]
-Base = Annotated[str | None, BeforeValidator(_base)]
-Page = Annotated[str | None, BeforeValidator(_page)]
-Secret = SecretStr | None
+Seconds = Annotated[int, int_between(1, unit=" of seconds")]
+PositiveInt = Annotated[int, int_between(1)]
+NonNegativeInt = Annotated[int, int_between(0)]
+Rate = Annotated[str, BeforeValidator(_parse_rate)]
+BaseUrl = Annotated[str | None, BeforeValidator(_parse_base_url)]
+PageUrl = Annotated[str | None, BeforeValidator(_parse_page_url)]
+ForeignSecret = SecretStr | None
+"""Issued by somebody else, so its length is theirs to choose."""
+Secret = Annotated[SecretStr | None, BeforeValidator(_parse_secret)]
 
 
 class Settings(BaseModel):
     """Every setting, by the name of its variable in lower case, without ``BATON_``.
 
-    Times are in whole seconds. ``Config(...)`` reads no environment; ``Config.from_env()`` does.
+    Durations are whole seconds. ``Settings(...)`` reads no environment; ``Settings.from_env()`` does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
-    port: Annotated[int, whole(1, 65535)] = 8000
-    host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
-    redis_url: Annotated[SecretStr | None, BeforeValidator(_redis)] = None
-    openai_base_url: Base = None
-    openai_api_key: Secret = None
+    port: Annotated[int, int_between(1, 65535)] = 8000
+    host: Annotated[str, BeforeValidator(_parse_host)] = "127.0.0.1"
+    redis_url: Annotated[SecretStr | None, BeforeValidator(_parse_redis_url)] = None
+    openai_base_url: BaseUrl = None
+    openai_api_key: ForeignSecret = None
     openai_model: str = "gpt-4o-mini"
-    web_concurrency: Annotated[int, whole(1, 256)] = 2
+    web_concurrency: Annotated[int, int_between(1, 256)] = 2
     railway_public_domain: str | None = None
 
     session_ttl: Seconds = 86_400
     session_max_age: Seconds = 604_800
     idle_timeout: Seconds = 1_800
     ticket_ttl: Seconds = 300
-    allowed_origins: Annotated[tuple[str, ...] | None, BeforeValidator(_origins)] = None
-    public_url: Annotated[str, BeforeValidator(_base)] = Field(default_factory=_public_url)
-    chat_page_url: Page = None
+    allowed_origins: Annotated[tuple[str, ...] | None, BeforeValidator(_parse_origins)] = None
+    public_url: Annotated[str, BeforeValidator(_parse_base_url)] = Field(default_factory=_public_url)
+    chat_page_url: PageUrl = None
     api_key: Secret = None
-    identity_secret: Secret = None
-    engine: Annotated[str, BeforeValidator(_engine)] = "knowledge"
-    knowledge_dir: Annotated[Path, path_of("folder")] = ROOT / "docs"
-    knowledge_url: Base = None
-    webhook_url: Page = None
+    identity_secret: Annotated[SecretStr | None, BeforeValidator(_parse_identity_secret)] = None
+    engine: Annotated[str, BeforeValidator(_parse_engine)] = "knowledge"
+    knowledge_dir: Annotated[Path, existing_path("folder")] = ROOT / "docs"
+    knowledge_url: BaseUrl = None
+    webhook_url: PageUrl = None
     webhook_secret: Secret = None
-    webhook_allow_private: Annotated[bool, BeforeValidator(_switch)] = False
+    webhook_allow_private: Annotated[bool, BeforeValidator(_parse_bool)] = False
     engine_timeout: Seconds = 60
-    engine_concurrency: Count = 32
-    engine_per_minute: Count = 600
-    fallback: Annotated[str, one_of("knowledge", empty=True)] = ""
-    openai_prompt_file: Annotated[Path | None, path_of("file")] = None
-    openai_history_tokens: CountOrNone = 4_000
-    openai_max_tokens: Count = 1_024
-    embeddings_url: Base = None
+    engine_concurrency: PositiveInt = 32
+    engine_per_minute: PositiveInt = 600
+    fallback: Annotated[str, choice("knowledge", empty=True)] = ""
+    openai_prompt_file: Annotated[Path | None, existing_path("file")] = None
+    openai_history_tokens: NonNegativeInt = 4_000
+    openai_max_tokens: PositiveInt = 1_024
+    embeddings_url: BaseUrl = None
     embeddings_model: str = "text-embedding-3-small"
-    embeddings_key: Secret = None
-    wait_replicas: CountOrNone = 0
-    max_message_chars: Count = 4_000
-    max_messages: Count = 500
+    embeddings_key: ForeignSecret = None
+    wait_replicas: NonNegativeInt = 0
+    max_message_chars: PositiveInt = 4_000
+    max_messages: PositiveInt = 500
     body_timeout: Seconds = 15
-    feeds_per_session: Count = 64
-    feeds_per_address: Count = 256
-    trusted_proxies: Annotated[int, whole(0, 100)] = 0
-    log_level: Annotated[str, one_of("debug", "info", "warning", "error")] = "info"
-    data_dir: Annotated[Path, path_of("place")] = ROOT / ".data"
+    feeds_per_session: PositiveInt = 64
+    feeds_per_address: PositiveInt = 256
+    trusted_proxies: Annotated[int, int_between(0, 100)] = 0
+    log_level: Annotated[str, choice("debug", "info", "warning", "error")] = "info"
+    data_dir: Annotated[Path, existing_path("new folder")] = ROOT / ".data"
     rate_limit_create: Rate = "30 per minute"
     rate_limit_session: Rate = "100 per hour"
     rate_limit_address: Rate = "120 per minute"
@@ -249,7 +285,7 @@ class Settings(BaseModel):
 
     @property
     def knowledge_base(self) -> str:
-        """What the path of a knowledge page is added to, to make the address of a citation."""
+        """The address to which a knowledge page's path is added to make a citation's URL."""
         return self.knowledge_url or f"{self.public_url}/knowledge"
 
     @property
@@ -272,31 +308,37 @@ class Settings(BaseModel):
         Raises ConfigError for the first wrong value.
         """
         environ = os.environ if environ is None else environ
-        given = {name: environ[variable(name)].strip() for name in cls.model_fields if variable(name) in environ}
+        given = {name: environ[env_name(name)].strip() for name in cls.model_fields if env_name(name) in environ}
         given = {name: value for name, value in given.items() if value or name.startswith("rate_limit_")}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise ConfigError(_line(error, given)) from None
+            raise ConfigError(_format_error(error, given)) from None
 
 
-def variable(name: str) -> str:
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """The variables that begin with ``BATON_`` and are no setting: most likely misspelt."""
+    known = {env_name(name) for name in Settings.model_fields}
+    return sorted(name for name in environ if name.startswith("BATON_") and name not in known)
+
+
+def env_name(name: str) -> str:
     """The environment variable of a setting."""
-    return name.upper() if name in UNPREFIXED else f"BATON_{name.upper()}"
+    return name.upper() if name in UNPREFIXED_SETTINGS else f"BATON_{name.upper()}"
 
 
-def _line(error: ValidationError, given: Mapping[str, str]) -> str:
+def _format_error(error: ValidationError, given: Mapping[str, str]) -> str:
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):
         return str(cause)
     name = str(first["loc"][0])
     shown = "" if getattr(cause, "hide", False) or name not in given else f' (is "{given[name][:80]}")'
-    line = f"{variable(name)}: {cause or first['msg']}{shown}"
+    line = f"{env_name(name)}: {cause or first['msg']}{shown}"
     return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
-if __name__ == "__main__":  # `make run` asks before gunicorn, which reads WEB_CONCURRENCY itself and less kindly
+if __name__ == "__main__":  # `make run` validates first: gunicorn's own message for a bad WEB_CONCURRENCY is worse
     try:
         Settings.from_env()
     except ConfigError as error:

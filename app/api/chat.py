@@ -103,7 +103,7 @@ def _events(one: Caller, begun: TurnStart) -> Response:
     told = baton().conversations.wait_for_answer(one.session_hash, one.actor, begun)
     turn = {"turn_id": begun.turn_id}
     tag = session_tag(one.session_hash)
-    place = EventCursor(parse_message_id(told["message"]["id"], tag) or 0).spell(tag)  # where the log told its end
+    place = EventCursor(parse_message_id(told["message"]["id"], tag) or 0).encode(tag)  # where the log told its end
     return stream(
         Event(place if kind == "answer.end" else None, kind, orjson.dumps(turn | data))
         for kind, data in (

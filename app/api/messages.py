@@ -103,8 +103,8 @@ def transcript(caller: Caller) -> Response:
     """The conversation as a file."""
     kind = cast("Format", checked(caller, lambda: json_body.choice(request.args, "format", tuple(_TYPES), "md")))
     look = caller.baton.conversations.get_page(
-        caller.session_hash, caller.actor, most=caller.baton.config.max_messages + 1
-    ).look
+        caller.session_hash, caller.actor, limit=caller.baton.config.max_messages + 1
+    ).session
     answer = Response(render_transcript(look.messages, kind), mimetype=_TYPES[kind])
     answer.headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'
     return answer

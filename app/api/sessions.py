@@ -63,11 +63,11 @@ def look(caller: Caller) -> Response:
         {
             "session_id": caller.session_id,
             "status": page.status,
-            "created_at": timestamp(page.look.created),
-            "updated_at": timestamp(page.look.updated),
-            "last_seen_at": timestamp(page.look.seen),
-            "expires_at": timestamp(page.look.expires),
-            "message_count": page.look.count,
+            "created_at": timestamp(page.session.created),
+            "updated_at": timestamp(page.session.updated),
+            "last_seen_at": timestamp(page.session.seen),
+            "expires_at": timestamp(page.session.expires),
+            "message_count": page.session.count,
         }
     )
 
@@ -176,7 +176,7 @@ def erase(caller: Caller) -> Response:
 
 def page_of(session_id: str, page: ConversationPage, more: dict[str, object] | None = None) -> Response:
     """A page of the history. The messages are stored as they go over the wire, so they are only joined."""
-    look = page.look
+    look = page.session
     head = {
         "success": True,
         "session_id": session_id,

@@ -18,7 +18,7 @@ from app.api.auth import Caller, baton, on_session
 from app.client_address import client_network_hash
 from app.conversations.events import PING, Event
 from app.errors import RateLimited, StorageUnavailable
-from app.metrics import FEEDS_OPEN, LIMITED, child
+from app.metrics import FEEDS_OPEN, RATE_LIMITED_TOTAL
 
 blueprint = Blueprint("events", __name__)
 
@@ -33,7 +33,7 @@ def frame(event: Event) -> bytes:
     """One event as it goes over the wire; its data holds no line break, nor what some readers take for one."""
     head = b"" if event.id is None else b"id: %b\n" % event.id.encode()
     data = event.data if event.data.isascii() else _BREAKS.sub(_escaped, event.data)
-    return b"%bevent: %b\ndata: %b\n\n" % (head, event.kind.encode(), data)
+    return b"%bevent: %b\ndata: %b\n\n" % (head, event.type.encode(), data)
 
 
 def _escaped(found: re.Match[bytes]) -> bytes:
@@ -66,7 +66,7 @@ class Feed:
         self._ref = caller.session_hash
         self._address = client_network_hash()
         self._most = (config.feeds_per_session, config.feeds_per_address)
-        self._gauge = child(FEEDS_OPEN, kind)
+        self._gauge = FEEDS_OPEN.labels(kind)
         self._claimed = 0.0
         self._open = False
 
@@ -80,7 +80,7 @@ class Feed:
             self._store.wake_subscribers(self._ref)  # those whose client has left make room
             time.sleep(0.1)
         self._give_back()
-        child(LIMITED, "feeds").inc()
+        RATE_LIMITED_TOTAL.labels("feeds").inc()
         raise RateLimited("Too many open feeds.", retry_after=15)
 
     def _claim(self) -> bool:
@@ -129,7 +129,7 @@ def follow(
     start = conversations.resolve_cursor(caller.session_hash, caller.actor, after)
     feed = Feed(caller, kind)
     feed.open()
-    return feed, feed.live(conversations.stream_events(caller.session_hash, caller.actor, start, gone=gone))
+    return feed, feed.live(conversations.stream_events(caller.session_hash, caller.actor, start, disconnected=gone))
 
 
 def _departed(environ: dict[str, Any]) -> Callable[[], bool]:

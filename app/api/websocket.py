@@ -29,7 +29,7 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 def _frame(event: Event) -> str:
     head = b"" if event.id is None else b'"id":"%b",' % event.id.encode()
-    return (b'{%b"event":"%b","data":%b}' % (head, event.kind.encode(), event.data)).decode()
+    return (b'{%b"event":"%b","data":%b}' % (head, event.type.encode(), event.data)).decode()
 
 
 def _named() -> str:

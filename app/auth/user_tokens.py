@@ -1,4 +1,4 @@
-"""Signed-in visitors: the short token by which a site vouches for who its visitor is (JWT, RFC 7519, HS256)."""
+"""Signed-in visitors: short-lived tokens signed by the site (JWT, RFC 7519, HS256)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """Whom a token names: ``user`` is 128 bits of a hash in hex, the only name that Redis sees."""
+    """The user that a verified token names; ``user`` is 128 bits of a hash in hex, the only form that Redis holds."""
 
     user: str
     session_hash: str
@@ -40,24 +40,24 @@ class SignedInUser:
         claims = {"sub": self._sub.decode(), "exp": self._expires_at, "aud": AUDIENCE, _SESSION_CLAIM: session_hash}
         return jwt.encode(claims, self._secret, "HS256", headers={"kid": self._kid} if self._kid else None)
 
-    def encrypt(self, ref: str, session_id: str) -> str:
-        """The session id, to be opened only by whoever knows a secret that signs and whose session it is."""
-        return encrypt(session_id, self._key(self._secret, ref))
+    def encrypt(self, session_hash: str, session_id: str) -> str:
+        """The session id, readable only with this user's subject and a signing secret."""
+        return encrypt(session_id, self._key(self._secret, session_hash))
 
-    def decrypt(self, ref: str, sealed: str) -> str | None:
-        """The session id again, by any secret that is still in use; None where none of them opens it."""
+    def decrypt(self, session_hash: str, encrypted_id: str) -> str | None:
+        """The session id, by any secret still in use; None where none of them decrypts it."""
         for secret in self._secrets:
-            found = decrypt(sealed, self._key(secret, ref))
-            if hash_session_id(found) == ref:
-                return found
+            session_id = decrypt(encrypted_id, self._key(secret, session_hash))
+            if hash_session_id(session_id) == session_hash:
+                return session_id
         return None
 
-    def _key(self, secret: str, ref: str) -> bytes:
-        return hmac.digest(secret.encode(), b"latest:" + ref.encode() + self._sub, "sha256")
+    def _key(self, secret: str, session_hash: str) -> bytes:
+        return hmac.digest(secret.encode(), b"latest:" + session_hash.encode() + self._sub, "sha256")
 
 
 def parse_secrets(text: str) -> dict[str, str]:
-    """The secrets that sign, by key id: ``kid=secret,kid=secret`` while they are rotated, else one without an id."""
+    """Signing secrets by key id: ``kid=secret,kid=secret`` during a rotation, otherwise one secret without an id."""
     pairs = [part.partition("=") for part in text.split(",")]
     if all(kid.strip() and mark and len(secret.strip()) >= 16 for kid, mark, secret in pairs):
         return {kid.strip(): secret.strip() for kid, _, secret in pairs}
@@ -65,7 +65,7 @@ def parse_secrets(text: str) -> dict[str, str]:
 
 
 def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
-    """Whom the token names.
+    """The user that the token names.
 
     It must carry ``exp`` and a ``sub`` of 1 to 255 characters without control characters; an ``aud`` must be or hold
     ``baton``. Raises BadToken for any other, and for every token where no secret is set.

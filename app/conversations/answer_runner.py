@@ -1,10 +1,16 @@
-"""Lets an engine speak into a log, under a lease: the first word at once, later ones together, always one end."""
+"""Runs an engine for one turn and appends its output to the session's log.
+
+The first chunk is written at once, later ones together every 30 ms, and each turn gets exactly one terminal event. An
+engine runs in a thread of its own behind a bounded queue; the turn renews its lease while it runs.
+"""
 
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
@@ -12,9 +18,9 @@ from typing import TypeVar
 import orjson
 
 from app.conversations.export import LazyHistory
-from app.conversations.pump import END_OF_STREAM, CancelSource, EngineThread, StartThread
 from app.engines.base import (
     AnswerChunk,
+    CancelToken,
     Citation,
     CitationsChunk,
     Engine,
@@ -23,193 +29,261 @@ from app.engines.base import (
     TextChunk,
     TokenUsage,
 )
-from app.errors import BatonError, EngineFailed, EngineTimeout, NotFound, StorageUnavailable
+from app.errors import BatonError, EngineFailed, EngineTimeout, SessionNotFound, StorageUnavailable
 from app.storage.base import ConversationStore, TerminalEvent, TurnResult
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+StartThread = Callable[[Callable[[], None]], object]
 
 FLUSH_INTERVAL_SECONDS = 0.03
-"""What comes within this time of the last write goes into the next one together."""
+"""Chunks that arrive within this time after a write go into the next write together."""
 LEASE_RENEW_SECONDS = 1.0
 SLOT_RENEW_SECONDS = 15.0
 MAX_ANSWER_SECONDS = 600.0
-"""However it dribbles, an answer takes no longer: its events must all be at hand until its end."""
+"""Hard limit per answer, so that all its events are still in the stream when it ends."""
 MAX_ANSWER_CHARS = 100_000
-"""An answer that does not end is ended; the wire has no use for a longer one."""
 STORAGE_RETRY_SECONDS = 60.0
+QUEUE_SIZE = 256
+"""Chunks that an engine may be ahead of the log; after that it waits."""
+MIN_POLL_SECONDS = 0.001
+"""Short enough to go unnoticed, long enough for an engine that has everything ready to get it into one write."""
+END_OF_STREAM = object()
 
 
 @dataclass(frozen=True, slots=True)
 class TurnMetrics:
-    """What is told of turns to whoever counts: an engine's name and how it went."""
+    """Callbacks that count turns. The first argument is always the engine's name."""
 
-    began: Callable[[str], None] = lambda _engine: None
-    first_word: Callable[[str, float], None] = lambda _engine, _seconds: None
-    ended: Callable[[str, str], None] = lambda _engine, _outcome: None
-    used: Callable[[str, int, int, int], None] = lambda _engine, _words, _prompt, _completion: None
-    """Words said, and tokens charged for question and answer where the engine tells."""
-
-
-class EngineSlot:
-    """A turn's place in the engine budget, kept while it runs."""
-
-    def __init__(self, log: ConversationStore, turn_id: str, address: str) -> None:
-        self._store = log
-        self._turn_id = turn_id
-        self._address = address
-        self._kept = time.monotonic()
-
-    def keep(self) -> None:
-        """Renews it where it is time."""
-        if time.monotonic() - self._kept > SLOT_RENEW_SECONDS:
-            self._kept = time.monotonic()
-            self._store.renew_engine_slot(self._turn_id, self._address)
-
-
-@dataclass(slots=True)
-class AnswerBuffer:
-    """What has come of an answer and is not written yet."""
-
-    pending: str = ""
-    written: int = 0
-    """Bytes of UTF-8 in the log."""
-    chars: int = 0
-    citations: Sequence[Citation] = ()
-    degraded: str = ""
-    words: int = 0
-    """Runs of letters between spaces."""
-    tokens: tuple[int, int] = (0, 0)
-    """Charged for the question and for the answer."""
-    _in_word: bool = False
-
-    @property
-    def ready(self) -> str:
-        """What may be written: nothing before there is a word, for white space alone is no answer."""
-        return self.pending if self.words else ""
-
-    def hear(self, piece: object) -> bool:
-        """Takes in what a pump hands out; False at the end. Raises the engine's error."""
-        if piece is END_OF_STREAM:
-            return False
-        if isinstance(piece, BatonError):
-            raise piece
-        self._add(piece)
-        return True
-
-    def _add(self, piece: object) -> None:
-        """Takes in one piece. Raises EngineFailed for what is none, or past MOST_CHARS."""
-        if isinstance(piece, TextChunk) and isinstance(piece.text, str):
-            # Half a surrogate pair cannot be kept; the rest of the piece can.
-            self.pending += piece.text.encode("utf-8", "replace").decode()
-            self.chars += len(piece.text)
-            self._count(piece.text)
-            if self.chars > MAX_ANSWER_CHARS:
-                raise EngineFailed("The answer was too long.")
-        elif isinstance(piece, CitationsChunk) and isinstance(piece.citations, Sequence):
-            self.citations = tuple(piece.citations)[:5]
-        elif isinstance(piece, FallbackNotice):
-            self.degraded = piece.reason
-        elif isinstance(piece, TokenUsage):
-            self.tokens = (self.tokens[0] + piece.prompt, self.tokens[1] + piece.completion)
-        else:
-            raise EngineFailed("The engine gave something that is no piece of an answer.")
-
-    def _count(self, text: str) -> None:
-        """A word may come in several pieces."""
-        if text:
-            self.words += len(text.split()) - (self._in_word and not text[0].isspace())
-            self._in_word = not text[-1].isspace()
-
-    def closing(self) -> TurnResult:
-        """The good end of the answer. Raises EngineFailed where it has no word, or its citations cannot be kept."""
-        if not self.words:
-            raise EngineFailed("The engine had no answer.")
-        try:
-            citations = [asdict(one) for one in self.citations]
-            metadata: dict[str, object] = {"citations": citations} if citations else {}
-            if self.degraded:
-                metadata["degraded"] = self.degraded
-            return TurnResult("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
-        except (TypeError, ValueError):
-            raise EngineFailed("The engine gave something that is no piece of an answer.") from None
-
-
-@dataclass(slots=True)
-class TurnRequest:
-    """One turn to be answered."""
-
-    session_hash: str
-    turn_id: str
-    question: str
-    number: int
-    """The question's message number."""
-    again: bool
-    earlier: Sequence[bytes] = ()
-    """The newest messages as stored, oldest first, the question among them."""
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    address: str = ""
-    """Whose place in the engine budget it has."""
-    stop: CancelSource = field(default_factory=CancelSource)
-    """Set when the turn is over."""
-    ended: TerminalEvent | None = None
-    """What the log said as this worker closed the turn."""
+    on_start: Callable[[str], None] = lambda _engine: None
+    on_first_token: Callable[[str, float], None] = lambda _engine, _seconds: None
+    on_finish: Callable[[str, str], None] = lambda _engine, _outcome: None
+    on_usage: Callable[[str, int, int, int], None] = lambda _engine, _words, _prompt, _completion: None
+    """Words of the answer, and tokens of prompt and completion where the engine reports them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerConfig:
-    """What a turn runs by: passages on request, seconds of silence allowed, threads, and who counts."""
+    """What every turn uses. ``search(query, limit)`` finds passages; ``idle_timeout`` is in seconds."""
 
-    find: Callable[[str, int], Sequence[Citation]]
-    silence: float
-    spawn: StartThread
-    ears: TurnMetrics = TurnMetrics()
+    search: Callable[[str, int], Sequence[Citation]]
+    idle_timeout: float
+    start_thread: StartThread
+    metrics: TurnMetrics = TurnMetrics()
+
+
+@dataclass(slots=True)
+class TurnRequest:
+    """One turn to run."""
+
+    session_hash: str
+    turn_id: str
+    question: str
+    question_number: int
+    """The question's message number."""
+    is_retry: bool
+    history: Sequence[bytes] = ()
+    """The newest messages as stored, oldest first, the question among them."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    address: str = ""
+    """Hash of the address whose share of the engine budget the turn uses."""
+    cancel: CancelToken = field(default_factory=CancelToken)
+    """Set when the turn is over."""
+    terminal_event: TerminalEvent | None = None
+    """The event by which this worker closed the turn."""
+
+
+class EngineThread:
+    """Runs an engine in a thread of its own and hands out its chunks through a bounded queue."""
+
+    def __init__(self, engine: Engine, request: EngineRequest, start_thread: StartThread) -> None:
+        self._engine = engine
+        self._request = request
+        # queue.Queue takes several locks a chunk; with one producer and one consumer a SimpleQueue is enough.
+        self._chunks: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._has_room = threading.Event()
+        self._last_chunk_at = time.monotonic()
+        start_thread(self._run)
+
+    def get(self, timeout: float) -> list[object]:
+        """The chunks that are ready: each an AnswerChunk, an error, or END_OF_STREAM; empty after ``timeout`` seconds.
+
+        Raises EngineTimeout when the engine has been silent for ``idle_timeout``.
+        """
+        remaining = self._last_chunk_at + self._request.idle_timeout - time.monotonic()
+        try:
+            chunks = [self._chunks.get(timeout=max(min(timeout, remaining), MIN_POLL_SECONDS))]
+        except queue.Empty:
+            if time.monotonic() - self._last_chunk_at >= self._request.idle_timeout:
+                raise EngineTimeout from None
+            return []
+        with suppress(queue.Empty):
+            while len(chunks) < QUEUE_SIZE:
+                chunks.append(self._chunks.get_nowait())
+        self._last_chunk_at = time.monotonic()
+        if not self._has_room.is_set() and self._chunks.qsize() < QUEUE_SIZE // 2:
+            self._has_room.set()
+        return chunks
+
+    def _run(self) -> None:
+        last: object = END_OF_STREAM
+        chunks: Iterator[AnswerChunk] | None = None
+        try:
+            chunks = self._engine.answer(self._request)
+            for chunk in chunks:
+                if not self._put(chunk):
+                    break
+        except BatonError as error:
+            last = error
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises fails its own turn only
+            _log.warning("engine %s failed: %s", self._engine.name, type(error).__name__)
+            last = EngineFailed()
+        finally:
+            self._put(last)
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                with suppress(Exception):  # an engine that fails to clean up changes nothing for the visitor
+                    close()
+
+    def _put(self, chunk: object) -> bool:
+        cancel = self._request.cancel
+        while self._chunks.qsize() >= QUEUE_SIZE and not cancel.is_set():
+            self._has_room.clear()
+            if self._chunks.qsize() >= QUEUE_SIZE:
+                self._has_room.wait(1.0)
+        if cancel.is_set():
+            return False
+        self._chunks.put(chunk)
+        return True
+
+
+@dataclass(slots=True)
+class AnswerBuffer:
+    """The part of an answer that is not written yet, and what is known of the whole."""
+
+    pending: str = ""
+    bytes_written: int = 0
+    """UTF-8 bytes in the log."""
+    char_count: int = 0
+    word_count: int = 0
+    citations: Sequence[Citation] = ()
+    fallback_reason: str = ""
+    tokens: tuple[int, int] = (0, 0)
+    """Of prompt and completion."""
+    _in_word: bool = False
+
+    @property
+    def flushable(self) -> str:
+        """What may be written now: nothing before the first word, since white space alone is no answer."""
+        return self.pending if self.word_count else ""
+
+    def add(self, chunk: object) -> bool:
+        """Adds what an EngineThread handed out; False at the end.
+
+        Raises the engine's error, and EngineFailed for anything that is no chunk or exceeds MAX_ANSWER_CHARS.
+        """
+        if chunk is END_OF_STREAM:
+            return False
+        if isinstance(chunk, BatonError):
+            raise chunk
+        if isinstance(chunk, TextChunk) and isinstance(chunk.text, str):
+            self._add_text(chunk.text)
+        elif isinstance(chunk, CitationsChunk) and isinstance(chunk.citations, Sequence):
+            self.citations = tuple(chunk.citations)[:5]
+        elif isinstance(chunk, FallbackNotice):
+            self.fallback_reason = chunk.reason
+        elif isinstance(chunk, TokenUsage):
+            self.tokens = (self.tokens[0] + chunk.prompt, self.tokens[1] + chunk.completion)
+        else:
+            raise EngineFailed("The engine returned something that is not part of an answer.")
+        return True
+
+    def _add_text(self, text: str) -> None:
+        # Half a surrogate pair cannot be stored; the rest of the chunk can.
+        self.pending += text.encode("utf-8", "replace").decode()
+        self.char_count += len(text)
+        if text:  # a word may arrive in several chunks
+            self.word_count += len(text.split()) - (self._in_word and not text[0].isspace())
+            self._in_word = not text[-1].isspace()
+        if self.char_count > MAX_ANSWER_CHARS:
+            raise EngineFailed("The answer was too long.")
+
+    def result(self) -> TurnResult:
+        """The successful end of the turn. Raises EngineFailed without a word, or where citations cannot be stored."""
+        if not self.word_count:
+            raise EngineFailed("The engine had no answer.")
+        try:
+            citations = [asdict(citation) for citation in self.citations]
+            metadata: dict[str, object] = {"citations": citations} if citations else {}
+            if self.fallback_reason:
+                metadata["degraded"] = self.fallback_reason
+            return TurnResult("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
+        except (TypeError, ValueError):
+            raise EngineFailed("The engine returned something that is not part of an answer.") from None
+
+
+class EngineSlot:
+    """A turn's slot in the engine budget, renewed while the turn runs."""
+
+    def __init__(self, store: ConversationStore, turn_id: str, address: str) -> None:
+        self._store = store
+        self._turn_id = turn_id
+        self._address = address
+        self._renewed_at = time.monotonic()
+
+    def renew(self) -> None:
+        """Renews the slot when it is due."""
+        if time.monotonic() - self._renewed_at > SLOT_RENEW_SECONDS:
+            self._renewed_at = time.monotonic()
+            self._store.renew_engine_slot(self._turn_id, self._address)
 
 
 class AnswerRunner:
-    """Runs turns apart from the requests that asked for them."""
+    """Runs turns apart from the requests that started them."""
 
-    def __init__(self, log: ConversationStore, engine: Engine, means: RunnerConfig) -> None:
-        self._store = log
+    def __init__(self, store: ConversationStore, engine: Engine, config: RunnerConfig) -> None:
+        self._store = store
         self.engine = engine
-        self._means = means
+        self._config = config
+        self._metrics = config.metrics
         self._running: dict[str, TurnRequest] = {}
 
-    def start(self, asked: TurnRequest) -> None:
-        """Sets the turn going and returns."""
-        self._running[asked.turn_id] = asked
-        self._means.spawn(lambda: self._run(asked))
+    def start(self, turn: TurnRequest) -> None:
+        """Starts the turn and returns."""
+        self._running[turn.turn_id] = turn
+        self._config.start_thread(lambda: self._run(turn))
 
     def stream_stateless(self, question: str, turn_id: str, address: str = "") -> Generator[AnswerChunk]:
-        """The pieces of an answer to a question without a session; nothing of it is kept."""
-        stop, place = CancelSource(), EngineSlot(self._store, turn_id, address)
-        pump = self._pump(EngineRequest(question, (), stop, self._means.find, silence=self._means.silence))
-        said = AnswerBuffer()
+        """The chunks of an answer to a question without a session; nothing of it is stored."""
+        cancel, slot = CancelToken(), EngineSlot(self._store, turn_id, address)
+        request = EngineRequest(question, (), cancel, self._config.search, idle_timeout=self._config.idle_timeout)
+        thread = EngineThread(self.engine, request, self._config.start_thread)
+        buffer = AnswerBuffer()
         try:
-            going = True
-            while going:
-                pieces = pump.take(SLOT_RENEW_SECONDS)
-                place.keep()
-                for piece in pieces:
-                    going = said.hear(piece)
-                    if going and not isinstance(piece, TokenUsage):
-                        yield piece  # type: ignore[misc]  # hear() lets nothing but pieces pass
-            said.closing()
+            running = True
+            while running:
+                chunks = thread.get(SLOT_RENEW_SECONDS)
+                slot.renew()
+                for chunk in chunks:
+                    running = buffer.add(chunk)
+                    if running and not isinstance(chunk, TokenUsage):
+                        yield chunk  # type: ignore[misc]  # add() accepts nothing but chunks
+            buffer.result()
         finally:
-            stop.set()
-            self._means.ears.used(self.engine.name, said.words, *said.tokens)
+            cancel.set()
+            self._metrics.on_usage(self.engine.name, buffer.word_count, *buffer.tokens)
 
     def fail_when_storage_returns(self, session_hash: str, turn_id: str, address: str = "") -> None:
-        """Closes a turn that may have begun and that nobody answers, as soon as storage is back; returns at once."""
-        lost = TurnResult("error", EngineFailed.code, "The question got lost on its way. Ask again.")
+        """Closes a turn that may have started and that nobody runs, as soon as storage is back; returns at once."""
+        lost = TurnResult("error", EngineFailed.code, "The question was lost on its way. Please ask again.")
 
         def close() -> None:
             with suppress(BatonError):
-                self._patiently(
+                self._retry_while_unavailable(
                     lambda: self._store.finish_turn(session_hash, turn_id, lost, release=True, address=address)
                 )
 
-        self._means.spawn(close)
+        self._config.start_thread(close)
 
     def drain(self, seconds: float) -> bool:
         """Waits for the running turns to end; False where some still run after ``seconds``."""
@@ -219,97 +293,97 @@ class AnswerRunner:
         return not self._running
 
     def wait(self, turn_id: str, seconds: float) -> TerminalEvent | None:
-        """Waits for a turn of this worker; the event by which it was closed, None at once for any other's turn."""
-        asked = self._running.get(turn_id)
-        return asked.ended if asked and asked.stop.wait(seconds) else None
+        """Waits for a turn of this worker and returns its terminal event; None at once for one that runs elsewhere."""
+        turn = self._running.get(turn_id)
+        return turn.terminal_event if turn and turn.cancel.wait(seconds) else None
 
     def running(self) -> int:
         """How many turns run in this worker."""
         return len(self._running)
 
-    def _pump(self, turn: EngineRequest) -> EngineThread:
-        return EngineThread(self.engine, turn, self._means.spawn)
-
-    def _run(self, asked: TurnRequest) -> None:
-        name, began = self.engine.name, time.monotonic()
-        self._means.ears.began(name)
+    def _run(self, turn: TurnRequest) -> None:
+        name = self.engine.name
+        self._metrics.on_start(name)
         outcome = "lost"
         try:
-            outcome = self._answer(asked, lambda: self._means.ears.first_word(name, time.monotonic() - began))
-        except NotFound:
-            outcome = "stopped"  # erased or expired meanwhile
+            outcome = self._answer(turn)
+        except SessionNotFound:
+            outcome = "stopped"  # deleted or expired meanwhile
         except StorageUnavailable as error:
-            _log.error("turn of %s lost: storage %s", asked.session_hash[:10], error.kind)
-        except Exception as error:  # noqa: BLE001 - the lease ends it for those who listen
-            _log.error("turn of %s lost: %s", asked.session_hash[:10], type(error).__name__)
+            _log.error("turn of %s lost: storage %s", turn.session_hash[:10], error.kind)
+        except Exception as error:  # noqa: BLE001 - the turn's lease expires, so its readers see an end
+            _log.error("turn of %s lost: %s", turn.session_hash[:10], type(error).__name__)
         finally:
-            asked.stop.set()
-            self._means.ears.ended(name, outcome)
-            if outcome in ("lost", "stopped"):  # else the place in the budget went with the turn
-                self._store.release_engine_slot(asked.turn_id, asked.address)
-            self._running.pop(asked.turn_id, None)
+            turn.cancel.set()
+            self._metrics.on_finish(name, outcome)
+            if outcome in ("lost", "stopped"):  # otherwise finish_turn released the slot
+                self._store.release_engine_slot(turn.turn_id, turn.address)
+            self._running.pop(turn.turn_id, None)
 
-    def _answer(self, asked: TurnRequest, first_word: Callable[[], None]) -> str:
-        means, past = self._means, LazyHistory(asked.earlier, asked.number, again=asked.again)
-        pump = self._pump(
-            EngineRequest(
-                asked.question, past, asked.stop, means.find, asked.session_hash[:10], asked.metadata, means.silence
-            )
+    def _answer(self, turn: TurnRequest) -> str:
+        history = LazyHistory(turn.history, turn.question_number, is_retry=turn.is_retry)
+        request = EngineRequest(
+            turn.question,
+            history,
+            turn.cancel,
+            self._config.search,
+            turn.session_hash[:10],
+            turn.metadata,
+            self._config.idle_timeout,
         )
-        said = AnswerBuffer()
+        buffer = AnswerBuffer()
         try:
-            if not self._speak(asked, pump, said, first_word):
+            if not self._stream_to_log(turn, request, buffer):
                 return "stopped"
-            closing = said.closing()
-        except BatonError as error:
-            if not isinstance(error, EngineFailed):
-                raise
-            closing = TurnResult("error", error.code, error.detail, b'{"interrupted":true}')
+            result = buffer.result()
+        except EngineFailed as error:
+            result = TurnResult("error", error.code, error.detail, b'{"interrupted":true}')
         finally:
-            self._means.ears.used(self.engine.name, said.words, *said.tokens)
-        closing = replace(closing, offset=said.written, tail=said.ready)
-        asked.ended = self._patiently(
-            lambda: self._store.finish_turn(
-                asked.session_hash, asked.turn_id, closing, release=True, address=asked.address
-            )
+            self._metrics.on_usage(self.engine.name, buffer.word_count, *buffer.tokens)
+        result = replace(result, offset=buffer.bytes_written, tail=buffer.flushable)
+        turn.terminal_event = self._retry_while_unavailable(
+            lambda: self._store.finish_turn(turn.session_hash, turn.turn_id, result, release=True, address=turn.address)
         )
-        return closing.code or closing.outcome
+        return result.code or result.outcome
 
-    def _speak(
-        self, asked: TurnRequest, pump: EngineThread, said: AnswerBuffer, first_word: Callable[[], None]
-    ) -> bool:
-        """Writes as words come; True at the engine's end, False where the turn was closed by somebody else."""
-        renew, deadline = time.monotonic() + LEASE_RENEW_SECONDS, time.monotonic() + MAX_ANSWER_SECONDS
-        place = EngineSlot(self._store, asked.turn_id, asked.address)
-        gather = 0.0  # until when words may wait for each other: not at all before the first
+    def _stream_to_log(self, turn: TurnRequest, request: EngineRequest, buffer: AnswerBuffer) -> bool:
+        """Writes chunks as they come; True at the engine's end, False where somebody else closed the turn."""
+        started = time.monotonic()
+        thread = EngineThread(self.engine, request, self._config.start_thread)
+        slot = EngineSlot(self._store, turn.turn_id, turn.address)
+        renew_at, deadline = started + LEASE_RENEW_SECONDS, started + MAX_ANSWER_SECONDS
+        flush_at = 0.0  # the first word is not held back
         while True:
-            # What is due goes out with what is at hand: an engine that never pauses would else be heard at its end.
-            for piece in pump.take((gather if said.ready else renew) - time.monotonic()):
-                silent = not said.words
-                if not said.hear(piece):
+            for chunk in thread.get((flush_at if buffer.flushable else renew_at) - time.monotonic()):
+                had_words = buffer.word_count
+                if not buffer.add(chunk):
                     return True
-                if silent and said.words:
-                    first_word()
-            if time.monotonic() < (gather if said.ready else renew):
+                if buffer.word_count and not had_words:
+                    self._metrics.on_first_token(self.engine.name, time.monotonic() - started)
+            # Flush on the interval even if chunks keep coming; otherwise a fast engine would be flushed at its end.
+            if time.monotonic() < (flush_at if buffer.flushable else renew_at):
                 continue
             if time.monotonic() > deadline:
                 raise EngineTimeout("The answer took too long.")
-            if not self._write(asked, said):
+            if not self._flush(turn, buffer):
                 return False
-            place.keep()
-            gather = time.monotonic() + FLUSH_INTERVAL_SECONDS
-            renew = time.monotonic() + LEASE_RENEW_SECONDS
+            slot.renew()
+            flush_at = time.monotonic() + FLUSH_INTERVAL_SECONDS
+            renew_at = time.monotonic() + LEASE_RENEW_SECONDS
 
-    def _write(self, asked: TurnRequest, said: AnswerBuffer) -> bool:
-        text = said.ready
-        alive = self._patiently(lambda: self._store.append_delta(asked.session_hash, asked.turn_id, said.written, text))
+    def _flush(self, turn: TurnRequest, buffer: AnswerBuffer) -> bool:
+        """Writes what is pending and renews the lease; False where the turn is closed."""
+        text, offset = buffer.flushable, buffer.bytes_written
+        is_open = self._retry_while_unavailable(
+            lambda: self._store.append_delta(turn.session_hash, turn.turn_id, offset, text)
+        )
         if text:
-            said.written += len(text.encode())
-            said.pending = ""
-        return alive
+            buffer.bytes_written += len(text.encode())
+            buffer.pending = ""
+        return is_open
 
-    def _patiently(self, write: Callable[[], T]) -> T:
-        """Writes, again while storage is away: safe, since words go by their offset and a turn closes once."""
+    def _retry_while_unavailable(self, write: Callable[[], T]) -> T:
+        """Repeats a write while storage is away. Safe: text is written by its offset, and a turn closes once."""
         deadline = time.monotonic() + STORAGE_RETRY_SECONDS
         while True:
             try:

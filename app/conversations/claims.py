@@ -1,4 +1,4 @@
-"""Whose a conversation is: how an anonymous one becomes a signed-in user's, and how he finds his last."""
+"""Claims: an anonymous conversation becomes a signed-in user's, and users find their last conversation again."""
 
 from __future__ import annotations
 
@@ -14,97 +14,102 @@ from app.storage.base import ConversationStore
 if TYPE_CHECKING:
     from app.conversations.service import ConversationService
 
-_PATIENCE = 8.0
-"""Seconds for which a claim waits for another one that carries the same conversation."""
-_CARRY = 2.0
-"""Seconds after which what was given to be carried is not set down any more: another may carry it by then."""
+_CLAIM_TIMEOUT_SECONDS = 8.0
+"""How long a claim waits for another one that migrates the same conversation."""
+_MIGRATION_LEASE_SECONDS = 2.0
+"""After this the exported session is discarded: another worker may have taken over the migration."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimState:
-    """How a claim stands: ``mine`` already, to ``carry``, ``moved`` before, to ``wait`` for, or its answer ``dead``."""
+    """How a claim stands.
+
+    ``outcome``: ``owned`` by this user already; ``migrate`` what was exported; ``migrated`` before; ``wait`` for
+    another worker; ``turn_expired``, where the worker of a running answer has died.
+    """
 
     outcome: str
-    sealed: str = ""
+    encrypted_id: str = ""
     """The new id, readable with the old one."""
-    left: int = 0
-    """Ms for which another carries it."""
-    goods: tuple[Any, ...] = ()
+    wait_ms: int = 0
+    """How long another worker may still take."""
+    session_data: tuple[Any, ...] = ()
 
 
 class OwnershipStore(Protocol):
-    """Where it is kept which session is whose. Raises NotFound, Forbidden, Conflict or StorageUnavailable."""
+    """Which session belongs to which user. Raises SessionNotFound, Forbidden, Conflict or StorageUnavailable."""
 
-    def export_session(self, session_hash: str, user: str, sealed: str) -> ClaimState:
-        """Takes an anonymous session out of its place for its user; ``sealed`` is the id that it is to have."""
+    def export_session(self, session_hash: str, user: str, encrypted_id: str) -> ClaimState:
+        """Exports an anonymous session for its user; ``encrypted_id`` is the id that it is to have."""
 
-    def import_session(self, session_hash: str, user: str, old: str, move: ClaimState) -> None:
-        """Sets it down at its new place, once."""
+    def import_session(self, session_hash: str, user: str, previous: str, claim: ClaimState) -> None:
+        """Writes it under its new id, once."""
 
     def finish_migration(self, session_hash: str, user: str) -> None:
-        """It stands at its new place: the old one forgets it."""
+        """Deletes what was kept under the old id."""
 
     def owns(self, user: str, session_hash: str) -> bool: ...
 
-    def set_last_session(self, user: str, session_hash: str, sealed: str) -> None:
-        """Which session of a user was his last."""
+    def set_last_session(self, user: str, session_hash: str, encrypted_id: str) -> None:
+        """Remembers a user's last session."""
 
     def get_last_session(self, user: str) -> tuple[str, str] | None:
-        """The ref and the sealed id of his last session."""
+        """The hash and the encrypted id of a user's last session."""
 
 
 class ClaimService:
-    """What a signed-in user can do besides talking: claim a conversation, find his last."""
+    """What a signed-in user can do besides chatting: claim a conversation, find their last one."""
 
-    def __init__(self, owners: OwnershipStore, log: ConversationStore, conversations: ConversationService) -> None:
-        self._owners = owners
-        self._store = log
+    def __init__(self, ownership: OwnershipStore, store: ConversationStore, conversations: ConversationService) -> None:
+        self._ownership = ownership
+        self._store = store
         self._conversations = conversations
 
-    def claim(self, session_id: str, person: SignedInUser) -> str:
-        """Makes an anonymous conversation the user's; its new id, or the same where it is his already.
+    def claim(self, session_id: str, user: SignedInUser) -> str:
+        """Makes an anonymous conversation the user's and returns its new id, or the same id where it is theirs already.
 
-        Safe to be called again, and by many at once: all get one and the same new id.
+        Safe to call again, and concurrently: every caller gets the same new id.
         """
         session_hash = ids.hash_session_id(session_id) or ""
         key = b"move:" + session_id.encode()
-        sealed = ids.encrypt(ids.new_session_id(), key)
-        end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end:
-            begun = time.monotonic()
-            move = self._owners.export_session(session_hash, person.user, sealed)
-            if move.outcome == "mine":
+        encrypted_id = ids.encrypt(ids.new_session_id(), key)
+        deadline = time.monotonic() + _CLAIM_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            started = time.monotonic()
+            claim = self._ownership.export_session(session_hash, user.user, encrypted_id)
+            if claim.outcome == "owned":
                 return session_id
-            if move.outcome == "moved":
-                return ids.decrypt(move.sealed, key)
-            if move.outcome == "carry":
-                moved = ids.decrypt(move.sealed, key)
-                if time.monotonic() - begun < _CARRY:
-                    self._owners.import_session(ids.hash_session_id(moved) or "", person.user, session_hash, move)
-                    self._owners.finish_migration(session_hash, person.user)
-                    return moved
-            self._waited(session_hash, move)
+            if claim.outcome == "migrated":
+                return ids.decrypt(claim.encrypted_id, key)
+            if claim.outcome == "migrate":
+                new_id = ids.decrypt(claim.encrypted_id, key)
+                if time.monotonic() - started < _MIGRATION_LEASE_SECONDS:
+                    new_hash = ids.hash_session_id(new_id) or ""
+                    self._ownership.import_session(new_hash, user.user, session_hash, claim)
+                    self._ownership.finish_migration(session_hash, user.user)
+                    return new_id
+            self._wait(session_hash, claim)
         raise StorageUnavailable("timeout")
 
-    def _waited(self, session_hash: str, move: ClaimState) -> None:
-        if move.outcome == "wait":
-            with self._store.subscribe(session_hash, near=False) as watch:
-                watch.wait(min(move.left / 1000, 0.1))
-        elif move.outcome == "dead" and not self._store.expire_dead_turn(session_hash):
-            raise TurnInProgress("An answer is being made. Wait for it.", retry_after=2)
+    def _wait(self, session_hash: str, claim: ClaimState) -> None:
+        if claim.outcome == "wait":
+            with self._store.subscribe(session_hash, near=False) as subscription:
+                subscription.wait(min(claim.wait_ms / 1000, 0.1))
+        elif claim.outcome == "turn_expired" and not self._store.expire_dead_turn(session_hash):
+            raise TurnInProgress("An answer is being written. Wait for it.", retry_after=2)
 
-    def set_last_session(self, person: SignedInUser, session_id: str) -> None:
-        """The user has this conversation now; nothing where it is not theirs."""
+    def set_last_session(self, user: SignedInUser, session_id: str) -> None:
+        """Remembers the user's last conversation; does nothing where it is not theirs."""
         session_hash = ids.hash_session_id(session_id) or ""
-        if self._owners.owns(person.user, session_hash):
-            self._owners.set_last_session(person.user, session_hash, person.encrypt(session_hash, session_id))
+        if self._ownership.owns(user.user, session_hash):
+            self._ownership.set_last_session(user.user, session_hash, user.encrypt(session_hash, session_id))
 
-    def get_last_session(self, person: SignedInUser) -> str:
-        """The id of their last conversation. Raises NotFound where there is none, or it is over."""
-        found = self._owners.get_last_session(person.user)
-        session_id = person.decrypt(*found) if found else None
-        if session_id is None or found is None:
+    def get_last_session(self, user: SignedInUser) -> str:
+        """The id of their last conversation. Raises SessionNotFound where there is none, or it is over."""
+        last = self._ownership.get_last_session(user.user)
+        session_id = user.decrypt(*last) if last else None
+        if session_id is None or last is None:
             raise SessionNotFound
-        if self._conversations.get_page(found[0], person.user).status == "ended":
+        if self._conversations.get_page(last[0], user.user).status == "ended":
             raise SessionNotFound
         return session_id

@@ -1,4 +1,4 @@
-"""Every kind of thing that can stand in a log, where in it one is, and how both are spelt."""
+"""The events of a session's log, and the cursors and message ids that point into it."""
 
 from __future__ import annotations
 
@@ -11,52 +11,54 @@ import orjson
 EventType = Literal["message", "answer.start", "answer.delta", "answer.end", "answer.error", "session", "reset", "ping"]
 TERMINAL_EVENTS = ("answer.end", "answer.error")
 
-_POSITION = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,15}))?-([0-9a-f]{6})\Z")
-_MESSAGE = re.compile(r"msg_([0-9]{1,15})_([0-9a-f]{6})\Z")
+_CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,15}))?-([0-9a-f]{6})\Z")
+_MESSAGE_ID = re.compile(r"msg_([0-9]{1,15})_([0-9a-f]{6})\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class EventCursor:
-    """A place in a session's log: all events up to ``after`` are known, and all messages up to ``told``.
+    """A position in a session's log: the numbers of the last event and the last message that a reader has.
 
-    The two differ for a reader that read the history while an answer was being made: it wants that
-    answer from its first word, and none of the messages that it has.
+    The two differ for a reader that read the history while an answer was being written: it wants that answer from its
+    first word, and none of the messages that it has.
     """
 
-    after: int
-    told: int = 0
+    after_event: int
+    after_message: int = 0
 
-    def spell(self, tag: str) -> str:
+    def encode(self, tag: str) -> str:
         """The event id or cursor, opaque to clients."""
-        return f"{self.after}.{self.told}-{tag}" if self.told > self.after else f"{self.after}-{tag}"
+        if self.after_message > self.after_event:
+            return f"{self.after_event}.{self.after_message}-{tag}"
+        return f"{self.after_event}-{tag}"
 
 
 def parse_cursor(text: str, tag: str) -> EventCursor | None:
-    """The position that ``text`` spells in the session with this tag; None for anything else."""
-    found = _POSITION.match(text)
-    if not found or found[3] != tag:
+    """The cursor that ``text`` encodes for the session with this tag; None for anything else."""
+    match = _CURSOR.match(text)
+    if not match or match[3] != tag:
         return None
-    return EventCursor(int(found[1]), int(found[2] or 0))
+    return EventCursor(int(match[1]), int(match[2] or 0))
 
 
 def parse_message_id(message_id: str, tag: str) -> int | None:
     """The number of a message in its session's log; None where the id is not of this session."""
-    found = _MESSAGE.match(message_id)
-    return int(found[1]) if found and found[2] == tag else None
+    match = _MESSAGE_ID.match(message_id)
+    return int(match[1]) if match and match[2] == tag else None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. ``data`` is its JSON as it goes over the wire; ``id`` is None for what is not kept."""
+    """One event. ``data`` is its JSON as sent; ``id`` is None for events that are not stored."""
 
     id: str | None
-    kind: str
+    type: str
     data: bytes
 
-    def read(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, Any]:
         """The data as an object."""
-        found = orjson.loads(self.data)
-        return found if isinstance(found, dict) else {}
+        data = orjson.loads(self.data)
+        return data if isinstance(data, dict) else {}
 
 
 SESSION_ENDED_EVENT = Event(None, "session", b'{"status":"ended"}')
@@ -64,7 +66,7 @@ PING = Event(None, "ping", b"{}")
 
 
 def serialize_message(role: str, content: str, metadata: dict[str, Any] | None, client_id: str | None = None) -> bytes:
-    """A message's JSON without its opening brace, id and time, which the log adds as it stores it."""
+    """A message's JSON without its opening brace, id and time; the store adds those."""
     message: dict[str, Any] = {"role": role, "content": content, "metadata": metadata or {}}
     if client_id is not None:
         message["client_id"] = client_id

@@ -1,4 +1,4 @@
-"""Stored messages folded into what a person, an engine or a download reads."""
+"""Stored messages, turned into what an engine reads and what a visitor downloads."""
 
 from __future__ import annotations
 
@@ -16,71 +16,71 @@ _NAMES = {"user": "You", "assistant": "Assistant", "system": "System"}
 
 def read_messages(raw: Iterable[bytes]) -> list[dict[str, Any]]:
     """Messages as objects, in the order given."""
-    return [orjson.loads(one) for one in raw]
+    return [orjson.loads(stored) for stored in raw]
 
 
 def with_feedback(raw: Sequence[bytes], ratings: dict[str, bytes]) -> list[bytes]:
-    """The messages with what visitors thought of them: ``metadata.feedback``, by message number."""
-    found = []
-    for one in raw:
-        message = orjson.loads(one)
+    """The messages with the visitor's feedback in ``metadata.feedback``; ``ratings`` is keyed by message number."""
+    messages = []
+    for stored in raw:
+        message = orjson.loads(stored)
         rating = ratings.get(message["id"].split("_")[1])
         if rating is not None:
             message["metadata"]["feedback"] = orjson.loads(rating)
-        found.append(one if rating is None else orjson.dumps(message))
-    return found
+        messages.append(stored if rating is None else orjson.dumps(message))
+    return messages
 
 
 class LazyHistory(Sequence[ChatMessage]):
-    """What an engine may know of the conversation, read only where it looks: many engines never do."""
+    """The history an engine gets, parsed only when the engine reads it: many never do."""
 
-    def __init__(self, raw: Sequence[bytes], question: int, *, again: bool) -> None:
-        self._raw, self._question, self._again = raw, question, again
+    def __init__(self, raw: Sequence[bytes], question: int, *, is_retry: bool) -> None:
+        self._raw, self._question, self._is_retry = raw, question, is_retry
 
     @cached_property
-    def _said(self) -> tuple[ChatMessage, ...]:
-        return history_before(self._raw, self._question, again=self._again)
+    def _messages(self) -> tuple[ChatMessage, ...]:
+        return history_before(self._raw, self._question, is_retry=self._is_retry)
 
     @overload
-    def __getitem__(self, at: int) -> ChatMessage: ...
+    def __getitem__(self, index: int) -> ChatMessage: ...
     @overload
-    def __getitem__(self, at: slice) -> tuple[ChatMessage, ...]: ...
-    def __getitem__(self, at: int | slice) -> ChatMessage | tuple[ChatMessage, ...]:
-        return self._said[at]
+    def __getitem__(self, index: slice) -> tuple[ChatMessage, ...]: ...
+    def __getitem__(self, index: int | slice) -> ChatMessage | tuple[ChatMessage, ...]:
+        return self._messages[index]
 
     def __len__(self) -> int:
-        return len(self._said)
+        return len(self._messages)
 
 
-def history_before(raw: Sequence[bytes], question: int, *, again: bool) -> tuple[ChatMessage, ...]:
-    """What an engine may know of the conversation when it is asked message number ``question``.
+def history_before(raw: Sequence[bytes], question: int, *, is_retry: bool) -> tuple[ChatMessage, ...]:
+    """The messages before message number ``question``, as an engine gets them.
 
-    A question that is asked again comes last, without the answers that broke off on the first try.
+    When a question is asked again, the interrupted answers of its earlier tries are left out.
     """
-    turns = []
+    history = []
     for message in read_messages(raw):
         number = int(message["id"].split("_")[1])
-        broken = again and number > question and message["metadata"].get("interrupted")
-        if number != question and message["content"] and not broken:
-            turns.append(ChatMessage(message["role"], message["content"]))
-    return tuple(turns)
+        interrupted = is_retry and number > question and message["metadata"].get("interrupted")
+        if number != question and message["content"] and not interrupted:
+            history.append(ChatMessage(message["role"], message["content"]))
+    return tuple(history)
 
 
-def render_transcript(raw: Sequence[bytes], kind: Format) -> str:
-    """The conversation as a file to keep: Markdown, plain text or JSON."""
+def render_transcript(raw: Sequence[bytes], file_format: Format) -> str:
+    """The conversation as a download: Markdown, plain text or JSON."""
     messages = read_messages(raw)
-    if kind == "json":
+    if file_format == "json":
         return orjson.dumps({"messages": messages}, option=orjson.OPT_INDENT_2).decode() + "\n"
-    return "\n".join(_entry(message, kind) for message in messages)
+    return "\n".join(_entry(message, file_format) for message in messages)
 
 
-def _entry(message: dict[str, Any], kind: Format) -> str:
-    # A visitor's metadata is the visitor's: only what the service or its owner wrote may name an author or sources.
-    told = message["metadata"] if message["role"] == "assistant" else {}
-    name = str(told.get("operator") or _NAMES.get(message["role"], message["role"]))
+def _entry(message: dict[str, Any], file_format: Format) -> str:
+    # Visitors choose their own metadata: only the service's or its owner's may name an author or sources.
+    metadata = message["metadata"] if message["role"] == "assistant" else {}
+    name = str(metadata.get("operator") or _NAMES.get(message["role"], message["role"]))
     when = message["created_at"][:19].replace("T", " ") + " UTC"
-    citations = [one for one in told.get("citations") or () if isinstance(one, dict) and {"title", "url"} <= one.keys()]
-    if kind == "txt":
+    citations = [c for c in metadata.get("citations") or () if isinstance(c, dict) and {"title", "url"} <= c.keys()]
+    if file_format == "txt":
         sources = "".join(f"  [{n}] {c['title']} <{c['url']}>\n" for n, c in enumerate(citations, 1))
         return f"{name} ({when}):\n{message['content']}\n{sources}"
     sources = "".join(f"{n}. {c['title']}: <{c['url']}>\n" for n, c in enumerate(citations, 1))

@@ -1,4 +1,4 @@
-"""The names of a session and the life it leads: a rule over times, not a job."""
+"""Session ids, handoff tickets, and a session's status computed from its timestamps (no cron job)."""
 
 from __future__ import annotations
 
@@ -25,53 +25,53 @@ def new_session_id() -> str:
 
 
 def hash_session_id(session_id: str | None) -> str | None:
-    """What Redis and logs know a session by: 128 bits of SHA-256 in hex; None for what cannot be an id."""
+    """The name of a session in Redis and logs: 128 bits of SHA-256 in hex; None for what cannot be an id."""
     if session_id is None or not _ID.match(session_id):
         return None
     return hashlib.sha256(session_id.encode()).hexdigest()[:32]
 
 
 def session_tag(session_hash: str) -> str:
-    """Six characters that mark the message and event ids of a session as its own."""
+    """Six characters at the end of a session's message and event ids, so that another session's are recognised."""
     return session_hash[:6]
 
 
 @dataclass(frozen=True, slots=True)
 class HandoffTicket:
-    """What a link carries in place of the id: where the session is, and a secret that opens its sealed id."""
+    """What a link carries in place of the id: the session's hash, and a secret that decrypts the stored id."""
 
     text: str
     session_hash: str
 
     @property
     def hash(self) -> str:
-        """What Redis keeps of the ticket."""
+        """All that Redis stores of the ticket itself."""
         return hashlib.sha256(b"ticket:" + self.text.encode()).hexdigest()[:32]
 
     def encrypt(self, session_id: str, token: str = "") -> str:
-        """The session id, and what proves its owner, readable only with this ticket; in hex."""
+        """The session id and the owner's user token, readable only with this ticket; in hex."""
         return encrypt(f"{session_id} {token}".rstrip(), b"seal:" + self.text.encode())
 
-    def decrypt(self, sealed: str) -> str:
-        """The session id again. Raises ValueError where it was not sealed with this ticket."""
-        return self.decrypt_with_token(sealed)[0]
+    def decrypt(self, encrypted: str) -> str:
+        """The session id. Raises ValueError where it was not encrypted with this ticket."""
+        return self.decrypt_with_token(encrypted)[0]
 
-    def decrypt_with_token(self, sealed: str) -> tuple[str, str]:
-        """The session id and the owner's proof, empty where there is none. Raises ValueError as ``unseal`` does."""
-        found, _, token = decrypt(sealed, b"seal:" + self.text.encode()).partition(" ")
-        if hash_session_id(found) != self.session_hash:
-            raise ValueError("not sealed with this ticket")
-        return found, token
+    def decrypt_with_token(self, encrypted: str) -> tuple[str, str]:
+        """The session id and the owner's user token, empty where there is none. Raises ValueError like ``decrypt``."""
+        session_id, _, token = decrypt(encrypted, b"seal:" + self.text.encode()).partition(" ")
+        if hash_session_id(session_id) != self.session_hash:
+            raise ValueError("not encrypted with this ticket")
+        return session_id, token
 
 
 def encrypt(text: str, secret: bytes) -> str:
-    """ASCII text that only the secret opens: a one-time pad drawn from it, in hex. One secret seals one text."""
+    """ASCII text XORed with a key stream (SHAKE-256) of the secret, in hex. A secret must encrypt one text only."""
     return _xor_keystream(text.encode("ascii"), secret).hex()
 
 
-def decrypt(sealed: str, secret: bytes) -> str:
-    """The text again; something else where it was sealed with another secret."""
-    return _xor_keystream(bytes.fromhex(sealed), secret).decode("ascii", "replace")
+def decrypt(encrypted: str, secret: bytes) -> str:
+    """The text; something else where it was encrypted with another secret."""
+    return _xor_keystream(bytes.fromhex(encrypted), secret).decode("ascii", "replace")
 
 
 def _xor_keystream(data: bytes, secret: bytes) -> bytes:
@@ -80,36 +80,36 @@ def _xor_keystream(data: bytes, secret: bytes) -> bytes:
 
 
 def new_ticket(session_hash: str) -> HandoffTicket:
-    """A ticket of the session ``ref``: its place (not a secret) and 144 random bits."""
-    place = base64.urlsafe_b64encode(bytes.fromhex(session_hash)).decode().rstrip("=")
-    return HandoffTicket("tkt_" + place + secrets.token_urlsafe(18), session_hash)
+    """A ticket: the session's hash (not a secret) and 144 random bits."""
+    encoded_hash = base64.urlsafe_b64encode(bytes.fromhex(session_hash)).decode().rstrip("=")
+    return HandoffTicket("tkt_" + encoded_hash + secrets.token_urlsafe(18), session_hash)
 
 
 def parse_ticket(text: str) -> HandoffTicket | None:
     """The ticket that ``text`` is, or None where it cannot be one."""
-    found = _TICKET.match(text)
-    if not found:
+    match = _TICKET.match(text)
+    if not match:
         return None
     try:
-        return HandoffTicket(text, base64.urlsafe_b64decode(found[1] + "==").hex())
+        return HandoffTicket(text, base64.urlsafe_b64decode(match[1] + "==").hex())
     except (binascii.Error, ValueError):
         return None
 
 
-def session_status(*, ended: bool, seen: int, now: int, idle: int) -> Status:
-    """The status at ``now``: a session not seen for ``idle`` is abandoned until it is seen again. All in ms."""
+def session_status(*, ended: bool, last_seen: int, now: int, idle_timeout: int) -> Status:
+    """The status at ``now``: not seen for ``idle_timeout`` means abandoned, until it is seen again. All in ms."""
     if ended:
         return "ended"
-    return "abandoned" if now - seen >= idle else "active"
+    return "abandoned" if now - last_seen >= idle_timeout else "active"
 
 
 def timestamp(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    second, rest = divmod(ms, 1000)
-    return f"{_second(second)}.{rest:03d}Z"
+    second, milliseconds = divmod(ms, 1000)
+    return f"{_second(second)}.{milliseconds:03d}Z"
 
 
 @lru_cache(maxsize=64)
-def _second(whole: int) -> str:
-    """The date and time of this second; kept, for a busy worker asks thousands of times in it."""
-    return datetime.fromtimestamp(whole, UTC).isoformat().removesuffix("+00:00")
+def _second(timestamp_s: int) -> str:
+    """The date and time of this second; cached, since a busy worker asks thousands of times in it."""
+    return datetime.fromtimestamp(timestamp_s, UTC).isoformat().removesuffix("+00:00")

@@ -1,4 +1,4 @@
-"""What one can do with a conversation: open, say, ask, follow, beat, end, hand off, resume, rate, erase."""
+"""Conversations: create, append, ask, stream, resume, hand off, rate, end, delete. No Flask and no Redis here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from app.errors import (
     EngineFailed,
     EngineTimeout,
     InvalidRequest,
-    NotFound,
     SessionNotFound,
     StorageUnavailable,
 )
@@ -46,24 +45,24 @@ from app.storage.base import (
 
 PING_SECONDS = 5.0
 MAX_STORAGE_OUTAGE_SECONDS = 2.0
-"""A call that waits for its answer gives up after storage has been away this long; the question is kept."""
+"""A call that waits for its answer gives up after storage has been away this long; the question is stored."""
 RESUME_PAGE_SIZE = 100
 
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class ConversationPage:
-    """Some of a conversation: how it stands, and where to go on from so that nothing is missed or told twice."""
+    """A session with some of its messages, and the cursor from which its events continue."""
 
-    look: SessionSnapshot
+    session: SessionSnapshot
     status: Status
     cursor: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeResult:
-    """A conversation taken up from a link; ``kind`` of its ticket, empty where it came by its id.
+    """A resumed conversation; ``kind`` of its ticket, empty where it was resumed by its id.
 
-    ``token`` is its owner's proof, where the ticket carried one.
+    ``token`` is the owner's user token, where the ticket carried one.
     """
 
     session_id: str
@@ -73,33 +72,33 @@ class ResumeResult:
 
 
 class StatelessAnswer:
-    """The pieces of an answer that is stored nowhere; ``close`` ends it, also before its first piece was asked for."""
+    """The chunks of an answer that is not stored; ``close`` ends it, also before its first chunk was read."""
 
-    def __init__(self, log: ConversationStore, turn_id: str, address: str, pieces: Generator[AnswerChunk]) -> None:
-        self._store = log
+    def __init__(self, store: ConversationStore, turn_id: str, address: str, chunks: Generator[AnswerChunk]) -> None:
+        self._store = store
         self._turn_id = turn_id
         self._address = address
-        self._pieces = pieces
-        self._open = True
+        self._chunks = chunks
+        self._is_open = True
 
     def __iter__(self) -> Iterator[AnswerChunk]:
-        return self._pieces
+        return self._chunks
 
     def close(self) -> None:
-        """Stops the engine and gives its place in the budget back."""
-        if self._open:
-            self._open = False
-            self._pieces.close()
+        """Stops the engine and releases its slot in the budget."""
+        if self._is_open:
+            self._is_open = False
+            self._chunks.close()
             self._store.release_engine_slot(self._turn_id, self._address)
 
 
 class ConversationService:
-    """All conversations. ``who`` asks: ``""`` nobody known, ``"*"`` the service's owner, else a signed-in user."""
+    """All conversations. ``actor`` is ``""`` for an anonymous caller, ``"*"`` for the API key, else a user's hash."""
 
-    def __init__(self, log: ConversationStore, answering: AnswerRunner, *, idle: int) -> None:
-        self._store = log
-        self._answering = answering
-        self._idle = idle
+    def __init__(self, store: ConversationStore, runner: AnswerRunner, *, idle_timeout_ms: int) -> None:
+        self._store = store
+        self._runner = runner
+        self._idle_timeout_ms = idle_timeout_ms
 
     def create_session(
         self, metadata: dict[str, Any] | None, owner: str = "", toll: RateLimitCheck | None = None
@@ -113,26 +112,29 @@ class ConversationService:
         return session_id, created, expires
 
     def get_page(
-        self, session_hash: str, actor: str, where: str = "", message_id: str = "", most: int = 0
+        self, session_hash: str, actor: str, direction: str = "", message_id: str = "", limit: int = 0
     ) -> ConversationPage:
-        """How it stands, with at most ``most`` messages: the newest, or those ``after`` or ``before`` a message."""
-        tag = ids.session_tag(session_hash)
-        number = parse_message_id(message_id, tag) if where else 0
-        if number is None:
-            self._store.read_messages(
-                session_hash, actor, "", 0, 0
-            )  # a session that is not there is that before all else
-            raise InvalidRequest(where, "names no message of this conversation")
-        look = self._store.read_messages(session_hash, actor, where, number, most)
-        if look.turn_dead:
-            self._store.expire_dead_turn(session_hash)
-            look = self._store.read_messages(session_hash, actor, where, number, most)
-        status = ids.session_status(ended=look.ended, seen=look.seen, now=look.now, idle=self._idle)
-        return ConversationPage(look, status, _cursor(look, where).spell(tag))
+        """The session with at most ``limit`` messages: the newest, or those ``after`` or ``before`` a message.
 
-    def append_message(self, session_hash: str, actor: str, words: NewMessage) -> AppendResult:
-        """Stores a message; a known client id gets its first answer again."""
-        return self._store.append_message(session_hash, actor, words)
+        Raises SessionNotFound or Forbidden, and InvalidRequest where the message is not of this session.
+        """
+        tag = ids.session_tag(session_hash)
+        number = parse_message_id(message_id, tag) if direction else 0
+        if number is None:
+            self._store.read_messages(session_hash, actor, "", 0, 0)  # an unknown session is 404 before it is 422
+            raise InvalidRequest(direction, "names no message of this conversation")
+        session = self._store.read_messages(session_hash, actor, direction, number, limit)
+        if session.turn_dead:
+            self._store.expire_dead_turn(session_hash)
+            session = self._store.read_messages(session_hash, actor, direction, number, limit)
+        status = ids.session_status(
+            ended=session.ended, last_seen=session.seen, now=session.now, idle_timeout=self._idle_timeout_ms
+        )
+        return ConversationPage(session, status, _cursor(session, direction).encode(tag))
+
+    def append_message(self, session_hash: str, actor: str, new_message: NewMessage) -> AppendResult:
+        """Stores a message; a known client id returns what its first call stored."""
+        return self._store.append_message(session_hash, actor, new_message)
 
     def start_turn(
         self,
@@ -144,31 +146,32 @@ class ConversationService:
         *,
         address: str = "",
     ) -> TurnStart:
-        """Stores a question and sets a turn going; a known client id joins its turn or has its answer already.
+        """Stores a question and starts a turn; a known client id joins its running turn or gets its answer.
 
-        ``address``: whose share of the engine budget the turn takes; empty where it takes nobody's.
+        ``address``: hash of the address whose share of the engine budget the turn uses; empty for none.
         """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = serialize_message("user", question, None, client_id)
-        words = NewMessage(body, client_id or "", toll=toll, address=address)
+        new_message = NewMessage(body, client_id or "", toll=toll, address=address)
         try:
-            begun = self._store.start_turn(session_hash, actor, words, turn_id, claim=True)
+            begun = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
         except StorageUnavailable:
-            # Its reply may be lost and the turn begun: sent again, it is begun once. If that fails too, it must not
-            # stand there with nobody answering until its lease is over.
+            # The turn may have started and only the reply be lost. The same call again starts it at most once. If that
+            # fails too, a started turn must not wait for its lease to expire with nobody answering.
             try:
-                begun = self._store.start_turn(session_hash, actor, words, turn_id, claim=True)
+                begun = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
             except StorageUnavailable:
-                self._answering.fail_when_storage_returns(session_hash, turn_id, address)
+                self._runner.fail_when_storage_returns(session_hash, turn_id, address)
                 raise
         if begun.outcome == "begun":
             message = orjson.loads(begun.message)
             number = parse_message_id(message["id"], ids.session_tag(session_hash)) or 0
-            again = number != begun.start
-            asked = TurnRequest(
-                session_hash, turn_id, message["content"], number, again, begun.earlier, begun.metadata, address
+            is_retry = number != begun.start
+            self._runner.start(
+                TurnRequest(
+                    session_hash, turn_id, message["content"], number, is_retry, begun.earlier, begun.metadata, address
+                )
             )
-            self._answering.start(asked)
         return begun
 
     def answer_stateless(self, question: str, address: str = "") -> StatelessAnswer:
@@ -176,43 +179,41 @@ class ConversationService:
         turn_id = "turn_" + secrets.token_urlsafe(12)
         if wait := self._store.acquire_engine_slot(turn_id, address):
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
-        return StatelessAnswer(
-            self._store, turn_id, address, self._answering.stream_stateless(question, turn_id, address)
-        )
+        return StatelessAnswer(self._store, turn_id, address, self._runner.stream_stateless(question, turn_id, address))
 
     def wait_for_answer(self, session_hash: str, actor: str, begun: TurnStart) -> dict[str, Any]:
         """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""
         if begun.outcome == "done":
             message = orjson.loads(begun.message)
             return {"message": message, "citations": message["metadata"].get("citations", [])}
-        # Most answers are over soon and in this worker: then what the log said at their end need not be read again.
-        ended = self._answering.wait(begun.turn_id, 1.0)
-        if ended:
-            return _told(ended.kind, orjson.loads(ended.data))
+        # Most answers end soon and in this worker: then their last event need not be read from the log again.
+        terminal = self._runner.wait(begun.turn_id, 1.0)
+        if terminal:
+            return _answer_from(terminal.kind, orjson.loads(terminal.data))
         for event in self.stream_turn(session_hash, actor, begun):
-            if event and event.kind in TERMINAL_EVENTS:
-                return _told(event.kind, event.read())
+            if event and event.type in TERMINAL_EVENTS:
+                return _answer_from(event.type, event.payload())
         raise SessionNotFound
 
     def stream_turn(self, session_hash: str, actor: str, begun: TurnStart) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""
-        near = begun.outcome == "begun"
-        for event in self.stream_events(session_hash, actor, EventCursor(begun.start), near=near):
+        is_local = begun.outcome == "begun"
+        for event in self.stream_events(session_hash, actor, EventCursor(begun.start), is_local=is_local):
             yield event
             if event is None:
                 continue
-            if event.kind == "reset" or (
-                event.kind in TERMINAL_EVENTS and event.read().get("turn_id") == begun.turn_id
+            if event.type == "reset" or (
+                event.type in TERMINAL_EVENTS and event.payload().get("turn_id") == begun.turn_id
             ):
                 return
 
     def resolve_cursor(self, session_hash: str, actor: str, text: str | None) -> EventCursor:
-        """The place a reader wants: None is the end of the log; one that cannot be brings ``reset``."""
-        now = EventCursor(self._store.read_events(session_hash, actor, -1).after)
+        """The cursor that ``text`` names; None is the end of the log. One that cannot be yields ``reset`` later."""
+        end = EventCursor(self._store.read_events(session_hash, actor, -1).after)
         if text is None:
-            return now
-        found = parse_cursor(text, ids.session_tag(session_hash))
-        return found if found and found.told <= now.after else EventCursor(10**15)
+            return end
+        cursor = parse_cursor(text, ids.session_tag(session_hash))
+        return cursor if cursor and cursor.after_message <= end.after_event else EventCursor(10**15)
 
     def stream_events(
         self,
@@ -220,57 +221,60 @@ class ConversationService:
         actor: str,
         start: EventCursor,
         *,
-        near: bool = False,
-        gone: Callable[[], bool] | None = None,
+        is_local: bool = False,
+        disconnected: Callable[[], bool] | None = None,
     ) -> Iterator[Event | None]:
         """The one reader of the log: events in order, None when nothing came for a while, until the session is gone.
 
-        ``near``: the turn followed runs in this worker. ``gone``: whether the reader has left; a reader that cannot
-        leave (None) stays while the worker drains, and raises StorageUnavailable when that lasts.
+        ``is_local``: the turn runs in this worker. ``disconnected``: whether the client has left. A caller that waits
+        for an answer passes None: it stays while the worker drains, and gets StorageUnavailable after
+        MAX_STORAGE_OUTAGE_SECONDS.
         """
-        after, told, well = start.after, start.told, time.monotonic()
+        after_event, after_message, available_at = start.after_event, start.after_message, time.monotonic()
         tag = ids.session_tag(session_hash)
-        with self._store.subscribe(session_hash, near=near) as watch:
+        with self._store.subscribe(session_hash, near=is_local) as subscription:
             while True:
                 try:
-                    batch = self._store.read_events(session_hash, actor, after)
-                except NotFound:
+                    batch = self._store.read_events(session_hash, actor, after_event)
+                except SessionNotFound:
                     yield SESSION_ENDED_EVENT
                     return
                 except StorageUnavailable:
-                    if gone is None and time.monotonic() - well > MAX_STORAGE_OUTAGE_SECONDS:
+                    if disconnected is None and time.monotonic() - available_at > MAX_STORAGE_OUTAGE_SECONDS:
                         raise
                     batch = None
                 if batch is not None:
-                    well = time.monotonic()
-                    told = 0 if batch.reset else told
-                    yield from _events(batch, told, tag)
-                    after = batch.after + len(batch.events)
-                if gone is not None and (watch.closing or gone()):
+                    available_at = time.monotonic()
+                    after_message = 0 if batch.reset else after_message
+                    yield from _events(batch, after_message, tag)
+                    after_event = batch.after + len(batch.events)
+                if disconnected is not None and (subscription.closing or disconnected()):
                     return
-                if not self._waited(session_hash, batch, watch, near=near):
+                if not self._wait_for_events(session_hash, batch, subscription, is_local=is_local):
                     yield None
 
-    def _waited(self, session_hash: str, batch: EventBatch | None, watch: Subscription, *, near: bool) -> bool:
-        """Waits for news, not longer than a dead worker's lease; False where none came. None: storage is away."""
+    def _wait_for_events(
+        self, session_hash: str, batch: EventBatch | None, subscription: Subscription, *, is_local: bool
+    ) -> bool:
+        """Waits, at most until the running turn's lease expires; False where nothing came. None: storage is away."""
         if batch is None:
-            watch.wait(1.0)
+            subscription.wait(1.0)
             return False
         if batch.events or batch.reset:
             return True
-        seconds = 1.0 if near else PING_SECONDS
+        seconds = 1.0 if is_local else PING_SECONDS
         if batch.turn_left is not None:
             if batch.turn_left < 0 and self._store.expire_dead_turn(session_hash):
                 return True
             seconds = min(seconds, max(batch.turn_left / 1000 + 0.05, 0.5))
-        return watch.wait(seconds)
+        return subscription.wait(seconds)
 
     def heartbeat(self, session_hash: str, actor: str) -> int:
-        """The visitor is there; when the session expires now (ms)."""
+        """The visitor is present; returns when the session expires now (ms)."""
         return self._store.heartbeat(session_hash, actor, resume=False)
 
     def stop_turn(self, session_hash: str, actor: str) -> bool:
-        """Ends the running answer with what was said so far; False where none runs."""
+        """Ends the running answer with the words so far; False where none runs."""
         return self._store.stop_turn(session_hash, actor)
 
     def end_session(self, session_hash: str, actor: str) -> None:
@@ -280,67 +284,70 @@ class ConversationService:
     def create_handoff_ticket(
         self, session_hash: str, actor: str, session_id: str, kind: ids.TicketKind, token: str = ""
     ) -> tuple[str, int]:
-        """A ticket in place of the id, and for how many ms it is good. ``token``: its owner's proof, to go with it."""
+        """A ticket to stand in for the id in a link, and how many ms it is valid.
+
+        ``token``: the owner's user token, to be carried along.
+        """
         ticket = ids.new_ticket(session_hash)
-        left = self._store.save_ticket(session_hash, actor, ticket.hash, kind, ticket.encrypt(session_id, token))
-        return ticket.text, left
+        valid_ms = self._store.save_ticket(session_hash, actor, ticket.hash, kind, ticket.encrypt(session_id, token))
+        return ticket.text, valid_ms
 
     def resume(
-        self, text: str, actor: str, client_id: str | None, vouch: Callable[[str], str] = lambda _: ""
+        self, text: str, actor: str, client_id: str | None, user_id_from_token: Callable[[str], str] = lambda _: ""
     ) -> ResumeResult:
-        """Takes up a conversation by its id or a ticket. Raises NotFound for whatever is neither, or spent.
+        """Resumes a conversation by its id or a ticket. Raises SessionNotFound otherwise.
 
-        ``vouch`` says whom a proof in a ticket names.
+        ``user_id_from_token`` verifies the user token that a ticket may carry.
         """
         session_id, kind, token = text, "", ""
         ticket = ids.parse_ticket(text)
         if ticket:
             sealed, kind = self._store.redeem_ticket(ticket.session_hash, actor, ticket.hash, client_id or "")
             session_id, token = ticket.decrypt_with_token(sealed)
-            actor = vouch(token) if token else actor
+            actor = user_id_from_token(token) if token else actor
         session_hash = ids.hash_session_id(session_id)
         if session_hash is None:
             raise SessionNotFound
         if not ticket:
             self._store.heartbeat(session_hash, actor, resume=True)
-        return ResumeResult(session_id, self.get_page(session_hash, actor, most=RESUME_PAGE_SIZE), kind, token)
+        return ResumeResult(session_id, self.get_page(session_hash, actor, limit=RESUME_PAGE_SIZE), kind, token)
 
     def set_feedback(self, session_hash: str, actor: str, message_id: str, rating: dict[str, Any] | None) -> bytes:
-        """Keeps what a visitor thinks of an answer (None takes it back); the message.
+        """Stores a visitor's feedback on an answer (None removes it) and returns the message.
 
-        Raises NotFound, coded ``not_found`` where the session is there and the answer is not.
+        Raises SessionNotFound, with the code ``not_found`` where the session exists and the answer does not.
         """
         number = parse_message_id(message_id, ids.session_tag(session_hash)) or 0  # 0 names no message
         return self._store.set_feedback(session_hash, actor, number, orjson.dumps(rating) if rating else b"")
 
     def delete_session(self, session_hash: str, actor: str) -> None:
-        """Nothing of the conversation is left; a running answer is stopped."""
+        """Deletes everything of the conversation; a running answer is stopped."""
         self._store.delete_session(session_hash, actor)
 
 
-def _cursor(look: SessionSnapshot, where: str) -> EventCursor:
-    """Where to go on from after reading: a running answer from its first word, no message that was read."""
-    told = look.seq
-    if where == "after" and look.has_more:
-        told = int(orjson.loads(look.messages[-1])["id"].split("_")[1])
-    if look.turn_id and look.turn_start < told:
-        return EventCursor(look.turn_start, told)
-    return EventCursor(told)
+def _cursor(session: SessionSnapshot, direction: str) -> EventCursor:
+    """Where a reader of these messages continues: a running answer from its first word, no message twice."""
+    last = session.seq
+    if direction == "after" and session.has_more:
+        last = int(orjson.loads(session.messages[-1])["id"].split("_")[1])
+    if session.turn_id and session.turn_start < last:
+        return EventCursor(session.turn_start, last)
+    return EventCursor(last)
 
 
-def _events(batch: EventBatch, told: int, tag: str) -> Iterator[Event]:
-    """The batch's events with their ids, without the messages up to number ``told``; first that the place is gone."""
+def _events(batch: EventBatch, after_message: int, tag: str) -> Iterator[Event]:
+    """The batch's events with their ids, without the messages up to ``after_message``; first a reset, if there was."""
     if batch.reset:
-        yield Event(EventCursor(batch.after).spell(tag), "reset", b"{}")
-    for number, (kind, data) in enumerate(batch.events, batch.after + 1):
-        if kind == "message" and number <= told:
+        yield Event(EventCursor(batch.after).encode(tag), "reset", b"{}")
+    for number, (event_type, data) in enumerate(batch.events, batch.after + 1):
+        if event_type == "message" and number <= after_message:
             continue
-        yield Event(EventCursor(number, told).spell(tag), kind, data)
+        yield Event(EventCursor(number, after_message).encode(tag), event_type, data)
 
 
-def _told(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+def _answer_from(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data of ``answer.end``; ``answer.error`` is raised."""
-    if kind == "answer.end":
+    if event_type == "answer.end":
         return data
     error = EngineTimeout if data["code"] == EngineTimeout.code else EngineFailed
     raise error(data["detail"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +60,38 @@ class TokenUsage:
 AnswerChunk = TextChunk | CitationsChunk | FallbackNotice | TokenUsage
 
 
-class CancelToken(Protocol):
-    """Set once when the turn is to end early: stopped by the visitor, timed out, erased."""
+class CancelToken:
+    """Set once, from any thread, when the turn is to end early: stopped by the visitor, timed out or deleted."""
 
-    def is_set(self) -> bool: ...
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        """Whether the turn is over."""
+        return self._event.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
         """True as soon as it is set, False after ``timeout`` seconds."""
-        ...
+        return self._event.wait(timeout)
 
-    def on_set(self, callback: Callable[[], None]) -> None:
-        """Call back once when set (at once if it is already), for example to close an upstream connection."""
-        ...
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        """Calls back once when set (at once if it is already), for example to close an upstream connection."""
+        self._callbacks.append(callback)
+        if self.is_set():
+            self._run_callbacks()
+
+    def set(self) -> None:
+        """Ends the turn."""
+        self._event.set()
+        self._run_callbacks()
+
+    def _run_callbacks(self) -> None:
+        while self._callbacks:
+            try:
+                self._callbacks.pop()()
+            except Exception as error:  # noqa: BLE001 - an engine's own clean-up must not harm the turn
+                _log.warning("a cancel callback failed: %s", type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +101,14 @@ class EngineRequest:
     question: str
     history: Sequence[ChatMessage]
     """Oldest first, without the question."""
-    stop: CancelToken
-    find: Callable[[str, int], Sequence[Citation]] = field(default=lambda _query, _most: ())
-    """``find(query, most)``: passages of the knowledge folder, best first; empty where there is none."""
+    cancel: CancelToken
+    search: Callable[[str, int], Sequence[Citation]] = field(default=lambda _query, _limit: ())
+    """``search(query, limit)``: passages of the knowledge folder, best first; empty where there is none."""
     session_ref: str = ""
     """Ten characters that name the session in logs and to webhooks; not a credential."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the site gave when the session was created."""
-    silence: float = 60.0
+    idle_timeout: float = 60.0
     """Seconds an engine may be silent (``BATON_ENGINE_TIMEOUT``)."""
 
 
@@ -92,10 +116,10 @@ class EngineRequest:
 class Engine(Protocol):
     """What answers. One instance serves all visitors and keeps nothing of any.
 
-    ``answer`` yields pieces and may raise ``EngineFailed``, ``EngineTimeout`` or ``EngineBusy``
+    ``answer`` yields chunks and may raise ``EngineFailed``, ``EngineTimeout`` or ``EngineBusy``
     (any other exception counts as ``engine_failed``). The iterator is closed when the turn ends early.
     """
 
     name: str
 
-    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]: ...
+    def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]: ...

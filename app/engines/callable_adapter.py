@@ -20,8 +20,8 @@ _BY_NAME: dict[str, Callable[[EngineRequest], Any]] = {
     "history": lambda turn: [{"role": said.role, "content": said.content} for said in turn.history],
     "metadata": lambda turn: dict(turn.metadata),
     "session_ref": lambda turn: turn.session_ref,
-    "find": lambda turn: turn.find,
-    "stop": lambda turn: turn.stop,
+    "find": lambda turn: turn.search,
+    "stop": lambda turn: turn.cancel,
     "turn": lambda turn: turn,
 }
 """What a parameter of that name is given; a first parameter of any other name is given the turn."""

@@ -30,7 +30,7 @@ class WithFallback:
                 yield piece
             return
         except EngineFailed as error:
-            if said or turn.stop.is_set():
+            if said or turn.cancel.is_set():
                 raise
             _log.warning("engine %s failed (%s): the fallback answers", self._first.name, error.code)
         yield FallbackNotice(REASON)

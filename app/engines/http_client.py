@@ -54,7 +54,7 @@ class Watch:
         self._unheard = 0
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
-        stop.on_set(self._cut)
+        stop.add_callback(self._cut)
 
     @contextmanager
     def on(self) -> Iterator[None]:

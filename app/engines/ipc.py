@@ -63,7 +63,7 @@ def turn_frame(number: int, turn: EngineRequest) -> Frame:
         "history": [[said.role, said.content] for said in turn.history],
         "ref": turn.session_ref,
         "metadata": dict(turn.metadata),
-        "silence": turn.silence,
+        "idle_timeout": turn.idle_timeout,
     }
 
 

@@ -54,8 +54,8 @@ class OpenAIEngine:
 
     def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed for whatever the server does wrong, EngineTimeout when it is silent for too long."""
-        patience = Patience(turn.silence)
-        return checked(self._pieces(turn, patience), patience, turn.stop)
+        patience = Patience(turn.idle_timeout)
+        return checked(self._pieces(turn, patience), patience, turn.cancel)
 
     def _pieces(self, turn: EngineRequest, patience: Patience) -> Iterator[AnswerChunk]:
         sources = self._sources(turn)
@@ -63,7 +63,7 @@ class OpenAIEngine:
         markers = Markers(sources)
         broken: EngineFailed | None = None
         try:
-            for words in self._words(turn, Watch(turn.stop, patience), asked):
+            for words in self._words(turn, Watch(turn.cancel, patience), asked):
                 if isinstance(words, TokenUsage):
                     yield words
                 elif text := markers.feed(words):
@@ -79,7 +79,7 @@ class OpenAIEngine:
     def _sources(self, turn: EngineRequest) -> list[Citation]:
         """A search that fails leaves the model without sources, not the visitor without an answer."""
         try:
-            return list(turn.find(prompt.search_words(turn), MOST_CITATIONS))[: prompt.MOST_SOURCES]
+            return list(turn.search(prompt.search_words(turn), MOST_CITATIONS))[: prompt.MOST_SOURCES]
         except Exception as error:  # noqa: BLE001 - whatever it is
             _log.warning("no sources for a question: %s", type(error).__name__)
             return []
@@ -94,13 +94,13 @@ class OpenAIEngine:
                     yield words
                 return
             except Exception as error:  # noqa: BLE001 - all of it becomes an EngineFailed
-                if turn.stop.is_set():
+                if turn.cancel.is_set():
                     return
                 wait = None if said or last_try or watch.broken else self._pause(error)
                 if wait is None or wait >= watch.patience.left():
                     raise self._failure(error, watch, said=said) from None
                 _log.info("the model failed (%s), once more in %.1f s", type(error).__name__, wait)
-            if turn.stop.wait(wait):
+            if turn.cancel.wait(wait):
                 return
 
     def _stream(self, watch: Watch, asked: list[dict[str, str]]) -> Iterator[str | TokenUsage]:

@@ -38,8 +38,8 @@ class PythonEngine:
 
     def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed where the code raises or its process dies, EngineTimeout when it is silent."""
-        patience = Patience(turn.silence)
-        return checked(self._pieces(turn, patience), patience, turn.stop)
+        patience = Patience(turn.idle_timeout)
+        return checked(self._pieces(turn, patience), patience, turn.cancel)
 
     def close(self) -> None:
         """End the process."""
@@ -49,7 +49,7 @@ class PythonEngine:
         child = self._serving()
         while not child.ready.wait(0.2):
             patience.left()
-            if turn.stop.is_set():
+            if turn.cancel.is_set():
                 return
         if child.dead:
             raise EngineFailed

@@ -40,15 +40,15 @@ class WebhookEngine:
 
     def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed for whatever the service does wrong, EngineTimeout when it is silent for too long."""
-        patience = Patience(turn.silence)
-        return checked(self._pieces(turn, patience), patience, turn.stop)
+        patience = Patience(turn.idle_timeout)
+        return checked(self._pieces(turn, patience), patience, turn.cancel)
 
     def _pieces(self, turn: EngineRequest, patience: Patience) -> Iterator[AnswerChunk]:
-        watch = Watch(turn.stop, patience)
+        watch = Watch(turn.cancel, patience)
         try:
             yield from self._read(self._post(watch, body(turn)), watch)
         except Exception as error:  # noqa: BLE001 - all of it becomes an EngineFailed
-            if turn.stop.is_set():
+            if turn.cancel.is_set():
                 return
             raise _failure(error, watch) from None
 

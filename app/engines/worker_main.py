@@ -15,9 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.conversations.pump import CancelSource
 from app.engines import ipc
-from app.engines.base import Citation, EngineRequest
+from app.engines.base import CancelToken, Citation, EngineRequest
 from app.engines.callable_adapter import NoEngine, load, place, said
 from app.errors import EngineFailed
 
@@ -48,7 +47,7 @@ class Running:
         self.room = threading.Semaphore(MOST_WAITING)
         self._send = send
         self._target = target
-        self._stop = CancelSource()
+        self._stop = CancelToken()
         self._over = False
         self._asking = itertools.count()
         self._asked: dict[int, queue.SimpleQueue[ipc.Frame]] = {}
@@ -59,7 +58,7 @@ class Running:
             self._find,
             frame["ref"],
             frame["metadata"],
-            frame["silence"],
+            frame["idle_timeout"],
         )
         self._inside = True
         self._thread = threading.Thread(target=self._run, daemon=True)

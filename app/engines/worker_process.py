@@ -61,7 +61,7 @@ class Child:
         """What the engine says in this turn. Raises EngineFailed as it says, EngineTimeout when it is silent."""
         number = next(self._numbers)
         said = self._turns[number] = queue.SimpleQueue()
-        turn.stop.on_set(lambda: said.put({}))
+        turn.cancel.add_callback(lambda: said.put({}))
         ended = False
         try:
             self._send(ipc.turn_frame(number, turn))
@@ -93,7 +93,7 @@ class Child:
 
     def _next(self, said: queue.SimpleQueue[ipc.Frame], turn: EngineRequest, patience: Patience) -> ipc.Frame | None:
         """A piece or the end; None when stopped. Searches are made here, where locks and connections live."""
-        while not turn.stop.is_set():
+        while not turn.cancel.is_set():
             try:
                 frame = said.get(timeout=patience.left())
             except queue.Empty:
@@ -185,6 +185,6 @@ class Child:
 def _found(turn: EngineRequest, frame: ipc.Frame) -> ipc.Frame:
     told: ipc.Frame = {"found": frame["asking"], "find": frame["find"]}
     try:
-        return told | {"cited": ipc.spelt(turn.find(frame["query"], frame["most"]))}
+        return told | {"cited": ipc.spelt(turn.search(frame["query"], frame["most"]))}
     except Exception as error:  # noqa: BLE001 - it is the engine's to deal with
         return told | {"failed": type(error).__name__}

@@ -37,20 +37,22 @@ class RedisOwnershipStore:
         if outcome not in ("mine", "wait", "dead"):
             raise_for_reply(reply)
         if outcome == "carry":
-            return ClaimState(outcome, reply[1].decode(), goods=tuple(reply[2:]))
+            return ClaimState("migrate", reply[1].decode(), session_data=tuple(reply[2:]))
         if outcome == "moved":
-            return ClaimState(outcome, reply[1].decode())
-        return ClaimState(outcome, left=int(reply[1]) if outcome == "wait" else 0)
+            return ClaimState("migrated", reply[1].decode())
+        if outcome == "wait":
+            return ClaimState("wait", wait_ms=int(reply[1]))
+        return ClaimState({"mine": "owned", "dead": "turn_expired"}[outcome])
 
-    def import_session(self, session_hash: str, user: str, old: str, move: ClaimState) -> None:
-        meta, entries, cids, ratings = move.goods
+    def import_session(self, session_hash: str, user: str, previous: str, claim: ClaimState) -> None:
+        meta, entries, cids, ratings = claim.session_data
         pairs = dict(zip(meta[::2], meta[1::2], strict=True))
         expires = pairs[b"expires"]
         kept = [word for name, value in pairs.items() if name not in _OF_THE_MOVE for word in (name, value)]
         # The id stands first in each message, and ends with the mark of its session.
-        was, now = f'_{session_tag(old)}"'.encode(), f'_{session_tag(session_hash)}"'.encode()
+        was, now = f'_{session_tag(previous)}"'.encode(), f'_{session_tag(session_hash)}"'.encode()
         said = [word for number, (_, json) in entries for word in (number, json.replace(was, now, 1))]
-        goods = ([*kept, b"owner", user, b"was", old], said, cids, ratings)
+        goods = ([*kept, b"owner", user, b"was", previous], said, cids, ratings)
         words = [word for part in goods for word in part]
         raise_for_reply(self._run("import_session", session_hash, expires, *map(len, goods), *words))
 

@@ -53,7 +53,7 @@ def _talk(turn: EngineRequest, words: dict[str, str], calls: int) -> Iterator[An
 
 def _be_silent(turn: EngineRequest) -> None:
     for _ in range(600):
-        if turn.stop.is_set():
+        if turn.cancel.is_set():
             return
         time.sleep(0.1)
 

@@ -10,8 +10,7 @@ import pytest
 
 from app import engines
 from app.config import Settings
-from app.conversations.pump import CancelSource
-from app.engines.base import AnswerChunk, ChatMessage, Citation, Engine, EngineRequest, TextChunk
+from app.engines.base import AnswerChunk, CancelToken, ChatMessage, Citation, Engine, EngineRequest, TextChunk
 from app.engines.python import PythonEngine
 from tests.engines.crooked import Crooked
 
@@ -26,12 +25,12 @@ OPEN: list[PythonEngine] = []
 
 
 def ask(
-    question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: CancelSource | None = None
+    question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: CancelToken | None = None
 ) -> EngineRequest:
     """A turn; ``said`` are the earlier messages, the visitor's first."""
     history = tuple(ChatMessage(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
     return EngineRequest(
-        question, history, stop or CancelSource(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence
+        question, history, stop or CancelToken(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence
     )
 
 
@@ -84,7 +83,7 @@ def settings(server: Crooked, tmp_path: Path) -> Callable[..., Settings]:
             "openai_api_key": "sk-secret-key",
             "openai_model": "crooked",
             "webhook_url": f"{server.url}/hook",
-            "webhook_secret": "shared-secret",
+            "webhook_secret": "shared-secret-of-both",
             "knowledge_dir": folder,
             "data_dir": tmp_path / "data",
         }

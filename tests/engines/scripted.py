@@ -10,7 +10,7 @@ Words may be combined, anywhere in the question, except ``say:`` which takes the
     delay=0.01         seconds between two tokens
     first=0.5          seconds before the first word
     say:<text>         exactly <text>, in pieces of ``chunk`` characters (``chunk=1 say:...``; default 3)
-    cite               ``According to the page [1].`` and its citations: what ``turn.find`` brings, else a made up one
+    cite               ``According to the page [1].`` and its citations: what ``turn.search`` brings, else a made up one
     degraded           says first that the answer comes from a fallback
     fail               raises before the first word
     fail-after=20      raises after that many tokens (without ``tokens``: of 1000)
@@ -66,9 +66,9 @@ def _before(turn: EngineRequest, words: dict[str, str]) -> Iterator[AnswerChunk]
     if "burn" in words:
         burn(float(words["burn"] or 1))
     if "first" in words:
-        turn.stop.wait(float(words["first"] or 1))
+        turn.cancel.wait(float(words["first"] or 1))
     if "hang" in words:
-        turn.stop.wait(HOUR)
+        turn.cancel.wait(HOUR)
     if "hang-hard" in words:
         time.sleep(HOUR)
     if "fail" in words:
@@ -81,16 +81,16 @@ def _tokens(turn: EngineRequest, words: dict[str, str]) -> Iterator[AnswerChunk]
         if str(number) == words.get("fail-after"):
             raise RuntimeError("scripted failure in the middle")
         if str(number) == words.get("stall-after"):
-            turn.stop.wait(HOUR)
-        if delay and number and turn.stop.wait(delay):
+            turn.cancel.wait(HOUR)
+        if delay and number and turn.cancel.wait(delay):
             return
-        if turn.stop.is_set():
+        if turn.cancel.is_set():
             return
         yield TextChunk(f"w{number} ")
 
 
 def _cited(turn: EngineRequest) -> Iterator[AnswerChunk]:
-    found = list(turn.find(turn.question.replace("cite", "").strip() or "baton", 3)) or [MADE_UP]
+    found = list(turn.search(turn.question.replace("cite", "").strip() or "baton", 3)) or [MADE_UP]
     yield TextChunk("According to the page [1].")
     yield CitationsChunk(found)
 

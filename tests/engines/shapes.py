@@ -96,7 +96,7 @@ def dies(turn: EngineRequest) -> Iterator[str]:
         os._exit(3)
     if turn.question == "wait":
         yield "waiting "
-        turn.stop.wait(30)
+        turn.cancel.wait(30)
     yield f"alive: {turn.question}"
 
 
@@ -106,21 +106,21 @@ def fails_politely(turn: EngineRequest) -> str:
 
 def breaks_find(turn: EngineRequest) -> str:
     try:
-        turn.find("x", 1)
+        turn.search("x", 1)
     except EngineFailed as error:
         return f"found out: {error}"
     return "no"
 
 
 def waits(turn: EngineRequest) -> str:
-    turn.stop.wait(30)
-    Path(turn.question).write_text(str(turn.stop.is_set()))
+    turn.cancel.wait(30)
+    Path(turn.question).write_text(str(turn.cancel.is_set()))
     return ""
 
 
 def calls_back(turn: EngineRequest) -> str:
     called = threading.Event()
-    turn.stop.on_set(called.set)
+    turn.cancel.add_callback(called.set)
     Path(turn.question).write_text(str(called.wait(10)))
     return ""
 

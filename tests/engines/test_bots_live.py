@@ -95,7 +95,7 @@ def test_the_python_bot_is_taken_up_in_mid_answer(service: Start, tmp_path: Path
     """A Python bot of ten lines streams with its source, and goes on for whoever comes back with the last id."""
     code = block('You asked: "\n    yield turn.question')
     # The same bot, that thinks for a moment before it looks at the pages.
-    slow = code.replace("    for passage", "    turn.stop.wait(1)\n    for passage")
+    slow = code.replace("    for passage", "    turn.cancel.wait(1)\n    for passage")
     assert slow != code
     (tmp_path / "mybot.py").write_text(slow)
     running = service(BATON_ENGINE="python:mybot:answer", PYTHONPATH=str(tmp_path))

@@ -10,8 +10,7 @@ import pytest
 
 from app import engines
 from app.config import Settings
-from app.conversations.pump import CancelSource
-from app.engines.base import Engine, FallbackNotice, TextChunk
+from app.engines.base import CancelToken, Engine, FallbackNotice, TextChunk
 from app.errors import EngineFailed, EngineTimeout
 from tests.conftest import until
 from tests.engines.conftest import ask, words
@@ -56,7 +55,7 @@ def test_fifty_turns_at_once_see_only_their_own_words(engine: Engine) -> None:
 @pytest.mark.parametrize("question", ["hang", "stall-after=3", "tokens=100000 delay=0.01"])
 def test_a_stop_ends_the_turn_at_once(engine: Engine, question: str) -> None:
     """A turn that is stopped ends within a second without an error, silent or not, and keeps its words so far."""
-    stop = CancelSource()
+    stop = CancelToken()
     said: list[str] = []
     done = threading.Event()
 

@@ -38,7 +38,7 @@ def leads(markdown: str, *, bare: bool = True) -> list[str]:
 
 def hostile_turn(case: dict[str, str], question: str):
     hostile = Citation("Offers", "https://docs.example.test/offers", case["passage"])
-    return replace(ask(question), find=lambda query, most: (*SOURCES[:2], hostile))
+    return replace(ask(question), search=lambda query, most: (*SOURCES[:2], hostile))
 
 
 def test_the_corpus_would_hurt() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engines.base import ChatMessage, Citation, CitationsChunk, Engine, EngineRequest, TextChunk
+from app.engines.base import CancelToken, ChatMessage, Citation, CitationsChunk, Engine, EngineRequest, TextChunk
 from app.engines.knowledge import KnowledgeEngine
 
 SHOP = Path(__file__).resolve().parents[2] / "bench" / "answers" / "corpora" / "larkspur"
@@ -18,17 +18,10 @@ flickers whenever she turns it down in the evening. Is the dimmer to blame?"""
 BASE = "https://shop.example/knowledge"
 
 
-class CancelSource(threading.Event):
-    """A stop signal as a turn has it."""
-
-    def on_set(self, callback: object) -> None:
-        """Nothing waits here."""
-
-
-def turn(question: str, *earlier: str, stop: CancelSource | None = None) -> EngineRequest:
+def turn(question: str, *earlier: str, stop: CancelToken | None = None) -> EngineRequest:
     """A question after earlier ones."""
     history = tuple(ChatMessage("user", one) for one in earlier)
-    return EngineRequest(question=question, history=history, stop=stop or CancelSource())
+    return EngineRequest(question=question, history=history, cancel=stop or CancelToken())
 
 
 def asked(engine: KnowledgeEngine, question: str, *earlier: str) -> tuple[str, list[Citation]]:
@@ -173,7 +166,7 @@ def test_pieces_are_small(shop: KnowledgeEngine) -> None:
 
 def test_stop(shop: KnowledgeEngine) -> None:
     """A stopped turn says no further word."""
-    stop = CancelSource()
+    stop = CancelToken()
     said = []
     for piece in shop.answer(turn("What cannot be returned?", stop=stop)):
         if isinstance(piece, TextChunk):

@@ -122,7 +122,7 @@ def test_a_failing_search_leaves_the_model_without_sources(openai: Settings, ser
     def broken(query: str, most: int) -> tuple[()]:
         raise OSError(query)
 
-    pieces = list(engines.create_engine(openai).answer(replace(ask("echo hi"), find=broken)))
+    pieces = list(engines.create_engine(openai).answer(replace(ask("echo hi"), search=broken)))
     assert words(pieces).startswith("echo: echo hi")
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from app import engines
 from app.config import Settings
-from app.conversations.pump import CancelSource
-from app.engines.base import FallbackNotice, TextChunk
+from app.engines.base import CancelToken, FallbackNotice, TextChunk
 from app.engines.openai import retry_after
 from app.errors import EngineFailed, EngineTimeout
 from tests.conftest import until
@@ -120,7 +119,7 @@ def test_a_stop_hangs_up_at_once(openai: Settings, server: Crooked, question: st
     """The server sees the connection close as soon as the turn is stopped, so that it stops computing."""
     import threading
 
-    stop = CancelSource()
+    stop = CancelToken()
     runner = threading.Thread(
         target=lambda: list(engines.create_engine(openai).answer(ask(question, stop=stop, silence=30)))
     )

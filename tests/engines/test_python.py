@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.config import ConfigError
-from app.conversations.pump import CancelSource
 from app.engines import worker_main
-from app.engines.base import CitationsChunk, TextChunk
+from app.engines.base import CancelToken, CitationsChunk, TextChunk
 from app.engines.python import PythonEngine
 from app.errors import EngineBusy, EngineFailed
 from tests.conftest import until
@@ -84,14 +83,14 @@ def test_a_failure_of_its_own_choice_is_passed_on() -> None:
 
 
 def test_find_works_in_the_process() -> None:
-    """turn.find answers inside the engine, and its failure is the engine's to catch."""
+    """turn.search answers inside the engine, and its failure is the engine's to catch."""
     pieces = list(scripted().answer(ask("cite hours")))
     assert pieces[-1] == CitationsChunk(SOURCES[:2])  # the third is of the first one's page
 
     def broken(query: str, most: int) -> tuple[()]:
         raise LookupError(query)
 
-    told = words(list(here("breaks_find").answer(replace(ask("hi"), find=broken))))
+    told = words(list(here("breaks_find").answer(replace(ask("hi"), search=broken))))
     assert told == "found out: The search failed (LookupError)."
 
 
@@ -115,7 +114,7 @@ def test_an_endless_engine_is_held_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["waits", "calls_back"])
 def test_a_waiting_engine_hears_the_stop(name: str, tmp_path: Path) -> None:
     """stop.wait and stop.on_set inside the engine take effect at once."""
-    stop, engine, file = CancelSource(), here(name), tmp_path / "heard"
+    stop, engine, file = CancelToken(), here(name), tmp_path / "heard"
     runner = threading.Thread(target=lambda: list(engine.answer(ask(str(file), stop=stop, silence=30))))
     runner.start()
     time.sleep(0.05)  # any moment will do

@@ -43,5 +43,5 @@ def _broken(how: str, turn: EngineRequest) -> Iterator[AnswerChunk]:
 def _slow(turn: EngineRequest) -> Iterator[AnswerChunk]:
     for number in range(200):
         yield TextChunk(f"w{number} ")
-        if turn.stop.wait(0.1):
+        if turn.cancel.wait(0.1):
             return

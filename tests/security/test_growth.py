@@ -19,9 +19,8 @@ from app.api import json_body
 from app.config import Settings
 from app.conversations import ids
 from app.conversations.events import parse_cursor, parse_message_id
-from app.conversations.pump import CancelSource
 from app.engines import citations, prompt, sanitize, webhook_parsers
-from app.engines.base import ChatMessage, Citation, EngineRequest
+from app.engines.base import CancelToken, ChatMessage, Citation, EngineRequest
 from app.engines.knowledge import KnowledgeEngine, chunker, documents, markdown_inline, small_talk, tokenizer
 from app.engines.knowledge.query import leans
 from app.engines.knowledge.sentence_selection import asks_for
@@ -126,7 +125,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "leans": leans,
     "asks for": asks_for,
     "search words": lambda text: prompt.search_words(
-        EngineRequest("and", (ChatMessage("user", text),), CancelSource(), lambda *_: [])
+        EngineRequest("and", (ChatMessage("user", text),), CancelToken(), lambda *_: [])
     ),
     "tokens": prompt.tokens,
     "window": lambda text: prompt.window([ChatMessage("user", word) for word in text.split("a")], 100_000),

@@ -89,13 +89,13 @@ def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
     """Whoever is too far back in a long answer is told one reset, and then the rest: neither silence nor a circle."""
     session_hash = trimmed(log, backend)
     reading = conversations(log).stream_events(session_hash, "", EventCursor(place))
-    assert take(reading, lambda event: True)[0].kind == "reset"
+    assert take(reading, lambda event: True)[0].type == "reset"
     log.append_delta(session_hash, "turn_1", 10, "!")
     log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=11))
-    told = take(reading, lambda event: event.kind == "answer.end")
-    assert [event.kind for event in told] == ["answer.delta", "answer.end"]
-    assert told[0].read()["text"] == "!"
-    assert told[1].read()["message"]["content"] == "0123456789!"
+    told = take(reading, lambda event: event.type == "answer.end")
+    assert [event.type for event in told] == ["answer.delta", "answer.end"]
+    assert told[0].payload()["text"] == "!"
+    assert told[1].payload()["message"]["content"] == "0123456789!"
 
 
 def test_a_place_that_is_still_there_needs_no_reset(log: RedisConversationStore, backend: Backend) -> None:
@@ -111,10 +111,10 @@ def test_the_cursor_of_an_answer_whose_first_words_were_dropped_is_a_place(
     session_hash = trimmed(log, backend)
     talk = conversations(log)
     reading = talk.stream_events(
-        session_hash, "", talk.resolve_cursor(session_hash, "", talk.get_page(session_hash, "", most=100).cursor)
+        session_hash, "", talk.resolve_cursor(session_hash, "", talk.get_page(session_hash, "", limit=100).cursor)
     )
     log.append_delta(session_hash, "turn_1", 10, "!")
-    assert take(reading, lambda event: True)[0].read()["text"] == "!"
+    assert take(reading, lambda event: True)[0].payload()["text"] == "!"
 
 
 def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(log: RedisConversationStore) -> None:
@@ -126,20 +126,20 @@ def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(l
     log.append_message(session_hash, "", words("in between"))
     log.append_delta(session_hash, "turn_1", 5, " world")
     talk = conversations(log)
-    page = talk.get_page(session_hash, "", most=100)
-    assert [orjson.loads(one)["content"] for one in page.look.messages] == ["before", "asked", "in between"]
+    page = talk.get_page(session_hash, "", limit=100)
+    assert [orjson.loads(one)["content"] for one in page.session.messages] == ["before", "asked", "in between"]
     log.append_message(session_hash, "", words("after"))
     log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=11, tail="!"))
     reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", page.cursor))
-    told = take(reading, lambda event: event.kind == "answer.end")
-    assert "".join(str(event.read()["text"]) for event in told if event.kind == "answer.delta") == "Hello world!"
-    assert [event.read()["content"] for event in told if event.kind == "message"] == ["after"]
+    told = take(reading, lambda event: event.type == "answer.end")
+    assert "".join(str(event.payload()["text"]) for event in told if event.type == "answer.delta") == "Hello world!"
+    assert [event.payload()["content"] for event in told if event.type == "message"] == ["after"]
     # And each id of that story is a place of its own.
     for number, event in enumerate(told):
         reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", event.id))
         rest = told[number + 1 :]
         if rest:
-            assert take(reading, lambda one: one.kind == "answer.end") == rest
+            assert take(reading, lambda one: one.type == "answer.end") == rest
 
 
 def test_the_cursor_of_a_page_brings_the_messages_behind_it(log: RedisConversationStore) -> None:
@@ -149,8 +149,8 @@ def test_the_cursor_of_a_page_brings_the_messages_behind_it(log: RedisConversati
     talk = conversations(log)
     page = talk.get_page(session_hash, "", "after", ids[0], 2)
     reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", page.cursor))
-    told = take(reading, lambda event: event.read()["content"] == "4")
-    assert [event.read()["content"] for event in told] == ["3", "4"]
+    told = take(reading, lambda event: event.payload()["content"] == "4")
+    assert [event.payload()["content"] for event in told] == ["3", "4"]
 
 
 @pytest.mark.parametrize("text", ["", "x", "1", "-1-aaaaaa", "1-zzzzzz", "1-000000", "9" * 20 + "-{tag}"])
@@ -162,9 +162,9 @@ def test_an_unknown_place_is_told_as_reset_and_never_as_silence(log: RedisConver
         session_hash, "", talk.resolve_cursor(session_hash, "", text.replace("{tag}", ids.session_tag(session_hash)))
     )
     first = next(event for event in reading if event is not None)
-    assert first.kind == "reset"
+    assert first.type == "reset"
     log.append_message(session_hash, "", words("then"))
-    assert take(reading, lambda event: True)[0].read()["content"] == "then"
+    assert take(reading, lambda event: True)[0].payload()["content"] == "then"
 
 
 def test_news_from_another_worker_wakes_a_reader(opened: Open) -> None:
@@ -183,9 +183,9 @@ def test_a_reader_of_an_erased_session_is_told(log: RedisConversationStore) -> N
     session_hash = new(log)
     reading = conversations(log).stream_events(session_hash, "", EventCursor(0))
     log.append_message(session_hash, "", words("said"))
-    assert take(reading, lambda event: True)[0].kind == "message"
+    assert take(reading, lambda event: True)[0].type == "message"
     log.delete_session(session_hash, "")
-    assert [event.read() for event in reading if event is not None] == [{"status": "ended"}]
+    assert [event.payload() for event in reading if event is not None] == [{"status": "ended"}]
 
 
 def test_an_idle_session_weighs_little_more_than_its_history(log: RedisConversationStore, backend: Backend) -> None:

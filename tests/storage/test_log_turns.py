@@ -202,5 +202,5 @@ def test_a_reader_that_waits_closes_a_dead_turn(opened: Open, monkeypatch: pytes
     """Listening alone is enough: a follower of the log gets the error that ends the dead turn."""
     log, session_hash = dead_turn(opened, monkeypatch)
     reading = conversations(log).stream_events(session_hash, "", EventCursor(0))
-    told = [event.kind for event in take(reading, lambda event: event.kind == "answer.error")]
+    told = [event.type for event in take(reading, lambda event: event.type == "answer.error")]
     assert told == ["message", "answer.start", "answer.delta", "answer.error"]

@@ -9,7 +9,7 @@ import pytest
 
 from app.auth.user_tokens import SignedInUser, verify_user_token
 from app.conversations import ids
-from app.conversations.answer_runner import AnswerRunner
+from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
 from app.conversations.service import ConversationService
 from app.errors import Conflict, Forbidden, NotFound
@@ -30,10 +30,9 @@ def someone(name: str = "ada") -> SignedInUser:
 
 
 def ownership(log: RedisConversationStore) -> ClaimService:
-    answering: Any = None  # nobody asks anything here
-    return ClaimService(
-        log.ownership, log, ConversationService(log, AnswerRunner(log, answering, answering), idle=30_000)
-    )
+    engine: Any = None  # no question is asked here
+    runner = AnswerRunner(log, engine, RunnerConfig(lambda query, limit: (), 5.0, lambda work: None))
+    return ClaimService(log.ownership, log, ConversationService(log, runner, idle_timeout_ms=30_000))
 
 
 def begun(log: RedisConversationStore) -> str:

@@ -63,7 +63,7 @@ def conversations(log: RedisConversationStore) -> ConversationService:
             yield TextChunk("unused")
 
     means = RunnerConfig(lambda query, most: (), 5.0, lambda work: None)
-    return ConversationService(log, AnswerRunner(log, Silent(), means), idle=30_000)  # type: ignore[arg-type]
+    return ConversationService(log, AnswerRunner(log, Silent(), means), idle_timeout_ms=30_000)  # type: ignore[arg-type]
 
 
 def take(reading: object, last: Callable[[events.Event], bool]) -> list[events.Event]:
@@ -71,7 +71,7 @@ def take(reading: object, last: Callable[[events.Event], bool]) -> list[events.E
     found = []
     deadline = time.monotonic() + 20
     for event in reading:  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline, f"not told in time, but {[one.kind for one in found[-5:]]}"
+        assert time.monotonic() < deadline, f"not told in time, but {[one.type for one in found[-5:]]}"
         if event is not None:
             found.append(event)
             if last(event):

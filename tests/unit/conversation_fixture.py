@@ -62,7 +62,7 @@ class ConversationFixture:
         self.answering = AnswerRunner(
             self.log, self.engine, RunnerConfig(lambda query, most: (PAGE,), silence, spawn, ears)
         )
-        self.talk = ConversationService(self.log, self.answering, idle=30_000)
+        self.talk = ConversationService(self.log, self.answering, idle_timeout_ms=30_000)
         session_id, _, _ = self.talk.create_session({"site": "a"})
         self.session_hash = ids.hash_session_id(session_id) or ""
 
@@ -71,7 +71,7 @@ class ConversationFixture:
 
     def events(self, begun: TurnStart) -> list[tuple[str, dict[str, Any]]]:
         """The whole story of a turn."""
-        return [(event.kind, event.read()) for event in self.talk.stream_turn(self.session_hash, "", begun) if event]
+        return [(event.type, event.payload()) for event in self.talk.stream_turn(self.session_hash, "", begun) if event]
 
     def history(self) -> list[dict[str, Any]]:
         return [orjson.loads(one) for one in self.log.read_messages(self.session_hash, "", "", 0, 100).messages]

@@ -26,7 +26,7 @@ def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> Non
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
         yield FallbackNotice("The model is away.")
-        yield CitationsChunk(turn.find("why", 3))
+        yield CitationsChunk(turn.search("why", 3))
         yield TextChunk("Because ")
         yield TextChunk("it is. [1]")
 
@@ -54,7 +54,7 @@ def test_an_engine_gets_this_conversation_and_nothing_else(start: Start) -> None
         one.events(one.ask(question))
         one.quiet()
     turn = one.engine.turns[1]
-    assert (turn.question, dict(turn.metadata), turn.silence) == ("second", {"site": "a"}, 5.0)
+    assert (turn.question, dict(turn.metadata), turn.idle_timeout) == ("second", {"site": "a"}, 5.0)
     assert [(said.role, said.content) for said in turn.history] == [("user", "first"), ("assistant", "0 before")]
     assert turn.session_ref == one.session_hash[:10]
     other.quiet()
@@ -71,10 +71,10 @@ def test_the_first_word_is_told_at_once(start: Start) -> None:
 
     one = start(answer)
     reading = one.talk.stream_turn(one.session_hash, "", one.ask())
-    told = next(event for event in reading if event and event.kind == "answer.delta")
-    assert told.read()["text"] == "First"
+    told = next(event for event in reading if event and event.type == "answer.delta")
+    assert told.payload()["text"] == "First"
     go_on.set()
-    assert [event.kind for event in reading if event][-1] == "answer.end"
+    assert [event.type for event in reading if event][-1] == "answer.end"
     one.quiet()
 
 
@@ -91,7 +91,7 @@ def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> Non
     """Words that come without a pause are told while they come, and a stop takes effect among them."""
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
-        while not turn.stop.is_set():
+        while not turn.cancel.is_set():
             yield TextChunk("")
             yield TextChunk("x")
             time.sleep(0.0001)
@@ -101,11 +101,11 @@ def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> Non
     reading = one.talk.stream_turn(one.session_hash, "", begun)
     seen = 0
     for event in reading:
-        seen += event is not None and event.kind == "answer.delta"
+        seen += event is not None and event.type == "answer.delta"
         if seen == 3:
             assert one.talk.stop_turn(one.session_hash, "")
             break
-    assert [event.kind for event in reading if event][-1] == "answer.end"
+    assert [event.type for event in reading if event][-1] == "answer.end"
     one.quiet()
     assert one.history()[-1]["metadata"] == {"stopped": True}
 
@@ -127,7 +127,7 @@ def test_an_answer_survives_storage_that_goes_away(start: Start, redis_url: str)
     one = start(answer, silence=20.0)
     begun = one.ask()
     reading = one.talk.stream_turn(one.session_hash, "", begun)
-    next(event for event in reading if event and event.kind == "answer.delta")
+    next(event for event in reading if event and event.type == "answer.delta")
     os.kill(pid, signal.SIGSTOP)
     try:
         hung.set()

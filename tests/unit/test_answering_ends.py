@@ -100,7 +100,7 @@ def test_silence_ends_the_turn(start: Start, first: str) -> None:
     stopped = threading.Event()
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
-        turn.stop.on_set(stopped.set)
+        turn.cancel.add_callback(stopped.set)
         if first:
             yield TextChunk(first)
         stopped.wait(20)
@@ -120,14 +120,14 @@ def test_a_stop_reaches_a_silent_engine(start: Start) -> None:
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
         yield TextChunk("So far")
-        turn.stop.on_set(stopped.set)
-        turn.stop.wait(20)
+        turn.cancel.add_callback(stopped.set)
+        turn.cancel.wait(20)
         yield TextChunk(" and on")
 
     one = start(answer, silence=20.0)
     begun = one.ask()
     reading = one.talk.stream_turn(one.session_hash, "", begun)
-    next(event for event in reading if event and event.kind == "answer.delta")
+    next(event for event in reading if event and event.type == "answer.delta")
     assert one.talk.stop_turn(one.session_hash, "")
     assert stopped.wait(5)
     one.quiet()
@@ -141,14 +141,14 @@ def test_an_erase_stops_the_answer_and_brings_nothing_back(start: Start, redis_u
     stopped = threading.Event()
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
-        turn.stop.on_set(stopped.set)
+        turn.cancel.add_callback(stopped.set)
         while not stopped.is_set():
             yield TextChunk("word ")
-            turn.stop.wait(0.02)
+            turn.cancel.wait(0.02)
 
     one = start(answer)
     reading = one.talk.stream_turn(one.session_hash, "", one.ask())
-    next(event for event in reading if event and event.kind == "answer.delta")
+    next(event for event in reading if event and event.type == "answer.delta")
     one.talk.delete_session(one.session_hash, "")
     assert stopped.wait(5)
     one.quiet()

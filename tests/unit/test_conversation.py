@@ -45,7 +45,9 @@ def log(redis_url: str) -> RedisConversationStore:
 def talk(log: RedisConversationStore) -> ConversationService:
     """Conversations whose engine is never set going: nothing runs beside the test."""
     return ConversationService(
-        log, AnswerRunner(log, Echo(), RunnerConfig(lambda query, most: (), 5.0, lambda work: None)), idle=IDLE
+        log,
+        AnswerRunner(log, Echo(), RunnerConfig(lambda query, most: (), 5.0, lambda work: None)),
+        idle_timeout_ms=IDLE,
     )
 
 
@@ -74,7 +76,7 @@ def test_a_visitor_who_is_not_seen_is_abandoned_until_he_is_back(talk: Conversat
     assert talk.get_page(session_hash, "").status == "active"
     until(lambda: talk.get_page(session_hash, "").status == "abandoned", 5, "the idle time to pass")
     assert talk.resume(session_id, "", None).page.status == "active"
-    events = [(event.kind, event.read()) for event in first(talk, session_hash, 1)]
+    events = [(event.type, event.payload()) for event in first(talk, session_hash, 1)]
     assert events == [("session", {"status": "active"})]
 
 
@@ -91,13 +93,13 @@ def first(talk: ConversationService, session_hash: str, count: int) -> list[Any]
 def test_a_heartbeat_keeps_a_visitor_active(talk: ConversationService) -> None:
     """As long as it beats the status is active, however long it lasts."""
     _, session_hash = opened(talk)
-    began = talk.get_page(session_hash, "").look.now
+    began = talk.get_page(session_hash, "").session.now
 
     def beaten() -> bool:
         talk.heartbeat(session_hash, "")
         page = talk.get_page(session_hash, "")
         assert page.status == "active"
-        return page.look.now > began + 3 * IDLE
+        return page.session.now > began + 3 * IDLE
 
     until(beaten, 10, "three idle times")
 
@@ -109,7 +111,7 @@ def test_a_once_ticket_hands_the_conversation_on_once(talk: ConversationService)
     ticket, left = talk.create_handoff_ticket(session_hash, "", session_id, "once")
     assert 0 < left <= 5_000
     found = talk.resume(ticket, "", None)
-    assert (found.session_id, found.kind, contents(found.page.look.messages)) == (session_id, "once", ["hello"])
+    assert (found.session_id, found.kind, contents(found.page.session.messages)) == (session_id, "once", ["hello"])
     for text in (ticket, ticket[:-1], ticket + "x", "", "ses_", "tkt_" + "A" * 46):
         with pytest.raises(NotFound):
             talk.resume(text, "", None)
@@ -134,13 +136,13 @@ def test_an_end_stops_the_running_answer_first(talk: ConversationService) -> Non
     _, session_hash = opened(talk)
     talk.start_turn(session_hash, "", "Why?")
     talk.end_session(session_hash, "")
-    assert [event.kind for event in first(talk, session_hash, 4)] == [
+    assert [event.type for event in first(talk, session_hash, 4)] == [
         "message",
         "answer.start",
         "answer.end",
         "session",
     ]
-    assert talk.get_page(session_hash, "").look.turn_id == ""
+    assert talk.get_page(session_hash, "").session.turn_id == ""
 
 
 @pytest.mark.parametrize("where", ["after", "before"])
@@ -154,7 +156,7 @@ def test_a_message_of_another_conversation_is_no_place_here(talk: ConversationSe
         with pytest.raises(InvalidRequest) as refused:
             talk.get_page(session_hash, "", where, message_id, 10)
         assert refused.value.errors[0]["field"] == where
-    assert talk.get_page(session_hash, "", where, own, 10).look.messages == []
+    assert talk.get_page(session_hash, "", where, own, 10).session.messages == []
     with pytest.raises(NotFound):
         talk.set_feedback(session_hash, "", foreign, {"value": "up"})
 
@@ -172,7 +174,7 @@ def test_places_of_another_conversation_bring_reset(talk: ConversationService) -
     say(talk, other, "canary")
     foreign = first(talk, other, 1)[0].id
     reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", foreign))
-    assert next(event for event in reading if event).kind == "reset"
+    assert next(event for event in reading if event).type == "reset"
 
 
 def test_a_user_s_conversation_is_found_by_him_alone(talk: ConversationService) -> None:

@@ -15,14 +15,14 @@ TAGS = some.from_regex(r"[0-9a-f]{6}", fullmatch=True)
 @given(NUMBERS, NUMBERS, TAGS)
 def test_a_place_reads_back_as_it_was_spelt(after: int, told: int, tag: str) -> None:
     """A place goes out and comes in as the same place; what was told counts only beyond it."""
-    read = parse_cursor(EventCursor(after, told).spell(tag), tag)
+    read = parse_cursor(EventCursor(after, told).encode(tag), tag)
     assert read == EventCursor(after, told if told > after else 0)
 
 
 @given(NUMBERS, TAGS, TAGS)
 def test_a_place_of_another_session_is_none(after: int, tag: str, other: str) -> None:
     """The tag of the session is part of the place: elsewhere it names nothing."""
-    assert (parse_cursor(EventCursor(after).spell(tag), other) is None) == (tag != other)
+    assert (parse_cursor(EventCursor(after).encode(tag), other) is None) == (tag != other)
 
 
 @given(some.text(), TAGS)
@@ -78,5 +78,5 @@ def test_a_message_is_spelt_without_what_the_log_adds(
 
 def test_an_event_reads_as_an_object_or_as_nothing() -> None:
     """The data of an event is an object; anything else reads as an empty one."""
-    assert Event("1-abcdef", "message", b'{"a":1}').read() == {"a": 1}
-    assert Event(None, "ping", b"[]").read() == {}
+    assert Event("1-abcdef", "message", b'{"a":1}').payload() == {"a": 1}
+    assert Event(None, "ping", b"[]").payload() == {}

@@ -104,9 +104,9 @@ TIMES = some.integers(0, 4_000_000_000_000)
 @given(TIMES, some.integers(-3_600_000, 10**9), some.integers(1_000, 10**8))
 def test_a_session_is_abandoned_when_it_was_not_seen_for_the_idle_time(seen: int, passed: int, idle: int) -> None:
     """Active before the idle time has passed, abandoned from then on, whatever the clock; ended is ended."""
-    status = ids.session_status(ended=False, seen=seen, now=seen + passed, idle=idle)
+    status = ids.session_status(ended=False, last_seen=seen, now=seen + passed, idle_timeout=idle)
     assert status == ("abandoned" if passed >= idle else "active")
-    assert ids.session_status(ended=True, seen=seen, now=seen + passed, idle=idle) == "ended"
+    assert ids.session_status(ended=True, last_seen=seen, now=seen + passed, idle_timeout=idle) == "ended"
 
 
 @given(some.integers(0, 4_000_000_000_000))

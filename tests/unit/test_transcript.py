@@ -30,7 +30,7 @@ TALK = [
 
 def test_an_engine_knows_what_was_said_before_its_question() -> None:
     """Earlier messages come oldest first with their roles, without the question itself."""
-    assert history_before(TALK, 7, again=False) == (
+    assert history_before(TALK, 7, is_retry=False) == (
         ChatMessage("user", "What is it?"),
         ChatMessage("assistant", "It is a **chat**."),
         ChatMessage("system", "An operator joined."),
@@ -43,19 +43,19 @@ def test_a_question_asked_again_comes_last_without_what_broke_off() -> None:
     talk = [
         message(1, "user", "Why?"), message(4, "assistant", "Because", interrupted=True), message(6, "user", "Hello?"),
     ]  # fmt: skip
-    assert history_before(talk, 1, again=True) == (ChatMessage("user", "Hello?"),)
+    assert history_before(talk, 1, is_retry=True) == (ChatMessage("user", "Hello?"),)
 
 
 def test_a_broken_answer_to_an_earlier_question_is_known() -> None:
     """What broke off before another question was asked was said and read, and is part of the conversation."""
     talk = [message(1, "user", "Why?"), message(4, "assistant", "Because", interrupted=True), message(6, "user", "So?")]
-    assert history_before(talk, 6, again=False) == (ChatMessage("user", "Why?"), ChatMessage("assistant", "Because"))
+    assert history_before(talk, 6, is_retry=False) == (ChatMessage("user", "Why?"), ChatMessage("assistant", "Because"))
 
 
 def test_an_empty_message_is_not_told_to_an_engine() -> None:
     """An answer that was stopped before its first word is left out: models refuse empty turns."""
     talk = [message(1, "user", "Why?"), message(4, "assistant", "", stopped=True), message(6, "user", "So?")]
-    assert history_before(talk, 6, again=False) == (ChatMessage("user", "Why?"),)
+    assert history_before(talk, 6, is_retry=False) == (ChatMessage("user", "Why?"),)
 
 
 def test_a_transcript_in_markdown() -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.conversations.pump import CancelSource
+from app.engines.base import CancelToken
 from app.engines.knowledge.answerability import PASSAGES, Found
 from app.engines.knowledge.ranking import Hit, Passage, passages
 from app.engines.sanitize import Patience
@@ -51,7 +51,7 @@ class Endpoint:
         """One vector of length 1 a text. Raises whatever goes wrong."""
         from app.engines.http_client import Watch, client  # an HTTP client: only where it is used
 
-        watch = Watch(CancelSource(), Patience(seconds))
+        watch = Watch(CancelToken(), Patience(seconds))
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         with watch.on():
             sent = {"model": self.model, "input": list(texts)}

@@ -78,7 +78,7 @@ class KnowledgeEngine:
             return
         look = self._looking(turn.question, turn.history)
         answer = self._shelf.use(lambda db: composed(db, look(db), self._base), NOTHING)
-        if turn.stop.is_set():
+        if turn.cancel.is_set():
             return
         yield from _spoken(answer.text, turn)
         yield CitationsChunk(tuple(answer.citations))
@@ -169,7 +169,7 @@ def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:
     for word in _WORDS.findall(text):
         held += word
         if len(held) >= 24 or "\n" in word:
-            if turn.stop.is_set():
+            if turn.cancel.is_set():
                 return
             yield TextChunk(held)
             held = ""

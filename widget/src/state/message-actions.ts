@@ -27,6 +27,8 @@ export function createMessageActions({ api, desk, publish, fresh, onEvent, clear
 
     async erase() {
       const { live } = desk;
+      // Deleting is for whoever began the conversation; a shared link is for reading along and writing.
+      if (desk.fromElsewhere) return;
       clear();
       try {
         await call((session) => api.erase(session).catch((error: ApiError) => { if (!error.isGone) throw error; }), "notErased");

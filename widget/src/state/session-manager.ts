@@ -44,6 +44,7 @@ export function createSessions(parts: SessionParts) {
     desk.live?.stop();
     // An answer that comes after the end of this chat must not be remembered.
     if (desk.disposed) return;
+    was = { __proto__: null, ...was } as Partial<StoredSession>;
     Object.assign(desk, { session: id, era: desk.era + 1, moved: false, status: "active", fromElsewhere: Boolean(was.elsewhere), handedOver: !__WIDGET__ && Boolean(was.handed), feedDown: false });
     desk.saved = { ...was, id, seen: Date.now() };
     if (id !== desk.key) store.save(desk.saved);
@@ -244,10 +245,10 @@ export function createSessions(parts: SessionParts) {
   async function onStorage(event: StorageEvent): Promise<void> {
     if (event.key !== store.key || desk.key || desk.loading || !desk.started || (parts.busy() && !desk.moved) || options.sessionScope !== "browser") return;
     let record = !__WIDGET__ && own ? store.sharedSession() : store.load(), dropped = event.newValue === null && Boolean(desk.session && event.oldValue?.includes(desk.session));
-    if (!__WIDGET__ && own ? desk.session : desk.session && record?.id === desk.session && !desk.moved) return;
     // Why it was dropped there; what that tab says besides may come after this, or not at all.
     const why = (["gone", "erased"] as const).find((word) => word === event.newValue);
-    if (why && desk.session && event.oldValue?.includes(desk.session)) return lose(why);
+    if (why && desk.session && record?.id !== desk.session && event.oldValue?.includes(desk.session)) return lose(why);
+    if (!__WIDGET__ && own ? desk.session : desk.session && record?.id === desk.session && !desk.moved) return;
     // A user's conversation does not make way for an anonymous one.
     if (record && !record.user && (desk.user || desk.saved?.user)) return;
     if (record?.user && record.user !== desk.user) {
