@@ -28,6 +28,7 @@ check: .venv/.dev check-widget-build ## lint, format, types, import rules, and t
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict app
+	$(BIN)/lint-imports --no-cache
 
 widget: widget/node_modules/.stamp ## build app/static out of widget/
 	cd widget && npm run check && npm run build

@@ -1,18 +1,16 @@
 """How gunicorn runs the service: settings checked first, the embedded server around the workers, JSON lines for logs.
 
-The master loads ``app/config.py`` and ``app/storage/embedded_redis.py`` as single files, without the package around
-them: what it imports is there before the workers patch their sockets and threads, and so has to be little.
+The master loads three modules of ``app`` as single files, without the package around them: what it imports is there
+before the workers patch their sockets and threads, and so has to be little.
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
-import email.utils
 import functools
 import importlib
 import importlib.util
-import inspect
 import json
 import logging
 import logging.config
@@ -28,9 +26,8 @@ from types import ModuleType
 from typing import Any, Self
 
 import gevent
-from gunicorn import util
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import message, wsgi
+from gunicorn.http import errors as http_errors
 from gunicorn.workers.ggevent import GeventWorker
 
 ROOT = Path(__file__).resolve().parent
@@ -48,17 +45,6 @@ def _alone(name: str) -> ModuleType:
     finally:
         del sys.modules[name]
     return module
-
-
-class _Line(logging.Formatter):
-    """The master's own JSON lines; the workers write theirs through app/logging_config.py once the service is up."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-        entry = {"time": when, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
-        if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
 
 
 class _RequestTimeout(gevent.Timeout):
@@ -89,68 +75,32 @@ _client: contextvars.ContextVar[tuple[Any, str]] = contextvars.ContextVar("clien
 """The connection that this greenlet serves, and its address."""
 
 
-class _Gathered(list[bytes]):
-    """A socket as far as a response knows it, that only keeps what is sent."""
-
-    sendall = list.append
-
-
-_Plain = getattr(wsgi.Response, "plain", wsgi.Response)
-"""gunicorn's own; a reload reads this file again and finds ours in its place."""
-
-
-class _Response(_Plain):
-    """gunicorn's response, whose head goes out together with the first of the body: one packet instead of two."""
-
-    plain = _Plain
-
-    def write(self, arg: bytes) -> None:
-        """Sends some of the body."""
-        if self.headers_sent:
-            super().write(arg)
-            return
-        sock, gathered = self.sock, _Gathered()
-        self.sock = gathered
-        try:
-            super().write(arg)
-        finally:
-            self.sock = sock
-        data = b"".join(gathered)
-        sent = sock.send(data)
-        if sent < len(data):  # sendall alone would ask the socket for its buffer's size every time
-            sock.sendall(data[sent:])
+_STATUS: dict[type[Exception], tuple[int, str]] = {
+    http_errors.LimitRequestLine: (414, "URI Too Long"),
+    http_errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
+    http_errors.ExpectationFailed: (417, "Expectation Failed"),
+    http_errors.UnsupportedTransferCoding: (501, "Not Implemented"),
+}
+"""Status and reason for a request that gunicorn cannot parse; 400 for every other error of this kind."""
 
 
-_errors = functools.cache(inspect.unwrap(wsgi.WSGIErrorsWrapper))
-"""The place for an application's complaints, made once instead of for every request."""
+_OWN_ERRORS = (
+    http_errors.InvalidResponseHeader,
+    http_errors.InvalidResponseHeaderName,
+    http_errors.ConfigurationProblem,
+)
+"""Parse errors of gunicorn's that are no fault of the client."""
 
 
-@functools.lru_cache(maxsize=1)
-def _second(whole: int) -> str:
-    return email.utils.formatdate(whole, usegmt=True)
-
-
-def _date(timestamp: float | None = None) -> str:
-    """The ``Date`` of an answer (RFC 9110), spelt once a second."""
-    return _second(int(time.time() if timestamp is None else timestamp))
-
-
-def _trusts_nobody(_address: str, _allowed: object, _networks: object) -> bool:
-    """What ``forwarded_allow_ips`` below comes to, without reading the address of every request to find that out."""
-    return False
-
-
-def _refuse(sock: Any, status_int: int, reason: str, _told: str) -> None:
-    """gunicorn's word on a request that reaches no application, as a problem (RFC 9457) that repeats nothing of it."""
+def _problem(status: int, reason: str) -> bytes:
     code, detail = "invalid_request", "The request could not be understood."
-    if status_int >= 500:
+    if status == 500:
         code, detail = "internal_error", "Something went wrong on our side."
-    told = {"type": f"/docs#{code}", "title": reason, "status": status_int, "detail": detail}
-    body = json.dumps(told | {"success": False, "code": code, "retryable": False})
+    problem = {"type": f"/docs#{code}", "title": reason, "status": status, "detail": detail}
+    body = json.dumps(problem | {"success": False, "code": code, "retryable": False})
     head = "Connection: close\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n"
     head += "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-    sent = f"HTTP/1.1 {status_int} {reason}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
-    util.write_nonblock(sock, sent.encode())
+    return f"HTTP/1.1 {status} {reason}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 class Worker(GeventWorker):
@@ -162,9 +112,6 @@ class Worker(GeventWorker):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        wsgi.Response, util.write_error = _Response, _refuse
-        wsgi.WSGIErrorsWrapper, util.http_date = _errors, _date
-        message._ip_in_allow_list = _trusts_nobody
         self._waits: set[_RequestTimeout] = set()
         self._open = 0
         self._left = 0.0
@@ -192,9 +139,20 @@ class Worker(GeventWorker):
             self._left = time.monotonic()
             gevent.spawn(self._leave)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 - its signature
+        """Answers a request that reaches no application with a problem (RFC 9457), which repeats nothing of it."""
+        status, reason = 500, "Internal Server Error"
+        if isinstance(exc, http_errors.ParseException) and not isinstance(exc, _OWN_ERRORS):
+            status, reason = _STATUS.get(type(exc), (400, "Bad Request"))
+            self.log.info("request refused: %s", type(exc).__name__)
+        else:
+            self.log.error("request failed: %s", type(exc).__name__, exc_info=exc)
+        with contextlib.suppress(OSError):
+            client.settimeout(1)
+            client.sendall(_problem(status, reason))
+
     def load_wsgi(self) -> None:
-        """Load the service under its own redacting logs; a setting that only it can judge stops the start."""
-        logging.config.dictConfig(importlib.import_module("app.logging_config").configure(_config.log_level))
+        """Loads the service; a setting that only it can judge stops the start."""
         try:
             super().load_wsgi()
         except importlib.import_module("app.config").ConfigError as error:
@@ -237,20 +195,7 @@ with contextlib.suppress(ValueError, OSError):  # a feed is an open file, and ma
     _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 65_536)), _hard))
 
-_level = _config.log_level.upper()
-logging.config.dictConfig(
-    {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"()": _Line}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"level": "WARNING", "handlers": ["stderr"]},
-        "loggers": {
-            "app": {"level": _level, "handlers": ["stderr"], "propagate": False},
-            "gunicorn.error": {"level": _level, "handlers": ["stderr"], "propagate": False},
-        },
-    }
-)
+logging.config.dictConfig(_alone("app.logging_config").configure(_config.log_level))
 
 wsgi_app = "app:create_app()"
 chdir = str(ROOT)
@@ -267,10 +212,10 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 20  # seconds for the head of a request as well
 limit_request_line = 8190
-forwarded_allow_ips = ""  # app/routes decides by BATON_TRUSTED_PROXIES whom to believe
+forwarded_allow_ips = ""  # app/client_address.py reads forwarded headers, by BATON_TRUSTED_PROXIES
 
 
-_COUNTS = f"baton-counts-{os.getuid()}-"
+_COUNTS = f"baton-metrics-{os.getuid()}-"
 """How the names of the folders begin in which workers count; the master's process id and something random follow."""
 
 

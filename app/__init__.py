@@ -7,15 +7,16 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from app import client_address, engines, error_handlers, metrics, middleware, rate_limit
+from app import client_address, engines, error_handlers, metrics, middleware, origins, rate_limit
 from app.api import chat, health, messages, openapi, openapi_operations, sessions, sse, websocket
 from app.auth import user_tokens
 from app.config import Settings
-from app.conversations.answer_runner import AnswerRunner, RunnerConfig, TurnMetrics
+from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
 from app.conversations.service import ConversationService
 from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
+from app.logging_config import install_thread_excepthook
 from app.storage import open_store
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 from app.web import pages
@@ -34,7 +35,7 @@ def create_app(
     log = log or open_store(config, _rules(config))
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
-    means = RunnerConfig(knowledge.find, config.engine_timeout, _spawn, _ears())
+    means = RunnerConfig(knowledge.find, config.engine_timeout, _spawn, metrics.turn_metrics())
     answering = AnswerRunner(log, engine, means)
     conversations = ConversationService(log, answering, idle_timeout_ms=config.idle_timeout * 1000)
     app = Flask(__name__, static_folder=None)
@@ -68,10 +69,12 @@ def _register(app: Flask, config: Settings, log: RedisConversationStore, engine:
         app.register_blueprint(part.blueprint)
     app.register_blueprint(health.blueprint(about))
     app.register_blueprint(described)
-    error_handlers.install(app, render_page_error=pages.error_page)
+    error_handlers.init_app(app, render_page_error=pages.error_page)
     rate_limit.init_app(app)
     client_address.init_app(app, trusted_proxies=config.trusted_proxies)
-    middleware.install(app, origins=config.allowed_origins)
+    origins.init_app(app, allowed=config.allowed_origins, public_url=config.public_url)
+    middleware.init_app(app)
+    install_thread_excepthook()
 
 
 def _rules(config: Settings) -> StoreLimits:
@@ -92,24 +95,3 @@ def _rules(config: Settings) -> StoreLimits:
 def _spawn(work: Callable[[], None]) -> None:
     """A thread, or under gevent a greenlet, without the 30 us of the object that could be joined."""
     _thread.start_new_thread(work, ())
-
-
-def _ears() -> TurnMetrics:
-    def began(engine: str) -> None:
-        metrics.child(metrics.ENGINE_CALLS, engine).inc()
-        metrics.TURNS_RUNNING.inc()
-
-    def ended(engine: str, outcome: str) -> None:
-        metrics.TURNS_RUNNING.dec()
-        if outcome not in ("end", "stopped"):
-            metrics.child(metrics.ENGINE_FAILURES, engine, outcome).inc()
-
-    def used(engine: str, words: int, prompt: int, completion: int) -> None:
-        metrics.child(metrics.ENGINE_WORDS, engine).inc(words)
-        for kind, tokens in (("prompt", prompt), ("completion", completion)):
-            if tokens:
-                metrics.child(metrics.ENGINE_TOKENS, engine, kind).inc(tokens)
-
-    return TurnMetrics(
-        began, lambda engine, seconds: metrics.child(metrics.FIRST_WORD_SECONDS, engine).observe(seconds), ended, used
-    )

@@ -1,4 +1,4 @@
-"""Tells every failure as problem+json (RFC 9457) in the codes of the contract, and logs the unforeseen ones once."""
+"""Turns every error into problem+json (RFC 9457) with a code of the contract, and logs unexpected ones once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.cors import is_preflight
 from app.errors import (
     BadRequest,
     BatonError,
@@ -25,13 +24,14 @@ from app.errors import (
     StorageUnavailable,
     UnsupportedMediaType,
 )
-from app.logging_config import frames, request_id
+from app.logging_config import request_id, safe_traceback
+from app.origins import is_preflight
 from app.rate_limit import rate_limited_error, set_rate_limit_headers
 
 _log = logging.getLogger(__name__)
 
-RenderPage = Callable[[int], AnyResponse | None]
-"""Makes the page that says this status kindly to a person, or None for a status it has no page for."""
+RenderErrorPage = Callable[[int], AnyResponse | None]
+"""Renders the page for a status, or None where there is none."""
 
 _ME = "/api/session/me/"
 _BY_STATUS: dict[int, BatonError] = {
@@ -73,52 +73,45 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     return answer
 
 
-def install(app: Flask, *, render_page_error: RenderPage | None = None) -> None:
-    """Tell all errors of ``app`` in one shape; outside /api, people get ``render_page_error``'s page instead."""
+def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) -> None:
+    """Every error becomes problem+json; outside of /api a browser gets ``render_page_error``'s page instead."""
 
-    def as_page(status: int) -> AnyResponse | None:
-        # Only who names text/html is a person at a browser: curl and most clients accept "anything".
-        if (
-            render_page_error is None
-            or request.path.startswith("/api")
-            or "text/html" not in request.headers.get("Accept", "")
-        ):
-            return None
-        return render_page_error(status)
+    def page_or(problem_response: Response, status: int) -> AnyResponse:
+        # Only a client that names text/html is a person at a browser: curl and most clients accept "anything".
+        wants_page = not request.path.startswith("/api") and "text/html" in request.headers.get("Accept", "")
+        page = render_page_error(status) if render_page_error and wants_page else None
+        return page or problem_response
 
-    def foreseen(error: BatonError) -> AnyResponse:
-        return as_page(error.status) or problem(error)
+    def handle_baton_error(error: BatonError) -> AnyResponse:
+        return page_or(problem(error), error.status)
 
-    def by_http(error: HTTPException) -> AnyResponse:
+    def handle_http_exception(error: HTTPException) -> AnyResponse:
         if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
-            return unforeseen(error.original_exception)
+            return handle_unexpected(error.original_exception)
         if isinstance(error, RateLimitExceeded):
             return problem(rate_limited_error())
         if error.response is not None:
             return error.response  # type: ignore[return-value]
         status = error.code or 500
-        answer = as_page(status) or _translated(error, status)
-        _keep_headers(error, answer)
-        return answer
+        response = page_or(_problem_from_http_error(error, status), status)
+        _copy_headers(error, response)
+        return response
 
-    def unforeseen(error: Exception) -> AnyResponse:
-        ours = request_id()
-        matched = request.url_rule
-        told = {"route": matched.rule if matched else "-", "method": request.method, "traceback": frames(error)}
-        _log.error("unforeseen error %s", type(error).__name__, extra=told)
-        untold = BatonError("Something went wrong on our side. It has been noted under the request id.")
-        return as_page(500) or problem(untold, more={"request_id": ours})
+    def handle_unexpected(error: Exception) -> AnyResponse:
+        rule = request.url_rule
+        extra = {"route": rule.rule if rule else "-", "method": request.method, "traceback": safe_traceback(error)}
+        _log.error("unforeseen error %s", type(error).__name__, extra=extra)
+        public = BatonError("Something went wrong on our side. It has been noted under the request id.")
+        return page_or(problem(public, more={"request_id": request_id()}), 500)
 
-    app.register_error_handler(BatonError, foreseen)
-    app.register_error_handler(HTTPException, by_http)
-    app.register_error_handler(Exception, unforeseen)
-    # The framework's own line would hold the raw path and the exception's message.
-    app.log_exception = lambda exc_info: None  # type: ignore[method-assign]  # noqa: ARG005
+    app.register_error_handler(BatonError, handle_baton_error)
+    app.register_error_handler(HTTPException, handle_http_exception)
+    app.register_error_handler(Exception, handle_unexpected)
 
 
-def _translated(error: HTTPException, status: int) -> Response:
+def _problem_from_http_error(error: HTTPException, status: int) -> Response:
     """The problem for what the framework refused, in our words: its own may quote the request."""
-    if request.path.startswith("/api") and is_preflight(request.environ):
+    if request.path.startswith("/api") and is_preflight():
         return Response(status=204)  # or the browser would hide the refusal of the call itself
     known = _BY_STATUS.get(status)
     if known is not None:
@@ -131,7 +124,7 @@ def _translated(error: HTTPException, status: int) -> Response:
     return problem(refused, status=status)
 
 
-def _keep_headers(error: HTTPException, answer: AnyResponse) -> None:
+def _copy_headers(error: HTTPException, answer: AnyResponse) -> None:
     """Carry over what belongs to the status: Allow, Retry-After, Content-Range and the like."""
     for name, value in error.get_headers(request.environ):
         if name.lower() not in ("content-type", "content-length"):

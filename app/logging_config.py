@@ -1,40 +1,37 @@
-"""Writes logs as JSON lines that never hold a session id, a ticket or a credential."""
+"""Logs as JSON lines on stderr that never hold a session id, a ticket, a credential or a visitor's text.
+
+gunicorn.conf.py loads this file alone, before gevent patches anything: what it imports has to be little.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
-from flask import has_request_context
-from flask.globals import request
-
-from app.batch import Batch
-from app.conversations.ids import timestamp
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
 
 _log = logging.getLogger(__name__)
 
-ACCESS = logging.getLogger("baton.access")
-"""Where the one line a request goes; switch it off by its level."""
+access_logger = logging.getLogger("baton.access")
+"""Gets one line a request; switch it off by its level."""
 
 _TAIL = r"(?:_|%5[Ff])(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2}){16,}"
 _TOKENS = (
     (re.compile(r"(?:s|%73)(?:e|%65)(?:s|%73)" + _TAIL), "ses_***"),
     (re.compile(r"(?:t|%74)(?:k|%6[Bb])(?:t|%74)" + _TAIL), "tkt_***"),
 )
-"""Sixteen characters suffice, so that an id cut short or run into other text is masked as well."""
+"""Sixteen characters are enough, so that an id cut short or run into other text is redacted as well."""
 _CREDENTIAL = re.compile(
     r"(?P<bearer>\b[Bb]earer(?: |%20|\+))[^\s\"'\\,]+"
     r"|(?P<address>(?<![a-z+])[a-z+]++://[^\s/:@\"']*+:)[^\s/@\"']++(?=@)"
     r"|\beyJ[A-Za-z0-9_-]{8,}+(?P<token>\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)?"
 )
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_STANDARD_FIELDS = frozenset(RESERVED_ATTRS)
 
 
 def redact(text: str) -> str:
@@ -46,43 +43,40 @@ def redact(text: str) -> str:
 
 def _mask_credential(match: re.Match[str]) -> str:
     if match[0].startswith("eyJ") and not match["token"]:
-        return match[0]  # one part of three: matched all the same, so that nobody looks at its letters again
+        return match[0]  # one part of three: matched all the same, so that its letters are not scanned again
     return (match["bearer"] or match["address"] or "") + "***"
 
 
-def frames(error: BaseException) -> list[str]:
-    """Types and places of an exception and of what caused it, innermost place last, without any message.
+def safe_traceback(error: BaseException) -> list[str]:
+    """Types and code locations of an exception and of its causes, innermost last, without any message.
 
     A message may quote what a visitor wrote; file, line and function may not.
     """
-    told: list[str] = []
+    lines: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        told.append(f"{type(current).__module__}.{type(current).__qualname__}")
-        told += [f"  {f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(current.__traceback__)[-30:]]
+        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        lines += [f"  {f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(current.__traceback__)[-30:]]
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return told
+    return lines
 
 
-class JsonLines(logging.Formatter):
-    """One JSON object a record: time, level, logger, message, request_id, what was given as ``extra``, traceback."""
+class RedactingFilter(logging.Filter):
+    """Redacts a record in place: its message with the arguments, its extra fields, and its exception."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, redacted as a whole, so that nothing in args, extras or tracebacks slips by."""
-        entry: dict[str, Any] = {
-            "time": timestamp(int(record.created * 1000)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message(record),
-        }
-        if has_request_context():
-            entry["request_id"] = request_id()
-        entry.update((name, value) for name, value in record.__dict__.items() if name not in _OWN)
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass."""
+        record.msg, record.args = redact(_message(record)), None
+        extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
+        for name, value in extra.items():
+            del record.__dict__[name]
+            record.__dict__[redact(name)] = _redact_value(value)
         if record.exc_info and record.exc_info[1] is not None:
-            entry["traceback"] = frames(record.exc_info[1])
-        return redact(json.dumps(entry, ensure_ascii=False, default=str))
+            record.traceback = _redact_value(safe_traceback(record.exc_info[1]))
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -92,74 +86,86 @@ def _message(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
-def tell_strays() -> None:
-    """Have exceptions that end a thread told as any other, unless somebody else listens for them already.
+def _redact_value(value: object) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {redact(str(name)): _redact_value(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_redact_value(item) for item in value]
+    return redact(str(value))
+
+
+class JsonFormatter(BaseJsonFormatter):
+    """One JSON object a record: time, level, logger, message, request_id and the extra fields."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        names = {"asctime": "time", "levelname": "level", "name": "logger"}
+        super().__init__([*names, "message"], rename_fields=names)
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Adds the id of the current request."""
+        super().add_fields(log_data, record, message_dict)
+        log_data["level"] = log_data["level"].lower()
+        if current := request_id():
+            log_data["request_id"] = current
+
+
+def request_id() -> str:
+    """The id that the middleware gave the current request; "" outside of one."""
+    from flask.globals import request  # not in gunicorn's master: see the top
+
+    return str(request.environ.get("baton.request_id", "")) if request else ""
+
+
+def install_thread_excepthook() -> None:
+    """Logs exceptions that end a thread, unless another hook is installed already.
 
     Python itself would print their messages, which may quote a visitor.
     """
     if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = _stray
+        threading.excepthook = _log_thread_exception
 
 
-def _stray(told: threading.ExceptHookArgs) -> None:
-    if told.exc_value is not None and not isinstance(told.exc_value, SystemExit):
-        places = {"traceback": frames(told.exc_value)}
-        _log.error("a thread ended with %s", told.exc_type.__name__, extra=places)
-
-
-def request_id() -> str:
-    """The id of the current request, given by us; "" outside of one."""
-    return str(request.environ.get("baton.request_id", "")) if has_request_context() else ""
-
-
-def _write(lines: list[str]) -> None:
-    sys.stderr.write("".join(lines))
-    sys.stderr.flush()
-
-
-ACCESS_LINES = Batch(_write, "access-log")
-
-
-def access_line(method: str, route: str, status: str, seconds: float, known: Mapping[str, Any]) -> None:
-    """Note one line on a request: its path template, never its path; ``seconds`` until the answer began.
-
-    ``known`` is the request's environ, where ``baton.session_ref`` names the session once it is known.
-    Built by hand: a log record takes far longer.
-    """
-    ref = known.get("baton.session_ref")
-    ACCESS_LINES.add(
-        f'{{"time": "{timestamp(int(time.time() * 1000))}", "level": "info", "logger": "baton.access", '
-        f'"message": "request", "method": "{method}", "route": "{route}", "status": {status}, '
-        f'"ms": {seconds * 1000:.1f}, "request_id": "{known["baton.request_id"]}"'
-        + (f', "session": "{ref[:10]}"}}\n' if ref else "}\n")
-    )
+def _log_thread_exception(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        extra = {"traceback": safe_traceback(args.exc_value)}
+        _log.error("a thread ended with %s", args.exc_type.__name__, extra=extra)
 
 
 def configure(level: str) -> dict[str, Any]:
-    """The ``logging.config.dictConfig`` for a whole process: JSON lines on stderr from ``level`` upwards.
-
-    Fit for gunicorn's ``logconfig_dict`` too, but gunicorn then builds an access line of its own for every request,
-    also when nobody reads it: better give this to ``dictConfig`` yourself and leave gunicorn's access log off.
-    """
+    """The ``logging.config.dictConfig`` for a whole process, from ``level`` upwards."""
     wanted = level.upper()
     quieter = "WARNING" if wanted in ("DEBUG", "INFO") else wanted
-    ours = {"handlers": ["stderr"], "propagate": False}
+    own = {"handlers": ["stderr"], "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "app.logging_config.JsonLines"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "json"}},
+        "filters": {"redact": {"()": RedactingFilter}},
+        "formatters": {"json": {"()": JsonFormatter}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stderr",
+                "formatter": "json",
+                "filters": ["redact"],
+            }
+        },
         "root": {"level": quieter, "handlers": ["stderr"]},
         "loggers": {
-            "app": {"level": wanted, **ours},
-            "baton": {"level": wanted, **ours},
-            "gunicorn.error": {"level": wanted, **ours},
-            # Its line holds the query string and the Referer; ours stands in for it.
+            "app": {"level": wanted, **own},
+            "baton": {"level": wanted, **own},
+            "gunicorn.error": {"level": wanted, **own},
+            # Its line would hold the query string and the Referer; the middleware writes one instead.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
-            "werkzeug": {"level": quieter, **ours},
-            "redis": {"level": quieter, **ours},
-            # Below warning these two would print what visitors wrote.
-            "httpx": {"level": quieter, **ours},
-            "openai": {"level": quieter, **ours},
+            "werkzeug": {"level": quieter, **own},
+            "redis": {"level": quieter, **own},
+            # Below warning these two would log what visitors wrote.
+            "httpx": {"level": quieter, **own},
+            "openai": {"level": quieter, **own},
         },
     }

@@ -18,7 +18,7 @@ from limits.storage import Storage
 
 from app.errors import RateLimited, StorageUnavailable
 from app.extensions import limiter, services
-from app.metrics import LIMITED, child
+from app.metrics import RATE_LIMITED_TOTAL
 
 _NO_LIMIT = 2**31
 """For the counting script: Flask-Limiter compares the count with the limit itself."""
@@ -78,7 +78,7 @@ def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[..., R
     """
 
     def count_refusal(_: RequestLimit) -> None:
-        child(LIMITED, name).inc()
+        RATE_LIMITED_TOTAL.labels(name).inc()
 
     return limiter.shared_limit(rate, scope=name, on_breach=count_refusal)
 

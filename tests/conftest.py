@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import redis
 from playwright.sync_api import Browser, sync_playwright
 
 from app.storage.embedded_redis import EmbeddedServer
+from tests.ports import free_port
 from tests.resilience.report import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -29,6 +29,7 @@ from tests.resilience.report import (
 )
 
 __all__ = [
+    "free_port",
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_runtest_logreport",
@@ -48,13 +49,6 @@ def until(condition: Callable[[], object], seconds: float = 10.0, what: str = "i
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Service:

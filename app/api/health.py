@@ -87,6 +87,6 @@ def blueprint(about: About) -> Blueprint:
     @describes(openapi_operations.METRICS)
     def figures() -> Response:
         """Prometheus text."""
-        return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+        return Response(metrics.render_metrics(), content_type=metrics.CONTENT_TYPE)
 
     return made

@@ -18,7 +18,7 @@ from app.api.auth import Caller, baton, on_session
 from app.client_address import client_network_hash
 from app.conversations.events import PING, Event
 from app.errors import RateLimited, StorageUnavailable
-from app.metrics import FEEDS_OPEN, LIMITED, child
+from app.metrics import FEEDS_OPEN, RATE_LIMITED_TOTAL
 
 blueprint = Blueprint("events", __name__)
 
@@ -66,7 +66,7 @@ class Feed:
         self._ref = caller.session_hash
         self._address = client_network_hash()
         self._most = (config.feeds_per_session, config.feeds_per_address)
-        self._gauge = child(FEEDS_OPEN, kind)
+        self._gauge = FEEDS_OPEN.labels(kind)
         self._claimed = 0.0
         self._open = False
 
@@ -80,7 +80,7 @@ class Feed:
             self._store.wake_subscribers(self._ref)  # those whose client has left make room
             time.sleep(0.1)
         self._give_back()
-        child(LIMITED, "feeds").inc()
+        RATE_LIMITED_TOTAL.labels("feeds").inc()
         raise RateLimited("Too many open feeds.", retry_after=15)
 
     def _claim(self) -> bool:

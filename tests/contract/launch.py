@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from typing import TypeVar
 
 import httpx
 import redis
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = ("BATON_", "OPENAI_", "REDIS_URL", "WEB_CONCURRENCY", "PORT", "HOST", "RAILWAY_", "PROMETHEUS_", "GUNICORN_")
@@ -29,13 +30,6 @@ def eventually(look: Callable[[], T], seconds: float = 10.0, pause: float = 0.02
     while not (seen := look()) and time.monotonic() < end:
         time.sleep(pause)
     return seen
-
-
-def free_port() -> int:
-    """A TCP port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def redis_binary() -> str:

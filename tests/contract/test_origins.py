@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import websocket
 
-from tests.contract.api_client import ApiClient
+from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.conftest import RunningService
+from tests.contract.feeds import WsFeed
 
 ALLOWED = ["https://a.example.com", "http://localhost:1234"]
 OTHERS = [
@@ -96,6 +98,26 @@ def test_preflights(brief: RunningService, method: str, path: str) -> None:
     assert allowed >= {"authorization", "content-type", "last-event-id"}
     assert method in answer.headers["access-control-allow-methods"]
     assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", OTHERS)
+def test_a_writing_call_of_others_is_refused(brief: RunningService, origin: str) -> None:
+    """A writing call or a WebSocket handshake with an `Origin` outside `ALLOWED_ORIGINS` is 403 `origin_not_allowed`,
+    and nothing is done; the service's own origin and reading are not refused.
+    """
+    caller = ApiClient(brief.base, headers={"X-Forwarded-For": f"192.0.2.{OTHERS.index(origin)}"})
+    visitor = caller.create()
+    stranger = Visitor(ApiClient(brief.base, headers={"Origin": origin}), visitor.id)
+    is_problem(stranger.caller.post("/api/session/create"), 403, "origin_not_allowed")
+    is_problem(stranger.say("hello"), 403, "origin_not_allowed")
+    is_problem(stranger.caller.post("/api/chat", json={"query": "hello"}), 403, "origin_not_allowed")
+    is_problem(stranger.erase(), 403, "origin_not_allowed")
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        WsFeed(f"{brief.base}/api/session/{visitor.id}/ws", headers={"Origin": origin})
+    assert refused.value.status_code == 403
+    assert stranger.get("/messages").json()["messages"] == []
+    for own in (brief.base, ALLOWED[0]):
+        assert ApiClient(brief.base, headers={"Origin": own}).post("/api/chat", json={}).status_code == 422
 
 
 def test_any_origin_when_unset(caller: ApiClient) -> None:

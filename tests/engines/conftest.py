@@ -83,7 +83,7 @@ def settings(server: Crooked, tmp_path: Path) -> Callable[..., Settings]:
             "openai_api_key": "sk-secret-key",
             "openai_model": "crooked",
             "webhook_url": f"{server.url}/hook",
-            "webhook_secret": "shared-secret",
+            "webhook_secret": "shared-secret-of-both",
             "knowledge_dir": folder,
             "data_dir": tmp_path / "data",
         }

@@ -67,7 +67,7 @@ def test_the_signature_is_over_timestamp_and_body(sse: Settings, server: Crooked
     answer(sse, "hello")
     request = server.requests[-1]
     stamp = request.headers["x-baton-timestamp"]
-    expected = hmac.new(b"shared-secret", stamp.encode() + b"." + request.body, hashlib.sha256).hexdigest()
+    expected = hmac.new(b"shared-secret-of-both", stamp.encode() + b"." + request.body, hashlib.sha256).hexdigest()
     assert request.headers["x-baton-signature"] == f"sha256={expected}"
     assert abs(int(stamp) - time.time()) < 5
 
@@ -92,11 +92,11 @@ def test_the_documented_check_in_python_works(sse: Settings, server: Crooked) ->
     exec(snippet("python", "def from_baton"), place)
     stamp, sign = request.headers["x-baton-timestamp"], request.headers["x-baton-signature"]
     check = place["from_baton"]
-    assert check("shared-secret", stamp, sign, request.body)
-    assert not check("shared-secret", stamp, sign, request.body + b" ")
+    assert check("shared-secret-of-both", stamp, sign, request.body)
+    assert not check("shared-secret-of-both", stamp, sign, request.body + b" ")
     assert not check("other", stamp, sign, request.body)
-    assert not check("shared-secret", str(int(stamp) - 600), sign, request.body)
-    assert not check("shared-secret", "", "", request.body)
+    assert not check("shared-secret-of-both", str(int(stamp) - 600), sign, request.body)
+    assert not check("shared-secret-of-both", "", "", request.body)
 
 
 def test_the_documented_check_in_javascript_works(sse: Settings, server: Crooked) -> None:
@@ -109,9 +109,9 @@ def test_the_documented_check_in_javascript_works(sse: Settings, server: Crooked
             "body": request.body.decode()}  # fmt: skip
     code = snippet("javascript", "function fromBaton") + (
         f"\nconst t = {json.dumps(told)};"
-        "console.log(JSON.stringify([fromBaton('shared-secret', t.stamp, t.sign, t.body),"
-        "fromBaton('shared-secret', t.stamp, t.sign, t.body + ' '), fromBaton('other', t.stamp, t.sign, t.body),"
-        "fromBaton('shared-secret', String(t.stamp - 600), t.sign, t.body), fromBaton('shared-secret', '', '', t.body)"
+        "console.log(JSON.stringify([fromBaton('shared-secret-of-both', t.stamp, t.sign, t.body),"
+        "fromBaton('shared-secret-of-both', t.stamp, t.sign, t.body + ' '), fromBaton('other', t.stamp, t.sign, t.body),"
+        "fromBaton('shared-secret-of-both', String(t.stamp - 600), t.sign, t.body), fromBaton('shared-secret-of-both', '', '', t.body)"
         "]));"
     )
     done = subprocess.run([node, "--input-type=module", "-e", code], capture_output=True, text=True, check=True)

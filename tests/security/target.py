@@ -34,6 +34,8 @@ class Target:
         with self.redis.client() as look:
             for name in look.scan_iter(count=1000):
                 kind = look.type(name)
+                if kind == "none":
+                    continue  # expired meanwhile
                 read = {
                     "string": lambda n: look.get(n),
                     "hash": look.hgetall,

@@ -18,8 +18,8 @@ def test_nobody_can_take_the_folder_of_counts_beforehand(launch: Callable[..., T
     theirs.mkdir()
     (theirs / "kept").write_text("kept")
     temporary.mkdir(mode=0o777)
-    names = {f"baton-counts-{os.getuid()}-{pid}" for pid in range(os.getpid(), os.getpid() + 2_000)}
-    names |= {f"baton-counts-{os.getuid()}-x", f"baton-counts-{os.getuid()}-{10**30}-x"}
+    names = {f"baton-metrics-{os.getuid()}-{pid}" for pid in range(os.getpid(), os.getpid() + 2_000)}
+    names |= {f"baton-metrics-{os.getuid()}-x", f"baton-metrics-{os.getuid()}-{10**30}-x"}
     for name in names:
         (temporary / name).symlink_to(theirs)
     aim = launch(TMPDIR=str(temporary))
@@ -28,7 +28,7 @@ def test_nobody_can_take_the_folder_of_counts_beforehand(launch: Callable[..., T
     assert "baton_" in caller.get("/metrics").text
     assert (theirs / "kept").read_text() == "kept"
     assert [one.name for one in theirs.iterdir()] == ["kept"]
-    own = [one for one in temporary.iterdir() if one.is_dir() and not one.is_symlink() and "counts" in one.name]
+    own = [one for one in temporary.iterdir() if one.is_dir() and not one.is_symlink() and "metrics" in one.name]
     assert [one.stat().st_mode & 0o777 for one in own] == [0o700]
     assert aim.service.stop() == 0
     assert not own[0].exists()

@@ -16,8 +16,8 @@ from app.errors import StorageUnavailable
 
 def health_client(look: Callable[[], Mapping[str, Any]]) -> FlaskClient:
     app = Flask(__name__)
-    middleware.install(app, origins=None)
-    error_handlers.install(app)
+    middleware.init_app(app)
+    error_handlers.init_app(app)
     about = health.About(look, lambda: {"pages": 3}, engine="knowledge", version="1.2.3")
     app.register_blueprint(health.blueprint(about))
     return app.test_client()

@@ -11,13 +11,13 @@ COUNT = """
 import sys
 from app import metrics
 for _ in range(int(sys.argv[1])):
-    metrics.count_request("GET", "/x", "200", 0.01)
+    metrics.count_request("GET", "/x", 200, 0.01)
 metrics.TURNS_RUNNING.inc()
 """
 SHOW = """
 from app import metrics
-metrics.count_request("GET", "/x", "200", 0.01)
-print(metrics.exposition().decode())
+metrics.count_request("GET", "/x", 200, 0.01)
+print(metrics.render_metrics().decode())
 """
 
 

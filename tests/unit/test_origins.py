@@ -6,15 +6,16 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import error_handlers, middleware
+from app import error_handlers, middleware, origins
 
 ALLOWED = "https://a.example.com"
 
 
-def client(origins: tuple[str, ...] | None) -> FlaskClient:
+def client(allowed: tuple[str, ...] | None) -> FlaskClient:
     app = Flask(__name__)
-    middleware.install(app, origins=origins)
-    error_handlers.install(app)
+    origins.init_app(app, allowed=allowed, public_url="https://chat.example.com:443/baton")
+    middleware.init_app(app)
+    error_handlers.init_app(app)
 
     @app.post("/api/thing")
     def thing() -> dict[str, bool]:
@@ -97,7 +98,7 @@ def test_preflight(strict: FlaskClient) -> None:
     headers = {
         "Origin": ALLOWED,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type",
+        "Access-Control-Request-Headers": "authorization,content-type,last-event-id,baton-user,x-other",
     }
     answer = strict.options("/api/thing", headers=headers)
     assert answer.status_code == 200
@@ -108,10 +109,57 @@ def test_preflight(strict: FlaskClient) -> None:
     assert allowed == {"authorization", "content-type", "last-event-id", "baton-user"}
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_writing_call_of_another_origin_is_refused(strict: FlaskClient, method: str) -> None:
+    """Whatever writes is 403 `origin_not_allowed` for an origin that is not allowed, also on paths that are none."""
+    for path in ("/api/thing", "/api/nothing"):
+        for origin in ("https://evil.test", "null", "", "https://A.example.com", "http://chat.example.com"):
+            answer = strict.open(path, method=method, headers={"Origin": origin})
+            assert (answer.status_code, answer.get_json()["code"]) == (403, "origin_not_allowed"), origin
+    form = strict.post("/api/thing", data={"a": "b"}, headers={"Origin": "https://evil.test"})
+    assert (form.status_code, form.get_json()["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": ALLOWED},
+        {"Origin": "https://chat.example.com"},
+        {"Origin": "http://localhost"},
+        {"Origin": "https://localhost"},
+        {"Origin": "https://intern.example:8443", "Host": "intern.example:8443"},
+    ],
+)
+def test_who_may_write(strict: FlaskClient, headers: dict[str, str]) -> None:
+    """Servers without an origin, allowed origins, and the service's own by PUBLIC_URL or by the request's host."""
+    assert strict.post("/api/thing", headers=headers).status_code == 200
+
+
+def test_a_handshake_of_another_origin_is_refused(strict: FlaskClient) -> None:
+    """A WebSocket handshake is a GET, and refused all the same; without a list every origin may write and connect."""
+    headers = {"Origin": "https://evil.test", "Connection": "Upgrade", "Upgrade": "WebSocket"}
+    assert strict.get("/health", headers=headers).get_json()["code"] == "origin_not_allowed"
+    for allowed in (
+        strict.get("/health", headers=headers | {"Origin": ALLOWED}),
+        client(None).get("/health", headers=headers),
+    ):
+        assert allowed.get_json()["code"] == "invalid_request", "Flask finds no WebSocket at this path"
+    assert client(None).post("/api/thing", headers={"Origin": "https://evil.test"}).status_code == 200
+
+
+def test_no_cors_for_operators_and_servers(strict: FlaskClient) -> None:
+    """Nothing under /api/desk and /v1 is readable from another origin."""
+    for path in ("/api/desk", "/api/desk/login", "/v1/responses", "/healthy", "/apiary"):
+        assert cors(strict.get(path, headers={"Origin": ALLOWED})) == {}
+        assert cors(strict.options(path, headers={"Origin": ALLOWED, "Access-Control-Request-Method": "POST"})) == {}
+    assert cors(strict.get("/api/desktop", headers={"Origin": ALLOWED})) != {}
+
+
 def test_any_origin_when_unset() -> None:
     """Without a list every origin may read, by the star and without credentials."""
-    for origins in (None, ()):
-        answer = client(origins).post("/api/thing", headers={"Origin": "https://who.test"})
+    for allowed in (None, ()):
+        answer = client(allowed).post("/api/thing", headers={"Origin": "https://who.test"})
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in answer.headers
 

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from app.storage.embedded_redis import socket_path
-from tests.conftest import ROOT, Service, free_port, until
+from tests.conftest import ROOT, Service, until
+from tests.ports import free_port
 
 Start = Callable[..., Service]
 SCRIPTED = {"BATON_ENGINE": "python:tests.engines.scripted:make"}

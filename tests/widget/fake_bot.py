@@ -29,8 +29,8 @@ def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk]:
     """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s.
 
     ``tardy`` has no word for 7 s and then says two, or fails; ``quick`` answers at once, ``say:`` says the rest one
-    character at a time, ``prose`` a few sentences word by word, ``sources`` names two pages, ``traps`` hostile ones,
-    ``words=60 pace=0.1`` that many words, so many seconds apart.
+    character at a time, ``slowly:`` word by word, ``prose`` a few sentences word by word, ``sources`` names two pages,
+    ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart.
     """
     if "silent" in question:
         stop.wait(30)
@@ -41,6 +41,8 @@ def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk]:
         yield "Better late."
     elif "say:" in question:
         yield from question.partition("say:")[2]
+    elif "slowly:" in question:
+        yield from _paced(question.partition("slowly:")[2].split(" "), 0.08, stop)
     elif "quick" in question:
         yield "A quick answer."
     elif "prose" in question:

@@ -183,3 +183,16 @@ def test_windows_that_shout(visit: Visit, baton: str) -> None:
         place.page.evaluate(SHOUT)
         answered(place, "quick again")
         assert place.errors == []
+
+
+def test_deleting_is_for_whoever_began_it(visit: Visit, stranger: Stranger) -> None:
+    """The holder of a shared link may write and end the chat, and is not offered to delete it; its owner is."""
+    visitor = visit().open().ask("quick one")
+    expect(visitor.answers).to_have_count(1)
+    guest = stranger(shared_link(visitor))
+    expect(guest.answers).to_have_count(1)
+    guest.button("More actions").click()
+    expect(guest.button("Delete conversation")).to_be_disabled()
+    expect(guest.button("End chat")).to_be_enabled()
+    visitor.button("More actions").click()
+    expect(visitor.button("Delete conversation")).to_be_enabled()

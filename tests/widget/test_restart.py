@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import Service, free_port
+from tests.conftest import Service
+from tests.ports import free_port
 from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
 

@@ -20,6 +20,9 @@ export interface StoredQuestion { client_id: string; text: string; at: string; /
 /** A link being opened: the same ticket and client id again get the same answer, so a reload in between loses nothing. */
 export interface PendingResume { session: string; client_id: string }
 
+/** What is taken from the storage, whatever somebody put there: characters of a text (the service takes no more), unsent questions. */
+const MAX_TEXT = 65_536, MAX_UNSENT = 50;
+
 export type Scope = "browser" | "tab" | "page";
 
 export interface BrowserStorages { local: Storage | null; tab: Storage | null }
@@ -60,10 +63,11 @@ export function createBrowserStorage(base: string, scope: Scope, isFullPage: boo
   function readJson<T>(place: Storage | null, name: string, check: (value: T) => boolean): T | null {
     try {
       const value: unknown = JSON.parse(read(place, name) ?? "null");
-      return value && check(value as T) ? value as T : null;
+      // Without a prototype: what the page added to Object.prototype was not stored.
+      return value && check(value as T) ? (Array.isArray(value) ? value : { __proto__: null, ...value }) as T : null;
     } catch { return null; }
   }
-  const isSaved = (value: StoredSession) => typeof value.id === "string" && typeof value.seen === "number";
+  const isSaved = (value: StoredSession) => /^ses_[\w-]{32}$/.test(value.id) && typeof value.seen === "number";
 
   /** A duplicated tab came with a copy of everything: it starts with nothing. */
   const clearTabState = () => { for (const name of ["session", "draft", "unsent", "asked", "opening", "user"]) write(tab, name, null); };
@@ -95,13 +99,13 @@ export function createBrowserStorage(base: string, scope: Scope, isFullPage: boo
       if (!id || readJson<StoredSession>(home, "session", isSaved)?.id === id) clear(home);
       if (!__WIDGET__ && isFullPage && id && sharedSession()?.id === id) clear(local);
     },
-    get draft(): string { return read(tab, "draft") ?? ""; },
+    get draft(): string { return read(tab, "draft")?.slice(0, MAX_TEXT) ?? ""; },
     set draft(text: string) { write(tab, "draft", text || null); },
     get open(): boolean { return read(tab, "open") === "1"; },
     set open(open: boolean) { write(tab, "open", open ? "1" : null); },
     get unsent(): StoredQuestion[] {
       return readJson<StoredQuestion[]>(scope === "page" ? null : tab, "unsent", (value) => Array.isArray(value)
-        && value.every((one) => one && typeof one.client_id === "string" && typeof one.text === "string")) ?? [];
+        && value.every((one) => one && typeof one.client_id === "string" && typeof one.text === "string" && one.text.length <= MAX_TEXT))?.slice(-MAX_UNSENT) ?? [];
     },
     set unsent(list: StoredQuestion[]) { write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null); },
     /** The client id of the last question asked in this tab. */

@@ -25,7 +25,7 @@ export function actions(open: boolean, state: State, words: Language, deeds: Cha
       ${item("copylink", "link", going && !state.owned, () => void deeds.copyLink())}
       ${item("transcript", "download", there, () => void deeds.downloadTranscript())}
       ${item("end", "end", going, () => deeds.openDialog({ kind: "end" }))}
-      ${item("delete", "delete", there, () => deeds.openDialog({ kind: "delete" }))}
+      ${item("delete", "delete", there && !state.openedBySharedLink, () => deeds.openDialog({ kind: "delete" }))}
     </ul>
   </div>`;
 }

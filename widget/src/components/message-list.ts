@@ -107,7 +107,7 @@ export class MessageList {
     }
     while (place) {
       const next: ChildNode | null = (place as ChildNode).nextSibling;
-      (place as ChildNode).remove();
+      if (place !== this.#streaming?.view.element) (place as ChildNode).remove();
       place = next;
     }
     for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
@@ -148,7 +148,8 @@ export class MessageList {
     if (this.#streaming?.turn !== turn) {
       this.#removeStreaming();
       this.#streaming = { turn, view: new MessageView(this.desk, "assistant") };
-      this.#listEnd.before(this.#streaming.view.element);
+      // At its final place: a node that is moved later would lose focus and selection.
+      this.#list.append(this.#streaming.view.element);
     }
     this.#streaming!.view.renderStreaming(text);
     this.announcer.update(turn, text);

@@ -1,7 +1,7 @@
 /** One message as an article: who, when, what, its sources, and what can be done with it. */
 import type { Language } from "../locales/i18n";
-import type { Surroundings } from "../markdown-dom";
-import { MarkdownView } from "../markdown-stream";
+import type { RenderContext } from "../markdown/render";
+import { MarkdownView } from "../markdown/streaming";
 import { copy, h, externalLink, safeLink } from "../dom";
 import type { Citation, Message } from "../types";
 import { iconNode, type Sign } from "./icon-nodes";
@@ -33,8 +33,8 @@ export function nameOf(message: Message, words: Language): string {
   return typeof operator === "string" && operator ? operator : words.t("assistant");
 }
 
-export const renderContext = (desk: MessageHost, citations: readonly Citation[], live = false): Surroundings => ({
-  t: (key, params) => desk.words.t(key, params), citations, live, references: new Map(), headings: { top: 7, last: 2 },
+export const renderContext = (desk: MessageHost, citations: readonly Citation[], live = false): RenderContext => ({
+  t: (key, params) => desk.words.t(key, params), citations, live, headings: { top: 7, last: 2 },
   copied: () => desk.showToast("copied"), failed: () => desk.showToast("copy.failed"),
 });
 
@@ -95,8 +95,9 @@ export class MessageView {
       this.text.replaceChildren(h("p", { dir: "auto", class: "typed" }, message.content));
       return;
     }
-    const around = renderContext(this.desk, sources);
-    (this.#stream ?? new MarkdownView(this.text, around)).finish(message.content, around);
+    const { stopped, interrupted } = message.metadata;
+    const context = { ...renderContext(this.desk, sources), cutShort: !!(stopped || interrupted) };
+    (this.#stream ?? new MarkdownView(this.text, context)).finish(message.content, context);
     this.#stream = null;
   }
 

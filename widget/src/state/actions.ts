@@ -113,6 +113,8 @@ export function createActions({ api, store, sessions, outbox, page, options }: A
     },
 
     async erase() {
+      // Deleting is for whoever began the conversation; a shared link is for reading along and writing.
+      if (store.state.openedBySharedLink) return;
       const { feed } = sessions;
       dispatch({ type: "outboxCleared" });
       try {

@@ -98,11 +98,12 @@ export function createSessionManager(deps: SessionManagerDeps) {
     feed?.stop();
     // An answer that arrives after the end of this chat must not be remembered.
     if (store.state.disposed) return;
-    const saved = { ...was, id, seen: Date.now() };
+    // Without a prototype: what the page added to Object.prototype was not stored.
+    const saved = { __proto__: null, ...was, id, seen: Date.now() } as StoredSession;
     dispatch({ type: "adopted", id, saved });
     if (!store.state.sessionKey) storage.save(saved);
     last = hash53(api.base + id);
-    storage.user = was.user ?? "";
+    storage.user = saved.user ?? "";
     openFeed(id);
   }
 
@@ -316,11 +317,11 @@ export function createSessionManager(deps: SessionManagerDeps) {
     if (event.key !== storage.key || !followsOtherTabs()) return;
     const { session } = store.state;
     const record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
-    if (session && showsAlready(session, record)) return;
     // The reason why it was dropped there; what else that tab sends may arrive later, or not at all.
     const reason = (["gone", "erased"] as const).find((word) => word === event.newValue);
     const isOurs = session !== null && event.oldValue?.includes(session);
-    if (reason && isOurs) return onSessionLost(reason);
+    if (reason && isOurs && record?.id !== session) return onSessionLost(reason);
+    if (session && showsAlready(session, record)) return;
     if (record) return onOtherSession(record);
     if (isOurs && event.newValue === null) dropShared();
   }

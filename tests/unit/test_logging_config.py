@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import logging.config
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -26,9 +27,25 @@ def line(message: str, *args: object, error: BaseException | None = None, **extr
     if error is not None:
         record.exc_info = (type(error), error, error.__traceback__)
     record.__dict__.update(extra)
-    text = logging_config.JsonLines().format(record)
-    assert "\n" not in text
-    return json.loads(text)
+    return json.loads(formatted(record))
+
+
+def configured_handler() -> logging.StreamHandler[io.StringIO]:
+    """A handler with the filters and the formatter of the configured one, that writes into a text."""
+    settings = logging_config.configure("debug")
+    handler = logging.StreamHandler(io.StringIO())
+    for name in settings["handlers"]["stderr"]["filters"]:
+        handler.addFilter(settings["filters"][name]["()"]())
+    handler.setFormatter(settings["formatters"]["json"]["()"]())
+    return handler
+
+
+def formatted(record: logging.LogRecord) -> str:
+    """The line that the configured handler writes for a record."""
+    handler = configured_handler()
+    handler.handle(record)
+    (text,) = handler.stream.getvalue().splitlines()
+    return text
 
 
 def raised(words: str) -> BaseException:
@@ -43,12 +60,16 @@ def raised(words: str) -> BaseException:
 
 
 @pytest.fixture
-def access() -> Iterator[None]:
-    """Access lines switched on."""
-    before = logging_config.ACCESS.level
-    logging_config.ACCESS.setLevel(logging.INFO)
-    yield
-    logging_config.ACCESS.setLevel(before)
+def access() -> Iterator[io.StringIO]:
+    """The access lines, switched on."""
+    handler = configured_handler()
+    logger = logging_config.access_logger
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler.stream
+    logger.removeHandler(handler)
+    logger.setLevel(before)
 
 
 def test_a_line_is_an_object() -> None:
@@ -102,7 +123,7 @@ def test_tracebacks_hold_no_words() -> None:
     assert isinstance(told, list)
     assert "builtins.ValueError" in told
     assert "builtins.KeyError" in told
-    assert any("test_logs.py" in place and "raised" in place for place in told)
+    assert any("test_logging_config.py" in place and "raised" in place for place in told)
 
 
 def test_a_wrong_number_of_args_keeps_the_line() -> None:
@@ -112,8 +133,8 @@ def test_a_wrong_number_of_args_keeps_the_line() -> None:
 
 def app_with_routes() -> Flask:
     app = Flask(__name__)
-    middleware.install(app, origins=None)
-    error_handlers.install(app)
+    middleware.init_app(app)
+    error_handlers.init_app(app)
 
     @app.get("/api/session/<session_id>/messages")
     def messages(session_id: str) -> dict[str, str]:
@@ -127,12 +148,10 @@ def app_with_routes() -> Flask:
     return app
 
 
-@pytest.mark.usefixtures("access")
-def test_one_access_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_access_line(access: io.StringIO) -> None:
     """A request writes one line with method, path template, status, time taken, request id and session ref."""
     answer = app_with_routes().test_client().get(f"/api/session/{CANARY}/messages?session={CANARY}")
-    logging_config.ACCESS_LINES.flush()
-    written = capsys.readouterr().err.splitlines()
+    written = access.getvalue().splitlines()
     assert len(written) == 1
     found = json.loads(written[0])
     assert found["route"] == "/api/session/<session_id>/messages"
@@ -142,14 +161,12 @@ def test_one_access_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert CANARY not in written[0]
 
 
-@pytest.mark.usefixtures("access")
-def test_strange_requests_write_sound_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_strange_requests_write_sound_lines(access: io.StringIO) -> None:
     """Paths that fit no route and methods that nobody knows are not repeated in the line."""
     client = app_with_routes().test_client()
     client.get(f'/no/"such"/{CANARY}')
     client.open("/api/boom", method='X"Y')
-    logging_config.ACCESS_LINES.flush()
-    lines = capsys.readouterr().err.splitlines()
+    lines = access.getvalue().splitlines()
     assert len(lines) == 2
     for written in lines:
         found = json.loads(written)
@@ -163,48 +180,19 @@ def test_unforeseen_errors_are_logged_once(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.DEBUG):
         answer = app_with_routes().test_client().post("/api/boom", json={"message": "more visitor words"})
     assert answer.status_code == 500
-    assert len(caplog.records) == 1
-    text = logging_config.JsonLines().format(caplog.records[0])
+    (record,) = [record for record in caplog.records if record.name != "baton.access"]
+    text = formatted(record)
     assert "visitor words" not in text
     assert "ValueError" in text
     assert CANARY not in text
     assert "visitor words" not in answer.get_data(as_text=True)
 
 
-ENDING = """
-import logging, sys
-from app import logging_config
-for number in range(int(sys.argv[1])):
-    logging_config.access_line("GET", "/x", "200", 0.001, {"baton.request_id": str(number)})
-"""
-
-
-@pytest.mark.parametrize("count", [1, 63, 64, 65, 500])
-def test_an_ending_process_writes_what_waits(count: int) -> None:
-    """Access lines are written in order, each once, also those that wait when the process ends."""
-    ran = subprocess.run(
-        [sys.executable, "-c", ENDING, str(count)], capture_output=True, text=True, check=True, timeout=60
-    )
-    found = [json.loads(written)["request_id"] for written in ran.stderr.splitlines()]
-    assert found == [str(number) for number in range(count)]
-
-
-@pytest.mark.usefixtures("access")
-def test_a_line_does_not_wait_for_the_next(capfd: pytest.CaptureFixture[str]) -> None:
-    """A single access line is written by itself within a moment."""
-    app_with_routes().test_client().get("/nothing")
-    written, until = "", time.monotonic() + 20
-    while not written and time.monotonic() < until:
-        time.sleep(0.01)
-        written += capfd.readouterr().err
-    assert json.loads(written)["status"] == 404
-
-
 STRAY = """
 import logging.config, threading
-from app.logging_config import configure, tell_strays
+from app.logging_config import configure, install_thread_excepthook
 logging.config.dictConfig(configure("info"))
-tell_strays()
+install_thread_excepthook()
 def work():
     raise ValueError("what the visitor wrote")
 thread = threading.Thread(target=work)

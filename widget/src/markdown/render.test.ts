@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { MarkdownView } from "../src/markdown-stream";
-import type { Surroundings } from "../src/markdown-dom";
-import { safeLink } from "../src/dom";
+import { MarkdownView } from "./streaming";
+import type { RenderContext } from "./render";
+import { safeLink } from "../dom";
 
 const sources = [1, 2, 3].map((n) => ({ title: `Page ${n}`, url: `https://docs.example/${n}`, snippet: "" }));
-const around = (): Surroundings => ({
-  t: (key) => key, citations: sources, live: false, references: new Map(), headings: { top: 7, last: 2 }, copied() {}, failed() {},
+const around = (): RenderContext => ({
+  t: (key) => key, citations: sources, live: false, headings: { top: 7, last: 2 }, copied() {}, failed() {},
 });
 
 function whole(text: string): HTMLElement {

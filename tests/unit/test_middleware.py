@@ -49,8 +49,8 @@ RAISED: list[tuple[BatonError, int, str, bool]] = [
 
 def build(render: error_handlers.RenderPage | None = None) -> FlaskClient:
     app = Flask(__name__)
-    middleware.install(app, origins=None)
-    error_handlers.install(app, render_page_error=render)
+    middleware.init_app(app)
+    error_handlers.init_app(app, render_page_error=render)
 
     @app.get("/api/raise/<int:which>")
     def raise_it(which: int) -> None:
@@ -209,7 +209,7 @@ def test_requests_are_counted() -> None:
 
     def count(route: str, method: str, status: str) -> float:
         wanted = f'baton_requests_total{{method="{method}",route="{route}",status="{status}"}} '
-        lines = metrics.exposition().decode().splitlines()
+        lines = metrics.render_metrics().decode().splitlines()
         return float(next((line.removeprefix(wanted) for line in lines if line.startswith(wanted)), "0"))
 
     keys = [("/api/session/<session_id>/messages", "GET", "404"), ("-", "GET", "404"), ("-", "OTHER", "405")]
@@ -218,9 +218,9 @@ def test_requests_are_counted() -> None:
     client.get("/made/up")
     client.open("/page", method="BREW")
     assert [count(*key) for key in keys] == [one + 1 for one in before]
-    assert b"ses_secret" not in metrics.exposition()
-    assert b"made/up" not in metrics.exposition()
-    assert b"BREW" not in metrics.exposition()
+    assert b"ses_secret" not in metrics.render_metrics()
+    assert b"made/up" not in metrics.render_metrics()
+    assert b"BREW" not in metrics.render_metrics()
 
 
 def test_problems_are_sound_json() -> None:

@@ -1,0 +1,44 @@
+"""An answer's Markdown in a real browser: what a visitor holds on to stays when the answer goes on and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.widget.conftest import Visitor
+
+Visit = Callable[..., Visitor]
+ANSWER = "Words to keep.\n\n```js\nlet a = 1;\n```\n\n- see [the page](https://pages.example.test/x)\n- and " + (
+    "more words that come later " * 6
+)
+ROOT = "document.querySelector('baton-widget, baton-chat').shadowRoot"
+
+
+def test_focus_and_selection_stay_when_an_answer_ends(visit: Visit, baton: str) -> None:
+    """V6: with "Copy code" focused and words selected in mid-answer, both are as they were once it has ended."""
+    visitor = visit(f"{baton}/chat").ask(f"slowly:{ANSWER}")
+    button = visitor.answers.get_by_role("button", name="Copy code")
+    expect(visitor.answers).to_contain_text("see the page")
+    button.focus()
+    visitor.page.evaluate(
+        f"""() => {{ const words = {ROOT}.querySelector('.assistant .text > p').firstChild;
+            window.kept = [words, {ROOT}.activeElement, words.parentNode];
+            window.range = new Range(); range.setStart(words, 0); range.setEnd(words, 5);
+            const list = {ROOT}.querySelector('.assistant ul'); window.item = list.firstChild }}"""
+    )
+    expect(visitor.button("Stop")).to_have_count(1)
+    expect(visitor.button("Stop")).to_have_count(0)
+    expect(visitor.page.locator("article[aria-busy]")).to_have_count(0)
+    assert visitor.page.evaluate("() => kept.every((one) => one.isConnected) && item.isConnected")
+    assert visitor.page.evaluate(f"() => {ROOT}.activeElement === kept[1]")
+    assert visitor.page.evaluate("() => [range.startContainer === kept[0], String(range)]") == [True, "Words"]
+
+
+def test_a_stopped_answer_shows_no_bare_number(visit: Visit, baton: str) -> None:
+    """V16: an answer that was stopped before its sources came keeps its words and loses the numbers."""
+    visitor = visit(f"{baton}/chat").ask("slowly:As the pages say [1] and also [2] " + "with more to come " * 40)
+    expect(visitor.answers).to_contain_text("with more")
+    visitor.button("Stop").click()
+    expect(visitor.button("Stop")).to_have_count(0)
+    expect(visitor.answers.locator(".text")).to_contain_text("As the pages say and also with more")
