@@ -13,11 +13,24 @@ const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
 /** One bundle as text; the same sources always give the same bytes. */
 async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
-    absWorkingDir: here, entryPoints: [entry], bundle: true, format, define, write: false, minify: !process.argv.includes("--unminified"), charset: "utf8",
-    target: ["es2022", "safari16.4"], legalComments: "none", logLevel: "warning", tsconfig: `${here}tsconfig.json`,
+    absWorkingDir: here,
+    entryPoints: [entry],
+    bundle: true,
+    format,
+    define,
+    write: false,
+    minify: !process.argv.includes("--unminified"),
+    charset: "utf8",
+    target: ["es2022", "safari16.4"],
+    legalComments: "none",
+    logLevel: "warning",
+    tsconfig: `${here}tsconfig.json`,
     // A host page's content must not stand in for `document`'s properties; the full page has no such content.
-    inject: ["src/widget.ts", "src/messages.chunk.ts"].includes(entry) ? ["src/client/unclobbered-document.ts"] : [],
-    plugins: [templates, locales(entry)], metafile: true,
+    inject: ["src/widget.ts", "src/messages.chunk.ts"].includes(entry)
+      ? ["src/client/unclobbered-document.ts"]
+      : [],
+    plugins: [templates, locales(entry)],
+    metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
   return result.outputFiles[0].text;
@@ -29,8 +42,19 @@ const templates = {
   setup(context) {
     context.onLoad({ filter: /src[\\/].*\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
-      const contents = source.replace(/\bcss`([^`]*)`/g, (_, css) =>
-        "css`" + css.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\s+/g, " ").replace(/ ?([{};,>]) ?/g, "$1").replace(/;}/g, "}").trim() + "`")
+      const contents = source
+        .replace(
+          /\bcss`([^`]*)`/g,
+          (_, css) =>
+            "css`" +
+            css
+              .replace(/\/\*[\s\S]*?\*\//g, "")
+              .replace(/\s+/g, " ")
+              .replace(/ ?([{};,>]) ?/g, "$1")
+              .replace(/;}/g, "}")
+              .trim() +
+            "`",
+        )
         .replace(/\bhtml`[^`$]*|>\s+</g, (part) => part.replace(/\s+/g, " "));
       return { contents, loader: "ts" };
     });
@@ -40,28 +64,78 @@ const templates = {
       const quiet = source.replace(/\(\w+\.litHtmlVersions\?\?=\[\]\)\.push\("[^"]*"\)/, "0");
       // A Trusted Types policy of our own: a site with Lit on it has that name already.
       const contents = quiet.replace('createPolicy("lit-html"', 'createPolicy("baton"');
-      if (quiet === source || contents === quiet) throw new Error("lit-html has changed: look for litHtmlVersions and createPolicy again");
+      if (quiet === source || contents === quiet)
+        throw new Error("lit-html has changed: look for litHtmlVersions and createPolicy again");
       return { contents, loader: "js" };
     });
   },
 };
 
 /** Texts that only the full page shows. */
-const PAGE_ONLY = new Set(["back", "tab.close", "handed", "handed.new", "notice.continued", "notice.deadLink", "notice.notYours"]);
+const PAGE_ONLY = new Set([
+  "back",
+  "tab.close",
+  "handed",
+  "handed.new",
+  "notice.continued",
+  "notice.deadLink",
+  "notice.notYours",
+]);
 
 /**
  * English texts shown only once there are messages: they are in the messages chunk, not in the panel. Whole keys, or
  * the first part of a key.
  */
 const WITH_MESSAGES = new Set([
-  "you", "assistant", "ok", "cancel", "words", "thinking", "today", "yesterday", "copy", "copied", "code", "table", "task",
-  "source", "sources", "rate", "sending", "queued", "failed", "stopped", "interrupted", "broken", "retry", "earlier", "elsewhere", "wait",
-  "link", "end.title", "end.text", "delete.title", "delete.text", "delete.yes", "transcript.failed", "notice", "notice.erased",
-  "notice.notErased", "notice.notEnded", "notice.notStopped", "notice.busy", "notice.next", "notice.full", "notice.tooLong",
-  "notice.refused", "notice.answerFailed", "notice.engineBusy",
+  "you",
+  "assistant",
+  "ok",
+  "cancel",
+  "words",
+  "thinking",
+  "today",
+  "yesterday",
+  "copy",
+  "copied",
+  "code",
+  "table",
+  "task",
+  "source",
+  "sources",
+  "rate",
+  "sending",
+  "queued",
+  "failed",
+  "stopped",
+  "interrupted",
+  "broken",
+  "retry",
+  "earlier",
+  "elsewhere",
+  "wait",
+  "link",
+  "end.title",
+  "end.text",
+  "delete.title",
+  "delete.text",
+  "delete.yes",
+  "transcript.failed",
+  "notice",
+  "notice.erased",
+  "notice.notErased",
+  "notice.notEnded",
+  "notice.notStopped",
+  "notice.busy",
+  "notice.next",
+  "notice.full",
+  "notice.tooLong",
+  "notice.refused",
+  "notice.answerFailed",
+  "notice.engineBusy",
 ]);
 
-const isWithMessages = (key) => WITH_MESSAGES.has(key) || (!key.startsWith("notice.") && WITH_MESSAGES.has(key.split(".")[0]));
+const isWithMessages = (key) =>
+  WITH_MESSAGES.has(key) || (!key.startsWith("notice.") && WITH_MESSAGES.has(key.split(".")[0]));
 
 /** Whether a bundle contains a text: the page has all, other bundles none of the page's, and English is split in two. */
 function contains(entry, file, key) {
@@ -75,19 +149,28 @@ const locales = (entry) => ({
   setup(context) {
     context.onLoad({ filter: /src[\\/]locales[\\/]\w+\.json$/ }, async ({ path }) => {
       const texts = Object.entries(JSON.parse(await readFile(path, "utf8")));
-      return { contents: JSON.stringify(Object.fromEntries(texts.filter(([key]) => contains(entry, path, key)))), loader: "json" };
+      return {
+        contents: JSON.stringify(
+          Object.fromEntries(texts.filter(([key]) => contains(entry, path, key))),
+        ),
+        loader: "json",
+      };
     });
   },
 });
 
 /** Says which sources make a bundle heavy. */
 function weigh(entry, { outputs }) {
-  const inputs = Object.entries(Object.values(outputs)[0].inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
+  const inputs = Object.entries(Object.values(outputs)[0].inputs).sort(
+    ([, a], [, b]) => b.bytesInOutput - a.bytesInOutput,
+  );
   console.log(entry);
-  for (const [name, { bytesInOutput }] of inputs.slice(0, 40)) console.log(`${String(bytesInOutput).padStart(8)} ${name}`);
+  for (const [name, { bytesInOutput }] of inputs.slice(0, 40))
+    console.log(`${String(bytesInOutput).padStart(8)} ${name}`);
 }
 
-const hashed = (name, text) => name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
+const hashed = (name, text) =>
+  name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
 const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("base64")}`;
 
 // What the panel fetches when it first needs it: the list of messages with its Markdown, and the texts of other languages.
@@ -95,24 +178,48 @@ const chunks = {
   "identity.js": await bundle("src/state/identity.ts", "esm"),
   "locks.js": await bundle("src/locks.chunk.ts", "esm"),
   "messages.js": await bundle("src/messages.chunk.ts", "esm"),
-  ...Object.fromEntries(await Promise.all((await readdir(`${here}src/locales`)).sort().filter((file) => file.endsWith(".json") && file !== "en.json")
-    .map(async (file) => [`locale-${file.replace(".json", ".js")}`, await bundle(`src/locales/${file}`, "esm")]))),
+  ...Object.fromEntries(
+    await Promise.all(
+      (await readdir(`${here}src/locales`))
+        .sort()
+        .filter((file) => file.endsWith(".json") && file !== "en.json")
+        .map(async (file) => [
+          `locale-${file.replace(".json", ".js")}`,
+          await bundle(`src/locales/${file}`, "esm"),
+        ]),
+    ),
+  ),
 };
-const names = Object.fromEntries(Object.entries(chunks).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]));
+const names = Object.fromEntries(
+  Object.entries(chunks).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]),
+);
 
-const panel = await bundle("src/widget.ts", "esm", { __CHUNKS__: JSON.stringify(names), __WIDGET__: "true" });
+const panel = await bundle("src/widget.ts", "esm", {
+  __CHUNKS__: JSON.stringify(names),
+  __WIDGET__: "true",
+});
 const page = await bundle("src/page.ts", "iife", { __WIDGET__: "false" });
-const widget = await bundle("src/loader.ts", "esm", { __PANEL__: JSON.stringify(hashed("panel.js", panel)), __WIDGET__: "true" });
+const widget = await bundle("src/loader.ts", "esm", {
+  __PANEL__: JSON.stringify(hashed("panel.js", panel)),
+  __WIDGET__: "true",
+});
 
 const files = {};
 const manifest = { integrity: {} };
-for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": panel, "page.js": page, ...chunks })) {
+for (const [name, text] of Object.entries({
+  "widget.js": widget,
+  "panel.js": panel,
+  "page.js": page,
+  ...chunks,
+})) {
   const file = name === "widget.js" ? name : hashed(name, text);
   files[file] = text;
   manifest[name] = file;
   manifest.integrity[file] = integrity(text);
   const size = gzipSync(text, { level: 9 }).length;
-  console.log(`${file.padEnd(26)} ${String(text.length).padStart(7)} bytes ${String(size).padStart(6)} gzip`);
+  console.log(
+    `${file.padEnd(26)} ${String(text.length).padStart(7)} bytes ${String(size).padStart(6)} gzip`,
+  );
   if (budgets[name] && size > budgets[name]) {
     console.error(`${name} is over its budget of ${budgets[name]} bytes gzip`);
     process.exitCode = 1;
@@ -121,7 +228,10 @@ for (const [name, text] of Object.entries({ "widget.js": widget, "panel.js": pan
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
-const mine = (name) => /^((widget|panel|page|messages|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(name);
+const mine = (name) =>
+  /^((widget|panel|page|messages|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(
+    name,
+  );
 const present = (await readdir(out)).filter(mine);
 if (verify) {
   const wrong = new Set(present.filter((name) => !(name in files)));
@@ -129,7 +239,9 @@ if (verify) {
     if ((await readFile(out + name, "utf8").catch(() => "")) !== text) wrong.add(name);
   }
   if (wrong.size) {
-    console.error(`app/static differs from a fresh build: ${[...wrong].sort().join(", ")}. Run: npm run build`);
+    console.error(
+      `app/static differs from a fresh build: ${[...wrong].sort().join(", ")}. Run: npm run build`,
+    );
     process.exitCode = 1;
   }
 } else {

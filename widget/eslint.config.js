@@ -16,18 +16,33 @@ export default tseslint.config(
       ...complexity(10),
       "@typescript-eslint/consistent-type-imports": ["error", { disallowTypeAnnotations: false }],
       "@typescript-eslint/no-floating-promises": "error",
-      "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { arguments: false } }],
+      "@typescript-eslint/no-misused-promises": [
+        "error",
+        { checksVoidReturn: { arguments: false } },
+      ],
       "@typescript-eslint/no-non-null-assertion": "off",
       "no-constant-condition": ["error", { checkLoops: false }],
     },
   },
   // Still above 10: these numbers may only go down.
-  { files: ["src/markdown*.ts", "src/markdown/*.ts"], rules: complexity(21) },
+  { files: ["src/markdown/*.ts"], rules: complexity(21) },
   { files: ["src/client/api.ts", "src/state/live-feed.ts"], rules: complexity(21) },
-  { files: ["src/components/message-list.ts", "src/components/status-banner.ts"], rules: complexity(27) },
-  { files: ["src/client/decode.ts", "src/components/chat.ts", "src/theme/palette.ts"], rules: complexity(16) },
-  { files: ["src/client/sse-parser.ts", "src/components/chat-view.ts", "src/components/panel.ts"], rules: complexity(15) },
-  { files: ["src/state/identity.ts", "src/state/outbox.ts", "src/state/session-manager.ts"], rules: complexity(15) },
+  {
+    files: ["src/components/message-list.ts", "src/components/status-banner.ts"],
+    rules: complexity(27),
+  },
+  {
+    files: ["src/client/decode.ts", "src/components/chat.ts", "src/theme/palette.ts"],
+    rules: complexity(16),
+  },
+  {
+    files: ["src/client/sse-parser.ts", "src/components/chat-view.ts", "src/components/panel.ts"],
+    rules: complexity(15),
+  },
+  {
+    files: ["src/state/identity.ts", "src/state/outbox.ts", "src/state/session-manager.ts"],
+    rules: complexity(15),
+  },
   {
     // Runs on any page, before everything else, and trusts no type of what is there.
     files: ["src/loader.ts"],

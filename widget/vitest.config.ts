@@ -1,4 +1,11 @@
 import { defineConfig } from "vitest/config";
 
 // happy-dom gives the elements a document; nothing in a unit test may reach the network.
-export default defineConfig({ define: { __WIDGET__: "false" }, test: { environment: "happy-dom", include: ["src/**/*.test.ts", "test/**/*.test.ts"], testTimeout: 10_000 } });
+export default defineConfig({
+  define: { __WIDGET__: "false" },
+  test: {
+    environment: "happy-dom",
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    testTimeout: 10_000,
+  },
+});

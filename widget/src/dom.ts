@@ -3,7 +3,9 @@
 export type Child = Node | string;
 
 export function h<K extends keyof HTMLElementTagNameMap>(
-  tag: K, attributes: Record<string, string> = {}, ...children: Child[]
+  tag: K,
+  attributes: Record<string, string> = {},
+  ...children: Child[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -25,12 +27,23 @@ export function safeLink(href: string): string | null {
 }
 
 /** A link that opens a new tab and tells it nothing of where it came from. */
-export function externalLink(href: string, attributes: Record<string, string>, ...children: Child[]): HTMLAnchorElement {
-  return h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", ...attributes }, ...children);
+export function externalLink(
+  href: string,
+  attributes: Record<string, string>,
+  ...children: Child[]
+): HTMLAnchorElement {
+  return h(
+    "a",
+    { href, target: "_blank", rel: "noopener noreferrer nofollow", ...attributes },
+    ...children,
+  );
 }
 
 /** Copies, and says which it was: done or not allowed. */
-export async function copy(text: string, around: { copied(): void; failed(): void }): Promise<void> {
+export async function copy(
+  text: string,
+  around: { copied(): void; failed(): void },
+): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
     around.copied();

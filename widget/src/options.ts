@@ -18,7 +18,9 @@ export function readOptions(given: Raw): Settings {
   const raw: Raw = { __proto__: null, ...given };
   const sessionKey = text(raw.sessionKey);
   return {
-    ...Object.fromEntries(["color", "title", "greeting", "lang", "offset"].map((name) => [name, text(raw[name])])),
+    ...Object.fromEntries(
+      ["color", "title", "greeting", "lang", "offset"].map((name) => [name, text(raw[name])]),
+    ),
     position: oneOf(raw.position, "bottom-right", "bottom-left"),
     theme: oneOf(raw.theme, "auto", "light", "dark"),
     suggestions: list(raw.suggestions),
@@ -27,11 +29,17 @@ export function readOptions(given: Raw): Settings {
     sessionExpiry: seconds(raw.sessionExpiry) ?? 1800,
     heartbeatInterval: seconds(raw.heartbeatInterval) ?? 30,
     autoRestore: parseBoolean(raw.autoRestore),
-    chatUrl: address(raw.chatUrl), apiUrl: address(raw.apiUrl),
+    chatUrl: address(raw.chatUrl),
+    apiUrl: address(raw.apiUrl),
   };
 }
 
-const text = (value: unknown) => (typeof value === "string" && value.trim() ? value.trim() : typeof value === "number" ? String(value) : undefined);
+const text = (value: unknown) =>
+  typeof value === "string" && value.trim()
+    ? value.trim()
+    : typeof value === "number"
+      ? String(value)
+      : undefined;
 
 function oneOf<T extends string>(value: unknown, ...allowed: T[]): T | undefined {
   return allowed.find((name) => name === value);
@@ -40,19 +48,31 @@ function oneOf<T extends string>(value: unknown, ...allowed: T[]): T | undefined
 function list(value: unknown): string[] | undefined {
   let found = value;
   if (typeof value === "string") {
-    try { found = JSON.parse(value); } catch { return undefined; }
+    try {
+      found = JSON.parse(value);
+    } catch {
+      return undefined;
+    }
   }
   if (!Array.isArray(found)) return undefined;
-  const texts = found.filter((entry): entry is string => typeof entry === "string" && entry.trim() !== "");
+  const texts = found.filter(
+    (entry): entry is string => typeof entry === "string" && entry.trim() !== "",
+  );
   return texts.length ? texts.slice(0, 8) : undefined;
 }
 
 function seconds(value: unknown): number | undefined {
-  const number = typeof value === "number" ? value : /^\s*\d+\s*$/.test(String(value ?? "")) ? Number(value) : NaN;
+  const number =
+    typeof value === "number"
+      ? value
+      : /^\s*\d+\s*$/.test(String(value ?? ""))
+        ? Number(value)
+        : NaN;
   return Number.isSafeInteger(number) && number >= 1 ? number : undefined;
 }
 
-const parseBoolean = (value: unknown) => !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
+const parseBoolean = (value: unknown) =>
+  !(value === false || value === "false" || value === "0" || value === "no" || value === "off");
 
 /** An http(s) address, made absolute against the page it stands on. */
 function address(value: unknown): string | undefined {
@@ -61,5 +81,7 @@ function address(value: unknown): string | undefined {
   try {
     const url = new URL(given, document.baseURI);
     return /^https?:$/.test(url.protocol) ? url.href : undefined;
-  } catch { return undefined; }
+  } catch {
+    return undefined;
+  }
 }

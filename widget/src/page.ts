@@ -10,10 +10,15 @@ import "./components/chat";
 const script = document.currentScript as HTMLScriptElement | null;
 const service = new URL(script?.src ? "../" : "/", script?.src || location.href).href;
 
-type Element = HTMLElement & { conversation: Conversation; options: Options; variant: "panel" | "page" };
+type Element = HTMLElement & {
+  conversation: Conversation;
+  options: Options;
+  variant: "panel" | "page";
+};
 
 function mount(): void {
-  const element = (document.querySelector("baton-chat") ?? document.body.appendChild(document.createElement("baton-chat"))) as Element;
+  const element = (document.querySelector("baton-chat") ??
+    document.body.appendChild(document.createElement("baton-chat"))) as Element;
   if (element.conversation) return;
   const options = readOptions({ ...element.dataset });
   const apiUrl = options.apiUrl ?? service;
@@ -25,5 +30,6 @@ function mount(): void {
   void conversation.start(ticketFromUrl === undefined ? {} : { session: ticketFromUrl });
 }
 
-if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", mount, { once: true });
+if (document.readyState === "loading")
+  document.addEventListener("DOMContentLoaded", mount, { once: true });
 else mount();

@@ -1,6 +1,10 @@
 /** What the logic of the widget (conversation.ts) and its looks (elements) agree on. */
 
-export interface Citation { title: string; url: string; snippet: string }
+export interface Citation {
+  title: string;
+  url: string;
+  snippet: string;
+}
 
 export interface Message {
   /** The service's id; for a message not yet acknowledged the local `local:<client_id>`. */
@@ -16,12 +20,20 @@ export interface Message {
 }
 
 /** The answer being made, if any. `mine` is false when another tab or device asked. */
-export interface Answering { turn_id: string; text: string; mine: boolean }
+export interface Answering {
+  turn_id: string;
+  text: string;
+  mine: boolean;
+}
 
 export type Status = "none" | "active" | "abandoned" | "ended" | "gone";
 
 /** One line for the status region; `key` is a key of the words (i18n), `params` fill it in. */
-export interface Notice { key: string; params?: Record<string, string | number>; tone: "info" | "warning" | "error" }
+export interface Notice {
+  key: string;
+  params?: Record<string, string | number>;
+  tone: "info" | "warning" | "error";
+}
 
 export interface State {
   status: Status;
@@ -44,7 +56,11 @@ export interface State {
   /** Opened by a link for once that this browser cannot vouch for: offer a new one, quietly, beside the notice. */
   openedByOneTimeLink?: boolean;
   /** Text that could not be sent and was put back for the composer, with a growing number so that it is taken once. */
-  returnedDraft: { text: string; n: number; /** It is to be sent when the answer that is in its way is done. */ next?: boolean } | null;
+  returnedDraft: {
+    text: string;
+    n: number;
+    /** It is to be sent when the answer that is in its way is done. */ next?: boolean;
+  } | null;
 }
 
 export interface Conversation {
@@ -76,9 +92,20 @@ export interface Conversation {
 
 /** Options of the pasted tag, camelCase as in Baton.init. */
 export interface Options {
-  color?: string; position?: "bottom-right" | "bottom-left"; title?: string; greeting?: string; suggestions?: string[];
-  theme?: "auto" | "light" | "dark"; lang?: string; sessionKey?: string; sessionScope?: "browser" | "tab" | "page";
-  sessionExpiry?: number; heartbeatInterval?: number; autoRestore?: boolean; chatUrl?: string; apiUrl?: string;
+  color?: string;
+  position?: "bottom-right" | "bottom-left";
+  title?: string;
+  greeting?: string;
+  suggestions?: string[];
+  theme?: "auto" | "light" | "dark";
+  lang?: string;
+  sessionKey?: string;
+  sessionScope?: "browser" | "tab" | "page";
+  sessionExpiry?: number;
+  heartbeatInterval?: number;
+  autoRestore?: boolean;
+  chatUrl?: string;
+  apiUrl?: string;
   /** Distance from the corner in CSS pixels, e.g. to stay clear of a badge: "20" or "20,80" (x,y). */
   offset?: string;
 }

@@ -5,17 +5,30 @@ import { FakeService } from "./fake-service";
 import { Browser, until } from "./tab";
 
 export let service: FakeService, browser: Browser;
-beforeEach(() => { service = new FakeService(); browser = new Browser(service); });
+beforeEach(() => {
+  service = new FakeService();
+  browser = new Browser(service);
+});
 afterEach(() => browser.close());
 
 export const only = () => [...service.sessions.values()].at(-1)!;
 export const texts = (state: State) => state.messages.map((one) => one.content);
-export const answer = (text: string, session = only()) => { for (const word of text.split(/(?<= )/)) service.delta(session, word); service.finish(session); };
-export const rested = async (tab: { state: State }) => until(() => !tab.state.waiting && !tab.state.answering, () => tab.state);
+export const answer = (text: string, session = only()) => {
+  for (const word of text.split(/(?<= )/)) service.delta(session, word);
+  service.finish(session);
+};
+export const rested = async (tab: { state: State }) =>
+  until(
+    () => !tab.state.waiting && !tab.state.answering,
+    () => tab.state,
+  );
 
 export async function asked(text = "Hello?", tab = browser.tab()) {
   await tab.ready;
   await tab.conversation.send(text);
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   return tab;
 }

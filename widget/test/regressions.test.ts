@@ -4,8 +4,14 @@ import { FakeService } from "./fake-service";
 import { Browser, until } from "./tab";
 
 let service: FakeService, browser: Browser;
-beforeEach(() => { service = new FakeService(); browser = new Browser(service); });
-afterEach(() => { browser.close(); vi.useRealTimers(); });
+beforeEach(() => {
+  service = new FakeService();
+  browser = new Browser(service);
+});
+afterEach(() => {
+  browser.close();
+  vi.useRealTimers();
+});
 
 const only = () => [...service.sessions.values()].at(-1)!;
 const KEY = "baton:https://svc.test:session";
@@ -14,13 +20,23 @@ const saved = () => JSON.parse(browser.local.getItem(KEY) ?? "null");
 async function answered(tab = browser.tab(), text = "Hello?") {
   await tab.ready;
   await tab.conversation.send(text);
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   service.delta(only(), "Good day.");
   service.finish(only());
-  await until(() => !tab.state.waiting && !tab.state.answering && tab.state.messages.length === 2, () => tab.state);
+  await until(
+    () => !tab.state.waiting && !tab.state.answering && tab.state.messages.length === 2,
+    () => tab.state,
+  );
   return tab;
 }
-const edge = () => new Response("<html>Application not found</html>", { status: 404, headers: { "Content-Type": "text/html" } });
+const edge = () =>
+  new Response("<html>Application not found</html>", {
+    status: 404,
+    headers: { "Content-Type": "text/html" },
+  });
 
 /** A browser that reaches the service by way of what `cut` puts in between. */
 function behindAnEdge(): Browser {
@@ -33,37 +49,68 @@ function behindAnEdge(): Browser {
 function cut(call = ""): () => void {
   const real = service.fetch;
   service.fetch = async (url, init = {}) => {
-    if (!`${init.method ?? "GET"} ${new URL(url).pathname}`.startsWith(call)) return real(url, init);
-    service.calls.push({ method: init.method ?? "GET", path: new URL(url).pathname, session: "", body: {}, accept: "", url });
+    if (!`${init.method ?? "GET"} ${new URL(url).pathname}`.startsWith(call))
+      return real(url, init);
+    service.calls.push({
+      method: init.method ?? "GET",
+      path: new URL(url).pathname,
+      session: "",
+      body: {},
+      accept: "",
+      url,
+    });
     return edge();
   };
-  return () => { service.fetch = real; };
+  return () => {
+    service.fetch = real;
+  };
 }
 
 test("a proxy's 404 on feed, heartbeat and deeds forgets no conversation, which goes on afterwards", async () => {
-  const site = behindAnEdge(), tab = await answered(site.tab({ heartbeatInterval: 1 }));
-  const { id } = only(), before = service.calls.length;
+  const site = behindAnEdge(),
+    tab = await answered(site.tab({ heartbeatInterval: 1 }));
+  const { id } = only(),
+    before = service.calls.length;
   const mend = cut();
   service.cutFeeds(only());
-  await until(() => service.calls.slice(before).some((one) => one.path.endsWith("/events")) && service.calls.slice(before).some((one) => one.path.endsWith("/heartbeat")), () => service.calls.slice(before));
+  await until(
+    () =>
+      service.calls.slice(before).some((one) => one.path.endsWith("/events")) &&
+      service.calls.slice(before).some((one) => one.path.endsWith("/heartbeat")),
+    () => service.calls.slice(before),
+  );
   await tab.conversation.transcript("md").catch(() => null);
   expect(tab.state.status).toBe("active");
   mend();
   await tab.conversation.send("Still there?");
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   expect(service.sessions.size).toBe(1);
   expect(only().id).toBe(id);
-  expect(tab.state.messages.map((one) => one.content)).toEqual(["Hello?", "Good day.", "Still there?"]);
+  expect(tab.state.messages.map((one) => one.content)).toEqual([
+    "Hello?",
+    "Good day.",
+    "Still there?",
+  ]);
   site.close();
 });
 
 test("a page loaded while the edge answers 404 keeps its conversation and restores it when the service is back", async () => {
-  const site = behindAnEdge(), tab = await answered(site.tab());
+  const site = behindAnEdge(),
+    tab = await answered(site.tab());
   tab.conversation.dispose();
   const mend = cut();
   const again = site.tab({}, { storage: tab.storage });
-  await until(() => service.count("POST /api/session/resume") > 0, () => service.calls);
-  await until(() => again.state.connection === "reconnecting", () => again.state);
+  await until(
+    () => service.count("POST /api/session/resume") > 0,
+    () => service.calls,
+  );
+  await until(
+    () => again.state.connection === "reconnecting",
+    () => again.state,
+  );
   expect(site.local.getItem(KEY)).toContain(only().id);
   mend();
   await again.ready;
@@ -73,7 +120,9 @@ test("a page loaded while the edge answers 404 keeps its conversation and restor
 
 test("rating what the service does not know ends no conversation", async () => {
   const tab = await answered();
-  await expect(tab.conversation.feedback("msg_unknown", "up")).rejects.toMatchObject({ code: "not_found" });
+  await expect(tab.conversation.feedback("msg_unknown", "up")).rejects.toMatchObject({
+    code: "not_found",
+  });
   expect(tab.state).toMatchObject({ status: "active", notice: null });
   expect(saved().id).toBe(only().id);
 });
@@ -81,7 +130,13 @@ test("rating what the service does not know ends no conversation", async () => {
 test("a tab that leads in a frozen tab's place has one feed, also when the frozen tab's role comes to it", async () => {
   const session = service.create();
   let thaw = () => {};
-  void browser.locks.request(`baton:feed:${hash53(`https://svc.test/${session.id}`)}`, () => new Promise<void>((go) => { thaw = go; }));
+  void browser.locks.request(
+    `baton:feed:${hash53(`https://svc.test/${session.id}`)}`,
+    () =>
+      new Promise<void>((go) => {
+        thaw = go;
+      }),
+  );
   vi.useFakeTimers();
   const tab = browser.tab({ sessionKey: session.id });
   await tab.ready;
@@ -98,19 +153,31 @@ test("a tab that leads in a frozen tab's place has one feed, also when the froze
   vi.useRealTimers();
   tab.conversation.setActive(false);
   service.finish(session);
-  await until(() => service.feeds === 0, () => [service.feeds, tab.state]);
+  await until(
+    () => service.feeds === 0,
+    () => [service.feeds, tab.state],
+  );
 });
 
 test("a link for once offers a new chat where this browser does not know the session, also after a reload", async () => {
   const widget = await answered();
-  const ticket = async () => new URL(await widget.conversation.link("once")).searchParams.get("session")!;
+  const ticket = async () =>
+    new URL(await widget.conversation.link("once")).searchParams.get("session")!;
   const mine = browser.tab({}, { own: true, session: await ticket() });
   await mine.ready;
-  expect(mine.state).toMatchObject({ openedByOneTimeLink: false, openedBySharedLink: false, notice: { key: "continued" } });
+  expect(mine.state).toMatchObject({
+    openedByOneTimeLink: false,
+    openedBySharedLink: false,
+    notice: { key: "continued" },
+  });
   const other = new Browser(service);
   const page = other.tab({}, { own: true, session: await ticket() });
   await page.ready;
-  expect(page.state).toMatchObject({ openedByOneTimeLink: true, openedBySharedLink: false, notice: { key: "continued" } });
+  expect(page.state).toMatchObject({
+    openedByOneTimeLink: true,
+    openedBySharedLink: false,
+    notice: { key: "continued" },
+  });
   const again = other.tab({}, { own: true, storage: page.storage });
   await again.ready;
   expect(again.state).toMatchObject({ openedByOneTimeLink: true, notice: { key: "restored" } });
@@ -146,19 +213,39 @@ test("Stop takes back a question that still waits for the service", async () => 
   await tab.conversation.send("Anybody?");
   expect(tab.state.waiting).toBe(true);
   await tab.conversation.stop();
-  await until(() => !tab.state.waiting, () => tab.state);
+  await until(
+    () => !tab.state.waiting,
+    () => tab.state,
+  );
   expect(tab.state).toMatchObject({ messages: [], returnedDraft: { text: "Anybody?" } });
 });
 
 test("when the wait of a 429 is over its line goes, and what is asked next is sent", async () => {
   const tab = await answered();
-  service.refusals.push({ call: "POST /api/chat", status: 429, code: "rate_limited", retryAfter: 2 });
+  service.refusals.push({
+    call: "POST /api/chat",
+    status: 429,
+    code: "rate_limited",
+    retryAfter: 2,
+  });
   await tab.conversation.send("Too much?");
-  await until(() => tab.state.wait === 2, () => tab.state);
-  await until(() => tab.state.notice?.params?.seconds === 1, () => tab.state);
-  await until(() => tab.state.wait === 0 && tab.state.notice === null, () => tab.state);
+  await until(
+    () => tab.state.wait === 2,
+    () => tab.state,
+  );
+  await until(
+    () => tab.state.notice?.params?.seconds === 1,
+    () => tab.state,
+  );
+  await until(
+    () => tab.state.wait === 0 && tab.state.notice === null,
+    () => tab.state,
+  );
   await tab.conversation.send("Now?");
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   expect(only().messages.at(-1)!.content).toBe("Now?");
 });
 
@@ -168,12 +255,23 @@ test("what is not sent at the first try says so with Retry, which sends at once"
   service.down = true;
   await tab.conversation.send("Hello?");
   expect(tab.state.messages[0]?.delivery).toBe("sending");
-  await until(() => tab.state.messages[0]?.delivery === "queued", () => tab.state, 1000);
-  await until(() => service.count("POST /api/session/create") >= 3, () => service.calls);
+  await until(
+    () => tab.state.messages[0]?.delivery === "queued",
+    () => tab.state,
+    1000,
+  );
+  await until(
+    () => service.count("POST /api/session/create") >= 3,
+    () => service.calls,
+  );
   expect(tab.state.messages[0]?.delivery).toBe("queued");
   service.down = false;
   await tab.conversation.retry(tab.state.messages[0]!.client_id);
-  await until(() => tab.state.answering, () => tab.state, 300);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+    300,
+  );
   expect(service.count("POST /api/chat")).toBe(1);
 });
 
@@ -182,37 +280,70 @@ test("a proxy's 400, 403 and 413 are not asked again and again, and the last say
   let status = 400;
   service.fetch = async (url, init = {}) => {
     if (!url.endsWith("/api/chat")) return real(url, init);
-    service.calls.push({ method: "POST", path: "/api/chat", session: "", body: {}, accept: "", url });
+    service.calls.push({
+      method: "POST",
+      path: "/api/chat",
+      session: "",
+      body: {},
+      accept: "",
+      url,
+    });
     return new Response("<html>No</html>", { status, headers: { "Content-Type": "text/html" } });
   };
-  const site = new Browser(service), tab = site.tab();
+  const site = new Browser(service),
+    tab = site.tab();
   await tab.ready;
   for (status of [400, 403]) {
     await tab.conversation.send(`Hello ${status}?`);
-    await until(() => tab.state.messages.at(-1)?.delivery === "failed", () => tab.state, 1000);
+    await until(
+      () => tab.state.messages.at(-1)?.delivery === "failed",
+      () => tab.state,
+      1000,
+    );
   }
   status = 413;
   await tab.conversation.send("So long.");
-  await until(() => tab.state.returnedDraft, () => tab.state, 1000);
-  expect(tab.state).toMatchObject({ returnedDraft: { text: "So long." }, notice: { key: "tooLong" } });
+  await until(
+    () => tab.state.returnedDraft,
+    () => tab.state,
+    1000,
+  );
+  expect(tab.state).toMatchObject({
+    returnedDraft: { text: "So long." },
+    notice: { key: "tooLong" },
+  });
   expect(service.count("POST /api/chat")).toBe(3);
   site.close();
 });
 
 test("a question refused by a 429 is there after a reload, with Retry, and is not sent by itself", async () => {
-  service.refusals.push({ call: "POST /api/chat", status: 429, code: "rate_limited", retryAfter: 1 });
+  service.refusals.push({
+    call: "POST /api/chat",
+    status: 429,
+    code: "rate_limited",
+    retryAfter: 1,
+  });
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(() => tab.state.messages[0]?.delivery === "failed", () => tab.state);
+  await until(
+    () => tab.state.messages[0]?.delivery === "failed",
+    () => tab.state,
+  );
   const { storage } = tab;
   tab.conversation.dispose();
   const again = browser.tab({}, { storage });
   await again.ready;
-  expect(again.state).toMatchObject({ messages: [{ content: "Hello?", delivery: "failed" }], waiting: false });
+  expect(again.state).toMatchObject({
+    messages: [{ content: "Hello?", delivery: "failed" }],
+    waiting: false,
+  });
   expect(service.count("POST /api/chat")).toBe(1);
   await again.conversation.retry(again.state.messages[0]!.client_id);
-  await until(() => again.state.answering, () => again.state);
+  await until(
+    () => again.state.answering,
+    () => again.state,
+  );
   again.conversation.dispose();
   const third = browser.tab({}, { storage });
   await third.ready;

@@ -13,12 +13,24 @@ registerChunk("locks", locks);
 
 export class MemoryStorage {
   private all = new Map<string, string>();
-  constructor(other?: MemoryStorage) { if (other) for (const [key, value] of other.all) this.all.set(key, value); }
-  getItem(key: string): string | null { return this.all.get(key) ?? null; }
-  setItem(key: string, value: string): void { this.all.set(key, String(value)); }
-  removeItem(key: string): void { this.all.delete(key); }
-  get keys(): string[] { return [...this.all.keys()]; }
-  get values(): string[] { return [...this.all.values()]; }
+  constructor(other?: MemoryStorage) {
+    if (other) for (const [key, value] of other.all) this.all.set(key, value);
+  }
+  getItem(key: string): string | null {
+    return this.all.get(key) ?? null;
+  }
+  setItem(key: string, value: string): void {
+    this.all.set(key, String(value));
+  }
+  removeItem(key: string): void {
+    this.all.delete(key);
+  }
+  get keys(): string[] {
+    return [...this.all.keys()];
+  }
+  get values(): string[] {
+    return [...this.all.values()];
+  }
 }
 
 type Work = () => unknown;
@@ -27,7 +39,11 @@ type Work = () => unknown;
 class Locks {
   private queues = new Map<string, (() => void)[]>();
   private held = new Set<string>();
-  request = async (name: string, options: { signal?: AbortSignal } | Work, given?: Work): Promise<unknown> => {
+  request = async (
+    name: string,
+    options: { signal?: AbortSignal } | Work,
+    given?: Work,
+  ): Promise<unknown> => {
     const work = (typeof options === "function" ? options : given)!;
     const signal = typeof options === "function" ? undefined : options.signal;
     signal?.throwIfAborted();
@@ -36,11 +52,19 @@ class Locks {
         const queue = this.queues.get(name) ?? [];
         this.queues.set(name, queue);
         queue.push(go);
-        signal?.addEventListener("abort", () => { const at = queue.indexOf(go); if (at >= 0) { queue.splice(at, 1); stop(signal.reason); } });
+        signal?.addEventListener("abort", () => {
+          const at = queue.indexOf(go);
+          if (at >= 0) {
+            queue.splice(at, 1);
+            stop(signal.reason);
+          }
+        });
       });
     }
     this.held.add(name);
-    try { return await work(); } finally {
+    try {
+      return await work();
+    } finally {
       this.held.delete(name);
       this.queues.get(name)?.shift()?.();
     }
@@ -54,17 +78,40 @@ export class Browser {
   constructor(readonly service: FakeService) {}
 
   /** A tab with the widget open in it, or the full page with `own`. */
-  tab(options: Options = {}, { own = false, storage = new MemoryStorage(), active = true, start = true, session = undefined as string | undefined } = {}) {
-    const conversation = createConversation({ apiUrl: "https://svc.test/", ...options }, {
-      fetch: this.service.fetch, isFullPage: own,
-      storages: { local: this.shared(), tab: storage as unknown as Storage },
-      platform: { ...(this.holders() as unknown as { locks: LockManager; nativeLocks: LockManager | null }), channel: this.mute ? null : (name) => new BroadcastChannel(name) },
-      timing: { first: 20, most: 200 },
-    });
+  tab(
+    options: Options = {},
+    {
+      own = false,
+      storage = new MemoryStorage(),
+      active = true,
+      start = true,
+      session = undefined as string | undefined,
+    } = {},
+  ) {
+    const conversation = createConversation(
+      { apiUrl: "https://svc.test/", ...options },
+      {
+        fetch: this.service.fetch,
+        isFullPage: own,
+        storages: { local: this.shared(), tab: storage as unknown as Storage },
+        platform: {
+          ...(this.holders() as unknown as { locks: LockManager; nativeLocks: LockManager | null }),
+          channel: this.mute ? null : (name) => new BroadcastChannel(name),
+        },
+        timing: { first: 20, most: 200 },
+      },
+    );
     this.tabs.push({ conversation, storage });
     if (active) conversation.setActive(true);
     const ready = start ? conversation.start(session ? { session } : {}) : Promise.resolve();
-    return { conversation, storage, ready, get state() { return conversation.state; } };
+    return {
+      conversation,
+      storage,
+      ready,
+      get state() {
+        return conversation.state;
+      },
+    };
   }
 
   /** Tabs that hear of one another by the storage alone. */
@@ -72,7 +119,14 @@ export class Browser {
   /** A page on plain http has no Web Locks. */
   plain = false;
   private holders(): { locks: Locks; nativeLocks: Locks | null } {
-    if (this.plain) return { locks: locks.createLocalStorageLocks(this.local as unknown as Storage, randomId()) as unknown as Locks, nativeLocks: null };
+    if (this.plain)
+      return {
+        locks: locks.createLocalStorageLocks(
+          this.local as unknown as Storage,
+          randomId(),
+        ) as unknown as Locks,
+        nativeLocks: null,
+      };
     return { locks: this.locks, nativeLocks: this.locks };
   }
 
@@ -81,20 +135,34 @@ export class Browser {
     const { local } = this;
     const put = (key: string, newValue: string | null) => {
       const oldValue = local.getItem(key);
-      if (newValue === null) local.removeItem(key); else local.setItem(key, newValue);
-      queueMicrotask(() => window.dispatchEvent(new StorageEvent("storage", { key, oldValue, newValue })));
+      if (newValue === null) local.removeItem(key);
+      else local.setItem(key, newValue);
+      queueMicrotask(() =>
+        window.dispatchEvent(new StorageEvent("storage", { key, oldValue, newValue })),
+      );
     };
-    return { getItem: (key: string) => local.getItem(key), setItem: put, removeItem: (key: string) => put(key, null) } as Storage;
+    return {
+      getItem: (key: string) => local.getItem(key),
+      setItem: put,
+      removeItem: (key: string) => put(key, null),
+    } as Storage;
   }
 
-  close(): void { for (const { conversation } of this.tabs) conversation.dispose(); }
+  close(): void {
+    for (const { conversation } of this.tabs) conversation.dispose();
+  }
 }
 
 /** Waits for a condition, with a deadline; the error says what was there instead. */
-export async function until(condition: () => unknown, seen: () => unknown = () => "", ms = 4000): Promise<void> {
+export async function until(
+  condition: () => unknown,
+  seen: () => unknown = () => "",
+  ms = 4000,
+): Promise<void> {
   const deadline = Date.now() + ms;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${condition}; there is ${JSON.stringify(seen())}`);
+    if (Date.now() > deadline)
+      throw new Error(`not in time: ${condition}; there is ${JSON.stringify(seen())}`);
     await new Promise((go) => setTimeout(go, 5));
   }
 }

@@ -1,10 +1,13 @@
 import { expect, test } from "vitest";
-import type { ApiError} from "./api";
+import type { ApiError } from "./api";
 import { createApi } from "./api";
 
 const answering = (status: number, body: string, headers: Record<string, string> = {}) => {
   const calls: { url: string; init: RequestInit }[] = [];
-  const api = createApi("https://svc.test/", async (url, init) => { calls.push({ url, init: init! }); return new Response(body, { status, headers }); });
+  const api = createApi("https://svc.test/", async (url, init) => {
+    calls.push({ url, init: init! });
+    return new Response(body, { status, headers });
+  });
   return { api, calls };
 };
 
@@ -12,18 +15,35 @@ test("the session goes in the Authorization header, without cookies, referrer or
   const { api, calls } = answering(200, '{"status":"active"}');
   await api.status("ses_secret");
   expect(calls[0]!.url).toBe("https://svc.test/api/session/me");
-  expect(calls[0]!.init).toMatchObject({ credentials: "omit", referrerPolicy: "no-referrer", redirect: "error", cache: "no-store" });
+  expect(calls[0]!.init).toMatchObject({
+    credentials: "omit",
+    referrerPolicy: "no-referrer",
+    redirect: "error",
+    cache: "no-store",
+  });
   expect(new Headers(calls[0]!.init.headers).get("Authorization")).toBe("Bearer ses_secret");
 });
 
 test("a problem becomes an error with the contract's code and the seconds to wait", async () => {
-  const { api } = answering(429, '{"success":false,"code":"rate_limited","detail":"Slow down","retryable":true}', { "Retry-After": "7" });
-  await expect(api.status("s")).rejects.toMatchObject({ code: "rate_limited", status: 429, retryAfter: 7, retryable: true, message: "Slow down" });
+  const { api } = answering(
+    429,
+    '{"success":false,"code":"rate_limited","detail":"Slow down","retryable":true}',
+    { "Retry-After": "7" },
+  );
+  await expect(api.status("s")).rejects.toMatchObject({
+    code: "rate_limited",
+    status: 429,
+    retryAfter: 7,
+    retryable: true,
+    message: "Slow down",
+  });
 });
 
 test("a Retry-After may be a date", async () => {
-  const { api } = answering(503, "{}", { "Retry-After": new Date(Date.now() + 20_000).toUTCString() });
-  const error = await api.status("s").catch((caught: ApiError) => caught) as ApiError;
+  const { api } = answering(503, "{}", {
+    "Retry-After": new Date(Date.now() + 20_000).toUTCString(),
+  });
+  const error = (await api.status("s").catch((caught: ApiError) => caught)) as ApiError;
   expect(error.retryAfter).toBeGreaterThan(17);
   expect(error.retryAfter).toBeLessThan(22);
 });
@@ -34,8 +54,14 @@ test("a proxy's page instead of a problem is an error all the same", async () =>
 });
 
 test("no answer at all is a network error, which may be tried again", async () => {
-  const api = createApi("https://svc.test/", async () => { throw new TypeError("Failed to fetch"); });
-  await expect(api.status("s")).rejects.toMatchObject({ code: "network", isNetwork: true, retryable: true });
+  const api = createApi("https://svc.test/", async () => {
+    throw new TypeError("Failed to fetch");
+  });
+  await expect(api.status("s")).rejects.toMatchObject({
+    code: "network",
+    isNetwork: true,
+    retryable: true,
+  });
 });
 
 test("the place in the feed goes in a header, so that the address stays the same", async () => {
@@ -46,11 +72,22 @@ test("the place in the feed goes in a header, so that the address stays the same
 });
 
 test("a 404 of what lies between is no word on the session, and may pass; the service's own is one", async () => {
-  for (const body of ["<html>Not found</html>", '{"status":"error","code":404,"message":"Application not found"}', ""]) {
+  for (const body of [
+    "<html>Not found</html>",
+    '{"status":"error","code":404,"message":"Application not found"}',
+    "",
+  ]) {
     const { api } = answering(404, body);
-    await expect(api.status("s")).rejects.toMatchObject({ code: "http_404", isGone: false, retryable: true });
+    await expect(api.status("s")).rejects.toMatchObject({
+      code: "http_404",
+      isGone: false,
+      retryable: true,
+    });
   }
-  const own = (code: string) => answering(404, `{"success":false,"code":"${code}","status":404,"retryable":false}`).api.status("s");
+  const own = (code: string) =>
+    answering(404, `{"success":false,"code":"${code}","status":404,"retryable":false}`).api.status(
+      "s",
+    );
   await expect(own("session_not_found")).rejects.toMatchObject({ isGone: true, retryable: false });
   await expect(own("not_found")).rejects.toMatchObject({ isGone: false, retryable: false });
 });

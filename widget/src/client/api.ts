@@ -12,14 +12,27 @@ export class ApiError extends Error {
     readonly retryable = false,
     /** Seconds to wait; 0 where the service did not say. */
     readonly retryAfter = 0,
-  ) { super(message); }
+  ) {
+    super(message);
+  }
   /** The service itself says so; a 404 of what lies between (an edge without an instance) says nothing of the session. */
-  get isGone(): boolean { return this.code === "session_not_found"; }
-  get isForbidden(): boolean { return this.code === "not_owner" || this.code === "bad_token"; }
-  get isNetwork(): boolean { return this.status === 0; }
+  get isGone(): boolean {
+    return this.code === "session_not_found";
+  }
+  get isForbidden(): boolean {
+    return this.code === "not_owner" || this.code === "bad_token";
+  }
+  get isNetwork(): boolean {
+    return this.status === 0;
+  }
 }
 
-export interface History { status: Status; messages: Message[]; has_more: boolean; cursor: string }
+export interface History {
+  status: Status;
+  messages: Message[];
+  has_more: boolean;
+  cursor: string;
+}
 export interface Resumed extends History {
   session_id: string;
   /** It was a link made for sharing. */
@@ -28,7 +41,15 @@ export interface Resumed extends History {
   user_token?: string;
 }
 
-interface Call { method?: string; body?: unknown; session?: string; accept?: string; timeout?: number; signal?: AbortSignal; after?: string }
+interface Call {
+  method?: string;
+  body?: unknown;
+  session?: string;
+  accept?: string;
+  timeout?: number;
+  signal?: AbortSignal;
+  after?: string;
+}
 
 const SECONDS = 1000;
 
@@ -39,7 +60,18 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
   let userToken: string | undefined;
 
   /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
-  async function request(path: string, { method = "GET", body, session, accept = "application/json", timeout = 15, signal, after }: Call = {}): Promise<Response> {
+  async function request(
+    path: string,
+    {
+      method = "GET",
+      body,
+      session,
+      accept = "application/json",
+      timeout = 15,
+      signal,
+      after,
+    }: Call = {},
+  ): Promise<Response> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), timeout * SECONDS);
     const forward = () => stop.abort();
@@ -53,15 +85,27 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     if (body !== undefined) headers["Content-Type"] = "application/json";
     try {
       const response = await fetchIt(base + path, {
-        method, headers, signal: stop.signal, body: body === undefined ? undefined : JSON.stringify(body),
+        method,
+        headers,
+        signal: stop.signal,
+        body: body === undefined ? undefined : JSON.stringify(body),
         // No cookie, no address of the host page, no stored copy; a redirect would carry the secret elsewhere.
-        mode: "cors", credentials: "omit", referrerPolicy: "no-referrer", cache: "no-store", redirect: "error",
+        mode: "cors",
+        credentials: "omit",
+        referrerPolicy: "no-referrer",
+        cache: "no-store",
+        redirect: "error",
       });
       if (!response.ok) throw await problem(response);
       return response;
     } catch (error) {
       if (error instanceof ApiError) throw error;
-      throw new ApiError(signal?.aborted ? "aborted" : "network", 0, "The service did not answer", true);
+      throw new ApiError(
+        signal?.aborted ? "aborted" : "network",
+        0,
+        "The service did not answer",
+        true,
+      );
     } finally {
       clearTimeout(timer);
       // The reader of a stream goes on holding its signal; the time limit was for the headers alone.
@@ -80,34 +124,69 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
 
   const me = "api/session/me";
   return {
-    base, json, request,
+    base,
+    json,
+    request,
     /** Every call goes through what this makes of the way before. */
-    intercept(around: (way: Fetch) => Fetch): void { fetchIt = around(fetchIt); },
+    intercept(around: (way: Fetch) => Fetch): void {
+      fetchIt = around(fetchIt);
+    },
     /** On the full page: what proves the owner of its conversation. */
-    setUserToken(token?: string): void { userToken = token; },
-    create: () => json<{ session_id: string; chat_url?: string }>("api/session/create", { method: "POST", body: {} }),
+    setUserToken(token?: string): void {
+      userToken = token;
+    },
+    create: () =>
+      json<{ session_id: string; chat_url?: string }>("api/session/create", {
+        method: "POST",
+        body: {},
+      }),
     status: (session: string) => json<{ status: Status }>(me, { session }),
     resume: (session: string, client_id: string) =>
       json<Resumed>("api/session/resume", { method: "POST", body: { session, client_id } }),
     history: (session: string, before?: string, limit = 100) =>
-      json<History>(`${me}/messages?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`, { session }),
-    heartbeat: (session: string) => json<{ status: Status }>(`${me}/heartbeat`, { method: "POST", session, timeout: 10 }),
+      json<History>(
+        `${me}/messages?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`,
+        { session },
+      ),
+    heartbeat: (session: string) =>
+      json<{ status: Status }>(`${me}/heartbeat`, { method: "POST", session, timeout: 10 }),
     /** Resolves when the service has taken the question: the turn then runs whether or not anybody reads this stream of it. */
     ask: (session: string, query: string, client_id: string, signal?: AbortSignal) =>
-      request("api/chat", { method: "POST", session, body: { query, client_id }, accept: "text/event-stream", timeout: 20, signal }),
+      request("api/chat", {
+        method: "POST",
+        session,
+        body: { query, client_id },
+        accept: "text/event-stream",
+        timeout: 20,
+        signal,
+      }),
     /** The feed's response, from after `cursor`. */
     events: (session: string, cursor: string, signal: AbortSignal) =>
-      request(`${me}/events`, { session, accept: "text/event-stream", timeout: 20, signal, after: cursor }),
+      request(`${me}/events`, {
+        session,
+        accept: "text/event-stream",
+        timeout: 20,
+        signal,
+        after: cursor,
+      }),
   };
 }
 
 async function problem(response: Response): Promise<ApiError> {
   let body: Record<string, unknown> = {};
-  try { body = await withTimeout(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS) ?? {}; } catch { /* not ours, a proxy's page perhaps */ }
+  try {
+    body =
+      (await withTimeout(response.json() as Promise<Record<string, unknown>>, 5 * SECONDS)) ?? {};
+  } catch {
+    /* not ours, a proxy's page perhaps */
+  }
   const { status } = response;
   const { retryable: said } = body;
-  const ours = typeof body.code === "string"
-    && (body.success === false || typeof said === "boolean" || Boolean(response.headers.get("Content-Type")?.includes("problem+json")));
+  const ours =
+    typeof body.code === "string" &&
+    (body.success === false ||
+      typeof said === "boolean" ||
+      Boolean(response.headers.get("Content-Type")?.includes("problem+json")));
   // What no problem of ours explains came from a proxy, and passes.
   const retryable = !ours || (typeof said === "boolean" ? said : status >= 500 || status === 429);
   return new ApiError(
@@ -123,7 +202,9 @@ async function problem(response: Response): Promise<ApiError> {
 function seconds(value: unknown): number {
   if (value === null || value === undefined || value === "") return 0;
   const number = Number(value);
-  const found = Number.isFinite(number) ? number : (Date.parse(String(value)) - Date.now()) / SECONDS;
+  const found = Number.isFinite(number)
+    ? number
+    : (Date.parse(String(value)) - Date.now()) / SECONDS;
   return Number.isFinite(found) ? Math.max(0, Math.ceil(found)) : 0;
 }
 
@@ -134,6 +215,9 @@ export function withTimeout<T>(work: Promise<T>, ms: number, signal?: AbortSigna
     const timer = setTimeout(late, ms);
     signal?.addEventListener("abort", late);
     if (signal?.aborted) late();
-    work.then(resolve, reject).finally(() => { clearTimeout(timer); signal?.removeEventListener("abort", late); });
+    work.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", late);
+    });
   });
 }

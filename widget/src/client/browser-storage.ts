@@ -16,20 +16,38 @@ export interface StoredSession {
   token?: string;
 }
 /** A question that is not acknowledged yet. */
-export interface StoredQuestion { client_id: string; text: string; at: string; /** Refused: it waits for Retry. */ held?: boolean }
+export interface StoredQuestion {
+  client_id: string;
+  text: string;
+  at: string;
+  /** Refused: it waits for Retry. */ held?: boolean;
+}
 /** A link being opened: the same ticket and client id again get the same answer, so a reload in between loses nothing. */
-export interface PendingResume { session: string; client_id: string }
+export interface PendingResume {
+  session: string;
+  client_id: string;
+}
 
 /** What is taken from the storage, whatever somebody put there: characters of a text (the service takes no more), unsent questions. */
-const MAX_TEXT = 65_536, MAX_UNSENT = 50;
+const MAX_TEXT = 65_536,
+  MAX_UNSENT = 50;
 
 export type Scope = "browser" | "tab" | "page";
 
-export interface BrowserStorages { local: Storage | null; tab: Storage | null }
+export interface BrowserStorages {
+  local: Storage | null;
+  tab: Storage | null;
+}
 
 /** Reading the property alone may throw where storage is blocked. */
 export function browserStorages(view: Window = window): BrowserStorages {
-  const find = (name: "localStorage" | "sessionStorage") => { try { return view[name]; } catch { return null; } };
+  const find = (name: "localStorage" | "sessionStorage") => {
+    try {
+      return view[name];
+    } catch {
+      return null;
+    }
+  };
   return { local: find("localStorage"), tab: find("sessionStorage") };
 }
 
@@ -39,7 +57,12 @@ export type BrowserStorage = ReturnType<typeof createBrowserStorage>;
  * `base` is the service's address: two services on one site never meet. On the full page (`own`) the tab keeps its
  * conversation for itself and shares it with the browser only where the browser has none.
  */
-export function createBrowserStorage(base: string, scope: Scope, isFullPage: boolean, { local, tab }: BrowserStorages) {
+export function createBrowserStorage(
+  base: string,
+  scope: Scope,
+  isFullPage: boolean,
+  { local, tab }: BrowserStorages,
+) {
   const prefix = `baton:${base.replace(/\/$/, "")}:`;
   const memory = new Map<string, string>();
 
@@ -47,79 +70,153 @@ export function createBrowserStorage(base: string, scope: Scope, isFullPage: boo
     try {
       const found = place?.getItem(prefix + name);
       if (found !== null && found !== undefined) return found;
-    } catch { /* blocked: memory it is */ }
+    } catch {
+      /* blocked: memory it is */
+    }
     return memory.get(name + placeName(place)) ?? null;
   }
   function write(place: Storage | null, name: string, value: string | null): void {
     const key = name + placeName(place);
-    if (value === null) memory.delete(key); else memory.set(key, value);
+    if (value === null) memory.delete(key);
+    else memory.set(key, value);
     try {
-      if (value === null) place?.removeItem(prefix + name); else place?.setItem(prefix + name, value);
+      if (value === null) place?.removeItem(prefix + name);
+      else place?.setItem(prefix + name, value);
       if (place) memory.delete(key);
-    } catch { /* blocked or full: memory has it */ }
+    } catch {
+      /* blocked or full: memory has it */
+    }
   }
-  const placeName = (place: Storage | null) => (place === local ? "|local" : place === tab ? "|tab" : "|page");
+  const placeName = (place: Storage | null) =>
+    place === local ? "|local" : place === tab ? "|tab" : "|page";
 
-  function readJson<T>(place: Storage | null, name: string, check: (value: T) => boolean): T | null {
+  function readJson<T>(
+    place: Storage | null,
+    name: string,
+    check: (value: T) => boolean,
+  ): T | null {
     try {
       const value: unknown = JSON.parse(read(place, name) ?? "null");
       // Without a prototype: what the page added to Object.prototype was not stored.
-      return value && check(value as T) ? (Array.isArray(value) ? value : { __proto__: null, ...value }) as T : null;
-    } catch { return null; }
+      return value && check(value as T)
+        ? ((Array.isArray(value) ? value : { __proto__: null, ...value }) as T)
+        : null;
+    } catch {
+      return null;
+    }
   }
-  const isSaved = (value: StoredSession) => /^ses_[\w-]{32}$/.test(value.id) && typeof value.seen === "number";
+  const isSaved = (value: StoredSession) =>
+    /^ses_[\w-]{32}$/.test(value.id) && typeof value.seen === "number";
 
   /** A duplicated tab came with a copy of everything: it starts with nothing. */
-  const clearTabState = () => { for (const name of ["session", "draft", "unsent", "asked", "opening", "user"]) write(tab, name, null); };
+  const clearTabState = () => {
+    for (const name of ["session", "draft", "unsent", "asked", "opening", "user"])
+      write(tab, name, null);
+  };
   // Since this tab last looked, somebody signed out (in any tab): nothing of his is left here.
   const reset = read(local, "reset");
-  if (reset !== read(tab, "reset")) { clearTabState(); write(tab, "reset", reset); }
+  if (reset !== read(tab, "reset")) {
+    clearTabState();
+    write(tab, "reset", reset);
+  }
 
   const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
   const home = !__WIDGET__ && isFullPage && scope !== "page" ? tab : shared;
 
-  const sharedSession = () => (!__WIDGET__ && scope === "browser" ? readJson<StoredSession>(local, "session", isSaved) : null);
+  const sharedSession = () =>
+    !__WIDGET__ && scope === "browser" ? readJson<StoredSession>(local, "session", isSaved) : null;
 
   return {
     /** The storage key of the session, for `storage` events. */
     key: `${prefix}session`,
     isShared: scope === "browser" && (__WIDGET__ || !isFullPage),
-    load(): StoredSession | null { return readJson<StoredSession>(home, "session", isSaved); },
+    load(): StoredSession | null {
+      return readJson<StoredSession>(home, "session", isSaved);
+    },
     /** What the other tabs of this browser carry. */
     sharedSession,
     save(saved: StoredSession): void {
       write(home, "session", JSON.stringify(saved));
-      if (!__WIDGET__ && isFullPage && sharedSession()?.id === saved.id) write(local, "session", JSON.stringify({ ...saved, token: undefined }));
+      if (!__WIDGET__ && isFullPage && sharedSession()?.id === saved.id)
+        write(local, "session", JSON.stringify({ ...saved, token: undefined }));
     },
     /** Lets the browser's other tabs have it too: begun here, from nothing. */
-    share(saved: StoredSession): void { if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved)); },
+    share(saved: StoredSession): void {
+      if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved));
+    },
     /** Another tab may have stored another meanwhile: that one stays. `why` is left to read in the `storage` event alone. */
     forget(id: string | null, why: string | null = null): void {
-      const clear = (place: Storage | null) => { if (why) write(place, "session", why); write(place, "session", null); };
+      const clear = (place: Storage | null) => {
+        if (why) write(place, "session", why);
+        write(place, "session", null);
+      };
       if (!id || readJson<StoredSession>(home, "session", isSaved)?.id === id) clear(home);
       if (!__WIDGET__ && isFullPage && id && sharedSession()?.id === id) clear(local);
     },
-    get draft(): string { return read(tab, "draft")?.slice(0, MAX_TEXT) ?? ""; },
-    set draft(text: string) { write(tab, "draft", text || null); },
-    get open(): boolean { return read(tab, "open") === "1"; },
-    set open(open: boolean) { write(tab, "open", open ? "1" : null); },
+    get draft(): string {
+      return read(tab, "draft")?.slice(0, MAX_TEXT) ?? "";
+    },
+    set draft(text: string) {
+      write(tab, "draft", text || null);
+    },
+    get open(): boolean {
+      return read(tab, "open") === "1";
+    },
+    set open(open: boolean) {
+      write(tab, "open", open ? "1" : null);
+    },
     get unsent(): StoredQuestion[] {
-      return readJson<StoredQuestion[]>(scope === "page" ? null : tab, "unsent", (value) => Array.isArray(value)
-        && value.every((one) => one && typeof one.client_id === "string" && typeof one.text === "string" && one.text.length <= MAX_TEXT))?.slice(-MAX_UNSENT) ?? [];
+      return (
+        readJson<StoredQuestion[]>(
+          scope === "page" ? null : tab,
+          "unsent",
+          (value) =>
+            Array.isArray(value) &&
+            value.every(
+              (one) =>
+                one &&
+                typeof one.client_id === "string" &&
+                typeof one.text === "string" &&
+                one.text.length <= MAX_TEXT,
+            ),
+        )?.slice(-MAX_UNSENT) ?? []
+      );
     },
-    set unsent(list: StoredQuestion[]) { write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null); },
+    set unsent(list: StoredQuestion[]) {
+      write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null);
+    },
     /** The client id of the last question asked in this tab. */
-    get lastClientId(): string { return read(scope === "page" ? null : tab, "asked") ?? ""; },
-    set lastClientId(client_id: string) { write(scope === "page" ? null : tab, "asked", client_id); },
-    get opening(): PendingResume | null {
-      return __WIDGET__ ? null : readJson<PendingResume>(tab, "opening", (value) => typeof value.session === "string" && typeof value.client_id === "string");
+    get lastClientId(): string {
+      return read(scope === "page" ? null : tab, "asked") ?? "";
     },
-    set opening(opening: PendingResume | null) { if (!__WIDGET__) write(tab, "opening", opening && JSON.stringify(opening)); },
+    set lastClientId(client_id: string) {
+      write(scope === "page" ? null : tab, "asked", client_id);
+    },
+    get opening(): PendingResume | null {
+      return __WIDGET__
+        ? null
+        : readJson<PendingResume>(
+            tab,
+            "opening",
+            (value) => typeof value.session === "string" && typeof value.client_id === "string",
+          );
+    },
+    set opening(opening: PendingResume | null) {
+      if (!__WIDGET__) write(tab, "opening", opening && JSON.stringify(opening));
+    },
     /** A short name of the user whose conversation this tab had last; empty where it was anonymous. */
-    get user(): string { return read(tab, "user") ?? ""; },
-    set user(user: string) { write(tab, "user", user || null); },
-    get tabId(): string | null { return read(tab, "tab"); },
-    set tabId(id: string | null) { write(tab, "tab", id); },
+    get user(): string {
+      return read(tab, "user") ?? "";
+    },
+    set user(user: string) {
+      write(tab, "user", user || null);
+    },
+    get tabId(): string | null {
+      return read(tab, "tab");
+    },
+    set tabId(id: string | null) {
+      write(tab, "tab", id);
+    },
     clearTabState,
   };
 }

@@ -9,16 +9,26 @@ export type ChatEvent =
   | { event: "answer.end"; turn_id: string; message: Message }
   | { event: "answer.error"; turn_id: string; code: string; message?: Message }
   | { event: "session"; status: Status }
-  | { event: "reset" } | { event: "ping" };
+  | { event: "reset" }
+  | { event: "ping" };
 
 const isText = (value: unknown): value is string => typeof value === "string";
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 export function decodeMessage(value: unknown): Message | null {
-  if (!isRecord(value) || !isText(value.id) || !isText(value.content) || value.id.startsWith("local:")) return null;
+  if (
+    !isRecord(value) ||
+    !isText(value.id) ||
+    !isText(value.content) ||
+    value.id.startsWith("local:")
+  )
+    return null;
   if (value.role !== "user" && value.role !== "assistant" && value.role !== "system") return null;
   return {
-    id: value.id, role: value.role, content: value.content,
+    id: value.id,
+    role: value.role,
+    content: value.content,
     metadata: isRecord(value.metadata) ? value.metadata : {},
     created_at: isText(value.created_at) ? value.created_at : "",
     ...(isText(value.client_id) ? { client_id: value.client_id } : {}),
@@ -33,22 +43,37 @@ export function decodeEvent(kind: string, data: unknown): ChatEvent | null {
     const message = decodeMessage(data);
     return message && { event: kind, message };
   }
-  if (kind === "session") return isText(data.status) ? { event: kind, status: decodeStatus(data.status) } : null;
+  if (kind === "session")
+    return isText(data.status) ? { event: kind, status: decodeStatus(data.status) } : null;
   const { turn_id } = data;
   if (!isText(turn_id)) return null;
   switch (kind) {
-    case "answer.start": return { event: kind, turn_id };
-    case "answer.delta": return isText(data.text)
-      ? { event: kind, turn_id, text: data.text, ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}) } : null;
+    case "answer.start":
+      return { event: kind, turn_id };
+    case "answer.delta":
+      return isText(data.text)
+        ? {
+            event: kind,
+            turn_id,
+            text: data.text,
+            ...(typeof data.at === "number" && data.at >= 0 ? { at: data.at } : {}),
+          }
+        : null;
     case "answer.end": {
       const message = decodeMessage(data.message);
       return message && { event: kind, turn_id, message: withCitations(message, data.citations) };
     }
     case "answer.error": {
       const message = decodeMessage(data.message) ?? undefined;
-      return { event: kind, turn_id, code: isText(data.code) ? data.code : "engine_failed", message };
+      return {
+        event: kind,
+        turn_id,
+        code: isText(data.code) ? data.code : "engine_failed",
+        message,
+      };
     }
-    default: return null;
+    default:
+      return null;
   }
 }
 
@@ -58,6 +83,10 @@ export function decodeStatus(value: unknown): Status {
 
 function withCitations(message: Message, citations: unknown): Message {
   if (message.metadata.citations || !Array.isArray(citations)) return message;
-  const found = citations.filter((one): one is Citation => isRecord(one) && isText(one.title) && isText(one.url));
-  return found.length ? { ...message, metadata: { ...message.metadata, citations: found } } : message;
+  const found = citations.filter(
+    (one): one is Citation => isRecord(one) && isText(one.title) && isText(one.url),
+  );
+  return found.length
+    ? { ...message, metadata: { ...message.metadata, citations: found } }
+    : message;
 }

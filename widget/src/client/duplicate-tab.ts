@@ -3,9 +3,12 @@ import type { BrowserStorage } from "./browser-storage";
 import { randomId, type Locks } from "./tab-sync";
 
 /** A duplicated tab must not continue the conversation of the other one. */
-export async function detectDuplicateTab(storage: BrowserStorage, locks: Locks | null): Promise<void> {
+export async function detectDuplicateTab(
+  storage: BrowserStorage,
+  locks: Locks | null,
+): Promise<void> {
   const name = storage.tabId;
-  const duplicate = name !== null && await isDuplicate(locks, `baton:tab:${name}`);
+  const duplicate = name !== null && (await isDuplicate(locks, `baton:tab:${name}`));
   if (duplicate) storage.clearTabState();
   if (name !== null && !duplicate) return;
   storage.tabId = randomId();
@@ -21,10 +24,17 @@ async function isDuplicate(locks: Locks | null, name: string, patience = 1000): 
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), patience);
   return new Promise((resolve) => {
-    locks.request(name, { signal: giveUp.signal }, () => {
-      clearTimeout(timer);
-      resolve(false);
-      return new Promise<void>((free) => addEventListener("pagehide", () => free(), { once: true }));
-    }).catch(() => { clearTimeout(timer); resolve(giveUp.signal.aborted); });
+    locks
+      .request(name, { signal: giveUp.signal }, () => {
+        clearTimeout(timer);
+        resolve(false);
+        return new Promise<void>((free) =>
+          addEventListener("pagehide", () => free(), { once: true }),
+        );
+      })
+      .catch(() => {
+        clearTimeout(timer);
+        resolve(giveUp.signal.aborted);
+      });
   });
 }

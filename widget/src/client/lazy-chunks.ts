@@ -5,9 +5,14 @@ declare const __CHUNKS__: Record<string, string>;
 
 const files: Record<string, string> = typeof __CHUNKS__ === "undefined" ? {} : __CHUNKS__;
 const loaded = new Map<string, unknown>();
-interface PendingChunk { tries: number; failed: number; done: Promise<void> }
+interface PendingChunk {
+  tries: number;
+  failed: number;
+  done: Promise<void>;
+}
 const pending = new Map<string, PendingChunk>();
-let load: (file: string) => Promise<unknown> = () => Promise.reject(new Error("nothing to load from"));
+let load: (file: string) => Promise<unknown> = () =>
+  Promise.reject(new Error("nothing to load from"));
 
 /** Says how a file beside this script is loaded. */
 export function setChunkLoader(loader: (file: string) => Promise<unknown>): void {
@@ -35,10 +40,14 @@ export async function loadChunk(name: string): Promise<boolean> {
   let known = pending.get(name);
   if (!known || (known.failed && Date.now() - known.failed > RETRY_MS)) {
     const tries = known ? known.tries + 1 : 0;
-    const started: PendingChunk = { tries, failed: 0, done: load(files[name]! + (tries ? `?${tries}` : "")).then(
-      (module) => void loaded.set(name, module),
-      () => void (started.failed = Date.now()),
-    ) };
+    const started: PendingChunk = {
+      tries,
+      failed: 0,
+      done: load(files[name]! + (tries ? `?${tries}` : "")).then(
+        (module) => void loaded.set(name, module),
+        () => void (started.failed = Date.now()),
+      ),
+    };
     pending.set(name, (known = started));
   }
   await known.done;

@@ -7,13 +7,22 @@ type Work = () => unknown;
 /** Two tabs may hold one for a moment; what is done under it must bear that. */
 export function createLocalStorageLocks(local: Storage, owner: string): Locks {
   const read = (key: string): { owner?: string; until?: number } => {
-    try { return JSON.parse(local.getItem(key) ?? "{}") ?? {}; } catch { return {}; }
+    try {
+      return JSON.parse(local.getItem(key) ?? "{}") ?? {};
+    } catch {
+      return {};
+    }
   };
-  const write = (key: string) => local.setItem(key, JSON.stringify({ owner, until: Date.now() + LEASE_MS }));
+  const write = (key: string) =>
+    local.setItem(key, JSON.stringify({ owner, until: Date.now() + LEASE_MS }));
   const mine = (key: string) => read(key).owner === owner;
   const sleep = (ms: number) => new Promise<void>((go) => setTimeout(go, ms));
 
-  async function request(name: string, options: LockOptions | Work, given?: Work): Promise<unknown> {
+  async function request(
+    name: string,
+    options: LockOptions | Work,
+    given?: Work,
+  ): Promise<unknown> {
     const work = (typeof options === "function" ? options : given)!;
     const signal = typeof options === "function" ? undefined : options.signal;
     const key = `baton:lease:${name}`;
@@ -28,10 +37,20 @@ export function createLocalStorageLocks(local: Storage, owner: string): Locks {
       }
       await sleep(300 + Math.random() * 300);
     }
-    const renew = setInterval(() => { if (mine(key)) write(key); }, LEASE_MS / 3);
-    const leave = () => { clearInterval(renew); if (mine(key)) local.removeItem(key); };
+    const renew = setInterval(() => {
+      if (mine(key)) write(key);
+    }, LEASE_MS / 3);
+    const leave = () => {
+      clearInterval(renew);
+      if (mine(key)) local.removeItem(key);
+    };
     addEventListener("pagehide", leave);
-    try { return await work(); } finally { removeEventListener("pagehide", leave); leave(); }
+    try {
+      return await work();
+    } finally {
+      removeEventListener("pagehide", leave);
+      leave();
+    }
   }
   return { request } as Locks;
 }

@@ -9,21 +9,52 @@ const text = new TextEncoder();
 
 /** A feed on connections that the test opens, fills and drops. */
 function rig(connect?: (n: number) => Promise<Response> | null) {
-  const outs: Out[] = [], asked: string[] = [], states: string[] = [], frames: Frame[] = [], refused: ApiError[] = [];
+  const outs: Out[] = [],
+    asked: string[] = [],
+    states: string[] = [],
+    frames: Frame[] = [],
+    refused: ApiError[] = [];
   let cursor = "";
-  const feed = connectSse({
-    connect: async (at, signal) => {
-      asked.push(at);
-      const other = connect?.(asked.length);
-      if (other) return other;
-      return new Response(new ReadableStream<Uint8Array>({ start: (out) => { outs.push(out); signal.addEventListener("abort", () => { try { out.error(new Error("aborted")); } catch { /* closed */ } }); } }));
+  const feed = connectSse(
+    {
+      connect: async (at, signal) => {
+        asked.push(at);
+        const other = connect?.(asked.length);
+        if (other) return other;
+        return new Response(
+          new ReadableStream<Uint8Array>({
+            start: (out) => {
+              outs.push(out);
+              signal.addEventListener("abort", () => {
+                try {
+                  out.error(new Error("aborted"));
+                } catch {
+                  /* closed */
+                }
+              });
+            },
+          }),
+        );
+      },
+      cursor: () => cursor,
+      onFrame(frame) {
+        frames.push(frame);
+        if (frame.id) cursor = frame.id;
+      },
+      onState: (state) => states.push(state),
+      onRefused: (error) => refused.push(error),
     },
-    cursor: () => cursor,
-    onFrame(frame) { frames.push(frame); if (frame.id) cursor = frame.id; },
-    onState: (state) => states.push(state),
-    onRefused: (error) => refused.push(error),
-  }, { first: 5, most: 40, silence: 120 });
-  return { feed, outs, asked, states, frames, refused, say: (n: number, data: string) => outs[n]!.enqueue(text.encode(data)) };
+    { first: 5, most: 40, silence: 120 },
+  );
+  return {
+    feed,
+    outs,
+    asked,
+    states,
+    frames,
+    refused,
+    say: (n: number, data: string) => outs[n]!.enqueue(text.encode(data)),
+  };
 }
 
 test("a connection that ends is taken up again from the last id", async () => {
@@ -54,7 +85,9 @@ test("a connection that never speaks is called mute", async () => {
 });
 
 test("while the service is away the feed tries again, and heals by itself", async () => {
-  const { feed, outs, states } = rig((n) => (n < 5 ? Promise.reject(new ApiError("network", 0, "", true)) : null));
+  const { feed, outs, states } = rig((n) =>
+    n < 5 ? Promise.reject(new ApiError("network", 0, "", true)) : null,
+  );
   await until(() => outs.length === 1);
   outs[0]!.enqueue(text.encode(": hello\n\n"));
   await until(() => states.at(-1) === "open");
@@ -69,11 +102,23 @@ test("a session that is gone ends the feed for good", async () => {
 
 test("a page that wakes comes back at once instead of waiting out its pause", async () => {
   const asked: number[] = [];
-  const feed = connectSse({
-    connect: () => { asked.push(Date.now()); return Promise.reject(new ApiError("network", 0, "", true)); },
-    cursor: () => "", onFrame() {}, onState() {}, onRefused() {},
-  }, { first: 60_000, most: 60_000 });
+  const feed = connectSse(
+    {
+      connect: () => {
+        asked.push(Date.now());
+        return Promise.reject(new ApiError("network", 0, "", true));
+      },
+      cursor: () => "",
+      onFrame() {},
+      onState() {},
+      onRefused() {},
+    },
+    { first: 60_000, most: 60_000 },
+  );
   await until(() => asked.length === 1);
-  await until(() => { feed.wake(); return asked.length >= 2; });
+  await until(() => {
+    feed.wake();
+    return asked.length >= 2;
+  });
   feed.stop();
 });

@@ -13,14 +13,32 @@ export interface SseHandlers {
   onRefused(error: ApiError): void;
 }
 
-export interface Timing { silence: number; first: number; most: number; random: () => number; now: () => number }
-const BACKOFF: Timing = { silence: 20_000, first: 400, most: 15_000, random: Math.random, now: Date.now };
+export interface Timing {
+  silence: number;
+  first: number;
+  most: number;
+  random: () => number;
+  now: () => number;
+}
+const BACKOFF: Timing = {
+  silence: 20_000,
+  first: 400,
+  most: 15_000,
+  random: Math.random,
+  now: Date.now,
+};
 
-export interface SseConnection { stop(): void; /** Leaves this connection for another, from the cursor as it is now. */ reconnect(): void; /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void }
+export interface SseConnection {
+  stop(): void;
+  /** Leaves this connection for another, from the cursor as it is now. */ reconnect(): void;
+  /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void;
+}
 
 export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): SseConnection {
   const { silence, first, most, random, now } = { ...BACKOFF, ...timing };
-  let stopped = false, failures = 0, heard = 0;
+  let stopped = false,
+    failures = 0,
+    heard = 0;
   let current: AbortController | null = null;
   let skipBackoff: (() => void) | null = null;
 
@@ -34,7 +52,11 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
       } catch (error) {
         if (stopped) return;
         const { isGone, isForbidden, retryAfter = 0 } = error as ApiError;
-        if (isGone || isForbidden) { stopped = true; source.onRefused(error as ApiError); return; }
+        if (isGone || isForbidden) {
+          stopped = true;
+          source.onRefused(error as ApiError);
+          return;
+        }
         wait = Math.max(backoff(), retryAfter * 1000);
       }
       if (stopped) return;
@@ -45,11 +67,16 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
 
   /** One connection, to its end. True when it carried at least one byte. */
   async function connectOnce(): Promise<boolean> {
-    const controller = current = new AbortController();
+    const controller = (current = new AbortController());
     heard = now();
     let spoke = false;
     // A wall clock, for timers stand still while a laptop sleeps.
-    const watch = setInterval(() => { if (now() - heard >= silence) controller.abort(); }, Math.min(1000, silence / 4));
+    const watch = setInterval(
+      () => {
+        if (now() - heard >= silence) controller.abort();
+      },
+      Math.min(1000, silence / 4),
+    );
     try {
       const response = await source.connect(source.cursor(), controller.signal);
       const reader = response.body!.getReader();
@@ -59,7 +86,11 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
         const { done, value } = await abortable(reader, controller.signal);
         if (stopped || done) break;
         heard = now();
-        if (!spoke) { spoke = true; failures = 0; source.onState("open"); }
+        if (!spoke) {
+          spoke = true;
+          failures = 0;
+          source.onState("open");
+        }
         parse(decoder.decode(value, { stream: true }));
       }
       return spoke;
@@ -78,17 +109,30 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
   function pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(done, ms);
-      function done() { clearTimeout(timer); skipBackoff = null; resolve(); }
+      function done() {
+        clearTimeout(timer);
+        skipBackoff = null;
+        resolve();
+      }
       skipBackoff = done;
     });
   }
 
   void run();
   return {
-    stop() { stopped = true; current?.abort(); skipBackoff?.(); },
-    reconnect() { current?.abort(); },
+    stop() {
+      stopped = true;
+      current?.abort();
+      skipBackoff?.();
+    },
+    reconnect() {
+      current?.abort();
+    },
     wake() {
-      if (skipBackoff) { failures = 0; skipBackoff(); }
+      if (skipBackoff) {
+        failures = 0;
+        skipBackoff();
+      }
       // After a ping's time without a word the connection may have died in its sleep.
       else if (current && now() - heard > silence * 0.8) current.abort();
     },
@@ -96,11 +140,20 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
 }
 
 /** A read that ends with the signal even where the platform's stream does not. */
-function abortable(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): Promise<ReadableStreamReadResult<Uint8Array>> {
+function abortable(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  signal: AbortSignal,
+): Promise<ReadableStreamReadResult<Uint8Array>> {
   return new Promise((resolve, reject) => {
-    const stop = () => { reader.cancel().catch(() => {}); reject(new ApiError("network", 0, "Silent", true)); };
+    const stop = () => {
+      reader.cancel().catch(() => {});
+      reject(new ApiError("network", 0, "Silent", true));
+    };
     if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
-    reader.read().then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+    reader
+      .read()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", stop));
   });
 }

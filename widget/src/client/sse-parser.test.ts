@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
 import { createParser, StreamTooLarge, type Frame } from "./sse-parser";
 
-const STREAM = "\ufeff: hello\r\nretry: 100\r\n\r\nid: 1\r\nevent: message\r\ndata: {\"a\":1}\r\n\r\nevent: ping\ndata: {}\n\nid:2\rdata:one\rdata: two\r\r";
+const STREAM =
+  '\ufeff: hello\r\nretry: 100\r\n\r\nid: 1\r\nevent: message\r\ndata: {"a":1}\r\n\r\nevent: ping\ndata: {}\n\nid:2\rdata:one\rdata: two\r\r';
 const FRAMES: Frame[] = [
-  { id: "1", event: "message", data: "{\"a\":1}" }, { id: null, event: "ping", data: "{}" }, { id: "2", event: "message", data: "one\ntwo" },
+  { id: "1", event: "message", data: '{"a":1}' },
+  { id: null, event: "ping", data: "{}" },
+  { id: "2", event: "message", data: "one\ntwo" },
 ];
 
 test("a stream gives the same events wherever it is cut in two", () => {
@@ -31,7 +34,11 @@ test("an unfinished event at the end of a stream is not told", () => {
 
 test("an endless line and an endless event are refused instead of kept", () => {
   const parse = createParser(() => {}, 100);
-  expect(() => { for (let n = 0; n < 20; n++) parse("x".repeat(10)); }).toThrow(StreamTooLarge);
+  expect(() => {
+    for (let n = 0; n < 20; n++) parse("x".repeat(10));
+  }).toThrow(StreamTooLarge);
   const other = createParser(() => {}, 100);
-  expect(() => { for (let n = 0; n < 20; n++) other("data: 1234567890\n"); }).toThrow(StreamTooLarge);
+  expect(() => {
+    for (let n = 0; n < 20; n++) other("data: 1234567890\n");
+  }).toThrow(StreamTooLarge);
 });

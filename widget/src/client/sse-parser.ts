@@ -1,23 +1,40 @@
 /** Turns the text of an event stream into events; knows no network, and no buffer of it grows without bound. */
 
-export interface Frame { id: string | null; event: string; data: string }
+export interface Frame {
+  id: string | null;
+  event: string;
+  data: string;
+}
 
 /** More than this in one event, in characters, is no event of this service. */
 const LIMIT = 1 << 20;
 
 export class StreamTooLarge extends Error {
-  constructor() { super("An event of the stream is too large"); }
+  constructor() {
+    super("An event of the stream is too large");
+  }
 }
 
 /** Feeds on chunks cut anywhere; calls back for every whole event. Throws StreamTooLarge past the bound. */
-export function createParser(onFrame: (frame: Frame) => void, limit = LIMIT): (chunk: string) => void {
-  let rest = "", data: string[] = [], size = 0, event = "", id: string | null = null;
-  let skipFeed = false, first = true;
+export function createParser(
+  onFrame: (frame: Frame) => void,
+  limit = LIMIT,
+): (chunk: string) => void {
+  let rest = "",
+    data: string[] = [],
+    size = 0,
+    event = "",
+    id: string | null = null;
+  let skipFeed = false,
+    first = true;
 
   const line = (text: string) => {
     if (text === "") {
       if (data.length) onFrame({ id, event: event || "message", data: data.join("\n") });
-      data = []; size = 0; event = ""; id = null;
+      data = [];
+      size = 0;
+      event = "";
+      id = null;
       return;
     }
     if (text[0] === ":") return;
@@ -33,9 +50,15 @@ export function createParser(onFrame: (frame: Frame) => void, limit = LIMIT): (c
 
   return (chunk) => {
     if (chunk === "") return;
-    if (first) { first = false; if (chunk[0] === "\ufeff") chunk = chunk.slice(1); }
+    if (first) {
+      first = false;
+      if (chunk[0] === "\ufeff") chunk = chunk.slice(1);
+    }
     // A CRLF may be cut in two: the LF of it ends no second line.
-    if (skipFeed) { skipFeed = false; if (chunk[0] === "\n") chunk = chunk.slice(1); }
+    if (skipFeed) {
+      skipFeed = false;
+      if (chunk[0] === "\n") chunk = chunk.slice(1);
+    }
     const text = rest + chunk;
     let start = 0;
     // Only the new part can hold a line's end.

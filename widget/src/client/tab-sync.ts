@@ -2,12 +2,17 @@
 export type Locks = Pick<LockManager, "request">;
 
 /** Where the platform has neither, every tab does everything itself. */
-export interface Platform { locks: Locks | null; /** Locks that end with the page for certain. */ nativeLocks: Locks | null; channel: ((name: string) => BroadcastChannel) | null }
+export interface Platform {
+  locks: Locks | null;
+  /** Locks that end with the page for certain. */ nativeLocks: Locks | null;
+  channel: ((name: string) => BroadcastChannel) | null;
+}
 
 export function detectPlatform(): Platform {
   const locks = navigator.locks ?? null;
   return {
-    locks, nativeLocks: locks,
+    locks,
+    nativeLocks: locks,
     channel: typeof BroadcastChannel === "undefined" ? null : (name) => new BroadcastChannel(name),
   };
 }
@@ -18,13 +23,33 @@ type Begin = () => () => void;
  * Waits for the role `name` and runs `begin` when it is this tab's; what `begin` returns ends it.
  * With several names the first free one will do. Returns how to give it up, or to stop waiting for it.
  */
-export function acquireRole(locks: Locks | null, names: string | readonly string[], begin: Begin): () => void {
-  let end: (() => void) | null = null, over = false, release = () => {};
+export function acquireRole(
+  locks: Locks | null,
+  names: string | readonly string[],
+  begin: Begin,
+): () => void {
+  let end: (() => void) | null = null,
+    over = false,
+    release = () => {};
   const waiting = new AbortController();
-  const start = (): void => { end = begin(); };
-  const finish = () => { const last = end; end = null; last?.(); };
+  const start = (): void => {
+    end = begin();
+  };
+  const finish = () => {
+    const last = end;
+    end = null;
+    last?.();
+  };
 
-  if (!locks) { start(); return () => { if (!over) { over = true; finish(); } }; }
+  if (!locks) {
+    start();
+    return () => {
+      if (!over) {
+        over = true;
+        finish();
+      }
+    };
+  }
 
   let taken = false;
   const grab = async (name: string): Promise<void> => {
@@ -38,12 +63,17 @@ export function acquireRole(locks: Locks | null, names: string | readonly string
         taken = mine = true;
         start();
         waiting.abort();
-        return new Promise<void>((resolve) => { release = resolve; });
+        return new Promise<void>((resolve) => {
+          release = resolve;
+        });
       });
     } catch (error) {
       if (over || (taken && !mine) || (error as Error)?.name === "AbortError") return;
       // No locks in this kind of page (a sandbox): on one's own.
-      if (!taken) { taken = true; start(); }
+      if (!taken) {
+        taken = true;
+        start();
+      }
     }
   };
   for (const name of typeof names === "string" ? [names] : names) void grab(name);
@@ -57,36 +87,68 @@ export function acquireRole(locks: Locks | null, names: string | readonly string
 }
 
 /** Runs `work` while no other tab runs it under this name. */
-export async function withLock<T>(locks: Locks | null, name: string, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(
+  locks: Locks | null,
+  name: string,
+  work: () => Promise<T>,
+): Promise<T> {
   let begun = false;
-  const once = () => { begun = true; return work(); };
+  const once = () => {
+    begun = true;
+    return work();
+  };
   if (!locks) return once();
-  try { return await locks.request(name, once) as T; } catch (error) {
+  try {
+    return (await locks.request(name, once)) as T;
+  } catch (error) {
     if (begun) throw error;
     return once();
   }
 }
 
-export interface Channel { post(message: object): void; close(): void }
+export interface Channel {
+  post(message: object): void;
+  close(): void;
+}
 
 /** What others on this origin post is only data: `hear` must check it. */
-export function openChannel({ channel }: Platform, name: string, onMessage: (message: Record<string, unknown>) => void): Channel {
+export function openChannel(
+  { channel }: Platform,
+  name: string,
+  onMessage: (message: Record<string, unknown>) => void,
+): Channel {
   let open: BroadcastChannel | null = null;
-  try { open = channel?.(name) ?? null; } catch { /* a page without an origin has no channels */ }
+  try {
+    open = channel?.(name) ?? null;
+  } catch {
+    /* a page without an origin has no channels */
+  }
   if (open) {
     open.onmessage = ({ data }) => {
-      if (typeof data === "object" && data !== null && !Array.isArray(data)) onMessage(data as Record<string, unknown>);
+      if (typeof data === "object" && data !== null && !Array.isArray(data))
+        onMessage(data as Record<string, unknown>);
     };
   }
   return {
-    post(message) { try { open?.postMessage(message); } catch { /* closed meanwhile */ } },
-    close() { if (open) open.onmessage = null; open?.close(); open = null; },
+    post(message) {
+      try {
+        open?.postMessage(message);
+      } catch {
+        /* closed meanwhile */
+      }
+    },
+    close() {
+      if (open) open.onmessage = null;
+      open?.close();
+      open = null;
+    },
   };
 }
 
 /** A short name for a secret, for locks and channels: it tells which conversation, not how to reach it. */
 export function hash53(secret: string): string {
-  let a = 0xdeadbeef, b = 0x41c6ce57;
+  let a = 0xdeadbeef,
+    b = 0x41c6ce57;
   for (let i = 0; i < secret.length; i++) {
     const c = secret.charCodeAt(i);
     a = Math.imul(a ^ c, 2654435761);
@@ -98,5 +160,8 @@ export function hash53(secret: string): string {
 /** Random letters and digits, from the browser's generator. */
 export function randomId(length = 20): string {
   const letters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => letters[byte % 36]).join("");
+  return Array.from(
+    crypto.getRandomValues(new Uint8Array(length)),
+    (byte) => letters[byte % 36],
+  ).join("");
 }

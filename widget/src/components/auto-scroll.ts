@@ -7,7 +7,10 @@ export class AutoScroller {
   isPinnedToEnd = true;
   #top = 0;
 
-  constructor(private readonly box: HTMLElement, private readonly changed: () => void) {
+  constructor(
+    private readonly box: HTMLElement,
+    private readonly changed: () => void,
+  ) {
     box.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // A picture of the layout may change without a scroll: keyboard, rotation, a grown composer.
     new ResizeObserver(() => this.isPinnedToEnd && this.scrollToEnd()).observe(box);

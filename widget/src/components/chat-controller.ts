@@ -51,9 +51,11 @@ export class ChatController {
   }
 
   /** Without a wait where the chunk is there, because browsers allow the clipboard within the click only. */
-  private async withMessages(run: (chunk: typeof import("../messages.chunk")) => Promise<void>): Promise<void> {
+  private async withMessages(
+    run: (chunk: typeof import("../messages.chunk")) => Promise<void>,
+  ): Promise<void> {
     const chunk = () => getChunk<typeof import("../messages.chunk")>("messages");
-    if (chunk() || await loadChunk("messages")) await run(chunk()!);
+    if (chunk() || (await loadChunk("messages"))) await run(chunk()!);
   }
 
   async end(): Promise<void> {

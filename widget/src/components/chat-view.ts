@@ -14,7 +14,8 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
   const { t, dir, tag } = chat.words;
   const page = !__WIDGET__ && chat.variant === "page";
   const aside = page ? getChunk<typeof import("./sources")>("aside")?.asideView : undefined;
-  const dialog = chat.dialog, onKey = (event: KeyboardEvent): void => chat.onKey(event);
+  const dialog = chat.dialog,
+    onKey = (event: KeyboardEvent): void => chat.onKey(event);
   return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${onKey} @keypress=${onKey} @keyup=${onKey}>
     <div class="layout" ?inert=${!!dialog} aria-hidden=${dialog ? "true" : nothing}>
       ${header(chat, state, page)}
@@ -28,8 +29,15 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
           <div class="footer" part="footer dock">
             ${jumpToLatest(chat)} ${notices(chat, state)}
             ${composer({
-              state, words: chat.words, send: (text) => chat.send(text), stop: () => { void chat.conversation!.stop(); chat.focus(); },
-              onInput: (text) => chat.onInput(text), draft: chat.field?.value ?? chat.conversation!.draft,
+              state,
+              words: chat.words,
+              send: (text) => chat.send(text),
+              stop: () => {
+                void chat.conversation!.stop();
+                chat.focus();
+              },
+              onInput: (text) => chat.onInput(text),
+              draft: chat.field?.value ?? chat.conversation!.draft,
             })}
           </div>
         </div>
@@ -62,15 +70,22 @@ function header(chat: BatonChat, state: State, page: boolean): TemplateResult {
 
 function intro(chat: BatonChat, state: State): Part {
   const { t } = chat.words;
-  if (state.loading && !state.messages.length) return html`<p class="loading"><span class="typing-indicator" aria-hidden="true"><i></i><i></i><i></i></span>${t("loading")}…</p>`;
+  if (state.loading && !state.messages.length)
+    return html`<p class="loading"><span class="typing-indicator" aria-hidden="true"><i></i><i></i><i></i></span>${t("loading")}…</p>`;
   if (state.hasOlder) return nothing;
   const { greeting, suggestions = [] } = chat.options;
   const begun = state.messages.length > 0 || state.waiting || !!state.answering;
   return html`<div class=${begun ? "intro begun" : "intro"} part="greeting">
     <p class=${greeting && greeting.length > 60 ? "greeting long" : "greeting"} dir="auto">${greeting || t("greeting")}</p>
     ${begun || greeting ? nothing : html`<p class="more">${t("greeting.more")}</p>`}
-    ${begun || !suggestions.length ? nothing : html`<ul class="suggestions" aria-label=${t("suggestions")}>${suggestions.map((text) => html`<li>
-      <button type="button" part="suggestion" dir="auto" @click=${() => chat.send(text, true)}>${text}</button></li>`)}</ul>`}
+    ${
+      begun || !suggestions.length
+        ? nothing
+        : html`<ul class="suggestions" aria-label=${t("suggestions")}>${suggestions.map(
+            (text) => html`<li>
+      <button type="button" part="suggestion" dir="auto" @click=${() => chat.send(text, true)}>${text}</button></li>`,
+          )}</ul>`
+    }
   </div>`;
 }
 
@@ -90,12 +105,20 @@ function jumpToLatest(chat: BatonChat): Part {
 function notices(chat: BatonChat, state: State): TemplateResult {
   const t = chat.words.t;
   return html`<div class="notices" role="status" part="notices">
-    ${statusLines(state, chat.words).map((line) => html`<div class=${line.key === "answerFailed" ? "visually-hidden" : `notice ${line.tone}`} part="notice">
+    ${statusLines(state, chat.words).map(
+      (
+        line,
+      ) => html`<div class=${line.key === "answerFailed" ? "visually-hidden" : `notice ${line.tone}`} part="notice">
       <span aria-live=${line.counting ? "off" : nothing}>${line.lead ? html`<bdi>${line.lead}</bdi><br />` : nothing}${line.text}</span>
       ${!__WIDGET__ && line.notYoursOffer ? html`<span class="not-yours">${t("handed")} ${textIconButton(t("handed.new"), () => chat.controller.startNew())}</span>` : nothing}
-      ${line.offerNewChat ? textIconButton(t("new"), () => chat.controller.startNew()) : nothing}</div>`)}
-    ${chat.blockedPopupUrl ? html`<div class="notice info" part="notice"><span>${t("page.ready")}</span>
-      <a class="text-icon-button" href=${chat.blockedPopupUrl} target="_blank" rel="noopener noreferrer" @click=${() => chat.offerBlockedPage("")}>${t("fullpage")}</a></div>` : nothing}
+      ${line.offerNewChat ? textIconButton(t("new"), () => chat.controller.startNew()) : nothing}</div>`,
+    )}
+    ${
+      chat.blockedPopupUrl
+        ? html`<div class="notice info" part="notice"><span>${t("page.ready")}</span>
+      <a class="text-icon-button" href=${chat.blockedPopupUrl} target="_blank" rel="noopener noreferrer" @click=${() => chat.offerBlockedPage("")}>${t("fullpage")}</a></div>`
+        : nothing
+    }
     ${chat.toast ? html`<div class="notice toast" part="notice"><span>${chat.toast}</span></div>` : nothing}
   </div>`;
 }

@@ -5,12 +5,27 @@ import "./chat";
 import type { Conversation, Message, State } from "../types";
 
 const CALM: State = {
-  status: "none", messages: [], answering: null, waiting: false, canRetry: false, notice: null, connection: "online",
-  wait: 0, hasOlder: false, loading: false, openedBySharedLink: false, returnedDraft: null,
+  status: "none",
+  messages: [],
+  answering: null,
+  waiting: false,
+  canRetry: false,
+  notice: null,
+  connection: "online",
+  wait: 0,
+  hasOlder: false,
+  loading: false,
+  openedBySharedLink: false,
+  returnedDraft: null,
 };
 let count = 0;
 const message = (role: Message["role"], content: string, more: Partial<Message> = {}): Message => ({
-  id: `m${++count}`, role, content, metadata: {}, created_at: "2026-01-31T12:00:00.000Z", ...more,
+  id: `m${++count}`,
+  role,
+  content,
+  metadata: {},
+  created_at: "2026-01-31T12:00:00.000Z",
+  ...more,
 });
 
 /** A conversation that stands where the test puts it, and remembers what it was asked for. */
@@ -27,9 +42,19 @@ class Stage implements Conversation {
     this.state = { ...this.state, ...more };
     this.listeners.forEach((changed) => changed());
   }
-  private note = (name: string) => async (...given: unknown[]): Promise<never> => void this.asked.push([name, ...given]) as never;
-  start = this.note("start"); send = this.note("send"); stop = this.note("stop"); retry = this.note("retry"); end = this.note("end");
-  loadOlder = this.note("older"); link = this.note("link"); transcript = this.note("transcript"); erase = this.note("erase");
+  private note =
+    (name: string) =>
+    async (...given: unknown[]): Promise<never> =>
+      void this.asked.push([name, ...given]) as never;
+  start = this.note("start");
+  send = this.note("send");
+  stop = this.note("stop");
+  retry = this.note("retry");
+  end = this.note("end");
+  loadOlder = this.note("older");
+  link = this.note("link");
+  transcript = this.note("transcript");
+  erase = this.note("erase");
   feedback = this.note("feedback");
   startNew = (): void => void this.asked.push(["startNew"]);
   setActive(): void {}
@@ -45,41 +70,80 @@ async function show(state: Partial<State> = {}, options: BatonChat["options"] = 
   document.body.append(chat);
   const root = chat.shadowRoot!;
   const articles = () => [...root.querySelectorAll("article")];
-  const button = (name: string) => [...root.querySelectorAll<HTMLButtonElement>("button")]
-    .find((one) => (one.getAttribute("aria-label") ?? one.textContent!.trim()) === name && !one.closest("[hidden]"));
+  const button = (name: string) =>
+    [...root.querySelectorAll<HTMLButtonElement>("button")].find(
+      (one) =>
+        (one.getAttribute("aria-label") ?? one.textContent!.trim()) === name &&
+        !one.closest("[hidden]"),
+    );
   const settle = () => vi.waitFor(() => expect(root.querySelector(".chat")).not.toBe(null));
   await settle();
   return { chat, stage, root, articles, button, field: () => root.querySelector("textarea")! };
 }
 
-const key = (field: HTMLElement, init: KeyboardEventInit) => field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", cancelable: true, bubbles: true, ...init }));
+const key = (field: HTMLElement, init: KeyboardEventInit) =>
+  field.dispatchEvent(
+    new KeyboardEvent("keydown", { key: "Enter", cancelable: true, bubbles: true, ...init }),
+  );
 
 afterEach(() => document.body.replaceChildren());
 
 describe("the chat", () => {
   it("sends what Enter was pressed on while an answer was being written when that is done", async () => {
-    const { root, stage, field } = await show({ status: "active", waiting: true, messages: [message("user", "Hi")] });
+    const { root, stage, field } = await show({
+      status: "active",
+      waiting: true,
+      messages: [message("user", "Hi")],
+    });
     const sent = () => stage.asked.filter(([name]) => name === "send");
     field().value = "And then?";
     field().dispatchEvent(new Event("input", { bubbles: true }));
     key(field(), {});
-    await vi.waitFor(() => expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done"));
+    await vi.waitFor(() =>
+      expect(root.querySelector("[role=status]")!.textContent).toContain(
+        "when this answer is done",
+      ),
+    );
     expect(sent()).toEqual([]);
     expect(field().value).toBe("And then?");
-    stage.set({ waiting: false, messages: [...stage.state.messages, message("assistant", "Hello")] });
+    stage.set({
+      waiting: false,
+      messages: [...stage.state.messages, message("assistant", "Hello")],
+    });
     await vi.waitFor(() => expect(sent()).toEqual([["send", "And then?"]]));
     expect(field().value).toBe("");
   });
 
   it("names each message by who said it", async () => {
-    const { articles } = await show({ status: "active", messages: [message("user", "Hi"), message("assistant", "Hello"), message("assistant", "I am here", { metadata: { operator: "Noor" } })] });
-    await vi.waitFor(() => expect(articles().map((one) => one.getAttribute("aria-label")!.split(",")[0])).toEqual(["You", "Assistant", "Noor"]));
+    const { articles } = await show({
+      status: "active",
+      messages: [
+        message("user", "Hi"),
+        message("assistant", "Hello"),
+        message("assistant", "I am here", { metadata: { operator: "Noor" } }),
+      ],
+    });
+    await vi.waitFor(() =>
+      expect(articles().map((one) => one.getAttribute("aria-label")!.split(",")[0])).toEqual([
+        "You",
+        "Assistant",
+        "Noor",
+      ]),
+    );
   });
 
   it("shows an answer stopped before its first word as a line, not as a bubble, and says it", async () => {
-    const { articles, root, stage } = await show({ status: "active", messages: [message("user", "Hi")] });
+    const { articles, root, stage } = await show({
+      status: "active",
+      messages: [message("user", "Hi")],
+    });
     await vi.waitFor(() => expect(articles()).toHaveLength(1));
-    stage.set({ messages: [...stage.state.messages, message("assistant", "", { metadata: { stopped: true } })] });
+    stage.set({
+      messages: [
+        ...stage.state.messages,
+        message("assistant", "", { metadata: { stopped: true } }),
+      ],
+    });
     await vi.waitFor(() => expect(articles()).toHaveLength(2));
     const last = articles()[1]!;
     expect(last.querySelector<HTMLElement>(".text")!.hidden).toBe(true);
@@ -100,7 +164,11 @@ describe("the chat", () => {
   });
 
   it("sends nothing while an answer is being made, and keeps the text", async () => {
-    const { stage, field, button } = await show({ status: "active", waiting: true, messages: [message("user", "Hi")] });
+    const { stage, field, button } = await show({
+      status: "active",
+      waiting: true,
+      messages: [message("user", "Hi")],
+    });
     field().value = "Another";
     key(field(), {});
     expect(stage.asked).toEqual([]);
@@ -119,7 +187,10 @@ describe("the chat", () => {
     const live = articles()[1];
     expect(live!.getAttribute("aria-busy")).toBe("true");
     const citations = [{ title: "Page", url: "https://docs.example/p", snippet: "" }];
-    stage.set({ answering: null, messages: [question, message("assistant", "It is [1] so.", { metadata: { citations } })] });
+    stage.set({
+      answering: null,
+      messages: [question, message("assistant", "It is [1] so.", { metadata: { citations } })],
+    });
     await vi.waitFor(() => expect(live!.textContent).toContain("so."));
     expect(articles()).toEqual([first, live]);
     expect(live!.querySelector<HTMLAnchorElement>("a.chip")!.href).toBe("https://docs.example/p");
@@ -127,7 +198,10 @@ describe("the chat", () => {
   });
 
   it("puts the acknowledged message in the place of the optimistic one", async () => {
-    const { stage, articles } = await show({ status: "active", messages: [message("user", "Hi", { id: "local:c1", client_id: "c1", delivery: "sending" })] });
+    const { stage, articles } = await show({
+      status: "active",
+      messages: [message("user", "Hi", { id: "local:c1", client_id: "c1", delivery: "sending" })],
+    });
     await vi.waitFor(() => expect(articles()[0]?.textContent).toContain("Sending"));
     const shown = articles()[0];
     stage.set({ messages: [message("user", "Hi", { client_id: "c1" })] });
@@ -136,22 +210,34 @@ describe("the chat", () => {
   });
 
   it("offers Retry once for a message that was not sent, with its text still there", async () => {
-    const { stage, root, button } = await show({ status: "active", canRetry: true, messages: [message("user", "Sent?", { client_id: "c7", delivery: "failed" })] });
+    const { stage, root, button } = await show({
+      status: "active",
+      canRetry: true,
+      messages: [message("user", "Sent?", { client_id: "c7", delivery: "failed" })],
+    });
     await vi.waitFor(() => expect(button("Retry")).toBeDefined());
-    expect([...root.querySelectorAll("button")].filter((one) => one.textContent!.includes("Retry")).length).toBe(1);
+    expect(
+      [...root.querySelectorAll("button")].filter((one) => one.textContent!.includes("Retry"))
+        .length,
+    ).toBe(1);
     expect(root.querySelector("article")!.textContent).toContain("Not sent");
     button("Retry")!.click();
     expect(stage.asked).toEqual([["retry", "c7"]]);
   });
 
   it("asks before it ends the chat, and ends nothing on Cancel", async () => {
-    const { stage, root, button } = await show({ status: "active", messages: [message("user", "Hi")] });
+    const { stage, root, button } = await show({
+      status: "active",
+      messages: [message("user", "Hi")],
+    });
     const choose = async (name: string) => {
       button("More actions")!.click();
       await vi.waitFor(() => expect(button("End chat")).toBeDefined());
       button("End chat")!.click();
       await vi.waitFor(() => expect(root.querySelector("[role=dialog]")).not.toBe(null));
-      [...root.querySelectorAll<HTMLButtonElement>("[role=dialog] button")].find((one) => one.textContent!.trim() === name)!.click();
+      [...root.querySelectorAll<HTMLButtonElement>("[role=dialog] button")]
+        .find((one) => one.textContent!.trim() === name)!
+        .click();
       await vi.waitFor(() => expect(root.querySelector("[role=dialog]")).toBe(null));
     };
     await choose("Cancel");
@@ -161,18 +247,33 @@ describe("the chat", () => {
   });
 
   it("takes a question while another tab's answer is written, and sends it when that is done", async () => {
-    const { stage, root, field } = await show({ status: "active", messages: [message("user", "Hi")], answering: { turn_id: "t", text: "So", mine: false } });
+    const { stage, root, field } = await show({
+      status: "active",
+      messages: [message("user", "Hi")],
+      answering: { turn_id: "t", text: "So", mine: false },
+    });
     expect(field().readOnly).toBe(false);
     field().value = "And then?";
     key(field(), {});
-    await vi.waitFor(() => expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done"));
+    await vi.waitFor(() =>
+      expect(root.querySelector("[role=status]")!.textContent).toContain(
+        "when this answer is done",
+      ),
+    );
     expect(stage.asked).toEqual([]);
-    stage.set({ answering: null, messages: [...stage.state.messages, message("assistant", "So it is.")] });
+    stage.set({
+      answering: null,
+      messages: [...stage.state.messages, message("assistant", "So it is.")],
+    });
     await vi.waitFor(() => expect(stage.asked).toEqual([["send", "And then?"]]));
   });
 
   it("sends text that came back for another tab's answer when that is done, unless it was changed", async () => {
-    const { stage, root, field } = await show({ status: "active", waiting: true, returnedDraft: { text: "Keep me", n: 1, next: true } });
+    const { stage, root, field } = await show({
+      status: "active",
+      waiting: true,
+      returnedDraft: { text: "Keep me", n: 1, next: true },
+    });
     await vi.waitFor(() => expect(field().value).toBe("Keep me"));
     expect(root.querySelector("[role=status]")!.textContent).toContain("when this answer is done");
     stage.set({ waiting: false });
@@ -188,11 +289,17 @@ describe("the chat", () => {
   });
 
   it("takes text that could not be sent back into the composer, once", async () => {
-    const { stage, root, field } = await show({ status: "active", wait: 30, returnedDraft: { text: "Keep me", n: 1 } });
+    const { stage, root, field } = await show({
+      status: "active",
+      wait: 30,
+      returnedDraft: { text: "Keep me", n: 1 },
+    });
     await vi.waitFor(() => expect(field().value).toBe("Keep me"));
     field().value = "";
     stage.set({ wait: 29 });
-    await vi.waitFor(() => expect(root.querySelector("[role=status]")!.textContent).toContain("29 seconds"));
+    await vi.waitFor(() =>
+      expect(root.querySelector("[role=status]")!.textContent).toContain("29 seconds"),
+    );
     expect(field().value).toBe("");
   });
 
@@ -206,20 +313,34 @@ describe("the chat", () => {
 
   it("stores a rating with its optional word", async () => {
     const answer = message("assistant", "So it is.");
-    const { stage, root, button } = await show({ status: "active", messages: [message("user", "Hi"), answer] });
+    const { stage, root, button } = await show({
+      status: "active",
+      messages: [message("user", "Hi"), answer],
+    });
     await vi.waitFor(() => expect(button("Poor answer")).toBeDefined());
     button("Poor answer")!.click();
     root.querySelector<HTMLInputElement>(".feedback-form input")!.value = "Too short";
-    root.querySelector<HTMLFormElement>(".feedback-form")!.dispatchEvent(new Event("submit", { cancelable: true }));
-    expect(stage.asked).toEqual([["feedback", answer.id, "down", undefined], ["feedback", answer.id, "down", "Too short"]]);
+    root
+      .querySelector<HTMLFormElement>(".feedback-form")!
+      .dispatchEvent(new Event("submit", { cancelable: true }));
+    expect(stage.asked).toEqual([
+      ["feedback", answer.id, "down", undefined],
+      ["feedback", answer.id, "down", "Too short"],
+    ]);
     expect(button("Poor answer")!.getAttribute("aria-pressed")).toBe("true");
   });
 
   it("shows the whole of a long history, oldest first", async () => {
-    const messages = Array.from({ length: 120 }, (_, i) => message(i % 2 ? "assistant" : "user", `number ${i}`));
+    const messages = Array.from({ length: 120 }, (_, i) =>
+      message(i % 2 ? "assistant" : "user", `number ${i}`),
+    );
     const { articles } = await show({ status: "active", messages });
     await vi.waitFor(() => expect(articles().length).toBe(120), { timeout: 5000 });
-    expect(articles().map((one) => /number (\d+)/.exec(one.textContent!)![1]).map(Number)).toEqual([...Array(120).keys()]);
+    expect(
+      articles()
+        .map((one) => /number (\d+)/.exec(one.textContent!)![1])
+        .map(Number),
+    ).toEqual([...Array(120).keys()]);
   });
 
   it("has no live region in the log, and one beside it", async () => {

@@ -61,7 +61,9 @@ export class BatonChat extends HTMLElement implements MessageHost {
   static {
     for (const name of PROPERTIES) {
       Object.defineProperty(this.prototype, name, {
-        get(this: BatonChat) { return this.#values[name]; },
+        get(this: BatonChat) {
+          return this.#values[name];
+        },
         set(this: BatonChat, value: unknown) {
           this.#values[name] = value;
           this.#onPropertyChange(name);
@@ -95,10 +97,16 @@ export class BatonChat extends HTMLElement implements MessageHost {
   }
 
   /** Resolves when what is known now is on the screen. */
-  get updateComplete(): Promise<void> { return this.#updated; }
+  get updateComplete(): Promise<void> {
+    return this.#updated;
+  }
 
-  get field(): HTMLTextAreaElement | null { return this.#root.querySelector("textarea"); }
-  get state(): State | undefined { return this.conversation?.state; }
+  get field(): HTMLTextAreaElement | null {
+    return this.#root.querySelector("textarea");
+  }
+  get state(): State | undefined {
+    return this.conversation?.state;
+  }
   #onPropertyChange(name: string): void {
     if (!this.isConnected) return;
     this.#styleDirty = true;
@@ -134,7 +142,11 @@ export class BatonChat extends HTMLElement implements MessageHost {
 
   #update(): void {
     const state = this.state;
-    if (!state) { render(nothing, this.#root); this.#shownConversation = this.messageList = undefined; return; }
+    if (!state) {
+      render(nothing, this.#root);
+      this.#shownConversation = this.messageList = undefined;
+      return;
+    }
     this.words = language(this.options.lang);
     this.setAttribute("variant", this.variant);
     if (this.#styleDirty) this.applyTheme();
@@ -163,30 +175,47 @@ export class BatonChat extends HTMLElement implements MessageHost {
     const chunk = getChunk<MessagesChunk>("messages");
     if (!chunk) return;
     this.#styleDirty = true;
-    this.messageList = new chunk.MessageList(this.#find("#log"), this.#find("#messages"), this, new chunk.LiveRegionAnnouncer(this.#find("#live")), () => this.requestUpdate());
+    this.messageList = new chunk.MessageList(
+      this.#find("#log"),
+      this.#find("#messages"),
+      this,
+      new chunk.LiveRegionAnnouncer(this.#find("#live")),
+      () => this.requestUpdate(),
+    );
     this.requestUpdate();
   }
 
-  #find(selector: string): HTMLElement { return this.#root.querySelector<HTMLElement>(selector)!; }
+  #find(selector: string): HTMLElement {
+    return this.#root.querySelector<HTMLElement>(selector)!;
+  }
 
   /** The list of messages is fetched when there is, or will soon be, something to show in it. */
   #loadMessageList(): void {
     if (this.messageList) return;
     void loadChunk("messages").then((there) => {
       if (there && !this.messageList && this.#shownConversation) this.#mountMessageList();
-      else if (!there) this.#retryTimer ??= setTimeout(() => ((this.#retryTimer = undefined), this.#loadMessageList()), 3000);
+      else if (!there)
+        this.#retryTimer ??= setTimeout(
+          () => ((this.#retryTimer = undefined), this.#loadMessageList()),
+          3000,
+        );
     });
   }
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
   #restoreReturnedDraft(state: State): void {
-    if (!state.returnedDraft || state.returnedDraft.n <= this.#lastDraftNumber || !this.field) return;
+    if (!state.returnedDraft || state.returnedDraft.n <= this.#lastDraftNumber || !this.field)
+      return;
     this.#lastDraftNumber = state.returnedDraft.n;
     if (BatonChat.lastSender?.isConnected && BatonChat.lastSender !== this) return;
     const typed = this.field.value;
-    this.field.value = typed && typed !== state.returnedDraft.text ? `${state.returnedDraft.text}\n${typed}` : state.returnedDraft.text;
+    this.field.value =
+      typed && typed !== state.returnedDraft.text
+        ? `${state.returnedDraft.text}\n${typed}`
+        : state.returnedDraft.text;
     this.conversation!.draft = this.field.value;
-    if (state.returnedDraft.next && this.field.value === state.returnedDraft.text) this.#queueDraft();
+    if (state.returnedDraft.next && this.field.value === state.returnedDraft.text)
+      this.#queueDraft();
     else this.requestUpdate();
   }
 
@@ -199,13 +228,20 @@ export class BatonChat extends HTMLElement implements MessageHost {
   applyTheme(): void {
     this.#styleDirty = false;
     const theme = themeSheet(asHex(this.options.color, this), isDark(this.options.theme));
-    const texts = [chatStyles, ...(getChunk<MessagesChunk>("messages")?.messagesStyles ?? []), getChunk<Aside>("aside")?.asideStyles ?? ""];
+    const texts = [
+      chatStyles,
+      ...(getChunk<MessagesChunk>("messages")?.messagesStyles ?? []),
+      getChunk<Aside>("aside")?.asideStyles ?? "",
+    ];
     const wanted = [...texts.filter(Boolean).map(sheet), theme];
     const now = this.#root.adoptedStyleSheets;
-    if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i])) this.#root.adoptedStyleSheets = wanted;
+    if (wanted.length !== now.length || wanted.some((one, i) => one !== now[i]))
+      this.#root.adoptedStyleSheets = wanted;
   }
 
-  override focus(): void { (this.field ?? this.#root.querySelector<HTMLElement>("#log"))?.focus(); }
+  override focus(): void {
+    (this.field ?? this.#root.querySelector<HTMLElement>("#log"))?.focus();
+  }
 
   showToast(key: string): void {
     clearTimeout(this.#toastTimer);
@@ -217,7 +253,10 @@ export class BatonChat extends HTMLElement implements MessageHost {
     }, 7000);
   }
 
-  offerBlockedPage(url: string): void { this.blockedPopupUrl = url; this.requestUpdate(); }
+  offerBlockedPage(url: string): void {
+    this.blockedPopupUrl = url;
+    this.requestUpdate();
+  }
   toggleMenu(open: boolean): void {
     this.menu = open;
     this.requestUpdate();
@@ -242,17 +281,24 @@ export class BatonChat extends HTMLElement implements MessageHost {
   async openDialog(kind: DialogKind): Promise<void> {
     this.menu = false;
     this.#dialogOpener = this.#root.activeElement as HTMLElement | null;
-    if (!await loadChunk("messages")) return this.requestUpdate();
+    if (!(await loadChunk("messages"))) return this.requestUpdate();
     this.dialog = kind;
     this.requestUpdate();
-    void this.updateComplete.then(() => this.#root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus());
+    void this.updateComplete.then(() =>
+      this.#root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus(),
+    );
   }
 
   closeDialog(): void {
     this.dialog = null;
     this.requestUpdate();
-    const back = this.#dialogOpener?.isConnected && this.#dialogOpener.offsetParent ? this.#dialogOpener : null;
-    void this.updateComplete.then(() => (back ?? this.#root.querySelector<HTMLElement>("#more") ?? this).focus());
+    const back =
+      this.#dialogOpener?.isConnected && this.#dialogOpener.offsetParent
+        ? this.#dialogOpener
+        : null;
+    void this.updateComplete.then(() =>
+      (back ?? this.#root.querySelector<HTMLElement>("#more") ?? this).focus(),
+    );
   }
 
   /** `suggested`: what stands in the composer stays there. */

@@ -33,9 +33,14 @@ function hint(state: State): string {
 }
 
 export function composer(parts: ComposerParts): TemplateResult {
-  const { state, words: { t, dir }, draft } = parts;
+  const {
+    state,
+    words: { t, dir },
+    draft,
+  } = parts;
   const busy = state.waiting || !!state.answering;
-  const field = (event: Event): HTMLTextAreaElement => (event.currentTarget as Element).closest("form")!.querySelector("textarea")!;
+  const field = (event: Event): HTMLTextAreaElement =>
+    (event.currentTarget as Element).closest("form")!.querySelector("textarea")!;
   const send = (event: Event): void => {
     event.preventDefault();
     parts.send(field(event).value);
@@ -45,10 +50,12 @@ export function composer(parts: ComposerParts): TemplateResult {
       enterkeyhint="send" autocomplete="off"
       @input=${(event: Event) => parts.onInput(field(event).value)}
       @keydown=${(event: KeyboardEvent) => sendOnEnter(event, () => parts.send(field(event).value))}></textarea>
-    ${busy
-      ? html`<button type="button" class="send-button" part="button send" aria-label=${t("stop")} title=${t("stop")} @click=${parts.stop}>${icon("stop")}</button>`
-      : html`<button type="submit" class="send-button" part="button send" aria-label=${t("send")} title=${t("send")}
-          ?disabled=${!draft.trim() || state.wait > 0}>${icon("send")}</button>`}
+    ${
+      busy
+        ? html`<button type="button" class="send-button" part="button send" aria-label=${t("stop")} title=${t("stop")} @click=${parts.stop}>${icon("stop")}</button>`
+        : html`<button type="submit" class="send-button" part="button send" aria-label=${t("send")} title=${t("send")}
+          ?disabled=${!draft.trim() || state.wait > 0}>${icon("send")}</button>`
+    }
     <span id="keys" class="visually-hidden">${t("composer.keys")}</span>
   </form>`;
 }

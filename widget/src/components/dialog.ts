@@ -8,7 +8,9 @@ export type DialogKind = { kind: "end" } | { kind: "delete" } | { kind: "link"; 
 /** Tab goes round among the buttons as long as the dialog is open; Escape is heard by the chat. */
 function trapFocus(event: KeyboardEvent): void {
   if (event.key !== "Tab") return;
-  const all = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("button, input")];
+  const all = [
+    ...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("button, input"),
+  ];
   const at = all.indexOf(event.target as HTMLElement);
   const next = all[(at + (event.shiftKey ? -1 : 1) + all.length) % all.length];
   event.preventDefault();
@@ -16,7 +18,13 @@ function trapFocus(event: KeyboardEvent): void {
 }
 
 /** `html` is the chat's own: this comes with the talk part, which carries no copy of it. */
-export function dialog(html: typeof Html, ask: DialogKind, words: Language, deeds: ChatController, close: () => void): TemplateResult {
+export function dialog(
+  html: typeof Html,
+  ask: DialogKind,
+  words: Language,
+  deeds: ChatController,
+  close: () => void,
+): TemplateResult {
   const t = words.t;
   const link = ask.kind === "link" ? ask.url : "";
   const confirm = (): void => {
@@ -27,13 +35,21 @@ export function dialog(html: typeof Html, ask: DialogKind, words: Language, deed
     <div class="dialog" part="dialog" role="dialog" aria-modal="true" aria-labelledby="asked" aria-describedby="detail" @keydown=${trapFocus}>
       <h2 id="asked">${t(`${ask.kind}.title`)}</h2>
       <p id="detail">${t(`${ask.kind}.text`)}</p>
-      ${link ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link}
-        @focus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />` : ""}
+      ${
+        link
+          ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link}
+        @focus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />`
+          : ""
+      }
       <div class="choices">
-        ${link ? html`<button type="button" class="plain" part="button" @click=${close}>${t("ok")}</button>` : html`
+        ${
+          link
+            ? html`<button type="button" class="plain" part="button" @click=${close}>${t("ok")}</button>`
+            : html`
           <button type="button" class="plain" part="button" data-first @click=${close}>${t("cancel")}</button>
           <button type="button" class=${ask.kind === "delete" ? "strong danger" : "strong"} part="button"
-            @click=${confirm}>${t(ask.kind === "end" ? "end" : "delete.yes")}</button>`}
+            @click=${confirm}>${t(ask.kind === "end" ? "end" : "delete.yes")}</button>`
+        }
       </div>
     </div>
   </div>`;

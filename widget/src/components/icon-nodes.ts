@@ -17,7 +17,12 @@ export function iconNode(name: Sign): SVGElement {
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", PATHS[name]);
   element.append(path);
-  for (const [key, value] of Object.entries({ class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" })) {
+  for (const [key, value] of Object.entries({
+    class: "icon",
+    viewBox: "0 0 24 24",
+    "aria-hidden": "true",
+    focusable: "false",
+  })) {
     element.setAttribute(key, value);
   }
   return element;

@@ -11,19 +11,25 @@ function listen() {
     append(...nodes);
   };
   const clock = { now: 0, due: [] as { at: number; run: () => void }[] };
-  const announcer = new LiveRegionAnnouncer(region, () => clock.now, (run, ms) => {
-    clock.due.push({ at: clock.now + ms, run });
-    return 0 as unknown as ReturnType<typeof setTimeout>;
-  });
+  const announcer = new LiveRegionAnnouncer(
+    region,
+    () => clock.now,
+    (run, ms) => {
+      clock.due.push({ at: clock.now + ms, run });
+      return 0 as unknown as ReturnType<typeof setTimeout>;
+    },
+  );
   const pass = (ms: number): void => {
     clock.now += ms;
-    for (const due of clock.due.splice(0)) if (due.at <= clock.now) due.run();
+    for (const due of clock.due.splice(0))
+      if (due.at <= clock.now) due.run();
       else clock.due.push(due);
   };
   return { announcer, told, pass, region };
 }
 
-const ANSWER = "A session lives **24 hours** after its last activity [1]. You can change that. Set `TTL`, then restart the service.\n\n- No data is lost\n- Feeds come back\n\nThat is all there is to say about it.";
+const ANSWER =
+  "A session lives **24 hours** after its last activity [1]. You can change that. Set `TTL`, then restart the service.\n\n- No data is lost\n- Feeds come back\n\nThat is all there is to say about it.";
 
 describe("the live region", () => {
   it("is told every word once, in order, and at most once per two tokens", () => {
@@ -69,6 +75,10 @@ describe("the live region", () => {
   });
 
   it("reads Markdown without its marks", () => {
-    expect(toSpeechText("## Title\n\n**Bold** [link](https://x.y) [1], `code`.\n\n```py\nx\n```\n| a | b |\n|---|---|")).toBe("Title Bold link, code. x a b");
+    expect(
+      toSpeechText(
+        "## Title\n\n**Bold** [link](https://x.y) [1], `code`.\n\n```py\nx\n```\n| a | b |\n|---|---|",
+      ),
+    ).toBe("Title Bold link, code. x a b");
   });
 });

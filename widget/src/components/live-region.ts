@@ -18,7 +18,10 @@ export class LiveRegionAnnouncer {
   constructor(
     private readonly region: HTMLElement,
     private readonly now: () => number = () => performance.now(),
-    private readonly schedule: (run: () => void, ms: number) => ReturnType<typeof setTimeout> = (run, ms) => setTimeout(run, ms),
+    private readonly schedule: (run: () => void, ms: number) => ReturnType<typeof setTimeout> = (
+      run,
+      ms,
+    ) => setTimeout(run, ms),
   ) {}
 
   /** The text of a running answer so far. */
@@ -57,7 +60,8 @@ export class LiveRegionAnnouncer {
     const rest = this.#text.slice(this.#spokenLength);
     let end = 0;
     for (const found of rest.matchAll(SENTENCE_END)) end = found.index + found[0].length;
-    if (!end || this.#updates < MIN_UPDATES || rest.slice(0, end).trim().split(/\s+/).length < 3) return;
+    if (!end || this.#updates < MIN_UPDATES || rest.slice(0, end).trim().split(/\s+/).length < 3)
+      return;
     const wait = this.#lastSpokenAt + MIN_PAUSE_MS - this.now();
     if (wait > 0) {
       clearTimeout(this.#timer);

@@ -5,12 +5,23 @@ import type { State } from "../types";
 import type { ChatController } from "./chat-controller";
 import { icon, type Icon } from "./icons";
 
-export function actions(open: boolean, state: State, words: Language, deeds: ChatController, toggle: (open: boolean) => void): TemplateResult {
+export function actions(
+  open: boolean,
+  state: State,
+  words: Language,
+  deeds: ChatController,
+  toggle: (open: boolean) => void,
+): TemplateResult {
   const t = words.t;
   const begun = state.messages.length > 0 && state.status !== "none";
   const there = begun && state.status !== "gone";
   const going = there && state.status !== "ended";
-  const item = (key: string, sign: Icon, can: boolean, press: () => void): TemplateResult => html`<li><button type="button" part="button"
+  const item = (
+    key: string,
+    sign: Icon,
+    can: boolean,
+    press: () => void,
+  ): TemplateResult => html`<li><button type="button" part="button"
     ?disabled=${!can} @click=${() => (toggle(false), press())}>${icon(sign)}${t(key)}</button></li>`;
   const leave = (event: FocusEvent): void => {
     const to = event.relatedTarget as Node | null;

@@ -10,10 +10,14 @@ import { iconNode } from "./icon-nodes";
 const INITIAL_COUNT = 24;
 const IDLE_BATCH = 16;
 
-const keyOf = (message: Message): string => (message.role === "user" && message.client_id ? `c:${message.client_id}` : message.id);
+const keyOf = (message: Message): string =>
+  message.role === "user" && message.client_id ? `c:${message.client_id}` : message.id;
 const dayOf = (iso: string): string => new Date(iso).toDateString();
 
-interface Entry { view: MessageView; day: HTMLElement | null }
+interface Entry {
+  view: MessageView;
+  day: HTMLElement | null;
+}
 
 export class MessageList {
   readonly #list = h("div", { class: "list" });
@@ -32,8 +36,11 @@ export class MessageList {
   unseen = false;
 
   constructor(
-    scroller: HTMLElement, private readonly box: HTMLElement, private readonly desk: MessageHost,
-    private readonly announcer: LiveRegionAnnouncer, private readonly changed: () => void,
+    scroller: HTMLElement,
+    private readonly box: HTMLElement,
+    private readonly desk: MessageHost,
+    private readonly announcer: LiveRegionAnnouncer,
+    private readonly changed: () => void,
   ) {
     box.append(this.#list, this.#listEnd);
     this.scroller = new AutoScroller(scroller, () => {
@@ -65,7 +72,8 @@ export class MessageList {
     // Older messages that were put before those on the screen are built from the newest back, like a long history.
     this.#from = fresh ? Math.max(0, messages.length - INITIAL_COUNT) : known;
     this.#messages = messages;
-    if (!fresh && messages.length > (old?.length ?? 0) && this.#grewAtEnd(messages, old)) this.#markUnseen();
+    if (!fresh && messages.length > (old?.length ?? 0) && this.#grewAtEnd(messages, old))
+      this.#markUnseen();
     this.#sync();
     this.#announce(state, old, fresh);
     if (fresh) this.scroller.scrollToEnd();
@@ -82,7 +90,8 @@ export class MessageList {
     const last = state.messages[state.messages.length - 1];
     const key = last ? keyOf(last) : "";
     const news = last && key !== this.#lastKey && key !== this.#streamedKey && last.role !== "user";
-    if (news && old && !fresh && !state.loading) this.announcer.announce(isEmpty(last) ? this.desk.words.t("stopped") : last.content);
+    if (news && old && !fresh && !state.loading)
+      this.announcer.announce(isEmpty(last) ? this.desk.words.t("stopped") : last.content);
     this.#lastKey = key;
   }
 
@@ -98,7 +107,8 @@ export class MessageList {
       const key = keyOf(message);
       wanted.add(key);
       const entry = this.#entries.get(key) ?? this.#createEntry(key, message);
-      if (entry.view.message !== message && changedIn(entry.view.message, message)) entry.view.show(message);
+      if (entry.view.message !== message && changedIn(entry.view.message, message))
+        entry.view.show(message);
       const today = dayOf(message.created_at);
       if (today !== day) put((entry.day = this.#day(entry.day, message)));
       else entry.day = null;
@@ -114,7 +124,10 @@ export class MessageList {
   }
 
   #createEntry(key: string, message: Message): Entry {
-    const streamed = message.role === "assistant" && this.#streaming && this.#messages![this.#messages!.length - 1] === message;
+    const streamed =
+      message.role === "assistant" &&
+      this.#streaming &&
+      this.#messages![this.#messages!.length - 1] === message;
     const view = streamed ? this.#streaming!.view : new MessageView(this.desk, message.role);
     if (streamed) {
       this.#streaming = null;
@@ -135,13 +148,18 @@ export class MessageList {
 
   #scheduleIdleBatch(): void {
     if (this.#idle) return;
-    const soon = globalThis.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 30) as unknown as number);
-    this.#idle = soon(() => {
-      this.#idle = 0;
-      this.#from = Math.max(0, this.#from - IDLE_BATCH);
-      this.scroller.keepPlace(this.first(), () => this.#sync());
-      if (this.#from > 0) this.#scheduleIdleBatch();
-    }, { timeout: 400 });
+    const soon =
+      globalThis.requestIdleCallback ??
+      ((run: () => void) => setTimeout(run, 30) as unknown as number);
+    this.#idle = soon(
+      () => {
+        this.#idle = 0;
+        this.#from = Math.max(0, this.#from - IDLE_BATCH);
+        this.scroller.keepPlace(this.first(), () => this.#sync());
+        if (this.#from > 0) this.#scheduleIdleBatch();
+      },
+      { timeout: 400 },
+    );
   }
 
   #updateStreaming(turn: string, text: string): void {
@@ -182,11 +200,22 @@ export class MessageList {
     this.#listEnd.dataset["shown"] = shown;
     this.#listEnd.replaceChildren();
     if (working) {
-      this.#listEnd.append(h("div", { class: "thinking", part: "thinking working" },
-        h("span", { class: "typing-indicator", "aria-hidden": "true" }, h("i"), h("i"), h("i")), `${t("thinking")}…`));
+      this.#listEnd.append(
+        h(
+          "div",
+          { class: "thinking", part: "thinking working" },
+          h("span", { class: "typing-indicator", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
+          `${t("thinking")}…`,
+        ),
+      );
     }
     if (retry) {
-      const button = h("button", { type: "button", class: "text-icon-button", part: "button" }, iconNode("retry"), t("retry"));
+      const button = h(
+        "button",
+        { type: "button", class: "text-icon-button", part: "button" },
+        iconNode("retry"),
+        t("retry"),
+      );
       button.addEventListener("click", () => this.desk.retry(undefined));
       const broken = last?.role === "user" ? [h("span", {}, t("broken"))] : [];
       this.#listEnd.append(h("div", { class: "delivery" }, ...broken, button));
@@ -195,7 +224,8 @@ export class MessageList {
 
   /** Page Up and Page Down go from message to message, as in any feed. */
   #onPageKey(event: KeyboardEvent): void {
-    if ((event.key !== "PageUp" && event.key !== "PageDown") || event.ctrlKey || event.altKey) return;
+    if ((event.key !== "PageUp" && event.key !== "PageDown") || event.ctrlKey || event.altKey)
+      return;
     const all = [...this.box.querySelectorAll<HTMLElement>("article")];
     const current = all.findIndex((article) => article.contains(event.target as Node));
     const next = current < 0 ? all.length - 1 : current + (event.key === "PageUp" ? -1 : 1);
@@ -208,7 +238,12 @@ export class MessageList {
 
 function changedIn(before: Message | null, now: Message): boolean {
   if (!before) return true;
-  return before.content !== now.content || before.delivery !== now.delivery || before.id !== now.id ||
+  return (
+    before.content !== now.content ||
+    before.delivery !== now.delivery ||
+    before.id !== now.id ||
     before.created_at !== now.created_at ||
-    (before.metadata !== now.metadata && JSON.stringify(before.metadata) !== JSON.stringify(now.metadata));
+    (before.metadata !== now.metadata &&
+      JSON.stringify(before.metadata) !== JSON.stringify(now.metadata))
+  );
 }

@@ -20,11 +20,14 @@ type Rating = "up" | "down" | null;
 export function citationsOf(message: Message): Citation[] {
   const found = message.metadata["citations"];
   if (!Array.isArray(found)) return [];
-  return found.filter((c): c is Citation => !!c && typeof c.title === "string" && typeof c.url === "string").slice(0, 5);
+  return found
+    .filter((c): c is Citation => !!c && typeof c.title === "string" && typeof c.url === "string")
+    .slice(0, 5);
 }
 
 /** An answer that was stopped before it had a word. */
-export const isEmpty = (message: Message): boolean => message.role !== "user" && !message.content.trim();
+export const isEmpty = (message: Message): boolean =>
+  message.role !== "user" && !message.content.trim();
 
 export function nameOf(message: Message, words: Language): string {
   const operator = message.metadata["operator"];
@@ -33,9 +36,17 @@ export function nameOf(message: Message, words: Language): string {
   return typeof operator === "string" && operator ? operator : words.t("assistant");
 }
 
-export const renderContext = (desk: MessageHost, citations: readonly Citation[], live = false): RenderContext => ({
-  t: (key, params) => desk.words.t(key, params), citations, live, headings: { top: 7, last: 2 },
-  copied: () => desk.showToast("copied"), failed: () => desk.showToast("copy.failed"),
+export const renderContext = (
+  desk: MessageHost,
+  citations: readonly Citation[],
+  live = false,
+): RenderContext => ({
+  t: (key, params) => desk.words.t(key, params),
+  citations,
+  live,
+  headings: { top: 7, last: 2 },
+  copied: () => desk.showToast("copied"),
+  failed: () => desk.showToast("copy.failed"),
 });
 
 /** A message on the screen. `show` may be called again with a newer state of the same message. */
@@ -49,10 +60,19 @@ export class MessageView {
   #rating: Rating = null;
   message: Message | null = null;
 
-  constructor(private readonly desk: MessageHost, role: Message["role"]) {
+  constructor(
+    private readonly desk: MessageHost,
+    role: Message["role"],
+  ) {
     this.text = h("div", { class: "text", part: `text text-${role}` });
     const head = h("div", { class: "head" }, this.#who, this.#time);
-    this.element = h("article", { class: `message ${role}`, part: `message message-${role}`, tabindex: "-1" }, head, this.text, this.#footer);
+    this.element = h(
+      "article",
+      { class: `message ${role}`, part: `message message-${role}`, tabindex: "-1" },
+      head,
+      this.text,
+      this.#footer,
+    );
   }
 
   /** The words of an answer so far. */
@@ -71,14 +91,18 @@ export class MessageView {
     this.message = message;
     this.#setName(nameOf(message, this.desk.words), message.created_at);
     const renderSources = citationsOf(message);
-    const same = before && before.content === message.content && citationsOf(before).length === renderSources.length;
+    const same =
+      before &&
+      before.content === message.content &&
+      citationsOf(before).length === renderSources.length;
     if (!same) this.#renderContent(message, renderSources);
     this.element.classList.remove("live");
     this.element.removeAttribute("aria-busy");
     this.element.classList.toggle("pending", !!message.delivery && message.delivery !== "failed");
     this.element.classList.toggle("failed", message.delivery === "failed");
     // Somebody is writing what would have helped: the rating just saved is on the screen already.
-    if (!same || !this.#footer.querySelector(".feedback-form")) this.#renderFooter(message, renderSources);
+    if (!same || !this.#footer.querySelector(".feedback-form"))
+      this.#renderFooter(message, renderSources);
   }
 
   #setName(name: string, iso: string): void {
@@ -109,7 +133,8 @@ export class MessageView {
     this.text.hidden = empty;
     if (sources.length) parts.push(this.#sources(sources));
     const { degraded, stopped, interrupted } = message.metadata;
-    if (typeof degraded === "string" && degraded) parts.push(h("p", { class: "note", dir: "auto" }, degraded));
+    if (typeof degraded === "string" && degraded)
+      parts.push(h("p", { class: "note", dir: "auto" }, degraded));
     if (stopped) parts.push(h("p", { class: "note" }, t("stopped")));
     if (interrupted) parts.push(h("p", { class: "note" }, t("interrupted")));
     if (message.delivery) parts.push(this.#renderDelivery(message));
@@ -120,8 +145,18 @@ export class MessageView {
   #sources(sources: Citation[]): HTMLElement {
     const rows = sources.map((source, i) => {
       const href = safeLink(source.url);
-      const inner = h("span", { class: "source" }, h("b", {}, String(i + 1)), " ", h("bdi", {}, source.title));
-      return h("li", {}, href ? externalLink(href, { title: source.snippet ?? "", part: "source" }, inner) : inner);
+      const inner = h(
+        "span",
+        { class: "source" },
+        h("b", {}, String(i + 1)),
+        " ",
+        h("bdi", {}, source.title),
+      );
+      return h(
+        "li",
+        {},
+        href ? externalLink(href, { title: source.snippet ?? "", part: "source" }, inner) : inner,
+      );
     });
     return h("ol", { class: "sources", "aria-label": this.desk.words.t("sources") }, ...rows);
   }
@@ -129,20 +164,30 @@ export class MessageView {
   #renderDelivery(message: Message): HTMLElement {
     const t = this.desk.words.t;
     const row = h("div", { class: "delivery" }, h("span", {}, t(message.delivery!)));
-    if (message.delivery !== "sending") row.append(this.#textIconButton("retry", "retry", () => this.desk.retry(message.client_id)));
+    if (message.delivery !== "sending")
+      row.append(this.#textIconButton("retry", "retry", () => this.desk.retry(message.client_id)));
     return row;
   }
 
   /** A button that shows its words beside the icon. */
   #textIconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
-    const button = h("button", { type: "button", class: "text-icon-button", part: "button" }, iconNode(sign), this.desk.words.t(key));
+    const button = h(
+      "button",
+      { type: "button", class: "text-icon-button", part: "button" },
+      iconNode(sign),
+      this.desk.words.t(key),
+    );
     button.addEventListener("click", press);
     return button;
   }
 
   #iconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
     const name = this.desk.words.t(key);
-    const button = h("button", { type: "button", class: "icon-button", part: "button", "aria-label": name, title: name }, iconNode(sign));
+    const button = h(
+      "button",
+      { type: "button", class: "icon-button", part: "button", "aria-label": name, title: name },
+      iconNode(sign),
+    );
     button.addEventListener("click", press);
     return button;
   }
@@ -150,7 +195,10 @@ export class MessageView {
   #messageActions(message: Message): HTMLElement {
     const own = message.role === "user";
     const copying = this.#iconButton("copy", own ? "copy.own" : "copy", () => {
-      void copy(message.content, { copied: () => this.#showCopied(copying), failed: () => this.desk.showToast("copy.failed") });
+      void copy(message.content, {
+        copied: () => this.#showCopied(copying),
+        failed: () => this.desk.showToast("copy.failed"),
+      });
     });
     const row = h("div", { class: "tools" }, copying);
     if (!own) this.#ratings(message, row);
@@ -186,15 +234,29 @@ export class MessageView {
 
   #feedbackForm(id: string, rating: Rating, row: HTMLElement): HTMLElement {
     const t = this.desk.words.t;
-    const field = h("input", { type: "text", maxlength: "500", dir: "auto", "aria-label": t("rate.why"), placeholder: t("rate.why") });
-    const form = h("form", { class: "feedback-form" }, field, h("button", { class: "text-icon-button", part: "button" }, t("rate.submit")));
+    const field = h("input", {
+      type: "text",
+      maxlength: "500",
+      dir: "auto",
+      "aria-label": t("rate.why"),
+      placeholder: t("rate.why"),
+    });
+    const form = h(
+      "form",
+      { class: "feedback-form" },
+      field,
+      h("button", { class: "text-icon-button", part: "button" }, t("rate.submit")),
+    );
     const leave = (): void => {
       form.remove();
       row.querySelector<HTMLElement>(`[aria-pressed=true]`)?.focus();
     };
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (field.value.trim()) void this.desk.rate(id, rating, field.value.trim()).then((saved) => saved && this.desk.showToast("rate.thanks"));
+      if (field.value.trim())
+        void this.desk
+          .rate(id, rating, field.value.trim())
+          .then((saved) => saved && this.desk.showToast("rate.thanks"));
       leave();
     });
     form.addEventListener("keydown", (event) => {

@@ -19,8 +19,9 @@ export interface Panel {
 const SMALL = "(max-width: 520px), (max-height: 460px)";
 
 /** The parts of the chat that a page may style through baton-widget::part(). */
-const PARTS = "header,title,menu,log,greeting,suggestion,message,message-user,message-assistant,message-system,text,text-user,text-assistant,"
-  + "code,chip,source,footer,dock,notice,composer,input,send,button,dialog";
+const PARTS =
+  "header,title,menu,log,greeting,suggestion,message,message-user,message-assistant,message-system,text,text-user,text-assistant," +
+  "code,chip,source,footer,dock,notice,composer,input,send,button,dialog";
 
 export function mountPanel(host: HTMLElement, conversation: Conversation, options: Options): Panel {
   setChunkLoader((file) => import(new URL(file, import.meta.url).href));
@@ -35,7 +36,9 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   for (const [name, value] of Object.entries(attributes)) panel.setAttribute(name, value);
   panel.classList.add("panel");
   if (options.position === "bottom-left") panel.classList.add("left");
-  const [x = "", y = ""] = (options.offset ?? "").split(",").map((part) => (/^\s*\d{1,4}\s*$/.test(part) ? `${part.trim()}px` : ""));
+  const [x = "", y = ""] = (options.offset ?? "")
+    .split(",")
+    .map((part) => (/^\s*\d{1,4}\s*$/.test(part) ? `${part.trim()}px` : ""));
   if (x) panel.style.setProperty("--_x", x);
   if (x || y) panel.style.setProperty("--_y", y || x);
   if ("popover" in panel) panel.popover = "manual"; // the top layer: above any z-index of the page
@@ -48,7 +51,9 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
 
   const paint = (): void => {
     const theme = themeSheet(asHex(options.color, chat), isDark(options.theme));
-    const kept = root.adoptedStyleSheets.filter((sheet) => sheet !== shown && sheet !== panelSheet());
+    const kept = root.adoptedStyleSheets.filter(
+      (sheet) => sheet !== shown && sheet !== panelSheet(),
+    );
     root.adoptedStyleSheets = [...kept, panelSheet(), theme];
     shown = theme;
   };
@@ -59,7 +64,8 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     launcher?.classList.toggle("covered", isOpen && small.matches);
     const view = window.visualViewport;
     // Above the keyboard: the part of the screen that is left, wherever the browser has scrolled it.
-    const keyboard = small.matches && view && view.scale < 1.05 && window.innerHeight - view.height > 60;
+    const keyboard =
+      small.matches && view && view.scale < 1.05 && window.innerHeight - view.height > 60;
     panel.style.setProperty("--_h", keyboard ? `${view.height}px` : "100dvh");
     panel.style.setProperty("--_top", keyboard ? `${view.offsetTop}px` : "0px");
   };
@@ -71,7 +77,11 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     launcher.setAttribute("aria-label", words.t(isOpen ? "launcher.close" : "launcher.open"));
     launcher.classList.toggle("open", isOpen);
   };
-  const unread = countUnread(conversation, () => isOpen, (n) => badge(launcher, n ? words.t("launcher.unread", { n }) : "", n));
+  const unread = countUnread(
+    conversation,
+    () => isOpen,
+    (n) => badge(launcher, n ? words.t("launcher.unread", { n }) : "", n),
+  );
 
   function open(): void {
     if (isOpen) return;
@@ -83,7 +93,9 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     if (panel.popover && !panel.matches(":popover-open")) panel.showPopover();
     label();
     unread.clear();
-    void chat.updateComplete.then(() => (matchMedia("(pointer: coarse)").matches ? panel.focus() : chat.focus()));
+    void chat.updateComplete.then(() =>
+      matchMedia("(pointer: coarse)").matches ? panel.focus() : chat.focus(),
+    );
     host.dispatchEvent(new CustomEvent("baton-open", { bubbles: true, composed: true }));
   }
   function close(): void {
@@ -107,8 +119,11 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   const view = window.visualViewport;
   const stopWatching = watchTheme(paint);
   const listening = new AbortController();
-  const on = (target: EventTarget | null | undefined, kind: string, listener: (event: never) => void) =>
-    target?.addEventListener(kind, listener as EventListener, { signal: listening.signal });
+  const on = (
+    target: EventTarget | null | undefined,
+    kind: string,
+    listener: (event: never) => void,
+  ) => target?.addEventListener(kind, listener as EventListener, { signal: listening.signal });
   on(launcher, "click", toggle);
   on(panel, "keydown", escape);
   on(launcher, "keydown", escape);
@@ -124,14 +139,18 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   });
 
   return {
-    open, close, toggle,
+    open,
+    close,
+    toggle,
     end(): void {
       open();
-      void once(conversation, () => conversation.state.status === "active" || conversation.state.status === "abandoned")
-        .then(async (going) => {
-          await chat.updateComplete;
-          if (going && isOpen) await chat.openDialog({ kind: "end" });
-        });
+      void once(
+        conversation,
+        () => conversation.state.status === "active" || conversation.state.status === "abandoned",
+      ).then(async (going) => {
+        await chat.updateComplete;
+        if (going && isOpen) await chat.openDialog({ kind: "end" });
+      });
     },
     destroy(): void {
       close();
@@ -181,12 +200,17 @@ function badge(launcher: HTMLButtonElement | null, words: string, n: number): vo
 }
 
 /** Counts answers that end while nobody looks, on the launcher and in the title of the page. */
-function countUnread(conversation: Conversation, looking: () => boolean, show: (n: number) => void): { clear(): void; stop(): void } {
+function countUnread(
+  conversation: Conversation,
+  looking: () => boolean,
+  show: (n: number) => void,
+): { clear(): void; stop(): void } {
   let seen: readonly Message[] = conversation.state.messages;
   let n = 0;
   let own = "";
   const title = (): void => {
-    const plain = own && document.title === own ? document.title.replace(/^\(\d+\) /, "") : document.title;
+    const plain =
+      own && document.title === own ? document.title.replace(/^\(\d+\) /, "") : document.title;
     if (n) document.title = own = `(${n}) ${plain}`;
     else if (own && document.title === own) document.title = plain;
     if (!n) own = "";
@@ -195,7 +219,8 @@ function countUnread(conversation: Conversation, looking: () => boolean, show: (
     const now = conversation.state.messages;
     if (now === seen) return;
     const last = seen[seen.length - 1];
-    const same = (m: Message): boolean => m.id === last?.id || (!!m.client_id && m.client_id === last?.client_id);
+    const same = (m: Message): boolean =>
+      m.id === last?.id || (!!m.client_id && m.client_id === last?.client_id);
     const from = last ? now.findIndex(same) : -1;
     seen = now;
     if (looking() || from < 0 || conversation.state.loading) return;

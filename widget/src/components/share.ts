@@ -11,7 +11,10 @@ export async function copyLink(chat: ChatHost): Promise<void> {
     await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
     chat.showToast("link.copied");
   } catch {
-    await link.then((url) => copyText(chat, url), () => chat.showToast("link.failed"));
+    await link.then(
+      (url) => copyText(chat, url),
+      () => chat.showToast("link.failed"),
+    );
   }
 }
 

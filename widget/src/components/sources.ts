@@ -17,7 +17,9 @@ function host(url: string): string {
 
 /** Given to the chat by the full page only; the panel has no room for it. */
 export function asideView(state: State, words: Language): TemplateResult | typeof nothing {
-  const cited = state.messages.findLast((message) => message.role === "assistant" && citationsOf(message).length > 0);
+  const cited = state.messages.findLast(
+    (message) => message.role === "assistant" && citationsOf(message).length > 0,
+  );
   if (!cited) return nothing;
   const sources = citationsOf(cited);
   const t = words.t;

@@ -6,11 +6,22 @@ import type { State } from "../types";
 import en from "../locales/en.json";
 
 const calm: State = {
-  status: "active", messages: [], answering: null, waiting: false, canRetry: false, notice: null, connection: "online",
-  wait: 0, hasOlder: false, loading: false, openedBySharedLink: false, returnedDraft: null,
+  status: "active",
+  messages: [],
+  answering: null,
+  waiting: false,
+  canRetry: false,
+  notice: null,
+  connection: "online",
+  wait: 0,
+  hasOlder: false,
+  loading: false,
+  openedBySharedLink: false,
+  returnedDraft: null,
 };
 const english = language("en");
-const say = (state: Partial<State>): string[] => statusLines({ ...calm, ...state }, english).map((line) => line.text);
+const say = (state: Partial<State>): string[] =>
+  statusLines({ ...calm, ...state }, english).map((line) => line.text);
 
 describe("the status region", () => {
   it("says nothing when all is well", () => {
@@ -18,43 +29,68 @@ describe("the status region", () => {
   });
 
   it("holds the seconds of a wait, and minutes from ninety seconds on", () => {
-    expect(say({ wait: 42, notice: { key: "wait", tone: "warning", params: { seconds: 42 } } })).toEqual([waitText(42, english)]);
+    expect(
+      say({ wait: 42, notice: { key: "wait", tone: "warning", params: { seconds: 42 } } }),
+    ).toEqual([waitText(42, english)]);
     expect(waitText(42, english)).toContain("42 seconds");
     expect(waitText(1, english)).toContain("1 second.");
     expect(waitText(90, english)).toContain("2 minutes");
   });
 
   it("says once how long a busy engine needs, and counts it down without reading every second out", () => {
-    const shown = statusLines({ ...calm, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } }, english);
+    const shown = statusLines(
+      { ...calm, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } },
+      english,
+    );
     expect(shown.map((line) => [line.key, line.counting])).toEqual([["engineBusy", true]]);
     expect(shown[0]!.text).toContain("7 seconds");
   });
 
   it("offers a new chat once after an end, on a dead link and in a conversation begun elsewhere", () => {
     const states: Partial<State>[] = [
-      { status: "ended", notice: { key: "ended", tone: "info" } }, { status: "none", notice: { key: "deadLink", tone: "warning" } },
-      { openedBySharedLink: true, notice: { key: "continued", tone: "info" } }, { status: "gone", notice: { key: "gone", tone: "info" } },
+      { status: "ended", notice: { key: "ended", tone: "info" } },
+      { status: "none", notice: { key: "deadLink", tone: "warning" } },
+      { openedBySharedLink: true, notice: { key: "continued", tone: "info" } },
+      { status: "gone", notice: { key: "gone", tone: "info" } },
     ];
-    for (const state of states) expect(statusLines({ ...calm, ...state }, english).filter((line) => line.offerNewChat).length).toBe(1);
+    for (const state of states)
+      expect(
+        statusLines({ ...calm, ...state }, english).filter((line) => line.offerNewChat).length,
+      ).toBe(1);
     expect(say({ status: "ended" })[0]).toContain("ended");
   });
 
   it("asks beside the opening line alone whether a conversation handed over is one's own", () => {
-    const doubts = (state: Partial<State>) => statusLines({ ...calm, ...state }, english).filter((line) => line.notYoursOffer).map((line) => line.text);
-    expect(doubts({ openedByOneTimeLink: true, notice: { key: "continued", tone: "info" } })).toEqual(["Conversation continued from widget"]);
-    expect(doubts({ openedByOneTimeLink: true, notice: { key: "busy", tone: "warning" } })).toEqual([]);
+    const doubts = (state: Partial<State>) =>
+      statusLines({ ...calm, ...state }, english)
+        .filter((line) => line.notYoursOffer)
+        .map((line) => line.text);
+    expect(
+      doubts({ openedByOneTimeLink: true, notice: { key: "continued", tone: "info" } }),
+    ).toEqual(["Conversation continued from widget"]);
+    expect(doubts({ openedByOneTimeLink: true, notice: { key: "busy", tone: "warning" } })).toEqual(
+      [],
+    );
     expect(doubts({ notice: { key: "continued", tone: "info" } })).toEqual([]);
   });
 
   it("tells of a lost connection, once", () => {
     expect(say({ connection: "offline" })).toHaveLength(1);
-    expect(say({ connection: "offline", notice: { key: "offline", tone: "warning" } })).toHaveLength(1);
+    expect(
+      say({ connection: "offline", notice: { key: "offline", tone: "warning" } }),
+    ).toHaveLength(1);
   });
 
   it("has words for every notice that the conversation can give", () => {
-    const source = readdirSync("src/state").filter((name) => !name.endsWith(".test.ts")).map((name) => readFileSync(`src/state/${name}`, "utf8")).join("\n");
-    const written = /\b(?:returned|failed|notify)\("(\w+)"|, "(answerFailed)"|\b(?:notice|key): "(\w+)"/g;
-    const keys = [...source.matchAll(written)].map((found) => found[1] ?? found[2] ?? found[3]!).filter((key) => key !== "not_sent" && key !== "wait");
+    const source = readdirSync("src/state")
+      .filter((name) => !name.endsWith(".test.ts"))
+      .map((name) => readFileSync(`src/state/${name}`, "utf8"))
+      .join("\n");
+    const written =
+      /\b(?:returned|failed|notify)\("(\w+)"|, "(answerFailed)"|\b(?:notice|key): "(\w+)"/g;
+    const keys = [...source.matchAll(written)]
+      .map((found) => found[1] ?? found[2] ?? found[3]!)
+      .filter((key) => key !== "not_sent" && key !== "wait");
     expect(keys.length).toBeGreaterThan(8);
     for (const key of keys) expect(en, key).toHaveProperty([`notice.${key}`]);
   });

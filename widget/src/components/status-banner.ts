@@ -21,29 +21,40 @@ const RESUME_NOTICES = new Set(["continued", "restored"]);
 
 /** The sentence for a 429: seconds, or minutes from ninety seconds on. */
 export function waitText(seconds: number, words: Language): string {
-  return seconds < 90 ? words.t("wait.seconds", { n: Math.max(1, Math.ceil(seconds)) }) : words.t("wait.minutes", { n: Math.ceil(seconds / 60) });
+  return seconds < 90
+    ? words.t("wait.seconds", { n: Math.max(1, Math.ceil(seconds)) })
+    : words.t("wait.minutes", { n: Math.ceil(seconds / 60) });
 }
 
 /** The lines in the order in which they are shown; at most one offers a new chat. */
 export function statusLines(state: State, words: Language): Line[] {
   const found: Line[] = [];
   const add = (key: string, tone: Line["tone"], more: Partial<Line> = {}): void => {
-    if (!found.some((line) => line.key === key)) found.push({ key, tone, text: words.t(`notice.${key}`), ...more });
+    if (!found.some((line) => line.key === key))
+      found.push({ key, tone, text: words.t(`notice.${key}`), ...more });
   };
-  if (state.openedBySharedLink && state.status !== "ended") add("elsewhere", "warning", { text: words.t("elsewhere"), offerNewChat: true });
+  if (state.openedBySharedLink && state.status !== "ended")
+    add("elsewhere", "warning", { text: words.t("elsewhere"), offerNewChat: true });
   if (state.status === "ended") add("ended", "info", { offerNewChat: true });
   if (state.status === "gone" && !state.notice) add("gone", "info", { offerNewChat: true });
   const { notice } = state;
   const wait = Number(state.wait || (notice?.key === "wait" && notice.params?.["seconds"]) || 0);
-  if (wait > 0 && notice?.key !== "engineBusy") add("wait", "warning", { text: waitText(wait, words), counting: true });
+  if (wait > 0 && notice?.key !== "engineBusy")
+    add("wait", "warning", { text: waitText(wait, words), counting: true });
   if (notice && notice.key !== "wait") {
     const n = Math.max(1, Number(notice.params?.["seconds"] ?? wait));
     const text = words.t(`notice.${notice.key}`, { ...notice.params, n });
-    add(notice.key, notice.tone, { text, counting: n > 1, offerNewChat: OFFERS_NEW_CHAT.has(notice.key), notYoursOffer: !__WIDGET__ && !!state.openedByOneTimeLink && RESUME_NOTICES.has(notice.key) });
+    add(notice.key, notice.tone, {
+      text,
+      counting: n > 1,
+      offerNewChat: OFFERS_NEW_CHAT.has(notice.key),
+      notYoursOffer: !__WIDGET__ && !!state.openedByOneTimeLink && RESUME_NOTICES.has(notice.key),
+    });
   }
   if (state.connection !== "online" && !state.notice) add(state.connection, "warning");
   // Carried on and begun elsewhere are one piece of news.
-  if (found[0]?.key === "elsewhere" && RESUME_NOTICES.has(found[1]?.key ?? "")) found[0].lead = found.splice(1, 1)[0]!.text;
+  if (found[0]?.key === "elsewhere" && RESUME_NOTICES.has(found[1]?.key ?? ""))
+    found[0].lead = found.splice(1, 1)[0]!.text;
   const first = found.findIndex((line) => line.offerNewChat);
   return found.map((line, i) => ({ ...line, renew: line.offerNewChat && i === first }));
 }

@@ -6,14 +6,29 @@ import { registerChunk } from "../client/lazy-chunks";
 type Words = Record<string, string | Record<string, string>>;
 const src = `${process.cwd()}/src/`;
 const folder = `${src}locales/`;
-const files = readdirSync(folder).filter((name) => name.endsWith(".json")).map((name) => name.replace(".json", ""));
-const words = Object.fromEntries(files.map((name) => [name, JSON.parse(readFileSync(`${folder}${name}.json`, "utf8")) as Words]));
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith(".json"))
+  .map((name) => name.replace(".json", ""));
+const words = Object.fromEntries(
+  files.map((name) => [name, JSON.parse(readFileSync(`${folder}${name}.json`, "utf8")) as Words]),
+);
 const sources = readdirSync(src, { recursive: true, encoding: "utf8" })
-  .filter((name) => /(?<!\.test)\.ts$/.test(name)).map((name) => readFileSync(src + name, "utf8")).join("\n");
-const forms = (value: string | Record<string, string>): string[] => (typeof value === "string" ? [value] : Object.values(value));
-const holes = (text: string): string => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort().join();
+  .filter((name) => /(?<!\.test)\.ts$/.test(name))
+  .map((name) => readFileSync(src + name, "utf8"))
+  .join("\n");
+const forms = (value: string | Record<string, string>): string[] =>
+  typeof value === "string" ? [value] : Object.values(value);
+const holes = (text: string): string =>
+  [...text.matchAll(/\{(\w+)\}/g)]
+    .map((m) => m[1])
+    .sort()
+    .join();
 
-beforeAll(() => files.forEach((name) => name !== "en" && registerChunk(`locale-${name}`, { default: words[name] })));
+beforeAll(() =>
+  files.forEach(
+    (name) => name !== "en" && registerChunk(`locale-${name}`, { default: words[name] }),
+  ),
+);
 
 describe("the words", () => {
   it("stand in a file for each language that is offered", () => {
@@ -21,7 +36,8 @@ describe("the words", () => {
   });
 
   it("lack no key in any language, and have none too many", () => {
-    for (const name of files) expect(Object.keys(words[name]!).sort(), name).toEqual(Object.keys(words["en"]!).sort());
+    for (const name of files)
+      expect(Object.keys(words[name]!).sort(), name).toEqual(Object.keys(words["en"]!).sort());
   });
 
   it("have every plural form of their language, and the same places to fill in", () => {
@@ -29,17 +45,25 @@ describe("the words", () => {
       const wanted = new Intl.PluralRules(name).resolvedOptions().pluralCategories;
       for (const [key, value] of Object.entries(words[name]!)) {
         const english = words["en"]![key]!;
-        if (typeof english !== "string") expect(Object.keys(value).sort(), `${name} ${key}`).toEqual([...wanted].sort());
-        else for (const text of forms(value)) expect(holes(text), `${name} ${key}`).toBe(holes(english));
+        if (typeof english !== "string")
+          expect(Object.keys(value).sort(), `${name} ${key}`).toEqual([...wanted].sort());
+        else
+          for (const text of forms(value))
+            expect(holes(text), `${name} ${key}`).toBe(holes(english));
       }
     }
   });
 
   it("are all used, and all that is used is there", () => {
-    const literal = new Set([...sources.matchAll(/["`]([a-z][\w]*(?:\.[a-zA-Z]+)*)["`]/g)].map((m) => m[1]!));
-    const made = /^(notice|end|delete|link)\.|^(searching|writing|thinking|sending|queued|failed|rate\.)/;
-    for (const key of Object.keys(words["en"]!)) expect(literal.has(key) || made.test(key), `${key} is not used`).toBe(true);
-    for (const [, key] of sources.matchAll(/\bt\("([\w.]+)"/g)) expect(words["en"], `${key} is missing`).toHaveProperty([key!]);
+    const literal = new Set(
+      [...sources.matchAll(/["`]([a-z][\w]*(?:\.[a-zA-Z]+)*)["`]/g)].map((m) => m[1]!),
+    );
+    const made =
+      /^(notice|end|delete|link)\.|^(searching|writing|thinking|sending|queued|failed|rate\.)/;
+    for (const key of Object.keys(words["en"]!))
+      expect(literal.has(key) || made.test(key), `${key} is not used`).toBe(true);
+    for (const [, key] of sources.matchAll(/\bt\("([\w.]+)"/g))
+      expect(words["en"], `${key} is missing`).toHaveProperty([key!]);
   });
 
   it("count in the way of their language", () => {
@@ -50,7 +74,8 @@ describe("the words", () => {
   });
 
   it("are English for a language that nobody wrote or that is none", () => {
-    for (const tag of [undefined, "", "xx", "not a tag!", "fr"]) expect(language(tag).t("send")).toBe("Send");
+    for (const tag of [undefined, "", "xx", "not a tag!", "fr"])
+      expect(language(tag).t("send")).toBe("Send");
     expect(language("de-AT").t("send")).toBe("Senden");
     expect(language("de_CH").tag).toBe("de-CH");
   });
@@ -58,7 +83,10 @@ describe("the words", () => {
   it("name days as people do", () => {
     const now = new Date(2026, 5, 10, 9);
     const at = (day: number): string => new Date(2026, 5, day, 23).toISOString();
-    expect([language("en").day(at(10), now), language("en").day(at(9), now)]).toEqual(["Today", "Yesterday"]);
+    expect([language("en").day(at(10), now), language("en").day(at(9), now)]).toEqual([
+      "Today",
+      "Yesterday",
+    ]);
     expect(language("en").day(at(1), now)).toMatch(/Monday.*1/);
     expect(language("en").day("nonsense", now)).toBe("");
   });

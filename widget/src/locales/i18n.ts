@@ -32,7 +32,9 @@ function tagOf(wanted: string | undefined): string {
 function fill(text: string, params: Params, tag: string): string {
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = params[name];
-    return typeof value === "number" ? value.toLocaleString(tag, { numberingSystem: "latn" }) : value ?? whole;
+    return typeof value === "number"
+      ? value.toLocaleString(tag, { numberingSystem: "latn" })
+      : (value ?? whole);
   });
 }
 
@@ -59,10 +61,20 @@ export function language(wanted?: string): Language {
   const known = made.get(tag);
   if (known) return known;
   const plural = new Intl.PluralRules(tag);
-  const clock = new Intl.DateTimeFormat(tag, { hour: "numeric", minute: "2-digit", numberingSystem: "latn" });
-  const calendar = new Intl.DateTimeFormat(tag, { weekday: "long", day: "numeric", month: "long", numberingSystem: "latn" });
+  const clock = new Intl.DateTimeFormat(tag, {
+    hour: "numeric",
+    minute: "2-digit",
+    numberingSystem: "latn",
+  });
+  const calendar = new Intl.DateTimeFormat(tag, {
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    numberingSystem: "latn",
+  });
   const t = (key: string, params: Params = {}): string => {
-    const found = words[key] ?? getChunk<{ words: Words }>("messages")?.words[key] ?? (en as Words)["error"]!;
+    const found =
+      words[key] ?? getChunk<{ words: Words }>("messages")?.words[key] ?? (en as Words)["error"]!;
     if (typeof found === "string") return fill(found, params, tag);
     return fill(found[plural.select(Number(params["n"] ?? 0))] ?? found.other, params, tag);
   };
@@ -82,4 +94,5 @@ export function language(wanted?: string): Language {
 }
 
 const valid = (iso: string): boolean => !Number.isNaN(Date.parse(iso));
-const midnight = (date: Date): number => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+const midnight = (date: Date): number =>
+  new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();

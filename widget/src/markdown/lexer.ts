@@ -1,5 +1,13 @@
 /** Markdown to tokens: marked's lexer with the rules of a chat, and a bound on what it is given at once. */
-import { Lexer, Marked, Tokenizer, type Links, type Token, type Tokens, type TokensList } from "marked";
+import {
+  Lexer,
+  Marked,
+  Tokenizer,
+  type Links,
+  type Token,
+  type Tokens,
+  type TokensList,
+} from "marked";
 import { maskCjkEmphasis, opensBesideCjk } from "./cjk-emphasis";
 import { decodeEntities } from "./entities";
 import { addressAtStart, nextAddress } from "./links";
@@ -7,7 +15,10 @@ import { addressAtStart, nextAddress } from "./links";
 export type { Links, Token, Tokens };
 
 /** A number in brackets that may name a source. */
-export interface CitationToken extends Tokens.Generic { type: "citation"; number: number }
+export interface CitationToken extends Tokens.Generic {
+  type: "citation";
+  number: number;
+}
 
 /** Quotes and lists nested deeper are shown as plain text, so hostile text cannot exhaust the stack. */
 const MAX_NESTING = 12;
@@ -40,9 +51,15 @@ class ChatLexer extends Lexer {
   readonly #cuts = new Map<number, number>();
   #inlineDepth = 0;
 
-  constructor(readonly source: string, links: Links, readonly live: boolean) {
+  constructor(
+    readonly source: string,
+    links: Links,
+    readonly live: boolean,
+  ) {
     super(options());
-    this.tokens = Object.assign([] as unknown as TokensList, { links: Object.assign(Object.create(null) as Links, links) });
+    this.tokens = Object.assign([] as unknown as TokensList, {
+      links: Object.assign(Object.create(null) as Links, links),
+    });
   }
 
   override inlineTokens(src: string, tokens: Token[] = []): Token[] {
@@ -103,7 +120,8 @@ function pieces(text: string): string[] {
   return [...found, text.slice(from)];
 }
 
-const isLowSurrogate = (text: string, at: number): boolean => (text.charCodeAt(at) & 0xfc00) === 0xdc00;
+const isLowSurrogate = (text: string, at: number): boolean =>
+  (text.charCodeAt(at) & 0xfc00) === 0xdc00;
 
 const inherited = Tokenizer.prototype;
 
@@ -117,7 +135,8 @@ const marked = new Marked({
       tokenizer(src): CitationToken | undefined {
         const found = CITATION.exec(src);
         const names = found ? [found[1]!, found[2] ?? ""] : [];
-        if (!found || names.some((name) => name.trim().toLowerCase() in this.lexer.tokens.links)) return undefined;
+        if (!found || names.some((name) => name.trim().toLowerCase() in this.lexer.tokens.links))
+          return undefined;
         return { type: "citation", raw: found[0], number: Number(found[1]) };
       },
     },
@@ -136,13 +155,18 @@ const marked = new Marked({
     html: () => undefined,
     tag: () => undefined,
     blockquote(src) {
-      return (this.lexer as ChatLexer).nested(src, MAX_QUOTE, (start) => inherited.blockquote.call(this, start));
+      return (this.lexer as ChatLexer).nested(src, MAX_QUOTE, (start) =>
+        inherited.blockquote.call(this, start),
+      );
     },
     list(src) {
-      return (this.lexer as ChatLexer).nested(src, MAX_LIST, (start) => inherited.list.call(this, start));
+      return (this.lexer as ChatLexer).nested(src, MAX_LIST, (start) =>
+        inherited.list.call(this, start),
+      );
     },
     lheading(src) {
-      const start = src.length > MAX_HEADING ? src.slice(0, src.lastIndexOf("\n", MAX_HEADING) + 1) : src;
+      const start =
+        src.length > MAX_HEADING ? src.slice(0, src.lastIndexOf("\n", MAX_HEADING) + 1) : src;
       return inherited.lheading.call(this, start);
     },
     table(src) {
@@ -153,14 +177,24 @@ const marked = new Marked({
     },
     // Only double tildes strike: a single one is an approximation, a range or a subscript.
     del(src, masked, before) {
-      return /^~~(?!~)/.test(src) && before !== "~" ? inherited.del.call(this, src, masked, before) : undefined;
+      return /^~~(?!~)/.test(src) && before !== "~"
+        ? inherited.del.call(this, src, masked, before)
+        : undefined;
     },
     url(src) {
       const { live, source } = this.lexer as ChatLexer;
       const found = addressAtStart(src);
       // While an answer comes in, an address at its very end may go on: a link to its first half would lead to another host.
-      if (!found || (live && UNFINISHED.test(src.slice(found.text.length)) && source.endsWith(src))) return undefined;
-      return { type: "link", raw: found.text, href: found.href, title: null, text: found.text, tokens: [textToken(found.text)] };
+      if (!found || (live && UNFINISHED.test(src.slice(found.text.length)) && source.endsWith(src)))
+        return undefined;
+      return {
+        type: "link",
+        raw: found.text,
+        href: found.href,
+        title: null,
+        text: found.text,
+        tokens: [textToken(found.text)],
+      };
     },
     inlineText(src) {
       PLAIN.lastIndex = 0;
@@ -186,7 +220,9 @@ function withoutSpacesAtLineEnds(text: string): string {
   if (!text.includes("\n")) return text;
   const lines = text.split("\n");
   const last = lines.length - 1;
-  return lines.map((line, i) => (i === 0 ? line.trimEnd() : i === last ? line.trimStart() : line.trim())).join("\n");
+  return lines
+    .map((line, i) => (i === 0 ? line.trimEnd() : i === last ? line.trimStart() : line.trim()))
+    .join("\n");
 }
 
 /** Two spaces at the end of a line are a rule of their own. */

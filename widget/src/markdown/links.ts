@@ -5,13 +5,15 @@ import { decodeEntities } from "./entities";
 const SCHEME = /(?<![a-z0-9])https?:\/\/|(?<![^\s*_~(])www\./gi;
 const URL_CHARACTERS = /(?:https?:\/\/|www\.)[^\s<>"`]+/iy;
 /** Outside ASCII, a full stop, comma, quote or bracket ends an address; letters of any script and a middle dot do not. */
-const FOREIGN_END = /(?![\0-\x7f])[\p{Terminal_Punctuation}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\u061f\u066a-\u066d]/u;
+const FOREIGN_END =
+  /(?![\0-\x7f])[\p{Terminal_Punctuation}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\u061f\u066a-\u066d]/u;
 const TRAILING = new Set("?!.,:;*_~'\"]");
 const MAIL_NAME = /[\w.+-]{1,64}$/;
 const MAIL_HOST = /@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}/iy;
 
 /** The href of a Markdown link as it may be used; null where it leads to no http, https or mailto address. */
-export const linkTarget = (href: string): string | null => safeLink(decodeEntities(href).trim().replace(/ /g, "%20"));
+export const linkTarget = (href: string): string | null =>
+  safeLink(decodeEntities(href).trim().replace(/ /g, "%20"));
 
 /** The bare web or mail address with which `text` begins. */
 export function addressAtStart(text: string): { text: string; href: string } | undefined {

@@ -20,11 +20,14 @@ export function patchNode(shown: ChildNode, fresh: ChildNode): ChildNode {
 
 /** The style attribute cannot be written under a strict Content-Security-Policy: such an element is made anew. */
 const sameKind = (shown: HTMLElement, fresh: HTMLElement): boolean =>
-  shown.localName === fresh.localName && shown.getAttribute("style") === fresh.getAttribute("style");
+  shown.localName === fresh.localName &&
+  shown.getAttribute("style") === fresh.getAttribute("style");
 
 function patchAttributes(shown: HTMLElement, fresh: HTMLElement): void {
-  for (const { name } of [...shown.attributes]) if (!fresh.hasAttribute(name)) shown.removeAttribute(name);
-  for (const { name, value } of [...fresh.attributes]) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+  for (const { name } of [...shown.attributes])
+    if (!fresh.hasAttribute(name)) shown.removeAttribute(name);
+  for (const { name, value } of [...fresh.attributes])
+    if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
 }
 
 /** Makes the children of `shown` from place `from` on like those of `fresh`. */
@@ -46,7 +49,8 @@ export function patchChildren(shown: HTMLElement, fresh: HTMLElement, from = 0):
 function skipToEqual(place: ChildNode, wanted: ChildNode): ChildNode {
   if (place.nodeName === wanted.nodeName) return place;
   let found: ChildNode | null = place.nextSibling;
-  for (let ahead = 1; found && ahead < LOOK_AHEAD && !found.isEqualNode(wanted); ahead++) found = found.nextSibling;
+  for (let ahead = 1; found && ahead < LOOK_AHEAD && !found.isEqualNode(wanted); ahead++)
+    found = found.nextSibling;
   if (!found?.isEqualNode(wanted)) return place;
   while (place !== found) {
     const next: ChildNode = place.nextSibling!;

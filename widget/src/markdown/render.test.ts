@@ -3,9 +3,18 @@ import { MarkdownView } from "./streaming";
 import type { RenderContext } from "./render";
 import { safeLink } from "../dom";
 
-const sources = [1, 2, 3].map((n) => ({ title: `Page ${n}`, url: `https://docs.example/${n}`, snippet: "" }));
+const sources = [1, 2, 3].map((n) => ({
+  title: `Page ${n}`,
+  url: `https://docs.example/${n}`,
+  snippet: "",
+}));
 const around = (): RenderContext => ({
-  t: (key) => key, citations: sources, live: false, headings: { top: 7, last: 2 }, copied() {}, failed() {},
+  t: (key) => key,
+  citations: sources,
+  live: false,
+  headings: { top: 7, last: 2 },
+  copied() {},
+  failed() {},
 });
 
 function whole(text: string): HTMLElement {
@@ -68,27 +77,37 @@ describe("Markdown", () => {
     expect(element.textContent).toContain("snake_case_name and 2 * 3 * 4");
     expect(element.querySelector("code")!.textContent).toBe("a < b");
     expect(element.querySelector<HTMLAnchorElement>("p a")!.href).toBe("https://a.example/x_(y)");
-    expect([count("ul"), count("ul ul"), count("li.task"), count(".box.done")]).toEqual([2, 1, 2, 1]);
+    expect([count("ul"), count("ul ul"), count("li.task"), count(".box.done")]).toEqual([
+      2, 1, 2, 1,
+    ]);
     expect(element.querySelector("ol")!.getAttribute("start")).toBe("3");
     expect(element.querySelector("blockquote")!.textContent).toBe("quoted\nlazily");
     expect([count("th"), count("td"), count("hr")]).toEqual([2, 4, 1]);
     expect(element.querySelector("td")!.textContent).toBe("a | b");
     expect(element.querySelector("pre code")!.textContent).toBe('const x = "<b>";');
     const last = element.lastElementChild!;
-    expect([...last.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual(["https://b.example/q?a=1&b=2", "mailto:me@c.example"]);
+    expect([...last.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual([
+      "https://b.example/q?a=1&b=2",
+      "mailto:me@c.example",
+    ]);
     expect(last.textContent).toContain("& <done> [9]");
   });
 
   it("shows the same whether a text comes whole or in pieces of any size", () => {
     const expected = whole(DOCUMENT).innerHTML;
-    for (const step of [1, 2, 3, 5, 8, 13, 50]) expect(grown(DOCUMENT, step).innerHTML, `step ${step}`).toBe(expected);
+    for (const step of [1, 2, 3, 5, 8, 13, 50])
+      expect(grown(DOCUMENT, step).innerHTML, `step ${step}`).toBe(expected);
   });
 
   it("shows a very long paragraph the same, although most of it is read only once", () => {
-    const text = "A **bold** word, `code`, snake_case, a [link](https://a.example/) and [1]; *more of it*\nin the next line. ".repeat(9);
+    const text =
+      "A **bold** word, `code`, snake_case, a [link](https://a.example/) and [1]; *more of it*\nin the next line. ".repeat(
+        9,
+      );
     const odd = "2 * 3, then a _word and `half a code, [half a link. ".repeat(5);
     for (const one of [text, odd, text + odd, odd + text, `**${text}**`]) {
-      for (const step of [3, 40]) expect(grown(one, step).innerHTML, `step ${step}`).toBe(whole(one).innerHTML);
+      for (const step of [3, 40])
+        expect(grown(one, step).innerHTML, `step ${step}`).toBe(whole(one).innerHTML);
     }
   });
 
@@ -108,13 +127,19 @@ describe("Markdown", () => {
   it("turns a number that answers to a source into a chip that opens it, and leaves the others as they are", () => {
     const element = whole("As said [2][3], but not [7].");
     const chips = [...element.querySelectorAll<HTMLAnchorElement>("a.chip")];
-    expect(chips.map((chip) => [chip.textContent, chip.href])).toEqual([["2", "https://docs.example/2"], ["3", "https://docs.example/3"]]);
+    expect(chips.map((chip) => [chip.textContent, chip.href])).toEqual([
+      ["2", "https://docs.example/2"],
+      ["3", "https://docs.example/3"],
+    ]);
     expect(element.textContent).toBe("As said 23, but not [7].");
-    for (const chip of chips) expect([chip.target, chip.rel]).toEqual(["_blank", "noopener noreferrer nofollow"]);
+    for (const chip of chips)
+      expect([chip.target, chip.rel]).toEqual(["_blank", "noopener noreferrer nofollow"]);
   });
 
   it("resolves references, also those defined below", () => {
-    expect(whole("[the page][p] and [p].\n\n[P]: https://p.example/").querySelectorAll("a").length).toBe(2);
+    expect(
+      whole("[the page][p] and [p].\n\n[P]: https://p.example/").querySelectorAll("a").length,
+    ).toBe(2);
   });
 
   it("never goes back over a level of headings", () => {
@@ -124,15 +149,38 @@ describe("Markdown", () => {
 });
 
 const HOSTILE = [
-  "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<iframe src='https://evil.example'></iframe>",
-  "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](java\tscript:alert(1))", "[x](&#106;avascript:alert(1))", "[x](\u0001javascript:alert(1))",
-  "[x](data:text/html,<script>alert(1)</script>)", "[x](vbscript:x)", "[x](//evil.example)", "[x](file:///etc/passwd)", "[x](blob:https://a/b)",
-  "<javascript:alert(1)>", "[x]: javascript:alert(1)\n\n[x]", "![x](https://evil.example/p.png)", "![](https://evil.example/p.png)",
-  "![x][i]\n\n[i]: https://evil.example/p.png", "[![x](https://evil.example/p.png)](javascript:alert(1))", "[x](https://a.example \"onmouseover=alert(1)\")",
-  "\u202etxt.exe\u202c and \u2066x", "```html\n<script>alert(1)</script>\n```", "| <img src=x onerror=alert(1)> |\n|---|\n| [x](javascript:a) |",
-  "[a](mailto:x@y.example?body=<script>)", "[__proto__](https://a.example) &constructor; &toString;",
+  "<script>alert(1)</script>",
+  "<img src=x onerror=alert(1)>",
+  "<svg/onload=alert(1)>",
+  "<iframe src='https://evil.example'></iframe>",
+  "[x](javascript:alert(1))",
+  "[x](JaVaScRiPt:alert(1))",
+  "[x](java\tscript:alert(1))",
+  "[x](&#106;avascript:alert(1))",
+  "[x](\u0001javascript:alert(1))",
+  "[x](data:text/html,<script>alert(1)</script>)",
+  "[x](vbscript:x)",
+  "[x](//evil.example)",
+  "[x](file:///etc/passwd)",
+  "[x](blob:https://a/b)",
+  "<javascript:alert(1)>",
+  "[x]: javascript:alert(1)\n\n[x]",
+  "![x](https://evil.example/p.png)",
+  "![](https://evil.example/p.png)",
+  "![x][i]\n\n[i]: https://evil.example/p.png",
+  "[![x](https://evil.example/p.png)](javascript:alert(1))",
+  '[x](https://a.example "onmouseover=alert(1)")',
+  "\u202etxt.exe\u202c and \u2066x",
+  "```html\n<script>alert(1)</script>\n```",
+  "| <img src=x onerror=alert(1)> |\n|---|\n| [x](javascript:a) |",
+  "[a](mailto:x@y.example?body=<script>)",
+  "[__proto__](https://a.example) &constructor; &toString;",
 ];
-const ALLOWED = new Set("P,H3,H4,H5,H6,UL,OL,LI,BLOCKQUOTE,HR,BR,STRONG,EM,DEL,CODE,PRE,A,TABLE,THEAD,TBODY,TR,TH,TD,DIV,SPAN,BUTTON".split(","));
+const ALLOWED = new Set(
+  "P,H3,H4,H5,H6,UL,OL,LI,BLOCKQUOTE,HR,BR,STRONG,EM,DEL,CODE,PRE,A,TABLE,THEAD,TBODY,TR,TH,TD,DIV,SPAN,BUTTON".split(
+    ",",
+  ),
+);
 
 describe("hostile Markdown", () => {
   it("yields nothing but harmless elements, attributes and links, whole and in single characters", () => {
@@ -140,8 +188,10 @@ describe("hostile Markdown", () => {
       for (const element of [whole(text), grown(text, 1)]) {
         for (const node of element.querySelectorAll("*")) {
           expect(ALLOWED.has(node.tagName), `${node.tagName} from ${text}`).toBe(true);
-          for (const { name } of [...node.attributes]) expect(/^on|^src|^srcset|^style$/.test(name), `${name} from ${text}`).toBe(false);
-          if (node.tagName === "A") expect(node.getAttribute("href")).toMatch(/^(https?:\/\/|mailto:)/);
+          for (const { name } of [...node.attributes])
+            expect(/^on|^src|^srcset|^style$/.test(name), `${name} from ${text}`).toBe(false);
+          if (node.tagName === "A")
+            expect(node.getAttribute("href")).toMatch(/^(https?:\/\/|mailto:)/);
         }
       }
     }
@@ -150,24 +200,55 @@ describe("hostile Markdown", () => {
   it("lets through only absolute http, https and mailto links", () => {
     expect(safeLink("https://a.example/b")).toBe("https://a.example/b");
     expect(safeLink("mailto:a@b.example")).toBe("mailto:a@b.example");
-    for (const link of ["javascript:x", " javascript:x", "java\nscript:x", "//a.example", "/a", "#a", "data:,x", "ftp://a", "mailto://a", "http://"]) {
+    for (const link of [
+      "javascript:x",
+      " javascript:x",
+      "java\nscript:x",
+      "//a.example",
+      "/a",
+      "#a",
+      "data:,x",
+      "ftp://a",
+      "mailto://a",
+      "http://",
+    ]) {
       expect(safeLink(link), link).toBe(null);
     }
   });
 
   it("ends with a result for text made to exhaust a parser", () => {
-    const texts = ["[".repeat(20_000), ">".repeat(20_000), "*a ".repeat(10_000), "![".repeat(10_000), "[a](b".repeat(5000), "`a``b".repeat(5000),
-      `${"|a".repeat(3000)}\n${"|-".repeat(3000)}\n${"x\n".repeat(2000)}`, "- ".repeat(10_000), `# a${" ".repeat(20_000)}b`, "_a".repeat(10_000)];
+    const texts = [
+      "[".repeat(20_000),
+      ">".repeat(20_000),
+      "*a ".repeat(10_000),
+      "![".repeat(10_000),
+      "[a](b".repeat(5000),
+      "`a``b".repeat(5000),
+      `${"|a".repeat(3000)}\n${"|-".repeat(3000)}\n${"x\n".repeat(2000)}`,
+      "- ".repeat(10_000),
+      `# a${" ".repeat(20_000)}b`,
+      "_a".repeat(10_000),
+    ];
     for (const text of texts) expect(whole(text).childElementCount).toBeGreaterThan(0);
   });
 
   it("gives lists, quotes and tables the direction of their first letter, also while they grow", () => {
-    const arabic = "- **مرحبا** بكم\n- API\n\n1. واحد\n2. اثنان\n\n> قال\n\n| الاسم | API |\n|---|---|\n| أ | b |\n";
+    const arabic =
+      "- **مرحبا** بكم\n- API\n\n1. واحد\n2. اثنان\n\n> قال\n\n| الاسم | API |\n|---|---|\n| أ | b |\n";
     for (const element of [whole(arabic), grown(arabic, 1)]) {
-      for (const name of ["ul", "ol", "blockquote", ".table"]) expect(element.querySelector<HTMLElement>(name)!.dir, name).toBe("rtl");
+      for (const name of ["ul", "ol", "blockquote", ".table"])
+        expect(element.querySelector<HTMLElement>(name)!.dir, name).toBe("rtl");
     }
-    const english = whole("- *Hello*\n\n1. مرحبا\n\n> 1. One\n\n| 1 | Name |\n|---|---|\n| 2 | أ |\n");
-    for (const [name, dir] of [["ul", "ltr"], ["ol", "rtl"], ["blockquote", "ltr"], ["blockquote ol", "ltr"], [".table", "ltr"]]) {
+    const english = whole(
+      "- *Hello*\n\n1. مرحبا\n\n> 1. One\n\n| 1 | Name |\n|---|---|\n| 2 | أ |\n",
+    );
+    for (const [name, dir] of [
+      ["ul", "ltr"],
+      ["ol", "rtl"],
+      ["blockquote", "ltr"],
+      ["blockquote ol", "ltr"],
+      [".table", "ltr"],
+    ]) {
       expect(english.querySelector<HTMLElement>(name!)!.dir, name).toBe(dir);
     }
     expect(whole("- 1\n- 2").querySelector("ul")!.hasAttribute("dir")).toBe(false);

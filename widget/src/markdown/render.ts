@@ -24,7 +24,11 @@ export function citationChip(n: number, context: RenderContext): HTMLElement {
   const href = citation && safeLink(citation.url);
   if (!citation || !href) return h("span", { class: "chip", part: "chip" }, String(n));
   const name = context.t("source", { n, title: citation.title });
-  return externalLink(href, { class: "chip", part: "chip", "aria-label": name, title: citation.title }, String(n));
+  return externalLink(
+    href,
+    { class: "chip", part: "chip", "aria-label": name, title: citation.title },
+    String(n),
+  );
 }
 
 /** Never begins a line with a number: it stays with the word before it, unless that is so long that it must break. */
@@ -37,11 +41,15 @@ function nowrap(parts: Child[]): Child[] {
     if (chip && !kept && typeof before === "string") {
       const [word = ""] = /\S{1,24}\s?$/.exec(before.slice(-25)) ?? [];
       const rest = before.slice(0, before.length - word.length);
-      if (word) found.splice(-1, 1, ...(rest ? [rest] : []), (kept = h("span", { class: "nowrap" }, word)));
+      if (word)
+        found.splice(-1, 1, ...(rest ? [rest] : []), (kept = h("span", { class: "nowrap" }, word)));
     }
     if (chip && kept) kept.append(part);
     else if (kept && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) kept.append(part);
-    else { kept = null; found.push(part); }
+    else {
+      kept = null;
+      found.push(part);
+    }
   }
   return found;
 }
@@ -50,7 +58,10 @@ function nowrap(parts: Child[]): Child[] {
 type Part = Child | null;
 
 /** Where inline tokens stand: links do not stand in links. */
-interface Place { context: RenderContext; inLink: boolean }
+interface Place {
+  context: RenderContext;
+  inLink: boolean;
+}
 
 function inline(tokens: readonly Token[], place: Place): Child[] {
   return nowrap(joinText(tokens.flatMap((token) => inlineToken(token, place))));
@@ -59,19 +70,31 @@ function inline(tokens: readonly Token[], place: Place): Child[] {
 function inlineToken(token: Token, place: Place): Part | Child[] {
   const inside = (): Child[] => inline((token as Tokens.Generic).tokens ?? [], place);
   switch (token.type) {
-    case "text": return (token as Tokens.Text).tokens ? inside() : (token as Tokens.Text).text;
-    case "escape": return (token as Tokens.Escape).text;
-    case "codespan": return h("code", {}, (token as Tokens.Codespan).text);
-    case "strong": return h("strong", {}, ...inside());
-    case "em": return h("em", {}, ...inside());
-    case "del": return h("del", {}, ...inside());
-    case "br": return h("br");
-    case "link": return link(token as Tokens.Link, place);
-    case "image": return image(token as Tokens.Image, place);
-    case "checkbox": return checkbox((token as Tokens.Checkbox).checked, place.context);
-    case "citation": return citation((token as CitationToken).number, place.context);
+    case "text":
+      return (token as Tokens.Text).tokens ? inside() : (token as Tokens.Text).text;
+    case "escape":
+      return (token as Tokens.Escape).text;
+    case "codespan":
+      return h("code", {}, (token as Tokens.Codespan).text);
+    case "strong":
+      return h("strong", {}, ...inside());
+    case "em":
+      return h("em", {}, ...inside());
+    case "del":
+      return h("del", {}, ...inside());
+    case "br":
+      return h("br");
+    case "link":
+      return link(token as Tokens.Link, place);
+    case "image":
+      return image(token as Tokens.Image, place);
+    case "checkbox":
+      return checkbox((token as Tokens.Checkbox).checked, place.context);
+    case "citation":
+      return citation((token as CitationToken).number, place.context);
     // What is not on the list is shown as it was written.
-    default: return token.raw;
+    default:
+      return token.raw;
   }
 }
 
@@ -82,7 +105,8 @@ function joinText(parts: Part[]): Child[] {
     const last = found.at(-1);
     if (part === null) {
       if (typeof last === "string") found[found.length - 1] = last.trimEnd();
-    } else if (typeof part === "string" && typeof last === "string") found[found.length - 1] = last + part;
+    } else if (typeof part === "string" && typeof last === "string")
+      found[found.length - 1] = last + part;
     else if (part !== "") found.push(part);
   }
   return found;
@@ -96,12 +120,18 @@ function link(token: Tokens.Link, place: Place): Child | Child[] {
 
 /** An image is never loaded: its words become a link to it. */
 function image(token: Tokens.Image, place: Place): Child | Child[] {
-  const tokens = token.tokens.length ? token.tokens : [{ type: "text", raw: "", text: token.href.slice(0, 80) }];
+  const tokens = token.tokens.length
+    ? token.tokens
+    : [{ type: "text", raw: "", text: token.href.slice(0, 80) }];
   return link({ ...token, type: "link", tokens }, place);
 }
 
 function checkbox(checked: boolean, { t }: RenderContext): HTMLElement {
-  return h("span", { role: "img", "aria-label": t(checked ? "task.done" : "task.open"), class: checked ? "box done" : "box" });
+  return h("span", {
+    role: "img",
+    "aria-label": t(checked ? "task.done" : "task.open"),
+    class: checked ? "box done" : "box",
+  });
 }
 
 /** A number in brackets that no source answers to is only a number in brackets. */
@@ -113,16 +143,27 @@ function citation(n: number, context: RenderContext): Part {
 function code(token: Tokens.Code, context: RenderContext): HTMLElement {
   const [lang = ""] = decodeEntities(token.lang ?? "").split(/\s/);
   const body = h("code", {}, token.text.endsWith("\n") ? token.text.slice(0, -1) : token.text);
-  const button = h("button", { type: "button", class: "text-button", part: "button" }, context.t("copy.code"));
-  button.addEventListener("click", () => void copy(button.closest(".code")?.querySelector("pre")?.textContent ?? "", context));
+  const button = h(
+    "button",
+    { type: "button", class: "text-button", part: "button" },
+    context.t("copy.code"),
+  );
+  button.addEventListener(
+    "click",
+    () => void copy(button.closest(".code")?.querySelector("pre")?.textContent ?? "", context),
+  );
   const name = lang ? `${context.t("code")}: ${lang}` : context.t("code");
-  return h("div", { class: "code", part: "code" },
+  return h(
+    "div",
+    { class: "code", part: "code" },
     h("div", { class: "bar" }, h("span", { class: "lang" }, lang), button),
-    h("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body));
+    h("pre", { tabindex: "0", role: "region", "aria-label": name, dir: "ltr" }, body),
+  );
 }
 
 /** Letters that are written from right to left: Hebrew, Arabic and their neighbours. */
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+const RIGHT_TO_LEFT =
+  /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /** Gives a list, a table or a quote the direction of its first letter: `auto` would not look into its children. */
 export function withTextDirection(element: HTMLElement): HTMLElement {
@@ -133,14 +174,24 @@ export function withTextDirection(element: HTMLElement): HTMLElement {
 }
 
 function table(token: Tokens.Table, context: RenderContext): HTMLElement {
-  const row = (cells: Tokens.TableCell[]): HTMLElement => h("tr", {}, ...cells.map((one) => {
-    const words = inline(one.tokens, { context, inLink: false });
-    const cell = one.header ? h("th", { scope: "col" }, ...words) : h("td", {}, ...words);
-    if (one.align) cell.style.textAlign = one.align;
-    return cell;
-  }));
-  return withTextDirection(h("div", { class: "table", tabindex: "0", role: "region", "aria-label": context.t("table") },
-    h("table", {}, h("thead", {}, row(token.header)), h("tbody", {}, ...token.rows.map(row)))));
+  const row = (cells: Tokens.TableCell[]): HTMLElement =>
+    h(
+      "tr",
+      {},
+      ...cells.map((one) => {
+        const words = inline(one.tokens, { context, inLink: false });
+        const cell = one.header ? h("th", { scope: "col" }, ...words) : h("td", {}, ...words);
+        if (one.align) cell.style.textAlign = one.align;
+        return cell;
+      }),
+    );
+  return withTextDirection(
+    h(
+      "div",
+      { class: "table", tabindex: "0", role: "region", "aria-label": context.t("table") },
+      h("table", {}, h("thead", {}, row(token.header)), h("tbody", {}, ...token.rows.map(row))),
+    ),
+  );
 }
 
 function list(token: Tokens.List, context: RenderContext): HTMLElement {
@@ -156,7 +207,8 @@ function list(token: Tokens.List, context: RenderContext): HTMLElement {
 
 /** In a tight list the words stand in the item itself; a loose one has paragraphs. */
 function itemPart(token: Token, context: RenderContext): Child[] {
-  if (token.type === "text" || token.type === "checkbox") return inline([token], { context, inLink: false });
+  if (token.type === "text" || token.type === "checkbox")
+    return inline([token], { context, inLink: false });
   const block = renderBlock(token, context);
   return block ? [block] : [];
 }
@@ -172,23 +224,37 @@ function heading(token: Tokens.Heading, context: RenderContext): HTMLElement {
 }
 
 function quote(token: Tokens.Blockquote, context: RenderContext): HTMLElement {
-  const blocks = token.tokens.map((inner) => renderBlock(inner, context)).filter((inner) => inner !== null);
+  const blocks = token.tokens
+    .map((inner) => renderBlock(inner, context))
+    .filter((inner) => inner !== null);
   return withTextDirection(h("blockquote", {}, ...blocks));
 }
 
 /** Tokens that show nothing: blank lines and reference definitions. */
-export const isInvisible = (token: Token): boolean => token.type === "space" || token.type === "def";
+export const isInvisible = (token: Token): boolean =>
+  token.type === "space" || token.type === "def";
 
 /** One block as an element; null for one that shows nothing. */
 export function renderBlock(token: Token, context: RenderContext): HTMLElement | null {
   if (isInvisible(token)) return null;
   switch (token.type) {
-    case "heading": return heading(token as Tokens.Heading, context);
-    case "code": return code(token as Tokens.Code, context);
-    case "blockquote": return quote(token as Tokens.Blockquote, context);
-    case "list": return list(token as Tokens.List, context);
-    case "table": return table(token as Tokens.Table, context);
-    case "hr": return h("hr");
-    default: return h("p", { dir: "auto" }, ...inline((token as Tokens.Paragraph).tokens ?? [], { context, inLink: false }));
+    case "heading":
+      return heading(token as Tokens.Heading, context);
+    case "code":
+      return code(token as Tokens.Code, context);
+    case "blockquote":
+      return quote(token as Tokens.Blockquote, context);
+    case "list":
+      return list(token as Tokens.List, context);
+    case "table":
+      return table(token as Tokens.Table, context);
+    case "hr":
+      return h("hr");
+    default:
+      return h(
+        "p",
+        { dir: "auto" },
+        ...inline((token as Tokens.Paragraph).tokens ?? [], { context, inLink: false }),
+      );
   }
 }

@@ -4,9 +4,19 @@ import { lex } from "./lexer";
 import { MarkdownView } from "./streaming";
 import type { RenderContext } from "./render";
 
-const sources = [1, 2].map((n) => ({ title: `Page ${n}`, url: `https://docs.example/${n}`, snippet: "" }));
+const sources = [1, 2].map((n) => ({
+  title: `Page ${n}`,
+  url: `https://docs.example/${n}`,
+  snippet: "",
+}));
 const context = (more: Partial<RenderContext> = {}): RenderContext => ({
-  t: (key) => key, citations: [], live: false, headings: { top: 7, last: 2 }, copied() {}, failed() {}, ...more,
+  t: (key) => key,
+  citations: [],
+  live: false,
+  headings: { top: 7, last: 2 },
+  copied() {},
+  failed() {},
+  ...more,
 });
 
 function shown(text: string, more: Partial<RenderContext> = {}): HTMLElement {
@@ -29,28 +39,39 @@ function frames<T>(text: string, look: (element: HTMLElement) => T): T[] {
   });
 }
 
-const html = (text: string): string => shown(text).innerHTML.replace(/ (?:dir|target|rel|class|part)="[^"]*"/g, "");
+const html = (text: string): string =>
+  shown(text).innerHTML.replace(/ (?:dir|target|rel|class|part)="[^"]*"/g, "");
 
 describe("emphasis beside Chinese, Japanese and Korean text", () => {
   it.each([
     ["これは**「重要」**です。", "これは<strong>「重要」</strong>です。"],
     ["**注意：**本文", "<strong>注意：</strong>本文"],
-    ["请看**《手册》**和**（附录）**。", "请看<strong>《手册》</strong>和<strong>（附录）</strong>。"],
+    [
+      "请看**《手册》**和**（附录）**。",
+      "请看<strong>《手册》</strong>和<strong>（附录）</strong>。",
+    ],
     ["**한국어(Korean)**는", "<strong>한국어(Korean)</strong>는"],
     ["中文*强调。*后面", "中文<em>强调。</em>后面"],
     ["これは***「両方」***です", "これは<em><strong>「両方」</strong></em>です"],
     ["価格は2 * 3 * 4です", "価格は2 * 3 * 4です"],
-    ["**粗体**和`**`与[**链接**](https://a.example/)", '<strong>粗体</strong>和<code>**</code>与<a href="https://a.example/"><strong>链接</strong></a>'],
+    [
+      "**粗体**和`**`与[**链接**](https://a.example/)",
+      '<strong>粗体</strong>和<code>**</code>与<a href="https://a.example/"><strong>链接</strong></a>',
+    ],
   ])("%s", (text, expected) => expect(html(text)).toBe(`<p>${expected}</p>`));
 });
 
 describe("tildes, line breaks and bare addresses", () => {
-  it.each(["3~5天,价格100~200元", "age(1~3), height(80~100)", "H~2~O", "~a~ ~~~b~~~ x~~ y"])("a single tilde never strikes: %s", (text) => {
-    expect(shown(text).querySelector("del")).toBe(null);
-    expect(shown(text).textContent).toBe(text);
-  });
+  it.each(["3~5天,价格100~200元", "age(1~3), height(80~100)", "H~2~O", "~a~ ~~~b~~~ x~~ y"])(
+    "a single tilde never strikes: %s",
+    (text) => {
+      expect(shown(text).querySelector("del")).toBe(null);
+      expect(shown(text).textContent).toBe(text);
+    },
+  );
 
-  it("double tildes strike", () => expect(html("~~gone~~ and 1~2")).toBe("<p><del>gone</del> and 1~2</p>"));
+  it("double tildes strike", () =>
+    expect(html("~~gone~~ and 1~2")).toBe("<p><del>gone</del> and 1~2</p>"));
 
   it("<br> is a line break in paragraphs, lists and cells; other markup is text", () => {
     expect(html("a<br>b<BR/>c<br />d<b>e</b>")).toBe("<p>a<br>b<br>c<br>d&lt;b&gt;e&lt;/b&gt;</p>");
@@ -74,15 +95,29 @@ describe("tildes, line breaks and bare addresses", () => {
     ["mail me@example.com.", "mailto:me@example.com"],
     ["邮件 me@example.com。", "mailto:me@example.com"],
   ])("an address ends where its sentence does: %s", (text, href) => {
-    const links = [...shown(text).querySelectorAll("a")].map((link) => decodeURI(link.getAttribute("href")!));
+    const links = [...shown(text).querySelectorAll("a")].map((link) =>
+      decodeURI(link.getAttribute("href")!),
+    );
     expect(links).toEqual([href]);
   });
 
   it("GitHub's tables, task boxes and bare addresses are shown", () => {
-    const element = shown("| a | b |\n|:-:|--:|\n| https://a.example | ~~c~~ |\n\n- [x] done\n- [ ] open");
-    expect([...element.querySelectorAll("td")].map((cell) => cell.style.textAlign)).toEqual(["center", "right"]);
-    expect([...element.querySelectorAll("td > *")].map(({ localName }) => localName)).toEqual(["a", "del"]);
-    expect([...element.querySelectorAll("li.task > [role=img]")].map((box) => box.getAttribute("aria-label"))).toEqual(["task.done", "task.open"]);
+    const element = shown(
+      "| a | b |\n|:-:|--:|\n| https://a.example | ~~c~~ |\n\n- [x] done\n- [ ] open",
+    );
+    expect([...element.querySelectorAll("td")].map((cell) => cell.style.textAlign)).toEqual([
+      "center",
+      "right",
+    ]);
+    expect([...element.querySelectorAll("td > *")].map(({ localName }) => localName)).toEqual([
+      "a",
+      "del",
+    ]);
+    expect(
+      [...element.querySelectorAll("li.task > [role=img]")].map((box) =>
+        box.getAttribute("aria-label"),
+      ),
+    ).toEqual(["task.done", "task.open"]);
   });
 });
 
@@ -108,7 +143,9 @@ describe("an answer that comes in", () => {
     const after = [...element.querySelectorAll("*")].filter((node) => !node.matches(".chip"));
     expect(after.map((node) => before.indexOf(node))).toEqual(before.map((_, i) => i));
     expect([...element.childNodes].every((block, i) => block.lastChild === texts[i])).toBe(true);
-    expect([...element.querySelectorAll("a.chip")].map((chip) => chip.getAttribute("href"))).toEqual(sources.map(({ url }) => url));
+    expect(
+      [...element.querySelectorAll("a.chip")].map((chip) => chip.getAttribute("href")),
+    ).toEqual(sources.map(({ url }) => url));
     expect(element.innerHTML).toBe(shown(ANSWER, { citations: sources }).innerHTML);
   });
 
@@ -127,7 +164,12 @@ describe("an answer that comes in", () => {
     view.update("One.\n\n- a\n- b\n\nTwo.\n\nThree");
     const blocks = [...element.children];
     view.update("One.\n\n- a\n- b\n\nTwo.\n\nThree more.\n\n| a |\n|---|\n| b |\n\nFour");
-    expect(blocks.map((block, i) => element.children[i] === block)).toEqual([true, true, true, true]);
+    expect(blocks.map((block, i) => element.children[i] === block)).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
     expect(element.children.length).toBe(6);
   });
 
@@ -136,8 +178,13 @@ describe("an answer that comes in", () => {
       paragraph: "Words with **bold** and `code` and [1] that go on and on. ".repeat(60),
       list: Array.from({ length: 40 }, (_, i) => `- item ${i} with **bold**\n`).join(""),
       loose: Array.from({ length: 40 }, (_, i) => `${i + 1}. item ${i}\n\n   more\n\n`).join(""),
-      table: "| a | b |\n|---|---|\n" + Array.from({ length: 40 }, (_, i) => `| ${i} | \`x\` |\n`).join(""),
-      code: "```js\n" + Array.from({ length: 60 }, (_, i) => `let a${i} = ${i};\n\n`).join("") + "```\n",
+      table:
+        "| a | b |\n|---|---|\n" +
+        Array.from({ length: 40 }, (_, i) => `| ${i} | \`x\` |\n`).join(""),
+      code:
+        "```js\n" +
+        Array.from({ length: 60 }, (_, i) => `let a${i} = ${i};\n\n`).join("") +
+        "```\n",
     };
     for (const [name, text] of Object.entries(long)) {
       const { element, view } = streaming();
@@ -147,7 +194,9 @@ describe("an answer that comes in", () => {
       for (let end = half.length; end < text.length; end += 7) view.update(text.slice(0, end));
       view.update(text);
       view.finish(text, context({ citations: sources }));
-      const kept = nodes.filter((node) => !node.matches(".chip")).map((node) => element.contains(node));
+      const kept = nodes
+        .filter((node) => !node.matches(".chip"))
+        .map((node) => element.contains(node));
       expect(kept.every(Boolean), name).toBe(true);
       expect(element.innerHTML, name).toBe(shown(text, { citations: sources }).innerHTML);
     }
@@ -159,7 +208,10 @@ describe("an answer that comes in", () => {
       let answer = "";
       const real = document.createElement;
       let count = 0;
-      document.createElement = ((...given: Parameters<typeof real>) => (count++, real.apply(document, given))) as typeof real;
+      document.createElement = ((...given: Parameters<typeof real>) => (
+        count++,
+        real.apply(document, given)
+      )) as typeof real;
       try {
         for (let i = 0; i < words; i++) view.update((answer += text(i)));
       } finally {
@@ -168,39 +220,68 @@ describe("an answer that comes in", () => {
       return count / words;
     };
     const kinds: Record<string, (i: number) => string> = {
-      paragraph: (i) => `w${i} **b** and so `, list: (i) => `- item ${i}\n`, table: (i) => (i ? `| ${i} | x |\n` : "| a | b |\n|---|---|\n"), code: (i) => (i ? `let a${i};\n` : "```\n"),
+      paragraph: (i) => `w${i} **b** and so `,
+      list: (i) => `- item ${i}\n`,
+      table: (i) => (i ? `| ${i} | x |\n` : "| a | b |\n|---|---|\n"),
+      code: (i) => (i ? `let a${i};\n` : "```\n"),
     };
-    for (const [name, text] of Object.entries(kinds)) expect(made(400, text) / made(100, text), name).toBeLessThan(1.5);
+    for (const [name, text] of Object.entries(kinds))
+      expect(made(400, text) / made(100, text), name).toBeLessThan(1.5);
   });
 
   it("takes an item for the list's, even when its number came in pieces", () => {
     const text = "1. a\n\n2. b\n\n10. c\n";
-    const kinds = frames(text, (element) => [...element.children].map(({ localName }) => localName).join());
+    const kinds = frames(text, (element) =>
+      [...element.children].map(({ localName }) => localName).join(),
+    );
     expect(new Set(kinds.slice(kinds.indexOf("ol")))).toEqual(new Set(["ol"]));
   });
 
   it("shows no raw pipe of a table", () => {
-    const texts = frames("Look:\n\n| Name | Size |\n|------|-----:|\n| one | 1 |\n| two | 2 |\n\nDone.", (element) => element.textContent);
+    const texts = frames(
+      "Look:\n\n| Name | Size |\n|------|-----:|\n| one | 1 |\n| two | 2 |\n\nDone.",
+      (element) => element.textContent,
+    );
     expect(texts.filter((text) => text.includes("|"))).toEqual([]);
     expect(texts.at(-1)).toContain("two2");
   });
 
   it("shows a line of text that begins with a pipe once it is known to be no table", () => {
-    expect(frames("| alone\nnext line", (element) => element.textContent).at(-1)).toBe("| alone\nnext line");
+    expect(frames("| alone\nnext line", (element) => element.textContent).at(-1)).toBe(
+      "| alone\nnext line",
+    );
   });
 
   it("never makes a heading of a paragraph before a list or a rule", () => {
-    for (const text of ["Some words\n- item\n", "Some words\n\n---\n\nmore", "Some words\n* item", "Words\n= 3"]) {
-      expect(frames(text, (element) => element.querySelector("h3, h4")).filter(Boolean), text).toEqual([]);
+    for (const text of [
+      "Some words\n- item\n",
+      "Some words\n\n---\n\nmore",
+      "Some words\n* item",
+      "Words\n= 3",
+    ]) {
+      expect(
+        frames(text, (element) => element.querySelector("h3, h4")).filter(Boolean),
+        text,
+      ).toEqual([]);
     }
-    expect(frames("Setext\n------\n\nx", (element) => element.querySelector("h3")?.textContent).at(-1)).toBe("Setext");
+    expect(
+      frames("Setext\n------\n\nx", (element) => element.querySelector("h3")?.textContent).at(-1),
+    ).toBe("Setext");
   });
 
   it("links to no host but the one that is meant", () => {
-    const text = "See [docs](https://example.com/docs) or https://example.com/a and www.example.com here.";
-    const hrefs = frames(text, (element) => [...element.querySelectorAll("a")].map((link) => link.href)).flat();
-    expect(new Set(hrefs)).toEqual(new Set(["https://example.com/docs", "https://example.com/a", "https://www.example.com/"]));
-    expect(frames(text, (element) => element.textContent).filter((shown) => shown.includes("](")), "raw link").toEqual([]);
+    const text =
+      "See [docs](https://example.com/docs) or https://example.com/a and www.example.com here.";
+    const hrefs = frames(text, (element) =>
+      [...element.querySelectorAll("a")].map((link) => link.href),
+    ).flat();
+    expect(new Set(hrefs)).toEqual(
+      new Set(["https://example.com/docs", "https://example.com/a", "https://www.example.com/"]),
+    );
+    expect(
+      frames(text, (element) => element.textContent).filter((shown) => shown.includes("](")),
+      "raw link",
+    ).toEqual([]);
   });
 
   it("links to an address at the end of its paragraph once the paragraph has ended", () => {
@@ -213,7 +294,10 @@ describe("an answer that comes in", () => {
   });
 
   it("leaves code as it is written", () => {
-    const texts = frames("```\n| a[1\n- [x](https://e\n```", (element) => element.querySelector("pre")?.textContent ?? "");
+    const texts = frames(
+      "```\n| a[1\n- [x](https://e\n```",
+      (element) => element.querySelector("pre")?.textContent ?? "",
+    );
     expect(texts).toContain("| a[1");
     expect(texts).toContain("| a[1\n- [x](https://e");
     expect(texts.filter((text) => text.includes("`"))).toEqual([]);
@@ -228,11 +312,32 @@ describe("an answer that comes in", () => {
 
 describe("the lexer", () => {
   it("gives blocks whose texts add up to the whole", () => {
-    const parts = ["a\n\n", "- x\n  y\n\n", "1. x\n", "> q\nlazy\n\n", "```\nc\n```\n", "| a |\n|---|\n| b |\n\n", "# h\n", "[r]: https://r.example\n\n", "\ttab\n", "<div>\n", "***\n"];
+    const parts = [
+      "a\n\n",
+      "- x\n  y\n\n",
+      "1. x\n",
+      "> q\nlazy\n\n",
+      "```\nc\n```\n",
+      "| a |\n|---|\n| b |\n\n",
+      "# h\n",
+      "[r]: https://r.example\n\n",
+      "\ttab\n",
+      "<div>\n",
+      "***\n",
+    ];
     for (let seed = 1; seed < 300; seed++) {
       let state = seed;
-      const text = Array.from({ length: 8 }, () => parts[(state = (state * 48271) % 2147483647) % parts.length]).join("");
-      expect(lex(text).map(({ raw }) => raw).join("").trimEnd(), JSON.stringify(text)).toBe(text.trimEnd());
+      const text = Array.from(
+        { length: 8 },
+        () => parts[(state = (state * 48271) % 2147483647) % parts.length],
+      ).join("");
+      expect(
+        lex(text)
+          .map(({ raw }) => raw)
+          .join("")
+          .trimEnd(),
+        JSON.stringify(text),
+      ).toBe(text.trimEnd());
     }
   });
 });

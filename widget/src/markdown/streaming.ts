@@ -7,10 +7,18 @@ import { patchNode } from "./patch";
 type Headings = RenderContext["headings"];
 
 /** A block of the text with its source. */
-interface TextBlock extends ReadBlock { raw: string }
+interface TextBlock extends ReadBlock {
+  raw: string;
+}
 
 /** A block on the screen, the headings before and after it, and whether it was still being written. */
-interface ShownBlock { raw: string; element: HTMLElement; before: Headings; after: Headings; live: boolean }
+interface ShownBlock {
+  raw: string;
+  element: HTMLElement;
+  before: Headings;
+  after: Headings;
+  live: boolean;
+}
 
 export class MarkdownView {
   #text = "";
@@ -21,7 +29,10 @@ export class MarkdownView {
   #links: Links = {};
   readonly #headings: Headings;
 
-  constructor(readonly element: HTMLElement, private context: RenderContext) {
+  constructor(
+    readonly element: HTMLElement,
+    private context: RenderContext,
+  ) {
     this.#headings = { ...context.headings };
   }
 
@@ -89,7 +100,8 @@ export class MarkdownView {
       if (isInvisible(block.token)) continue;
       const before = this.#shown[at - 1]?.after ?? this.#headings;
       const shown = this.#shown[at];
-      if (!shown || !isUpToDate(shown, block, before, sourcesChanged)) this.#shown[at] = this.#render(block, before, shown);
+      if (!shown || !isUpToDate(shown, block, before, sourcesChanged))
+        this.#shown[at] = this.#render(block, before, shown);
       at++;
     }
     for (const { element } of this.#shown.splice(at)) element.remove();
@@ -97,7 +109,11 @@ export class MarkdownView {
     if (last) last.live = this.context.live;
   }
 
-  #render({ token, raw, from }: TextBlock, before: Headings, shown: ShownBlock | undefined): ShownBlock {
+  #render(
+    { token, raw, from }: TextBlock,
+    before: Headings,
+    shown: ShownBlock | undefined,
+  ): ShownBlock {
     const context = { ...this.context, headings: { ...before } };
     const fresh = renderBlock(token, context)!;
     let element = fresh;
@@ -120,11 +136,17 @@ export class MarkdownView {
     const visible = blocks.filter(({ token }) => !isInvisible(token));
     const boundary = visible.findLast(({ start }) => start < lastLine) ?? visible[0];
     if (!boundary) return;
-    for (const { token, start } of blocks) if (start < boundary.start && token.type === "def") this.#define(token as Tokens.Def);
-    this.#settled = { offset: boundary.start, blocks: this.#settled.blocks + visible.indexOf(boundary) };
+    for (const { token, start } of blocks)
+      if (start < boundary.start && token.type === "def") this.#define(token as Tokens.Def);
+    this.#settled = {
+      offset: boundary.start,
+      blocks: this.#settled.blocks + visible.indexOf(boundary),
+    };
     const { after, before, element } = this.#shown[this.#settled.blocks]!;
     // Which level a heading gets depends on the headings before it, so a list with headings is always read whole.
-    this.#open = sameHeadings(after, before) ? openBlock(boundary, element, (text) => this.#renderText(text, before)) : undefined;
+    this.#open = sameHeadings(after, before)
+      ? openBlock(boundary, element, (text) => this.#renderText(text, before))
+      : undefined;
   }
 
   #renderText(text: string, before: Headings): HTMLElement | null {
@@ -137,13 +159,22 @@ export class MarkdownView {
   }
 }
 
-const normalised = (text: string): string => (text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
+const normalised = (text: string): string =>
+  text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
 
 const sameHeadings = (a: Headings, b: Headings): boolean => a.top === b.top && a.last === b.last;
 
 /** Sources and references show only where there is a bracket. */
-const isUpToDate = (shown: ShownBlock, { raw }: TextBlock, before: Headings, sourcesChanged: boolean): boolean =>
-  shown.raw === raw && !shown.live && sameHeadings(shown.before, before) && !(sourcesChanged && raw.includes("["));
+const isUpToDate = (
+  shown: ShownBlock,
+  { raw }: TextBlock,
+  before: Headings,
+  sourcesChanged: boolean,
+): boolean =>
+  shown.raw === raw &&
+  !shown.live &&
+  sameHeadings(shown.before, before) &&
+  !(sourcesChanged && raw.includes("["));
 
 /** A line that is the start of a block whose kind the next characters decide: `-` may become a list, a rule or the line under a heading. */
 const BLOCK_START = /^[ \t>]*(?:[-+*_=~`]+|#{1,6}|\d{1,9}[.)])[ \t]*$/;
@@ -153,7 +184,7 @@ const TABLE_DELIMITERS = /^[|:\- \t]*$/;
 const FENCE_END = /^[ \t>]*(?:`+|~+)$/;
 /** A source's number or a task's box, at the end of a line. */
 const BRACKET_START = /[ \t]?\[(?:\d{0,2}|[ xX]\]?[ \t]*)$/;
-const LINK_START = /(!?)\[([^\[\]]{0,300})\]\((?:<[^<>]*|[^\s()<>]*)$/;
+const LINK_START = /(!?)\[([^[\]]{0,300})\]\((?:<[^<>]*|[^\s()<>]*)$/;
 /** So much of a long line's end is looked at. */
 const TAIL = 1000;
 
@@ -167,10 +198,13 @@ export function withoutUnfinished(text: string, kind: string | undefined): strin
   if (kind !== "table") {
     // A line that begins with a pipe waits for the line under it, which makes it the header of a table.
     const previous = before.lastIndexOf("\n") + 1;
-    if (start && TABLE_DELIMITERS.test(line) && PIPE_START.test(before.slice(previous))) return text.slice(0, Math.max(0, previous - 1));
+    if (start && TABLE_DELIMITERS.test(line) && PIPE_START.test(before.slice(previous)))
+      return text.slice(0, Math.max(0, previous - 1));
     if (PIPE_START.test(line)) return before;
   }
-  const calm = line.replace(BRACKET_START, "").replace(LINK_START, (_, image: string, words: string) => (image ? "" : words));
+  const calm = line
+    .replace(BRACKET_START, "")
+    .replace(LINK_START, (_, image: string, words: string) => (image ? "" : words));
   return calm === line ? text : text.slice(0, text.length - line.length) + calm;
 }
 

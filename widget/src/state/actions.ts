@@ -23,23 +23,41 @@ const ME = "api/session/me";
 /** The options that a link passes on to the full page. */
 const APPEARANCE_PARAMS = ["color", "theme", "lang"] as const;
 
-export type Actions = Pick<Conversation, "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback" | "retry"> & {
+export type Actions = Pick<
+  Conversation,
+  "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback" | "retry"
+> & {
   /** Stops the answer that is being written. `taken`: the question on its way that was taken back, if there was one. */
   stop(taken: OutgoingQuestion | null): Promise<void>;
 };
 
-export function createActions({ api, store, sessions, outbox, page, options }: ActionDeps): Actions {
+export function createActions({
+  api,
+  store,
+  sessions,
+  outbox,
+  page,
+  options,
+}: ActionDeps): Actions {
   const { dispatch } = store;
-  const post = <T>(session: string, path: string, body?: object) => api.json<T>(ME + path, { method: "POST", session, timeout: 10, body });
+  const post = <T>(session: string, path: string, body?: object) =>
+    api.json<T>(ME + path, { method: "POST", session, timeout: 10, body });
   const notify = (key: string) => dispatch({ type: "notice", key });
 
   /** Calls the service; a notice reports a lasting failure, unless the view does. Null without a session. */
-  async function call<T>(work: (session: string) => Promise<T>, notice: string | null, tries = 3): Promise<T | null> {
+  async function call<T>(
+    work: (session: string) => Promise<T>,
+    notice: string | null,
+    tries = 3,
+  ): Promise<T | null> {
     const { session, generation } = store.state;
     if (!session) return null;
     for (let n = 1; ; n++) {
-      try { return await work(session); } catch (cause) {
-        const error = cause as ApiError, isCurrent = generation === store.state.generation;
+      try {
+        return await work(session);
+      } catch (cause) {
+        const error = cause as ApiError,
+          isCurrent = generation === store.state.generation;
         if (!isCurrent || !error.retryable || n >= tries || error.retryAfter > 5) {
           if (isCurrent) onFailure(error, notice);
           throw error;
@@ -57,57 +75,99 @@ export function createActions({ api, store, sessions, outbox, page, options }: A
 
   return {
     async stop(taken) {
-      const { session, transcript: { turn } } = store.state;
+      const {
+        session,
+        transcript: { turn },
+      } = store.state;
       // Offline, a question that was not sent yet is only taken back.
       if (!session || (taken && !page.online)) return;
       await call((id) => post(id, "/stop"), taken ? null : "notStopped").catch(() => null);
       // The feed reports the end; where it does not, the history has it.
-      const pending = () => store.state.waiting || (turn && store.state.transcript.turn?.turn_id === turn.turn_id);
-      setTimeout(() => { if (!taken && pending()) void sessions.sync().catch(() => {}); }, 2_000);
+      const pending = () =>
+        store.state.waiting || (turn && store.state.transcript.turn?.turn_id === turn.turn_id);
+      setTimeout(() => {
+        if (!taken && pending()) void sessions.sync().catch(() => {});
+      }, 2_000);
     },
 
     async retry(clientId) {
-      const { state } = store, { messages } = state.transcript;
+      const { state } = store,
+        { messages } = state.transcript;
       if (state.outbox.some((one) => one.client_id === clientId)) return page.wake();
       if (secondsLeft(state) || (page.online && isBusy(state))) return;
-      const unsent = clientId ? messages.find((one) => isLocal(one) && one.client_id === clientId) : undefined;
-      if (unsent) return outbox.add({ client_id: clientId!, text: unsent.content, at: unsent.created_at });
+      const unsent = clientId
+        ? messages.find((one) => isLocal(one) && one.client_id === clientId)
+        : undefined;
+      if (unsent)
+        return outbox.add({ client_id: clientId!, text: unsent.content, at: unsent.created_at });
       const isQuestion = (one: Message) => one.role === "user";
-      const last = messages.findLast((one) => isQuestion(one) && !isLocal(one)) ?? messages.findLast(isQuestion);
-      if (last) outbox.add({ client_id: last.client_id ?? `q.${randomId()}`, text: last.content, at: new Date().toISOString(), again: true });
+      const last =
+        messages.findLast((one) => isQuestion(one) && !isLocal(one)) ??
+        messages.findLast(isQuestion);
+      if (last)
+        outbox.add({
+          client_id: last.client_id ?? `q.${randomId()}`,
+          text: last.content,
+          at: new Date().toISOString(),
+          again: true,
+        });
     },
 
     async end() {
       dispatch({ type: "outboxCleared" });
       const { feed } = sessions;
-      try { if (await call((session) => post(session, "/end"), "notEnded")) feed?.broadcast("ended"); } catch { return; }
+      try {
+        if (await call((session) => post(session, "/end"), "notEnded")) feed?.broadcast("ended");
+      } catch {
+        return;
+      }
       if (store.state.session) dispatch({ type: "status", status: "ended" });
     },
 
     async loadOlder() {
-      const { transcript, hasOlder, generation } = store.state, first = transcript.messages.find((one) => !isLocal(one));
+      const { transcript, hasOlder, generation } = store.state,
+        first = transcript.messages.find((one) => !isLocal(one));
       if (!first || !hasOlder) return;
       const found = await call((session) => api.history(session, first.id, 50), "unreachable");
       if (!found || generation !== store.state.generation) return;
-      dispatch({ type: "older", messages: sessions.messagesOf(found), hasMore: Boolean(found.has_more) });
+      dispatch({
+        type: "older",
+        messages: sessions.messagesOf(found),
+        hasMore: Boolean(found.has_more),
+      });
     },
 
     async link(kind) {
       await sessions.start();
       try {
         if (!store.state.session) await sessions.getOrCreate();
-      } catch (error) { notify("unreachable"); throw error; }
-      const found = await call((session) => post<{ url: string; ticket: string }>(session, "/handoff", { kind }), "unreachable");
+      } catch (error) {
+        notify("unreachable");
+        throw error;
+      }
+      const found = await call(
+        (session) => post<{ url: string; ticket: string }>(session, "/handoff", { kind }),
+        "unreachable",
+      );
       if (!found) throw new Error("The service was not reached");
-      const url = new URL(options.chatUrl ?? found.url), { searchParams } = url;
+      const url = new URL(options.chatUrl ?? found.url),
+        { searchParams } = url;
       searchParams.set("session", found.ticket);
       // The appearance goes along, where the address of the page does not set it.
-      if (!options.chatUrl) for (const name of APPEARANCE_PARAMS) if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
+      if (!options.chatUrl)
+        for (const name of APPEARANCE_PARAMS)
+          if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
       return url.href;
     },
 
     async transcript(format) {
-      const found = await call(async (session) => (await api.request(`${ME}/transcript?format=${format}`, { session, accept: "*/*" })).blob(), "unreachable");
+      const found = await call(
+        async (session) =>
+          (
+            await api.request(`${ME}/transcript?format=${format}`, { session, accept: "*/*" })
+          ).blob(),
+        "unreachable",
+      );
       if (!found) throw new Error("There is no conversation yet");
       return found;
     },
@@ -118,17 +178,36 @@ export function createActions({ api, store, sessions, outbox, page, options }: A
       const { feed } = sessions;
       dispatch({ type: "outboxCleared" });
       try {
-        await call((session) => api.request(ME, { method: "DELETE", session }).catch((error: ApiError) => { if (!error.isGone) throw error; }), "notErased");
-      } catch { return; }
+        await call(
+          (session) =>
+            api.request(ME, { method: "DELETE", session }).catch((error: ApiError) => {
+              if (!error.isGone) throw error;
+            }),
+          "notErased",
+        );
+      } catch {
+        return;
+      }
       feed?.broadcast("erased");
       sessions.startNew("erased");
     },
 
     async feedback(messageId, rating, comment) {
-      await call((session) => post(session, `/messages/${encodeURIComponent(messageId)}/feedback`, { rating, comment }), null);
+      await call(
+        (session) =>
+          post(session, `/messages/${encodeURIComponent(messageId)}/feedback`, { rating, comment }),
+        null,
+      );
       const feedback = rating ? { rating, ...(comment ? { comment } : {}) } : undefined;
       const message = store.state.transcript.messages.find((one) => one.id === messageId);
-      if (message) dispatch({ type: "event", event: { event: "message", message: { ...message, metadata: { ...message.metadata, feedback } } } });
+      if (message)
+        dispatch({
+          type: "event",
+          event: {
+            event: "message",
+            message: { ...message, metadata: { ...message.metadata, feedback } },
+          },
+        });
     },
   };
 }

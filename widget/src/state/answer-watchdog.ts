@@ -8,11 +8,16 @@ const UNANSWERED_MS = 3_000;
 /** ms to wait for the feed to report that another tab's turn blocked this question. */
 const OTHER_TAB_MS = 2_000;
 /** How often, and in what distance, the history is read for the answer to a question that the service took. */
-const CHECKS = 7, CHECK_MS = 5_000;
+const CHECKS = 7,
+  CHECK_MS = 5_000;
 
 /** `sync` reads the history again. Returns how to stop watching. */
-export function createAnswerWatchdog(store: ConversationStore, sync: () => Promise<unknown>): () => void {
-  let unanswered = "", waiting = "";
+export function createAnswerWatchdog(
+  store: ConversationStore,
+  sync: () => Promise<unknown>,
+): () => void {
+  let unanswered = "",
+    waiting = "";
   let retryTimer: ReturnType<typeof setTimeout> | undefined, waitTimer: typeof retryTimer;
 
   /** The id of a stored question that nobody answers; empty where there is none. */
@@ -34,14 +39,20 @@ export function createAnswerWatchdog(store: ConversationStore, sync: () => Promi
     }, CHECK_MS);
   }
 
-  const waitForOtherTab = () => { waitTimer = setTimeout(() => store.dispatch({ type: "unblocked" }), OTHER_TAB_MS); };
+  const waitForOtherTab = () => {
+    waitTimer = setTimeout(() => store.dispatch({ type: "unblocked" }), OTHER_TAB_MS);
+  };
 
   function watchStored(): void {
     const question = unansweredQuestion();
     if (question === unanswered) return;
     unanswered = question;
     clearTimeout(retryTimer);
-    if (question) retryTimer = setTimeout(() => store.dispatch({ type: "unanswered", value: question }), UNANSWERED_MS);
+    if (question)
+      retryTimer = setTimeout(
+        () => store.dispatch({ type: "unanswered", value: question }),
+        UNANSWERED_MS,
+      );
   }
 
   function watchWaiting(): void {
@@ -54,7 +65,10 @@ export function createAnswerWatchdog(store: ConversationStore, sync: () => Promi
     if (now.startsWith("blocked")) waitForOtherTab();
   }
 
-  const update = () => { watchStored(); watchWaiting(); };
+  const update = () => {
+    watchStored();
+    watchWaiting();
+  };
   const unsubscribe = store.subscribe(update);
   update();
   return () => {

@@ -10,7 +10,10 @@ test("after session-expiry, and without auto-restore, a page begins with none", 
   await off.ready;
   expect(off.state.messages).toEqual([]);
   const saved = JSON.parse(browser.local.getItem("baton:https://svc.test:session")!);
-  browser.local.setItem("baton:https://svc.test:session", JSON.stringify({ ...saved, seen: Date.now() - 2000 }));
+  browser.local.setItem(
+    "baton:https://svc.test:session",
+    JSON.stringify({ ...saved, seen: Date.now() - 2000 }),
+  );
   const late = browser.tab({ sessionExpiry: 1 });
   await late.ready;
   expect(late.state.messages).toEqual([]);
@@ -27,10 +30,16 @@ test("an end shows in the other tab, its history stays, and the next question be
   await rested(one);
   await one.conversation.end();
   expect(one.state).toMatchObject({ status: "ended", notice: { key: "ended" } });
-  await until(() => two.state.status === "ended", () => two.state);
+  await until(
+    () => two.state.status === "ended",
+    () => two.state,
+  );
   expect(texts(two.state)).toEqual(["Hello?", "Good day."]);
   await two.conversation.send("Again?");
-  await until(() => two.state.answering, () => two.state);
+  await until(
+    () => two.state.answering,
+    () => two.state,
+  );
   expect(service.sessions.size).toBe(2);
   expect(texts(two.state)).toEqual(["Hello?", "Good day.", "Again?"]);
 });
@@ -41,7 +50,10 @@ test("when the session is gone, the next question starts a new one by itself", a
   await rested(tab);
   service.sessions.clear();
   await tab.conversation.send("Still there?");
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "Good day.", "Still there?"]);
   expect(tab.state.status).toBe("active");
 });
@@ -54,25 +66,37 @@ test("an erased conversation is shown in no tab any more", async () => {
   await rested(one);
   await one.conversation.erase();
   expect(one.state).toMatchObject({ messages: [], status: "none", notice: { key: "erased" } });
-  await until(() => two.state.messages.length === 0, () => two.state);
+  await until(
+    () => two.state.messages.length === 0,
+    () => two.state,
+  );
   expect(browser.local.values.join()).not.toContain("ses_");
   expect(service.sessions.size).toBe(0);
 });
 
-test.each(["erased", "gone"] as const)("a tab that hears by the storage alone says why its conversation went: %s", async (why) => {
-  browser.mute = true;
-  const one = await asked();
-  answer("Good day.");
-  const two = browser.tab();
-  await two.ready;
-  await rested(one);
-  two.conversation.setActive(false);
-  if (why === "erased") await one.conversation.erase();
-  else { service.sessions.clear(); await one.conversation.link("once").catch(() => null); }
-  await until(() => two.state.notice?.key === why, () => two.state);
-  expect(two.state.messages.length).toBe(why === "erased" ? 0 : 2);
-  expect(browser.local.values.join()).not.toContain("ses_");
-});
+test.each(["erased", "gone"] as const)(
+  "a tab that hears by the storage alone says why its conversation went: %s",
+  async (why) => {
+    browser.mute = true;
+    const one = await asked();
+    answer("Good day.");
+    const two = browser.tab();
+    await two.ready;
+    await rested(one);
+    two.conversation.setActive(false);
+    if (why === "erased") await one.conversation.erase();
+    else {
+      service.sessions.clear();
+      await one.conversation.link("once").catch(() => null);
+    }
+    await until(
+      () => two.state.notice?.key === why,
+      () => two.state,
+    );
+    expect(two.state.messages.length).toBe(why === "erased" ? 0 : 2);
+    expect(browser.local.values.join()).not.toContain("ses_");
+  },
+);
 
 test("New chat forgets the conversation in all tabs of the browser", async () => {
   const one = await asked();
@@ -82,7 +106,10 @@ test("New chat forgets the conversation in all tabs of the browser", async () =>
   await rested(one);
   one.conversation.startNew();
   expect(one.state).toMatchObject({ messages: [], status: "none" });
-  await until(() => two.state.messages.length === 0, () => two.state);
+  await until(
+    () => two.state.messages.length === 0,
+    () => two.state,
+  );
   expect(service.sessions.size).toBe(1);
 });
 
@@ -95,9 +122,15 @@ test("a full page carries on from a ticket, says so, and carries on again after 
   const page = site.tab({}, { own: true, session: ticket });
   await page.ready;
   expect(page.state.notice?.key).toBe("continued");
-  await until(() => page.state.answering?.text === "One ", () => page.state);
+  await until(
+    () => page.state.answering?.text === "One ",
+    () => page.state,
+  );
   service.delta(only(), "two");
-  await until(() => page.state.answering?.text === "One two" && widget.state.answering?.text === "One two", () => [page.state, widget.state]);
+  await until(
+    () => page.state.answering?.text === "One two" && widget.state.answering?.text === "One two",
+    () => [page.state, widget.state],
+  );
   service.finish(only());
   await rested(page);
   page.conversation.dispose();
@@ -130,7 +163,10 @@ test("a dead link says so, shows nothing of another conversation, and a question
   await page.ready;
   expect(page.state).toMatchObject({ messages: [], status: "none", notice: { key: "deadLink" } });
   await page.conversation.send("Anew?");
-  await until(() => page.state.answering, () => page.state);
+  await until(
+    () => page.state.answering,
+    () => page.state,
+  );
   expect(texts(page.state)).toEqual(["Anew?"]);
 });
 
@@ -166,7 +202,9 @@ test("a full page keeps its own conversation through a reload when another tab c
 test("chat-url goes before the service's own page, with the ticket added", async () => {
   const tab = browser.tab({ chatUrl: "https://site.test/chatbot?x=1#top" });
   await asked("Hello?", tab);
-  expect(await tab.conversation.link("once")).toMatch(/^https:\/\/site\.test\/chatbot\?x=1&session=tkt_\d+#top$/);
+  expect(await tab.conversation.link("once")).toMatch(
+    /^https:\/\/site\.test\/chatbot\?x=1&session=tkt_\d+#top$/,
+  );
 });
 
 test("in tab scope each tab has its own conversation, a duplicated tab too", async () => {

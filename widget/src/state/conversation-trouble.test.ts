@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
-import type { MemoryStorage} from "../../test/tab";
+import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
 
 test("when the tab with the feed goes, another goes on with it and no word is lost or doubled", async () => {
@@ -8,11 +8,17 @@ test("when the tab with the feed goes, another goes on with it and no word is lo
   const second = browser.tab();
   await second.ready;
   service.delta(only(), "One ");
-  await until(() => second.state.answering?.text === "One ", () => second.state);
+  await until(
+    () => second.state.answering?.text === "One ",
+    () => second.state,
+  );
   first.conversation.dispose();
   service.delta(only(), "two ");
   service.delta(only(), "three");
-  await until(() => second.state.answering?.text === "One two three", () => second.state);
+  await until(
+    () => second.state.answering?.text === "One two three",
+    () => second.state,
+  );
   service.finish(only());
   await rested(second);
   expect(texts(second.state)).toEqual(["Hello?", "One two three"]);
@@ -30,21 +36,40 @@ test("a lost reply to a question does not ask twice", async () => {
 test("a feed that is cut at every event gives the whole answer once", async () => {
   const tab = await asked();
   const words = Array.from({ length: 12 }, (_, n) => `w${n} `);
-  for (const word of words) { service.delta(only(), word); service.cutFeeds(only()); await until(() => service.feeds > 0); }
+  for (const word of words) {
+    service.delta(only(), word);
+    service.cutFeeds(only());
+    await until(() => service.feeds > 0);
+  }
   service.finish(only());
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Hello?", words.join("")]);
 });
 
 test("the first words need not wait for the feed, and the feed's words do not double them", async () => {
-  for (let n = 0; n < 3; n++) service.refusals.push({ call: "GET /api/session/me/events", status: 503, code: "storage_unavailable", retryAfter: 1 });
+  for (let n = 0; n < 3; n++)
+    service.refusals.push({
+      call: "GET /api/session/me/events",
+      status: 503,
+      code: "storage_unavailable",
+      retryAfter: 1,
+    });
   const tab = await asked();
   expect(service.feeds).toBe(0);
   service.delta(only(), "One ");
-  await until(() => tab.state.answering?.text === "One ", () => tab.state);
-  await until(() => service.feeds === 1, () => tab.state);
+  await until(
+    () => tab.state.answering?.text === "One ",
+    () => tab.state,
+  );
+  await until(
+    () => service.feeds === 1,
+    () => tab.state,
+  );
   service.delta(only(), "two");
-  await until(() => tab.state.answering?.text === "One two", () => tab.state);
+  await until(
+    () => tab.state.answering?.text === "One two",
+    () => tab.state,
+  );
   service.finish(only());
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Hello?", "One two"]);
@@ -53,11 +78,17 @@ test("the first words need not wait for the feed, and the feed's words do not do
 test("a position that is gone is made good from the history, with the running answer whole", async () => {
   const tab = await asked();
   service.delta(only(), "One ");
-  await until(() => tab.state.answering?.text === "One ", () => tab.state);
+  await until(
+    () => tab.state.answering?.text === "One ",
+    () => tab.state,
+  );
   service.forgetPositions = true;
   service.cutFeeds(only());
   service.delta(only(), "two ");
-  await until(() => tab.state.answering?.text === "One two ", () => tab.state);
+  await until(
+    () => tab.state.answering?.text === "One two ",
+    () => tab.state,
+  );
   service.delta(only(), "three");
   service.finish(only());
   await rested(tab);
@@ -69,9 +100,16 @@ test("on plain http, where a page has no locks, nine tabs share one feed all the
   const tabs = Array.from({ length: 9 }, () => browser.tab());
   await Promise.all(tabs.map((tab) => tab.ready));
   await asked("Hello?", tabs[0]);
-  await until(() => tabs.every((tab) => texts(tab.state).includes("Hello?")), () => tabs.map((tab) => tab.state));
+  await until(
+    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
+    () => tabs.map((tab) => tab.state),
+  );
   answer("Good day to all of you.");
-  for (const tab of tabs) await until(() => texts(tab.state).length === 2 && !tab.state.answering, () => tab.state);
+  for (const tab of tabs)
+    await until(
+      () => texts(tab.state).length === 2 && !tab.state.answering,
+      () => tab.state,
+    );
   for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBeLessThanOrEqual(2);
   expect(service.sessions.size).toBe(1);
@@ -83,10 +121,17 @@ test("a service that goes away is told after a moment, and untold when it is bac
   await rested(tab);
   service.down = true;
   service.cutFeeds(only());
-  await until(() => tab.state.connection === "reconnecting", () => tab.state, 4500);
+  await until(
+    () => tab.state.connection === "reconnecting",
+    () => tab.state,
+    4500,
+  );
   expect(tab.state.notice?.key).toBe("reconnecting");
   service.down = false;
-  await until(() => tab.state.connection === "online" && !tab.state.notice, () => tab.state);
+  await until(
+    () => tab.state.connection === "online" && !tab.state.notice,
+    () => tab.state,
+  );
 });
 
 test("a proxy that holds the feed back does not hold the answer back for ever", async () => {
@@ -94,23 +139,44 @@ test("a proxy that holds the feed back does not hold the answer back for ever", 
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(() => only()?.turn, () => service.calls);
+  await until(
+    () => only()?.turn,
+    () => service.calls,
+  );
   answer("By the history.");
-  await until(() => texts(tab.state).length === 2 && !tab.state.waiting, () => tab.state, 9000);
+  await until(
+    () => texts(tab.state).length === 2 && !tab.state.waiting,
+    () => tab.state,
+    9000,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "By the history."]);
 });
 
 test("a 429 keeps the text with Retry and counts the wait down", async () => {
-  service.refusals.push({ call: "POST /api/chat", status: 429, code: "rate_limited", retryAfter: 1 });
+  service.refusals.push({
+    call: "POST /api/chat",
+    status: 429,
+    code: "rate_limited",
+    retryAfter: 1,
+  });
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(() => tab.state.messages[0]?.delivery === "failed", () => tab.state);
+  await until(
+    () => tab.state.messages[0]?.delivery === "failed",
+    () => tab.state,
+  );
   expect(tab.state.wait).toBe(1);
   expect(tab.state.notice).toMatchObject({ key: "wait", params: { seconds: 1 } });
-  await until(() => tab.state.wait === 0, () => tab.state);
+  await until(
+    () => tab.state.wait === 0,
+    () => tab.state,
+  );
   await tab.conversation.retry(tab.state.messages[0]!.client_id);
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   answer("Now.");
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Now."]);
@@ -121,11 +187,18 @@ test("a question that cannot be sent stays with Retry, and Retry sends it once",
   await tab.ready;
   service.down = true;
   await tab.conversation.send("Hello?");
-  await until(() => tab.state.messages[0]?.delivery === "failed", () => tab.state, 9500);
+  await until(
+    () => tab.state.messages[0]?.delivery === "failed",
+    () => tab.state,
+    9500,
+  );
   expect(tab.state.notice?.key).toBe("notSent");
   service.down = false;
   await tab.conversation.retry(tab.state.messages[0]!.client_id);
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   answer("Here.");
   await rested(tab);
   expect(only().messages).toHaveLength(2);
@@ -136,9 +209,20 @@ test("when another's answer is running, the text goes back to the composer", asy
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(() => tab.state.returnedDraft, () => tab.state);
-  expect(tab.state).toMatchObject({ returnedDraft: { text: "Hello?", n: 1, next: true }, messages: [], notice: { key: "busy" }, waiting: true });
-  await until(() => !tab.state.waiting, () => tab.state);
+  await until(
+    () => tab.state.returnedDraft,
+    () => tab.state,
+  );
+  expect(tab.state).toMatchObject({
+    returnedDraft: { text: "Hello?", n: 1, next: true },
+    messages: [],
+    notice: { key: "busy" },
+    waiting: true,
+  });
+  await until(
+    () => !tab.state.waiting,
+    () => tab.state,
+  );
   expect(service.count("POST /api/chat")).toBe(1);
 });
 
@@ -148,14 +232,23 @@ test("a question that met another's answer waits for its end, which the feed tel
   const tab = browser.tab({ sessionKey: session.id }, { active: false });
   await tab.ready;
   await tab.conversation.send("Mine?");
-  await until(() => tab.state.returnedDraft?.next, () => tab.state);
+  await until(
+    () => tab.state.returnedDraft?.next,
+    () => tab.state,
+  );
   service.delta(session, "Theirs.");
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   service.finish(session);
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Theirs."]);
   await tab.conversation.send("Mine?");
-  await until(() => tab.state.answering?.mine, () => tab.state);
+  await until(
+    () => tab.state.answering?.mine,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Theirs.", "Mine?"]);
 });
 
@@ -163,19 +256,39 @@ test("a broken answer keeps its words, offers Retry, and Retry asks the same que
   const tab = await asked();
   service.delta(only(), "Half ");
   service.fail(only());
-  await until(() => tab.state.canRetry, () => tab.state);
+  await until(
+    () => tab.state.canRetry,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "Half "]);
   await tab.conversation.retry();
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   expect(tab.state.canRetry).toBe(false);
   answer("Whole.");
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Half ", "Whole."]);
-  expect(new Set(service.calls.filter((one) => one.path === "/api/chat").map((one) => one.body.client_id)).size).toBe(1);
+  expect(
+    new Set(
+      service.calls.filter((one) => one.path === "/api/chat").map((one) => one.body.client_id),
+    ).size,
+  ).toBe(1);
 });
 
 test("storage that throws is survived", async () => {
-  const broken = { getItem() { throw new Error("blocked"); }, setItem() { throw new Error("blocked"); }, removeItem() { throw new Error("blocked"); } };
+  const broken = {
+    getItem() {
+      throw new Error("blocked");
+    },
+    setItem() {
+      throw new Error("blocked");
+    },
+    removeItem() {
+      throw new Error("blocked");
+    },
+  };
   const tab = browser.tab({}, { storage: broken as unknown as MemoryStorage });
   await asked("Hello?", tab);
   tab.conversation.draft = "half a thought";
@@ -191,7 +304,10 @@ test("a question that was on its way when the page was left is sent once by the 
   tab.conversation.dispose();
   service.down = false;
   const next = browser.tab({}, { storage: tab.storage });
-  await until(() => next.state.answering, () => next.state);
+  await until(
+    () => next.state.answering,
+    () => next.state,
+  );
   expect(texts(next.state)).toEqual(["Did it arrive?"]);
   expect(only().messages).toHaveLength(1);
 });

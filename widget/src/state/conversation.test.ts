@@ -19,9 +19,15 @@ test("a question shows at once, and its answer grows word by word and stays once
   expect(tab.state.messages[0]).toMatchObject({ content: "Hello?", delivery: "sending" });
   expect(tab.state.waiting).toBe(true);
   await sending;
-  await until(() => tab.state.answering?.mine, () => tab.state);
+  await until(
+    () => tab.state.answering?.mine,
+    () => tab.state,
+  );
   service.delta(only(), "Good ");
-  await until(() => tab.state.answering?.text === "Good ", () => tab.state);
+  await until(
+    () => tab.state.answering?.text === "Good ",
+    () => tab.state,
+  );
   service.delta(only(), "day.");
   service.finish(only());
   await rested(tab);
@@ -55,7 +61,10 @@ test("a reload at any word of an answer shows it whole and once", async () => {
     tab.conversation.dispose();
     const again = browser.tab({}, { storage: tab.storage });
     await again.ready;
-    await until(() => again.state.answering?.text === words.slice(0, cut).join(""), () => again.state);
+    await until(
+      () => again.state.answering?.text === words.slice(0, cut).join(""),
+      () => again.state,
+    );
     expect(again.state.answering?.mine).toBe(true);
     for (const word of words.slice(cut)) service.delta(only(), word);
     service.finish(only());
@@ -69,9 +78,16 @@ test("tabs opened before the first question see it and its answer, over one feed
   const tabs = Array.from({ length: 9 }, () => browser.tab());
   await Promise.all(tabs.map((tab) => tab.ready));
   await asked("Hello?", tabs[0]);
-  await until(() => tabs.every((tab) => texts(tab.state).includes("Hello?")), () => tabs.map((tab) => tab.state));
+  await until(
+    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
+    () => tabs.map((tab) => tab.state),
+  );
   answer("Good day to all of you.");
-  for (const tab of tabs) await until(() => texts(tab.state).length === 2 && !tab.state.answering, () => tab.state);
+  for (const tab of tabs)
+    await until(
+      () => texts(tab.state).length === 2 && !tab.state.answering,
+      () => tab.state,
+    );
   for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBe(1);
   expect(service.sessions.size).toBe(1);
@@ -81,13 +97,22 @@ test("a tab that opens in the middle of an answer gets the words before and afte
   const first = await asked();
   service.delta(only(), "One ");
   service.delta(only(), "two ");
-  await until(() => first.state.answering?.text === "One two ", () => first.state);
+  await until(
+    () => first.state.answering?.text === "One two ",
+    () => first.state,
+  );
   const second = browser.tab();
   await second.ready;
-  await until(() => second.state.answering?.text === "One two ", () => second.state);
+  await until(
+    () => second.state.answering?.text === "One two ",
+    () => second.state,
+  );
   expect(second.state.answering?.mine).toBe(false);
   service.delta(only(), "three");
-  await until(() => second.state.answering?.text === "One two three", () => second.state);
+  await until(
+    () => second.state.answering?.text === "One two three",
+    () => second.state,
+  );
   service.finish(only());
   await rested(second);
   expect(texts(second.state)).toEqual(["Hello?", "One two three"]);
@@ -98,9 +123,15 @@ test("two tabs that ask their first question at the same moment share one sessio
   const [one, two] = [browser.tab(), browser.tab()];
   await Promise.all([one.ready, two.ready]);
   await Promise.all([one.conversation.send("From one"), two.conversation.send("From two")]);
-  await until(() => only()?.turn, () => service.calls);
+  await until(
+    () => only()?.turn,
+    () => service.calls,
+  );
   answer("Yes.");
-  await until(() => service.sessions.size === 1 && (one.state.returnedDraft ?? two.state.returnedDraft), () => [one.state, two.state]);
+  await until(
+    () => service.sessions.size === 1 && (one.state.returnedDraft ?? two.state.returnedDraft),
+    () => [one.state, two.state],
+  );
   expect(service.sessions.size).toBe(1);
 });
 
@@ -109,7 +140,10 @@ test("Stop ends the answer with what was said so far", async () => {
   service.delta(only(), "So far");
   await tab.conversation.stop();
   await rested(tab);
-  expect(tab.state.messages.at(-1)).toMatchObject({ content: "So far", metadata: { stopped: true } });
+  expect(tab.state.messages.at(-1)).toMatchObject({
+    content: "So far",
+    metadata: { stopped: true },
+  });
   expect(tab.state.canRetry).toBe(false);
 });
 
@@ -118,11 +152,18 @@ test("of all tabs one tells the service that somebody is there, and none when no
   answer("Good day.");
   const two = browser.tab({ heartbeatInterval: 1 });
   await two.ready;
-  await until(() => service.count("POST /api/session/me/heartbeat") === 2, () => service.count("POST /api/session/me/heartbeat"), 4000);
+  await until(
+    () => service.count("POST /api/session/me/heartbeat") === 2,
+    () => service.count("POST /api/session/me/heartbeat"),
+    4000,
+  );
   expect(service.calls.filter((call) => call.path.endsWith("/heartbeat")).length).toBe(2);
   one.conversation.setActive(false);
   two.conversation.setActive(false);
-  await until(() => service.feeds === 0, () => service.feeds);
+  await until(
+    () => service.feeds === 0,
+    () => service.feeds,
+  );
 });
 
 test("a draft survives a reload", async () => {

@@ -1,6 +1,10 @@
 /** The conversation as the view sees it: puts its modules together, and gives the view its state and what one can do. */
 import { createApi, type Fetch } from "../client/api";
-import { browserStorages, createBrowserStorage, type BrowserStorages } from "../client/browser-storage";
+import {
+  browserStorages,
+  createBrowserStorage,
+  type BrowserStorages,
+} from "../client/browser-storage";
 import { getChunk, loadChunk } from "../client/lazy-chunks";
 import { observePage } from "../client/page-lifecycle";
 import type { Timing } from "../client/sse-connection";
@@ -22,50 +26,91 @@ export interface ConversationDeps {
   isFullPage: boolean;
 }
 
-export function createConversation(given: Options & { apiUrl: string }, deps: Partial<ConversationDeps> = {}): Conversation {
+export function createConversation(
+  given: Options & { apiUrl: string },
+  deps: Partial<ConversationDeps> = {},
+): Conversation {
   const options = readOptions({ ...given });
-  const { isFullPage = false, storages = browserStorages(), platform = detectPlatform(), timing } = deps;
+  const {
+    isFullPage = false,
+    storages = browserStorages(),
+    platform = detectPlatform(),
+    timing,
+  } = deps;
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
   const storage = createBrowserStorage(api.base, options.sessionScope, isFullPage, storages);
   const store = createStore(options.sessionKey ?? null);
   const { dispatch } = store;
-  let identity: IdentityManager | undefined, actions: Actions | undefined, stopWatchdog: (() => void) | undefined, started: Promise<void> | null = null;
+  let identity: IdentityManager | undefined,
+    actions: Actions | undefined,
+    stopWatchdog: (() => void) | undefined,
+    started: Promise<void> | null = null;
 
   const page = observePage({
-    onWake() { sessions.feed?.wake(); },
-    onChange() { sessions.updateFeed(); notify(); },
+    onWake() {
+      sessions.feed?.wake();
+    },
+    onChange() {
+      sessions.updateFeed();
+      notify();
+    },
     onStorage: (event) => void sessions.onStorage(event),
   });
   const sessions = createSessionManager({
-    api, store, storage, storages, platform, page, options, isFullPage, timing,
+    api,
+    store,
+    storage,
+    storages,
+    platform,
+    page,
+    options,
+    isFullPage,
+    timing,
     restoreForUser: (found) => getIdentityManager().restore(found),
-    requestToken: async (claimed) => await loadChunk("identity") && getIdentityManager().requestTokenFromOtherTab(claimed),
+    requestToken: async (claimed) =>
+      (await loadChunk("identity")) && getIdentityManager().requestTokenFromOtherTab(claimed),
   });
   const outbox = createOutbox({ api, store, storage, sessions, page });
 
   const getIdentityManager = (): IdentityManager =>
-    (identity ??= getChunk<typeof import("./identity")>("identity")!.createIdentityManager({ api, store, storage, sessions, page, options, platform }));
+    (identity ??= getChunk<typeof import("./identity")>("identity")!.createIdentityManager({
+      api,
+      store,
+      storage,
+      sessions,
+      page,
+      options,
+      platform,
+    }));
 
   const messagesChunk = () => getChunk<typeof import("../messages.chunk")>("messages")!;
 
   /** The actions are in the messages chunk: most of them need a message. */
   async function withActions<T>(run: (actions: Actions) => Promise<T>): Promise<T> {
-    if (!await loadChunk("messages")) {
+    if (!(await loadChunk("messages"))) {
       dispatch({ type: "notice", key: "unreachable" });
       throw new Error("Not loaded");
     }
-    return run(actions ??= messagesChunk().createActions({ api, store, sessions, outbox, page, options }));
+    return run(
+      (actions ??= messagesChunk().createActions({ api, store, sessions, outbox, page, options })),
+    );
   }
 
   // What offers Retry comes with the list of messages, too.
-  void when(store, () => store.state.transcript.messages.length > 0).then(() => loadChunk("messages")).then((there) => {
-    if (there && !store.state.disposed) stopWatchdog = messagesChunk().createAnswerWatchdog(store, sessions.sync);
-  });
+  void when(store, () => store.state.transcript.messages.length > 0)
+    .then(() => loadChunk("messages"))
+    .then((there) => {
+      if (there && !store.state.disposed)
+        stopWatchdog = messagesChunk().createAnswerWatchdog(store, sessions.sync);
+    });
 
   // --- what is shown ---
 
   const listeners = new Set<() => void>();
-  let view: State | null = null, notified = true, countdown: unknown = null, timer: ReturnType<typeof setInterval> | undefined;
+  let view: State | null = null,
+    notified = true,
+    countdown: unknown = null,
+    timer: ReturnType<typeof setInterval> | undefined;
 
   /** Tells the view, once for all changes that are made together. */
   function notify(): void {
@@ -75,7 +120,12 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     queueMicrotask(() => {
       notified = true;
       // A view that fails must not take the conversation with it.
-      for (const listener of [...listeners]) try { listener(); } catch (error) { console.error(error); }
+      for (const listener of [...listeners])
+        try {
+          listener();
+        } catch (error) {
+          console.error(error);
+        }
     });
   }
 
@@ -84,18 +134,30 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     if (store.state.countdown === countdown) return;
     countdown = store.state.countdown;
     clearInterval(timer);
-    if (countdown) timer = setInterval(() => (secondsLeft(store.state) ? notify() : dispatch({ type: "countdownOver" })), 1000);
+    if (countdown)
+      timer = setInterval(
+        () => (secondsLeft(store.state) ? notify() : dispatch({ type: "countdownOver" })),
+        1000,
+      );
   });
 
   return {
-    get state() { return (view ??= toViewState(store.state, page.online)); },
+    get state() {
+      return (view ??= toViewState(store.state, page.online));
+    },
     subscribe(listener) {
       listeners.add(listener);
-      return () => { listeners.delete(listener); };
+      return () => {
+        listeners.delete(listener);
+      };
     },
     start: ({ session } = {}) => (started ??= sessions.start(session).then(outbox.restore)),
     identify(user, restart) {
-      void sessions.hold(loadChunk("identity").then((there) => (there ? getIdentityManager().signIn(user, restart) : undefined)));
+      void sessions.hold(
+        loadChunk("identity").then((there) =>
+          there ? getIdentityManager().signIn(user, restart) : undefined,
+        ),
+      );
     },
 
     async send(text) {
@@ -118,10 +180,16 @@ export function createConversation(given: Options & { apiUrl: string }, deps: Pa
     erase: () => withActions((all) => all.erase()),
     feedback: (...given) => withActions((all) => all.feedback(...given)),
 
-    get draft() { return storage.draft; },
-    set draft(text) { storage.draft = text; },
+    get draft() {
+      return storage.draft;
+    },
+    set draft(text) {
+      storage.draft = text;
+    },
 
-    setActive(active) { dispatch({ type: "active", value: active }); },
+    setActive(active) {
+      dispatch({ type: "active", value: active });
+    },
 
     dispose() {
       dispatch({ type: "disposed", value: true });

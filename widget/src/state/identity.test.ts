@@ -8,7 +8,10 @@ import { Browser, MemoryStorage, until } from "../../test/tab";
 registerChunk("identity", identity);
 
 let service: FakeService, browser: Browser;
-beforeEach(() => { service = new FakeService(); browser = new Browser(service); });
+beforeEach(() => {
+  service = new FakeService();
+  browser = new Browser(service);
+});
 afterEach(() => browser.close());
 
 const texts = (state: State) => state.messages.map((one) => one.content);
@@ -16,19 +19,38 @@ const only = () => [...service.sessions.values()].at(-1)!;
 const restart = vi.fn();
 
 /** A tab in which somebody is signed in before the chat is opened. */
-function signedTab(given: string | (() => string | Promise<string>), storage = new MemoryStorage(), options: Options = {}) {
+function signedTab(
+  given: string | (() => string | Promise<string>),
+  storage = new MemoryStorage(),
+  options: Options = {},
+) {
   const tab = browser.tab(options, { storage, start: false });
   tab.conversation.identify(given, restart);
-  return { ...tab, ready: tab.conversation.start(), get state() { return tab.conversation.state; } };
+  return {
+    ...tab,
+    ready: tab.conversation.start(),
+    get state() {
+      return tab.conversation.state;
+    },
+  };
 }
 
-async function asked(tab: { conversation: { send(text: string): Promise<void>; state: State }; ready: Promise<void> }, text = "Hello?") {
+async function asked(
+  tab: { conversation: { send(text: string): Promise<void>; state: State }; ready: Promise<void> },
+  text = "Hello?",
+) {
   await tab.ready;
   await tab.conversation.send(text);
-  await until(() => tab.conversation.state.answering, () => tab.conversation.state);
+  await until(
+    () => tab.conversation.state.answering,
+    () => tab.conversation.state,
+  );
   service.delta(only(), "Good day.");
   service.finish(only());
-  await until(() => !tab.conversation.state.waiting && !tab.conversation.state.answering, () => tab.conversation.state);
+  await until(
+    () => !tab.conversation.state.waiting && !tab.conversation.state.answering,
+    () => tab.conversation.state,
+  );
 }
 const record = () => JSON.parse(browser.local.getItem("baton:https://svc.test:session") ?? "null");
 
@@ -45,7 +67,10 @@ test("signing in during a chat claims it: the same words under a new id, and the
   await asked(tab);
   const old = record().id;
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(() => record()?.id !== old && !tab.state.loading, () => tab.state);
+  await until(
+    () => record()?.id !== old && !tab.state.loading,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
   expect(tab.state.notice).toBeNull();
   await asked(tab, "More?");
@@ -61,7 +86,10 @@ test("signing in while the chat is being restored claims it when that is done", 
   const tab = browser.tab({}, { storage: first.storage });
   await until(() => service.count("POST /api/session/resume") === 1);
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(() => record()?.id !== old && !tab.state.loading, () => tab.state);
+  await until(
+    () => record()?.id !== old && !tab.state.loading,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
 });
 
@@ -78,14 +106,23 @@ test("an answer being made is waited for before the conversation is claimed", as
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(() => tab.state.answering, () => tab.state);
+  await until(
+    () => tab.state.answering,
+    () => tab.state,
+  );
   tab.conversation.identify(tokenOf("ada"), restart);
   service.delta(only(), "Good ");
-  await until(() => tab.state.answering?.text === "Good ", () => tab.state);
+  await until(
+    () => tab.state.answering?.text === "Good ",
+    () => tab.state,
+  );
   expect(service.count("POST /api/session/me/claim")).toBe(0);
   service.delta(only(), "day.");
   service.finish(only());
-  await until(() => only().owner === "ada" && !tab.state.loading, () => tab.state);
+  await until(
+    () => only().owner === "ada" && !tab.state.loading,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
 });
 
@@ -93,9 +130,17 @@ test("an answer begun elsewhere puts the claim off, and the chat goes on meanwhi
   const tab = browser.tab();
   await asked(tab);
   const old = record().id;
-  service.refusals.push({ call: "POST /api/session/me/claim", status: 409, code: "turn_in_progress", retryAfter: 1 });
+  service.refusals.push({
+    call: "POST /api/session/me/claim",
+    status: 409,
+    code: "turn_in_progress",
+    retryAfter: 1,
+  });
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(() => record()?.id !== old && !tab.state.loading, () => tab.state);
+  await until(
+    () => record()?.id !== old && !tab.state.loading,
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
 });
 
@@ -105,7 +150,10 @@ test("a claim whose reply is lost is made again and finds the same new id", asyn
   const old = record().id;
   service.lost.push("POST /api/session/me/claim");
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(() => record()?.id !== old && !tab.state.loading, () => tab.state);
+  await until(
+    () => record()?.id !== old && !tab.state.loading,
+    () => tab.state,
+  );
   expect([...service.sessions.values()].filter((one) => one.owner === "ada")).toHaveLength(1);
 });
 
@@ -139,30 +187,54 @@ test("a claim at the start of one tab is followed by another that is open", asyn
   await two.ready;
   await until(() => only().owner === "ada");
   expect(one.state.notice?.key).not.toBe("erased");
-  await until(() => texts(one.state).length === 2 && one.state.status === "active", () => one.state);
+  await until(
+    () => texts(one.state).length === 2 && one.state.status === "active",
+    () => one.state,
+  );
   await asked(one, "From the first?");
-  await until(() => two.state.messages.length === 4, () => two.state);
+  await until(
+    () => two.state.messages.length === 4,
+    () => two.state,
+  );
 });
 
 test("where a claim fails, the other tabs go on as before", async () => {
-  const one = browser.tab(), two = browser.tab();
+  const one = browser.tab(),
+    two = browser.tab();
   await asked(one);
-  await until(() => two.state.messages.length === 2, () => two.state);
+  await until(
+    () => two.state.messages.length === 2,
+    () => two.state,
+  );
   service.expired.add(tokenOf("ada"));
   one.conversation.identify(tokenOf("ada"), restart);
   await until(() => service.count("POST /api/session/me/claim") > 0);
   await asked(one, "More?");
-  await until(() => two.state.messages.length === 4, () => two.state, 8_000);
+  await until(
+    () => two.state.messages.length === 4,
+    () => two.state,
+    8_000,
+  );
 });
 
 test("another tab of the browser follows, with the token of the first", async () => {
-  const one = browser.tab(), two = browser.tab();
+  const one = browser.tab(),
+    two = browser.tab();
   await asked(one);
-  await until(() => two.state.messages.length === 2, () => two.state);
+  await until(
+    () => two.state.messages.length === 2,
+    () => two.state,
+  );
   one.conversation.identify(tokenOf("ada"), restart);
-  await until(() => only().owner === "ada" && !one.state.loading, () => one.state);
+  await until(
+    () => only().owner === "ada" && !one.state.loading,
+    () => one.state,
+  );
   await asked(two, "From the second?");
-  await until(() => one.state.messages.length === 4, () => one.state);
+  await until(
+    () => one.state.messages.length === 4,
+    () => one.state,
+  );
   expect([...service.sessions.values()].filter((session) => session.owner)).toHaveLength(1);
 });
 
@@ -213,7 +285,10 @@ test("without another token the conversation goes from view, the text stays, and
   await asked(tab);
   service.expired.add(tokenOf("ada"));
   await tab.conversation.send("More?");
-  await until(() => tab.state.notice?.key === "signIn", () => tab.state);
+  await until(
+    () => tab.state.notice?.key === "signIn",
+    () => tab.state,
+  );
   expect(texts(tab.state)).toEqual([]);
   expect(tab.state.returnedDraft?.text).toBe("More?");
   await asked(tab, "More?");
@@ -244,7 +319,10 @@ test("the full page says what to do when its token has expired, and shows nothin
   await page.ready;
   service.expired.add(tokenOf("ada"));
   await page.conversation.send("More?");
-  await until(() => page.state.notice?.key === "signIn", () => page.state);
+  await until(
+    () => page.state.notice?.key === "signIn",
+    () => page.state,
+  );
   expect(texts(page.state)).toEqual([]);
 });
 

@@ -30,44 +30,69 @@ export interface IdentityManager {
 }
 
 /** How long the site may take to give a token, and another tab to answer, in ms. */
-const TOKEN_TIMEOUT = 15_000, OTHER_TAB_TIMEOUT = 1_000;
+const TOKEN_TIMEOUT = 15_000,
+  OTHER_TAB_TIMEOUT = 1_000;
 
 export function createIdentityManager(deps: IdentityDeps): IdentityManager {
   const { api, store, storage } = deps;
   const { restore, onSignInDuringChat } = createClaimFlow(deps);
   // `owner`: whose the token is. `lentFor`: the conversation that another tab gave it for; it is sent for no other.
-  let provider: TokenProvider = "", token = "", owner = "", lentFor = "", renewing: Promise<string> | null = null;
+  let provider: TokenProvider = "",
+    token = "",
+    owner = "",
+    lentFor = "",
+    renewing: Promise<string> | null = null;
   const answers = new Set<(of: unknown, token: string) => void>();
 
   // A token is given for the conversation that both tabs have, and for that one alone; it is stored nowhere.
-  const others = openChannel(deps.platform, `baton:user:${api.base}`, ({ kind, of, token: offered }) => {
-    const { session, disposed } = store.state;
-    if (disposed) return others.close();
-    if (kind === "want" && token && session && of === hash53(api.base + session)) others.post({ kind: "have", of, token });
-    if (kind === "have" && typeof offered === "string") for (const answer of answers) answer(of, offered);
-  });
+  const others = openChannel(
+    deps.platform,
+    `baton:user:${api.base}`,
+    ({ kind, of, token: offered }) => {
+      const { session, disposed } = store.state;
+      if (disposed) return others.close();
+      if (kind === "want" && token && session && of === hash53(api.base + session))
+        others.post({ kind: "have", of, token });
+      if (kind === "have" && typeof offered === "string")
+        for (const answer of answers) answer(of, offered);
+    },
+  );
 
-  api.intercept((way) => withUserToken(way, (authorization) => (!lentFor || authorization === `Bearer ${lentFor}` ? token : ""), renew));
+  api.intercept((way) =>
+    withUserToken(
+      way,
+      (authorization) => (!lentFor || authorization === `Bearer ${lentFor}` ? token : ""),
+      renew,
+    ),
+  );
 
   async function requestToken(): Promise<string> {
     let late: ReturnType<typeof setTimeout> | undefined;
     try {
       const found: unknown = await Promise.race([
         typeof provider === "function" ? provider() : provider,
-        new Promise<string>((go) => { late = setTimeout(go, TOKEN_TIMEOUT, ""); }),
+        new Promise<string>((go) => {
+          late = setTimeout(go, TOKEN_TIMEOUT, "");
+        }),
       ]);
       return typeof found === "string" ? found : "";
     } catch (error) {
       console.warn("Baton:", error);
       return "";
-    } finally { clearTimeout(late); }
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** Another token in place of one that is not accepted any more; empty where there is none: the user is signed out. */
   function renew(old: string): Promise<string> {
     if (token !== old) return Promise.resolve(token);
     return (renewing ??= (async () => {
-      const found = lentFor ? await askOtherTabs(lentFor) : typeof provider === "function" ? await requestToken() : "";
+      const found = lentFor
+        ? await askOtherTabs(lentFor)
+        : typeof provider === "function"
+          ? await requestToken()
+          : "";
       renewing = null;
       if (token !== old) return token;
       token = found !== old && userFingerprint(api.base, found) === owner ? found : "";
@@ -84,7 +109,8 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
 
   async function signIn(next: TokenProvider, restart: () => void): Promise<void> {
     provider = next;
-    const found = await requestToken(), user = userFingerprint(api.base, found);
+    const found = await requestToken(),
+      user = userFingerprint(api.base, found);
     if (provider !== next || store.state.disposed) return;
     if (!user) return void console.warn("Baton: identify() was given no token");
     const before = store.state.user || storage.user;
@@ -126,14 +152,22 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
 }
 
 /** Sends the token with the requests it is for; one that is not accepted any more is replaced once. */
-function withUserToken(way: Fetch, tokenFor: (authorization?: string) => string, renew: (old: string) => Promise<string>): Fetch {
+function withUserToken(
+  way: Fetch,
+  tokenFor: (authorization?: string) => string,
+  renew: (old: string) => Promise<string>,
+): Fetch {
   return async (url, init) => {
     const headers = init?.headers as Record<string, string> | undefined;
-    const send = (token: string) => way(url, token ? { ...init, headers: { ...headers, "Baton-User": token } } : init);
+    const send = (token: string) =>
+      way(url, token ? { ...init, headers: { ...headers, "Baton-User": token } } : init);
     const token = tokenFor(headers?.Authorization);
     const response = await send(token);
     if (!token || response.status !== 403) return response;
-    const problem = await response.clone().json().catch(() => null) as { code?: string } | null;
+    const problem = (await response
+      .clone()
+      .json()
+      .catch(() => null)) as { code?: string } | null;
     const next = problem?.code === "bad_token" ? await renew(token) : "";
     return next ? send(next) : response;
   };
@@ -142,43 +176,67 @@ function withUserToken(way: Fetch, tokenFor: (authorization?: string) => string,
 /** A fingerprint of the user that the token names; empty for what is no token. The service alone verifies tokens. */
 function userFingerprint(base: string, token: string): string {
   try {
-    const bytes = Uint8Array.from(atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
+    const bytes = Uint8Array.from(
+      atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/")),
+      (one) => one.charCodeAt(0),
+    );
     const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
     return typeof sub === "string" && sub ? hash53(`${base} ${sub}`) : "";
-  } catch { return ""; }
+  } catch {
+    return "";
+  }
 }
 
 /** How the conversation in the page, or the one that the browser remembers, becomes the user's. */
 function createClaimFlow({ api, store, storage, sessions, page, options, platform }: IdentityDeps) {
   const { dispatch } = store;
   const post = (path: string, session?: string) =>
-    api.json<Resumed>(path, { method: "POST", session, body: session ? {} : { client_id: randomId() } });
+    api.json<Resumed>(path, {
+      method: "POST",
+      session,
+      body: session ? {} : { client_id: randomId() },
+    });
   const claim = (id: string) => call(() => post("api/session/me/claim", id));
 
   /** Calls until there is an answer; throws an error that waiting does not mend, or that an answer is running. */
   async function call(work: () => Promise<Resumed>): Promise<Resumed> {
     for (let tries = 0; ; tries++) {
-      try { return await work(); } catch (cause) {
+      try {
+        return await work();
+      } catch (cause) {
         const error = cause as ApiError;
-        if (!error.retryable || error.code === "turn_in_progress" || store.state.disposed) throw error;
+        if (!error.retryable || error.code === "turn_in_progress" || store.state.disposed)
+          throw error;
         dispatch({ type: "feedDown", value: true });
-        await page.sleepUntilWake(Math.max(error.retryAfter * 1000, Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2)));
+        await page.sleepUntilWake(
+          Math.max(
+            error.retryAfter * 1000,
+            Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2),
+          ),
+        );
       }
     }
   }
 
   async function restore(found: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
-    if (found?.user === store.state.user) return sessions.resume(found.id, randomId(), "restored", found);
+    if (found?.user === store.state.user)
+      return sessions.resume(found.id, randomId(), "restored", found);
     // Where this tab was the user's before, an anonymous conversation was not begun before signing in: it is another tab's.
-    if (!found || found.user || storage.user === store.state.user || !sessions.isRecent(found)) return restoreLast();
+    if (!found || found.user || storage.user === store.state.user || !sessions.isRecent(found))
+      return restoreLast();
     // Events of the old id no longer count, in any tab.
     const tabs = openChannel(platform, `baton:${hash53(api.base + found.id)}`, () => {});
     tabs.post({ kind: "moved" });
     tabs.close();
-    try { show(await claim(found.id), "restored", found.id); } catch (cause) {
+    try {
+      show(await claim(found.id), "restored", found.id);
+    } catch (cause) {
       const error = cause as ApiError;
-      if (error.isGone) { storage.forget(found.id); return restoreLast(); }
+      if (error.isGone) {
+        storage.forget(found.id);
+        return restoreLast();
+      }
       if (error.code === "not_owner") return storage.forget(found.id);
       await sessions.resume(found.id, randomId(), "restored", found);
       if (error.code === "turn_in_progress") void claimWhenIdle();
@@ -216,14 +274,19 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
       const { session, saved } = store.state;
       if (!session || !isUnclaimed()) return;
       let done = () => {};
-      void sessions.hold(new Promise<void>((go) => { done = go; }));
+      void sessions.hold(
+        new Promise<void>((go) => {
+          done = go;
+        }),
+      );
       dispatch({ type: "claiming" });
       sessions.feed?.broadcast("moved");
       sessions.feed?.stop();
       try {
         const found = await claim(session);
         // "Gone" was reported meanwhile by a tab that claimed it later than this one: it is this user's.
-        if (store.state.session === session || store.state.status === "gone") await replaceSessionId(found, session);
+        if (store.state.session === session || store.state.status === "gone")
+          await replaceSessionId(found, session);
         return;
       } catch (cause) {
         const error = cause as ApiError;
@@ -234,7 +297,9 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
         if (error.code !== "turn_in_progress") return void sessions.loadHistory();
         await sessions.loadHistory();
         await page.sleepUntilWake(Math.max(1, error.retryAfter) * 1000);
-      } finally { done(); }
+      } finally {
+        done();
+      }
     }
   }
 

@@ -41,18 +41,26 @@ export interface LiveFeed {
 /** Feeds of different conversations that one browser keeps open at a time: it has six connections for all its tabs. */
 const MAX_FEEDS_PER_BROWSER = 2;
 /** A tab without a feed looks so often for what is new; the look ends when no more comes for so long, or after a second. */
-const POLL_MS = 3_000, QUIET_MS = 300, POLL_WINDOW_MS = 1_000;
+const POLL_MS = 3_000,
+  QUIET_MS = 300,
+  POLL_WINDOW_MS = 1_000;
 /** How long a question's own stream may hold a connection where there is a feed. */
 const ANSWER_STREAM_MS = 5_000;
 /** A tab that hears nothing of the one that holds the feed for so long helps itself. */
 const LEADER_TIMEOUT_MS = 25_000;
 
 /** The event in a frame, and its data to pass on; null for what is none. */
-function decodeFrame({ event: kind, data: text }: Frame): { event: ChatEvent; data: Record<string, unknown> } | null {
+function decodeFrame({
+  event: kind,
+  data: text,
+}: Frame): { event: ChatEvent; data: Record<string, unknown> } | null {
   try {
-    const data: unknown = JSON.parse(text), event = decodeEvent(kind, data);
+    const data: unknown = JSON.parse(text),
+      event = decodeEvent(kind, data);
     return event && { event, data: data as Record<string, unknown> };
-  } catch { return null; }
+  } catch {
+    return null;
+  }
 }
 
 export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
@@ -60,16 +68,38 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
   // Where tabs cannot tell each other, one of them must not hear for all.
   const locks = parts.platform.channel && parts.platform.locks;
   const name = hash53(api.base + session);
-  const lockNames = (kind: string) => Array.from({ length: MAX_FEEDS_PER_BROWSER }, (_, n) => `baton:${kind}:${n}:${api.base}`);
-  const roles = { feed: `baton:feed:${name}`, beat: `baton:beat:${name}`, slots: lockNames("slot"), answers: lockNames("early") };
+  const lockNames = (kind: string) =>
+    Array.from({ length: MAX_FEEDS_PER_BROWSER }, (_, n) => `baton:${kind}:${n}:${api.base}`);
+  const roles = {
+    feed: `baton:feed:${name}`,
+    beat: `baton:beat:${name}`,
+    slots: lockNames("slot"),
+    answers: lockNames("early"),
+  };
   // `answerOffset`: how far into the running answer the cursor is, in characters.
-  let cursor = "", lastEventId = "", answerOffset = 0, open = false, releaseAnswerStream: (() => void) | null = null, feed: SseConnection | null = null, isLeader = false, stopped = false, lastMessageAt = Date.now(), syncing = false, currentPoll: AbortController | null = null;
-  let wanted = { feed: false, beat: false }, placed = false;
-  let leaveFeed: (() => void) | null = null, leaveBeat: (() => void) | null = null, watch: ReturnType<typeof setInterval> | undefined;
+  let cursor = "",
+    lastEventId = "",
+    answerOffset = 0,
+    open = false,
+    releaseAnswerStream: (() => void) | null = null,
+    feed: SseConnection | null = null,
+    isLeader = false,
+    stopped = false,
+    lastMessageAt = Date.now(),
+    syncing = false,
+    currentPoll: AbortController | null = null;
+  let wanted = { feed: false, beat: false },
+    placed = false;
+  let leaveFeed: (() => void) | null = null,
+    leaveBeat: (() => void) | null = null,
+    watch: ReturnType<typeof setInterval> | undefined;
 
   const channel = openChannel(parts.platform, `baton:${name}`, (message) => {
     if (message.kind === "erased") return parts.onErased();
-    if (message.kind === "moved") { stop(); return parts.onClaimPending(); }
+    if (message.kind === "moved") {
+      stop();
+      return parts.onClaimPending();
+    }
     if (message.kind === "ask") return isLeader ? replayForOtherTab() : undefined;
     if (isLeader) return;
     lastMessageAt = Date.now();
@@ -81,7 +111,9 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     const event = typeof kind === "string" ? decodeEvent(kind, data) : null;
     if (!event) return;
     const turn = parts.turn();
-    const torn = event.event === "answer.delta" && (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
+    const torn =
+      event.event === "answer.delta" &&
+      (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
     const named = typeof id === "string" && id !== "" && id.length <= 100;
     // Not the next after what this tab heard last: something may have been missed, and the history has it.
     const gap = named && (!after || after !== lastEventId);
@@ -92,7 +124,8 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     if (!named) return;
     lastEventId = cursor = id;
     if (event.event === "answer.start") answerOffset = 0;
-    if (event.event === "answer.delta") answerOffset = (event.at ?? answerOffset) + event.text.length;
+    if (event.event === "answer.delta")
+      answerOffset = (event.at ?? answerOffset) + event.text.length;
     if (gap) void sync();
   }
 
@@ -105,7 +138,8 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     forward("answer.delta", { turn_id: turn.turn_id, text: turn.text, at: 0 });
   }
 
-  const forward = (event: string, data: unknown, id = "", after = "") => channel.post({ kind: "event", event, data, id, after });
+  const forward = (event: string, data: unknown, id = "", after = "") =>
+    channel.post({ kind: "event", event, data, id, after });
 
   async function sync(): Promise<boolean> {
     if (syncing || stopped) return false;
@@ -114,19 +148,27 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
       const found = await parts.sync();
       if (!stopped) cursor = found;
       return true;
-    } catch { return false; } finally { syncing = false; }
+    } catch {
+      return false;
+    } finally {
+      syncing = false;
+    }
   }
 
   /** What a feed, or a look at it, brings: told here and in the other tabs. False where the wanted position is gone. */
   function handleFrame(frame: Frame): boolean {
-    const read = decodeFrame(frame), after = lastEventId;
+    const read = decodeFrame(frame),
+      after = lastEventId;
     if (read?.event.event === "ping") channel.post({ kind: "alive" });
     if (read?.event.event === "reset") return false;
     if (frame.id) lastEventId = cursor = frame.id;
     if (!read || read.event.event === "ping") return true;
     const { event, data } = read;
     if (event.event === "answer.start") answerOffset = 0;
-    if (event.event === "answer.delta") { data.at = event.at = answerOffset; answerOffset += event.text.length; }
+    if (event.event === "answer.delta") {
+      data.at = event.at = answerOffset;
+      answerOffset += event.text.length;
+    }
     parts.onEvent(event);
     forward(frame.event, data, frame.id ?? "", after);
     return true;
@@ -136,18 +178,27 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
   async function pollOnce(): Promise<void> {
     channel.post({ kind: "alive" });
     if (currentPoll || stopped) return;
-    const mine = currentPoll = new AbortController();
-    let spoke = false, lost = false, until = 0, timer: ReturnType<typeof setTimeout> | undefined;
+    const mine = (currentPoll = new AbortController());
+    let spoke = false,
+      lost = false,
+      until = 0,
+      timer: ReturnType<typeof setTimeout> | undefined;
     const linger = (reader: ReadableStreamDefaultReader) => {
       until ||= Date.now() + POLL_WINDOW_MS;
       if (Date.now() > until) return;
       clearTimeout(timer);
-      timer = setTimeout(() => { mine.abort(); reader.cancel().catch(() => {}); }, QUIET_MS);
+      timer = setTimeout(() => {
+        mine.abort();
+        reader.cancel().catch(() => {});
+      }, QUIET_MS);
     };
     timer = setTimeout(() => mine.abort(), 2 * POLL_WINDOW_MS);
     try {
-      const reader = (await api.events(session, cursor, mine.signal)).body!.getReader(), text = new TextDecoder();
-      const parse = createParser((frame) => { lost ||= !mine.signal.aborted && !handleFrame(frame); });
+      const reader = (await api.events(session, cursor, mine.signal)).body!.getReader(),
+        text = new TextDecoder();
+      const parse = createParser((frame) => {
+        lost ||= !mine.signal.aborted && !handleFrame(frame);
+      });
       linger(reader);
       for (let got = await reader.read(); !got.done && !lost; got = await reader.read()) {
         spoke = true;
@@ -178,27 +229,44 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     const leaveSlot = acquireRole(locks, roles.slots, () => {
       setPolling(false);
       cancelPoll();
-      const mine = feed = connectSse({
-        connect: (at, signal) => api.events(session, at, signal),
-        cursor: () => cursor,
-        onFrame(frame) {
-          if (resyncing || handleFrame(frame)) return;
-          // What comes now follows on something that was missed: nothing of it is used until the history was read.
-          resyncing = true;
-          void sync().then(() => { resyncing = false; mine.reconnect(); });
+      const mine = (feed = connectSse(
+        {
+          connect: (at, signal) => api.events(session, at, signal),
+          cursor: () => cursor,
+          onFrame(frame) {
+            if (resyncing || handleFrame(frame)) return;
+            // What comes now follows on something that was missed: nothing of it is used until the history was read.
+            resyncing = true;
+            void sync().then(() => {
+              resyncing = false;
+              mine.reconnect();
+            });
+          },
+          onState(state) {
+            open = state === "open";
+            if (open) releaseAnswerStream?.();
+            setPolling(state === "buffered");
+            if (state === "buffered") void sync();
+            else parts.onFeed(state);
+          },
+          onRefused: parts.onRefused,
         },
-        onState(state) {
-          open = state === "open";
-          if (open) releaseAnswerStream?.();
-          setPolling(state === "buffered");
-          if (state === "buffered") void sync();
-          else parts.onFeed(state);
-        },
-        onRefused: parts.onRefused,
-      }, parts.timing);
-      return () => { mine.stop(); if (feed === mine) { feed = null; open = false; } };
+        parts.timing,
+      ));
+      return () => {
+        mine.stop();
+        if (feed === mine) {
+          feed = null;
+          open = false;
+        }
+      };
     });
-    return () => { isLeader = false; setPolling(false); cancelPoll(); leaveSlot(); };
+    return () => {
+      isLeader = false;
+      setPolling(false);
+      cancelPoll();
+      leaveSlot();
+    };
   }
 
   function cancelPoll(): void {
@@ -214,24 +282,47 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
   async function consumeAnswerStream(response: Response): Promise<void> {
     const reader = response.body?.getReader();
     let held = false;
-    const leave = acquireRole(locks, roles.answers, () => { held = true; return () => {}; });
-    const quit = releaseAnswerStream = () => { releaseAnswerStream = null; leave(); reader?.cancel().catch(() => {}); };
+    const leave = acquireRole(locks, roles.answers, () => {
+      held = true;
+      return () => {};
+    });
+    const quit = (releaseAnswerStream = () => {
+      releaseAnswerStream = null;
+      leave();
+      reader?.cancel().catch(() => {});
+    });
     if (open || stopped || !reader || (placed && !isLeader)) return quit();
     // All tabs together have six connections: of streams such as this one some of them may be held at a time.
-    const turned = setTimeout(() => { if (!held && releaseAnswerStream === quit) quit(); }, 50);
-    const limit = setInterval(() => { if (feed) quit(); }, ANSWER_STREAM_MS), text = new TextDecoder();
+    const turned = setTimeout(() => {
+      if (!held && releaseAnswerStream === quit) quit();
+    }, 50);
+    const limit = setInterval(() => {
+        if (feed) quit();
+      }, ANSWER_STREAM_MS),
+      text = new TextDecoder();
     let at = 0;
     const parse = createParser((frame) => {
       const event = decodeFrame(frame)?.event;
       if (!event || open || stopped) return;
       if (event.event === "answer.start") at = 0;
-      if (event.event === "answer.delta") { event.at = at; at += event.text.length; }
+      if (event.event === "answer.delta") {
+        event.at = at;
+        at += event.text.length;
+      }
       const ends = event.event === "answer.end" || event.event === "answer.error";
-      if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed)) parts.onEvent(event);
+      if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed))
+        parts.onEvent(event);
     });
     try {
-      for (let got = await reader.read(); !got.done && releaseAnswerStream === quit; got = await reader.read()) parse(text.decode(got.value, { stream: true }));
-    } catch { /* the feed has it all */ }
+      for (
+        let got = await reader.read();
+        !got.done && releaseAnswerStream === quit;
+        got = await reader.read()
+      )
+        parse(text.decode(got.value, { stream: true }));
+    } catch {
+      /* the feed has it all */
+    }
     clearInterval(limit);
     clearTimeout(turned);
     if (releaseAnswerStream === quit) quit();
@@ -241,26 +332,46 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
   function setFeed(on: boolean): void {
     if (on === Boolean(leaveFeed)) return;
     clearInterval(watch);
-    if (!on) { leaveFeed?.(); leaveFeed = null; return; }
+    if (!on) {
+      leaveFeed?.();
+      leaveFeed = null;
+      return;
+    }
     lastMessageAt = Date.now();
     // Leads without the role, until the role comes: two feeds would count every word twice.
     let alone: (() => void) | null = null;
-    const quit = () => { alone?.(); alone = null; };
-    const wait = acquireRole(locks, roles.feed, () => { quit(); return becomeLeader(); });
-    leaveFeed = () => { wait(); quit(); };
+    const quit = () => {
+      alone?.();
+      alone = null;
+    };
+    const wait = acquireRole(locks, roles.feed, () => {
+      quit();
+      return becomeLeader();
+    });
+    leaveFeed = () => {
+      wait();
+      quit();
+    };
     if (!isLeader) channel.post({ kind: "ask" });
-    watch = setInterval(() => { if (!isLeader && Date.now() - lastMessageAt > LEADER_TIMEOUT_MS) alone = becomeLeader(); }, 5_000);
+    watch = setInterval(() => {
+      if (!isLeader && Date.now() - lastMessageAt > LEADER_TIMEOUT_MS) alone = becomeLeader();
+    }, 5_000);
   }
 
   function setHeartbeat(on: boolean): void {
     if (on === Boolean(leaveBeat)) return;
-    if (!on) { leaveBeat?.(); leaveBeat = null; return; }
+    if (!on) {
+      leaveBeat?.();
+      leaveBeat = null;
+      return;
+    }
     leaveBeat = acquireRole(locks, roles.beat, () => {
       const timer = setInterval(() => {
         api.heartbeat(session).then(parts.onBeat, (error: ApiError) => {
           if (stopped) return;
           if (error.isGone || error.isForbidden) parts.onRefused(error);
-          else if (error.code === "session_ended") parts.onEvent({ event: "session", status: "ended" });
+          else if (error.code === "session_ended")
+            parts.onEvent({ event: "session", status: "ended" });
         });
       }, parts.heartbeat * 1000);
       return () => clearInterval(timer);
@@ -293,7 +404,9 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
       else channel.post({ kind });
     },
     consumeAnswerStream,
-    wake() { feed?.wake(); },
+    wake() {
+      feed?.wake();
+    },
     stop,
   };
 }

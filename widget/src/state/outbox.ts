@@ -19,16 +19,22 @@ const TRIES = 6;
 /** After so long without the service, in ms, the question counts as not sent: its text stays, with Retry. */
 const TIMEOUT_MS = 30_000;
 
-interface Sending { question: OutgoingQuestion; abort: AbortController; acknowledged: boolean }
+interface Sending {
+  question: OutgoingQuestion;
+  abort: AbortController;
+  acknowledged: boolean;
+}
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
 export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps) {
-  let current: Sending | null = null, draining = false;
+  let current: Sending | null = null,
+    draining = false;
 
   store.subscribe((action) => {
     if (action.type === "history") acknowledge(action.messages);
-    if (action.type === "event" && action.event.event === "message") acknowledge([action.event.message]);
+    if (action.type === "event" && action.event.event === "message")
+      acknowledge([action.event.message]);
     if (current && !store.state.outbox.includes(current.question)) current.abort.abort();
   });
 
@@ -50,7 +56,11 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
   }
 
   /** Keeps the question in this tab, or forgets it. `held`: refused, so that a reload does not send it again by itself. */
-  function persist({ client_id, text, at, again }: OutgoingQuestion, keep: boolean, held?: true): void {
+  function persist(
+    { client_id, text, at, again }: OutgoingQuestion,
+    keep: boolean,
+    held?: true,
+  ): void {
     const others = storage.unsent.filter((one) => one.client_id !== client_id);
     storage.unsent = keep && !again ? [...others, { client_id, text, at, held }] : others;
   }
@@ -58,23 +68,38 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
   async function drain(): Promise<void> {
     if (draining) return;
     draining = true;
-    for (let [question] = store.state.outbox; question && !store.state.disposed; [question] = store.state.outbox) {
+    for (
+      let [question] = store.state.outbox;
+      question && !store.state.disposed;
+      [question] = store.state.outbox
+    ) {
       store.dispatch({ type: "sending", clientId: (storage.lastClientId = question.client_id) });
-      const mine = current = { question, abort: new AbortController(), acknowledged: false };
-      const result = await send(mine).catch((): DeliveryResult => ({ status: "failed", notice: "notSent", seconds: 0 }));
+      const mine = (current = { question, abort: new AbortController(), acknowledged: false });
+      const result = await send(mine).catch((): DeliveryResult => ({
+        status: "failed",
+        notice: "notSent",
+        seconds: 0,
+      }));
       if (current === mine) current = null;
       if (store.state.disposed || store.state.outbox[0] !== question) continue;
       onDelivered(question, result);
       // The next question waits for this one's answer.
-      if (result.status === "accepted" && store.state.outbox.length) await when(store, () => !isBusy(store.state));
+      if (result.status === "accepted" && store.state.outbox.length)
+        await when(store, () => !isBusy(store.state));
     }
     draining = false;
   }
 
   function onDelivered(question: OutgoingQuestion, result: DeliveryResult): void {
-    const failed = result.status === "failed", seconds = "seconds" in result && result.seconds;
+    const failed = result.status === "failed",
+      seconds = "seconds" in result && result.seconds;
     persist(question, failed, failed || undefined);
-    store.dispatch({ type: "delivered", question, result, until: seconds ? Date.now() + seconds * 1000 : 0 });
+    store.dispatch({
+      type: "delivered",
+      question,
+      result,
+      until: seconds ? Date.now() + seconds * 1000 : 0,
+    });
     if (result.status !== "accepted") return;
     const { stream } = result;
     if (stream) void (sessions.feed?.consumeAnswerStream(stream) ?? stream.body?.cancel());
@@ -82,9 +107,14 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
   }
 
   async function send(mine: Sending): Promise<DeliveryResult> {
-    const { question, abort: { signal } } = mine;
-    const show = (delivery: "sending" | "queued") => store.dispatch({ type: "delivery", question, delivery });
-    let renewed = 0, since = Date.now();
+    const {
+      question,
+      abort: { signal },
+    } = mine;
+    const show = (delivery: "sending" | "queued") =>
+      store.dispatch({ type: "delivery", question, delivery });
+    let renewed = 0,
+      since = Date.now();
     for (let tries = 1; !signal.aborted; tries++) {
       if (!page.online) {
         show("queued");
@@ -95,16 +125,34 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
       }
       if (tries === 1) show("sending");
       try {
-        const session = await withTimeout(sessions.getOrCreate(), since + TIMEOUT_MS - Date.now(), signal);
-        return { status: "accepted", stream: await api.ask(session, question.text, question.client_id, signal) };
+        const session = await withTimeout(
+          sessions.getOrCreate(),
+          since + TIMEOUT_MS - Date.now(),
+          signal,
+        );
+        return {
+          status: "accepted",
+          stream: await api.ask(session, question.text, question.client_id, signal),
+        };
       } catch (cause) {
         if (signal.aborted) break;
-        const error = cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
-        if (error.isGone && renewed++ < 2) { sessions.onForbiddenOrGone(error); continue; }
-        const result = classifyError(error, question, Date.now() - since < TIMEOUT_MS ? tries : TRIES);
+        const error =
+          cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
+        if (error.isGone && renewed++ < 2) {
+          sessions.onForbiddenOrGone(error);
+          continue;
+        }
+        const result = classifyError(
+          error,
+          question,
+          Date.now() - since < TIMEOUT_MS ? tries : TRIES,
+        );
         if (result) return refused(error, result);
         show("queued");
-        await page.sleepUntilWake(Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + Math.random() / 2)), signal);
+        await page.sleepUntilWake(
+          Math.max(error.retryAfter * 1000, 125 * 2 ** tries * (0.5 + Math.random() / 2)),
+          signal,
+        );
       }
     }
     return { status: mine.acknowledged ? "accepted" : "cancelled" };
@@ -138,29 +186,54 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
       current.abort.abort();
       return current.question;
     },
-    dispose(): void { current?.abort.abort(); },
+    dispose(): void {
+      current?.abort.abort();
+    },
   };
 }
 
 const returned = (notice: string): DeliveryResult => ({ status: "returned", notice, seconds: 0 });
-const failed = (notice: string, seconds = 0): DeliveryResult => ({ status: "failed", notice, seconds });
+const failed = (notice: string, seconds = 0): DeliveryResult => ({
+  status: "failed",
+  notice,
+  seconds,
+});
 
 /** What an error means for the question; null: the same request again may work soon. */
-function classifyError(error: ApiError, question: OutgoingQuestion, tries: number): DeliveryResult | null {
+function classifyError(
+  error: ApiError,
+  question: OutgoingQuestion,
+  tries: number,
+): DeliveryResult | null {
   const seconds = error.retryAfter;
   switch (error.code) {
-    case "rate_limited": return failed("wait", seconds || 30);
-    case "turn_in_progress": return returned("busy");
-    case "session_ended": return returned("ended");
-    case "session_full": return returned("full");
-    case "payload_too_large": case "http_413": return returned("tooLong");
-    case "not_owner": case "bad_token": return returned("signIn");
-    case "invalid_request": return returned(question.text.length > 500 ? "tooLong" : "refused");
+    case "rate_limited":
+      return failed("wait", seconds || 30);
+    case "turn_in_progress":
+      return returned("busy");
+    case "session_ended":
+      return returned("ended");
+    case "session_full":
+      return returned("full");
+    case "payload_too_large":
+    case "http_413":
+      return returned("tooLong");
+    case "not_owner":
+    case "bad_token":
+      return returned("signIn");
+    case "invalid_request":
+      return returned(question.text.length > 500 ? "tooLong" : "refused");
     // A page of a proxy: it would answer the same again.
-    case "http_400": case "http_403": return failed("notSent");
-    case "engine_failed": case "engine_timeout": return { status: "unanswered", code: error.code };
-    case "engine_busy": return tries < 3 && seconds <= 5 ? null : failed("engineBusy", seconds || 10);
-    default: return error.retryable ? classifyPassing(error, tries) : failed("notSent");
+    case "http_400":
+    case "http_403":
+      return failed("notSent");
+    case "engine_failed":
+    case "engine_timeout":
+      return { status: "unanswered", code: error.code };
+    case "engine_busy":
+      return tries < 3 && seconds <= 5 ? null : failed("engineBusy", seconds || 10);
+    default:
+      return error.retryable ? classifyPassing(error, tries) : failed("notSent");
   }
 }
 

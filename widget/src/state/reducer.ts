@@ -68,14 +68,23 @@ export interface ConversationState {
 }
 
 export type Action =
-  | { type: "started" | "loading" | "active" | "disposed" | "feedDown" | "claimPending"; value: boolean }
+  | {
+      type: "started" | "loading" | "active" | "disposed" | "feedDown" | "claimPending";
+      value: boolean;
+    }
   /** `unanswered`: the id of the question. */
   | { type: "user" | "unanswered"; value: string }
   | { type: "claiming" | "claimed" | "cleared" | "archived" | "switched" | "outboxCleared" }
   | { type: "noAnswer" | "unblocked" | "countdownOver" }
   | { type: "event"; event: ChatEvent }
   /** A page of the history: the newest. `known` holds the ids that were known when it was requested. */
-  | { type: "history"; messages: readonly Message[]; status: Status; hasMore: boolean; known: ReadonlySet<string> | null }
+  | {
+      type: "history";
+      messages: readonly Message[];
+      status: Status;
+      hasMore: boolean;
+      known: ReadonlySet<string> | null;
+    }
   | { type: "older"; messages: readonly Message[]; hasMore: boolean }
   | { type: "status"; status: Status }
   | { type: "adopted"; id: string; saved: StoredSession }
@@ -91,7 +100,11 @@ export type Action =
   /** How a question fared; `until`: the end of a wait that the service asked for, in ms since the epoch. */
   | { type: "delivered"; question: OutgoingQuestion; result: DeliveryResult; until: number };
 
-export interface Turn { turn_id: string; text: string; /** Where the next delta begins. */ at: number }
+export interface Turn {
+  turn_id: string;
+  text: string;
+  /** Where the next delta begins. */ at: number;
+}
 
 export interface Transcript {
   /** In the service's order; local ones, not acknowledged yet, come last. */
@@ -109,61 +122,154 @@ export const isLocal = (message: Message) => message.id.startsWith("local:");
 export const localId = (client_id: string) => `local:${client_id}`;
 
 export const initialState = (sessionKey: string | null): ConversationState => ({
-  session: null, generation: 0, saved: null, sessionKey, user: "", claimPending: false, status: "none", transcript: EMPTY, archivedMessages: [],
-  hasOlder: false, openedBySharedLink: false, openedByOneTimeLink: false, outbox: [], waiting: "", lastClientId: "", myTurnId: "", unanswered: "",
-  returnedDraft: null, notice: null, transientNotice: null, countdown: null, feedDown: false, started: false, loading: false, active: false, disposed: false,
+  session: null,
+  generation: 0,
+  saved: null,
+  sessionKey,
+  user: "",
+  claimPending: false,
+  status: "none",
+  transcript: EMPTY,
+  archivedMessages: [],
+  hasOlder: false,
+  openedBySharedLink: false,
+  openedByOneTimeLink: false,
+  outbox: [],
+  waiting: "",
+  lastClientId: "",
+  myTurnId: "",
+  unanswered: "",
+  returnedDraft: null,
+  notice: null,
+  transientNotice: null,
+  countdown: null,
+  feedDown: false,
+  started: false,
+  loading: false,
+  active: false,
+  disposed: false,
 });
 
 const NO_NOTICES = { notice: null, transientNotice: null, countdown: null };
 const NO_SESSION = {
-  session: null, saved: null, sessionKey: null, openedBySharedLink: false, openedByOneTimeLink: false, unanswered: "", hasOlder: false, feedDown: false,
+  session: null,
+  saved: null,
+  sessionKey: null,
+  openedBySharedLink: false,
+  openedByOneTimeLink: false,
+  unanswered: "",
+  hasOlder: false,
+  feedDown: false,
 };
 
 /** The state after the action; the very same object where nothing changed. */
 export function reduce(state: ConversationState, action: Action): ConversationState {
   switch (action.type) {
-    case "started": case "loading": case "active": case "disposed": case "feedDown": case "claimPending": case "user": case "unanswered":
+    case "started":
+    case "loading":
+    case "active":
+    case "disposed":
+    case "feedDown":
+    case "claimPending":
+    case "user":
+    case "unanswered":
       return { ...state, [action.type]: action.value };
-    case "claiming": return { ...state, generation: state.generation + 1 };
-    case "claimed": return state.status === "gone" ? { ...onlyUnsent(state), ...NO_NOTICES } : onlyUnsent(state);
-    case "status": return withStatus(state, action.status);
-    case "event": return withEvent(state, action.event);
-    case "history": return withHistory(state, action);
-    case "older": return { ...state, transcript: prependMessages(state.transcript, action.messages), hasOlder: action.hasMore };
-    case "adopted": return {
-      ...state, session: action.id, generation: state.generation + 1, saved: action.saved, claimPending: false, status: "active", feedDown: false,
-      sessionKey: state.sessionKey === action.id ? action.id : null,
-      openedBySharedLink: Boolean(action.saved.elsewhere), openedByOneTimeLink: !__WIDGET__ && Boolean(action.saved.handed),
-    };
-    case "resumed": return { ...state, lastClientId: action.lastClientId, notice: action.notice ?? state.notice };
-    case "denied": return { ...state, sessionKey: null, status: "none", feedDown: false, notice: action.notice };
-    case "cleared": return { ...state, ...NO_SESSION, generation: state.generation + 1 };
-    case "lost": return withoutSession(state, action.reason);
-    case "archived": return { ...onlyUnsent(state), archivedMessages: [...state.archivedMessages, ...state.transcript.messages.filter((one) => !isLocal(one))] };
-    case "switched": return { ...onlyUnsent(state), ...NO_NOTICES, archivedMessages: [] };
-    case "reset": return {
-      ...state, ...NO_NOTICES, notice: action.notice, status: "none", transcript: EMPTY, archivedMessages: [], lastClientId: "", myTurnId: "",
-      waiting: state.outbox.length ? state.waiting : "",
-    };
-    case "asked": return withQuestion(state, action.question, action.online);
-    case "outboxCleared": return { ...state, outbox: [] };
-    case "draftReturned": return withReturnedDraft(state, action.text);
-    case "delivery": return withDelivery(state, action.question, action.delivery);
-    case "sending": return { ...state, waiting: "sending", lastClientId: action.clientId };
-    case "delivered": return withResult(state, action.question, action.result, action.until);
-    case "noAnswer": return withNotice({ ...state, waiting: "", transcript: { ...state.transcript, failed: "engine_failed" } }, "answerFailed");
-    case "unblocked": return { ...state, waiting: "" };
-    case "notice": return withNotice(state, action.key);
-    case "countdownOver": return { ...state, countdown: null };
+    case "claiming":
+      return { ...state, generation: state.generation + 1 };
+    case "claimed":
+      return state.status === "gone" ? { ...onlyUnsent(state), ...NO_NOTICES } : onlyUnsent(state);
+    case "status":
+      return withStatus(state, action.status);
+    case "event":
+      return withEvent(state, action.event);
+    case "history":
+      return withHistory(state, action);
+    case "older":
+      return {
+        ...state,
+        transcript: prependMessages(state.transcript, action.messages),
+        hasOlder: action.hasMore,
+      };
+    case "adopted":
+      return {
+        ...state,
+        session: action.id,
+        generation: state.generation + 1,
+        saved: action.saved,
+        claimPending: false,
+        status: "active",
+        feedDown: false,
+        sessionKey: state.sessionKey === action.id ? action.id : null,
+        openedBySharedLink: Boolean(action.saved.elsewhere),
+        openedByOneTimeLink: !__WIDGET__ && Boolean(action.saved.handed),
+      };
+    case "resumed":
+      return { ...state, lastClientId: action.lastClientId, notice: action.notice ?? state.notice };
+    case "denied":
+      return { ...state, sessionKey: null, status: "none", feedDown: false, notice: action.notice };
+    case "cleared":
+      return { ...state, ...NO_SESSION, generation: state.generation + 1 };
+    case "lost":
+      return withoutSession(state, action.reason);
+    case "archived":
+      return {
+        ...onlyUnsent(state),
+        archivedMessages: [
+          ...state.archivedMessages,
+          ...state.transcript.messages.filter((one) => !isLocal(one)),
+        ],
+      };
+    case "switched":
+      return { ...onlyUnsent(state), ...NO_NOTICES, archivedMessages: [] };
+    case "reset":
+      return {
+        ...state,
+        ...NO_NOTICES,
+        notice: action.notice,
+        status: "none",
+        transcript: EMPTY,
+        archivedMessages: [],
+        lastClientId: "",
+        myTurnId: "",
+        waiting: state.outbox.length ? state.waiting : "",
+      };
+    case "asked":
+      return withQuestion(state, action.question, action.online);
+    case "outboxCleared":
+      return { ...state, outbox: [] };
+    case "draftReturned":
+      return withReturnedDraft(state, action.text);
+    case "delivery":
+      return withDelivery(state, action.question, action.delivery);
+    case "sending":
+      return { ...state, waiting: "sending", lastClientId: action.clientId };
+    case "delivered":
+      return withResult(state, action.question, action.result, action.until);
+    case "noAnswer":
+      return withNotice(
+        { ...state, waiting: "", transcript: { ...state.transcript, failed: "engine_failed" } },
+        "answerFailed",
+      );
+    case "unblocked":
+      return { ...state, waiting: "" };
+    case "notice":
+      return withNotice(state, action.key);
+    case "countdownOver":
+      return { ...state, countdown: null };
   }
 }
 
-const onlyUnsent = (state: ConversationState) => ({ ...state, transcript: { ...EMPTY, messages: state.transcript.messages.filter(isLocal) } });
+const onlyUnsent = (state: ConversationState) => ({
+  ...state,
+  transcript: { ...EMPTY, messages: state.transcript.messages.filter(isLocal) },
+});
 
 /** A closed session stays closed, unless it turns out to be gone. */
 function withStatus(state: ConversationState, status: Status): ConversationState {
   if (status === state.status || (state.status === "ended" && status !== "gone")) return state;
-  return status === "ended" ? { ...state, status, waiting: "", notice: status } : { ...state, status };
+  return status === "ended"
+    ? { ...state, status, waiting: "", notice: status }
+    : { ...state, status };
 }
 
 function withEvent(state: ConversationState, event: ChatEvent): ConversationState {
@@ -172,28 +278,39 @@ function withEvent(state: ConversationState, event: ChatEvent): ConversationStat
   if (transcript === state.transcript) return state;
   const next = { ...state, transcript };
   switch (event.event) {
-    case "answer.start": return withAnswer(isMine(next) ? { ...next, myTurnId: event.turn_id } : next);
-    case "answer.end": return withAnswer(next);
-    case "answer.error": return withAnswer(transcript.failed ? withNotice(next, "answerFailed") : next);
-    default: return next;
+    case "answer.start":
+      return withAnswer(isMine(next) ? { ...next, myTurnId: event.turn_id } : next);
+    case "answer.end":
+      return withAnswer(next);
+    case "answer.error":
+      return withAnswer(transcript.failed ? withNotice(next, "answerFailed") : next);
+    default:
+      return next;
   }
 }
 
 /** The answer that starts now is one to this tab's question. */
 const isMine = ({ waiting, transcript, lastClientId }: ConversationState) =>
-  waiting !== "" || transcript.messages.findLast((one) => one.role === "user")?.client_id === lastClientId;
+  waiting !== "" ||
+  transcript.messages.findLast((one) => one.role === "user")?.client_id === lastClientId;
 
 /** The last question waits no more. One that is still on its way is not the one that was answered. */
 function withAnswer(state: ConversationState): ConversationState {
   return state.outbox.length && !state.transcript.turn ? state : { ...state, waiting: "" };
 }
 
-function withHistory(state: ConversationState, { messages, status, hasMore, known }: Extract<Action, { type: "history" }>): ConversationState {
+function withHistory(
+  state: ConversationState,
+  { messages, status, hasMore, known }: Extract<Action, { type: "history" }>,
+): ConversationState {
   const first = state.transcript.messages[0];
   const transcript = mergeHistory(state.transcript, messages, known);
   const hasOlder = !first || transcript.messages[0]?.id !== first.id ? hasMore : state.hasOlder;
-  const question = messages.findLastIndex((one) => state.lastClientId !== "" && one.client_id === state.lastClientId);
-  const answered = question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant");
+  const question = messages.findLastIndex(
+    (one) => state.lastClientId !== "" && one.client_id === state.lastClientId,
+  );
+  const answered =
+    question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant");
   const next = { ...state, transcript, hasOlder };
   return withStatus(answered ? withAnswer(next) : next, status === "gone" ? state.status : status);
 }
@@ -202,10 +319,14 @@ function withHistory(state: ConversationState, { messages, status, hasMore, know
 function withoutSession(state: ConversationState, reason: LossReason): ConversationState {
   const expired = reason === "gone";
   return {
-    ...state, ...NO_SESSION, generation: state.generation + 1,
+    ...state,
+    ...NO_SESSION,
+    generation: state.generation + 1,
     transcript: expired ? { ...state.transcript, turn: null, failed: null } : EMPTY,
     archivedMessages: expired ? state.archivedMessages : [],
-    status: expired ? reason : "none", waiting: state.outbox.length ? state.waiting : "", notice: reason,
+    status: expired ? reason : "none",
+    waiting: state.outbox.length ? state.waiting : "",
+    notice: reason,
   };
 }
 
@@ -216,41 +337,93 @@ function withNotice(state: ConversationState, key: string, until = 0): Conversat
   return state.countdown ? state : { ...state, transientNotice: key };
 }
 
-function withReturnedDraft(state: ConversationState, text: string, next?: boolean): ConversationState {
+function withReturnedDraft(
+  state: ConversationState,
+  text: string,
+  next?: boolean,
+): ConversationState {
   return { ...state, returnedDraft: { text, n: (state.returnedDraft?.n ?? 0) + 1, next } };
 }
 
-function withDelivery(state: ConversationState, { client_id, text, at, again }: OutgoingQuestion, delivery: Message["delivery"]): ConversationState {
-  return again ? state : { ...state, transcript: upsertLocalMessage(state.transcript, client_id, text, delivery, at) };
+function withDelivery(
+  state: ConversationState,
+  { client_id, text, at, again }: OutgoingQuestion,
+  delivery: Message["delivery"],
+): ConversationState {
+  return again
+    ? state
+    : { ...state, transcript: upsertLocalMessage(state.transcript, client_id, text, delivery, at) };
 }
 
-function withQuestion(state: ConversationState, question: OutgoingQuestion, online: boolean): ConversationState {
+function withQuestion(
+  state: ConversationState,
+  question: OutgoingQuestion,
+  online: boolean,
+): ConversationState {
   const { client_id, again } = question;
   if (state.outbox.some((one) => one.client_id === client_id)) return state;
-  return withDelivery({
-    ...state, outbox: [...state.outbox, question], waiting: "sending", unanswered: "", notice: null, transientNotice: null,
-    lastClientId: state.outbox.length ? state.lastClientId : client_id,
-    transcript: again ? { ...state.transcript, failed: null } : state.transcript,
-  }, question, online ? "sending" : "queued");
+  return withDelivery(
+    {
+      ...state,
+      outbox: [...state.outbox, question],
+      waiting: "sending",
+      unanswered: "",
+      notice: null,
+      transientNotice: null,
+      lastClientId: state.outbox.length ? state.lastClientId : client_id,
+      transcript: again ? { ...state.transcript, failed: null } : state.transcript,
+    },
+    question,
+    online ? "sending" : "queued",
+  );
 }
 
-function withResult(before: ConversationState, question: OutgoingQuestion, result: DeliveryResult, until: number): ConversationState {
+function withResult(
+  before: ConversationState,
+  question: OutgoingQuestion,
+  result: DeliveryResult,
+  until: number,
+): ConversationState {
   const outbox = before.outbox.filter((one) => one !== question);
   const state: ConversationState = { ...before, outbox, waiting: outbox.length ? "sending" : "" };
-  const failed = (code: string) => ({ ...state, transcript: { ...state.transcript, failed: code } });
+  const failed = (code: string) => ({
+    ...state,
+    transcript: { ...state.transcript, failed: code },
+  });
   switch (result.status) {
-    case "accepted": return withDelivery({ ...state, waiting: before.waiting && "accepted" }, question, undefined);
-    case "unanswered": return withNotice(withDelivery(failed(result.code), question, undefined), "answerFailed");
-    case "failed": return withNotice(question.again ? failed("not_sent") : withDelivery(state, question, "failed"), result.notice, until);
-    case "returned": return withNotice(withTextBack(state, question, result.notice === "busy"), result.notice, until);
-    case "cancelled": return withTextBack(state, question, false);
+    case "accepted":
+      return withDelivery({ ...state, waiting: before.waiting && "accepted" }, question, undefined);
+    case "unanswered":
+      return withNotice(withDelivery(failed(result.code), question, undefined), "answerFailed");
+    case "failed":
+      return withNotice(
+        question.again ? failed("not_sent") : withDelivery(state, question, "failed"),
+        result.notice,
+        until,
+      );
+    case "returned":
+      return withNotice(
+        withTextBack(state, question, result.notice === "busy"),
+        result.notice,
+        until,
+      );
+    case "cancelled":
+      return withTextBack(state, question, false);
   }
 }
 
 /** The text goes back to the composer. `blocked`: another tab's answer is in its way, and it may be sent when that ends. */
-function withTextBack(state: ConversationState, { client_id, text, again }: OutgoingQuestion, blocked: boolean): ConversationState {
+function withTextBack(
+  state: ConversationState,
+  { client_id, text, again }: OutgoingQuestion,
+  blocked: boolean,
+): ConversationState {
   if (again) return state;
-  const next = withReturnedDraft({ ...state, transcript: removeLocalMessage(state.transcript, client_id) }, text, blocked);
+  const next = withReturnedDraft(
+    { ...state, transcript: removeLocalMessage(state.transcript, client_id) },
+    text,
+    blocked,
+  );
   return blocked ? { ...next, waiting: "blocked" } : next;
 }
 
@@ -259,19 +432,28 @@ function withTextBack(state: ConversationState, { client_id, text, again }: Outg
 /** The transcript after the event; the very same object where nothing changed. */
 export function reduceTranscript(before: Transcript, event: ChatEvent): Transcript {
   switch (event.event) {
-    case "message": return { ...before, messages: upsertMessage(before.messages, event.message) };
-    case "answer.start": return startTurn(before, event.turn_id);
-    case "answer.delta": return appendDelta(before, event);
+    case "message":
+      return { ...before, messages: upsertMessage(before.messages, event.message) };
+    case "answer.start":
+      return startTurn(before, event.turn_id);
+    case "answer.delta":
+      return appendDelta(before, event);
     case "answer.end": {
       const failed = before.finishedTurns.includes(event.turn_id) ? before.failed : null;
-      return finishTurn({ ...before, messages: upsertMessage(before.messages, event.message), failed }, event.turn_id);
+      return finishTurn(
+        { ...before, messages: upsertMessage(before.messages, event.message), failed },
+        event.turn_id,
+      );
     }
     case "answer.error": {
       if (before.finishedTurns.includes(event.turn_id)) return before;
-      const messages = event.message ? upsertMessage(before.messages, event.message) : before.messages;
+      const messages = event.message
+        ? upsertMessage(before.messages, event.message)
+        : before.messages;
       return finishTurn({ ...before, messages, failed: event.code }, event.turn_id);
     }
-    default: return before;
+    default:
+      return before;
   }
 }
 
@@ -282,7 +464,10 @@ function startTurn(before: Transcript, turn_id: string): Transcript {
   return { ...before, failed: null, turn: { turn_id, text, at: 0 } };
 }
 
-function appendDelta(before: Transcript, { turn_id, text, at }: { turn_id: string; text: string; at?: number }): Transcript {
+function appendDelta(
+  before: Transcript,
+  { turn_id, text, at }: { turn_id: string; text: string; at?: number },
+): Transcript {
   const { turn } = before;
   if (!turn || turn.turn_id !== turn_id) return before;
   const from = at ?? turn.at;
@@ -294,30 +479,59 @@ function appendDelta(before: Transcript, { turn_id, text, at }: { turn_id: strin
 
 function finishTurn(before: Transcript, turn_id: string): Transcript {
   const turn = before.turn?.turn_id === turn_id ? null : before.turn;
-  return { ...before, turn, finishedTurns: before.finishedTurns.includes(turn_id) ? before.finishedTurns : [...before.finishedTurns.slice(-50), turn_id] };
+  return {
+    ...before,
+    turn,
+    finishedTurns: before.finishedTurns.includes(turn_id)
+      ? before.finishedTurns
+      : [...before.finishedTurns.slice(-50), turn_id],
+  };
 }
 
 /** Puts a message of the service in its place: over itself, over its local twin, or before what is still on its way. */
 function upsertMessage(messages: readonly Message[], message: Message): readonly Message[] {
-  const found = messages.findLastIndex((one) => one.id === message.id
-    || (isLocal(one) && message.role === "user" && Boolean(one.client_id) && one.client_id === message.client_id));
+  const found = messages.findLastIndex(
+    (one) =>
+      one.id === message.id ||
+      (isLocal(one) &&
+        message.role === "user" &&
+        Boolean(one.client_id) &&
+        one.client_id === message.client_id),
+  );
   if (found >= 0) return messages.with(found, message);
   let place = messages.length;
   // An answer may be told before its question is told again: what was taken already stands before it.
-  const later = (one: Message) => isLocal(one) && (Boolean(one.delivery) || message.role === "user");
+  const later = (one: Message) =>
+    isLocal(one) && (Boolean(one.delivery) || message.role === "user");
   while (place > 0 && later(messages[place - 1]!)) place--;
   return [...messages.slice(0, place), message, ...messages.slice(place)];
 }
 
 /** Own words, shown before the service has them; again with another delivery, they change in place. */
-export function upsertLocalMessage(before: Transcript, client_id: string, content: string, delivery: Message["delivery"], created_at: string): Transcript {
-  const known = before.messages.findIndex((one) => one.client_id === client_id && one.role === "user");
+export function upsertLocalMessage(
+  before: Transcript,
+  client_id: string,
+  content: string,
+  delivery: Message["delivery"],
+  created_at: string,
+): Transcript {
+  const known = before.messages.findIndex(
+    (one) => one.client_id === client_id && one.role === "user",
+  );
   if (known >= 0) {
     const one = before.messages[known]!;
     if (!isLocal(one)) return before;
     return { ...before, messages: before.messages.with(known, { ...one, delivery }) };
   }
-  const message: Message = { id: localId(client_id), role: "user", content, metadata: {}, created_at, client_id, delivery };
+  const message: Message = {
+    id: localId(client_id),
+    role: "user",
+    content,
+    metadata: {},
+    created_at,
+    client_id,
+    delivery,
+  };
   return { ...before, messages: [...before.messages, message] };
 }
 
@@ -329,24 +543,41 @@ export function removeLocalMessage(before: Transcript, client_id: string): Trans
  * The history read again: the service's order holds; older pages already read and own unsent words stay, and so does
  * what the feed brought while the history was being read (`asked`: the ids known when it was asked for).
  */
-export function mergeHistory(before: Transcript, page: readonly Message[], asked: ReadonlySet<string> | null = null): Transcript {
+export function mergeHistory(
+  before: Transcript,
+  page: readonly Message[],
+  asked: ReadonlySet<string> | null = null,
+): Transcript {
   const first = page[0];
   const joint = first ? before.messages.findIndex((one) => one.id === first.id) : -1;
   const older = joint > 0 ? before.messages.slice(0, joint).filter((one) => !isLocal(one)) : [];
-  const known = new Set(page.flatMap((one) => (one.role === "user" && one.client_id ? [one.client_id] : [])));
+  const known = new Set(
+    page.flatMap((one) => (one.role === "user" && one.client_id ? [one.client_id] : [])),
+  );
   const has = new Set(page.map((one) => one.id));
   // In the order in which they stand: an answer may have been told while its question is still a local one.
-  const rest = before.messages.filter((one) => isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !has.has(one.id));
+  const rest = before.messages.filter((one) =>
+    isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !has.has(one.id),
+  );
   const messages = [...older, ...page, ...rest];
   // It must not begin again where it is delivered again.
   const over = endedInHistory(before.turn, page.at(-1), asked);
-  const finishedTurns = over ? [...before.finishedTurns.slice(-50), before.turn!.turn_id] : before.finishedTurns;
+  const finishedTurns = over
+    ? [...before.finishedTurns.slice(-50), before.turn!.turn_id]
+    : before.finishedTurns;
   return { ...before, messages, turn: over ? null : before.turn, finishedTurns };
 }
 
 /** The answer that was being written is in the history: it ended while nobody here listened. */
-const endedInHistory = (turn: Turn | null, last: Message | undefined, asked: ReadonlySet<string> | null) =>
-  turn?.text && last?.role === "assistant" && !asked?.has(last.id) && last.content.startsWith(turn.text);
+const endedInHistory = (
+  turn: Turn | null,
+  last: Message | undefined,
+  asked: ReadonlySet<string> | null,
+) =>
+  turn?.text &&
+  last?.role === "assistant" &&
+  !asked?.has(last.id) &&
+  last.content.startsWith(turn.text);
 
 /** An older page put in front. */
 export function prependMessages(before: Transcript, page: readonly Message[]): Transcript {

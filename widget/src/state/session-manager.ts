@@ -32,50 +32,76 @@ export type SessionManager = ReturnType<typeof createSessionManager>;
 export function createSessionManager(deps: SessionManagerDeps) {
   const { api, store, storage, platform, page, options, isFullPage } = deps;
   const { dispatch } = store;
-  let feed: LiveFeed | null = null, started: Promise<void> | null = null, ready: Promise<unknown> | null = null;
+  let feed: LiveFeed | null = null,
+    started: Promise<void> | null = null,
+    ready: Promise<unknown> | null = null;
   /** A fingerprint of the conversation taken up last. */
   let last = "";
 
   const isRecent = ({ seen }: StoredSession) => Date.now() - seen < options.sessionExpiry * 1000;
   /** Not too old, and of the same user. */
-  const isUsable = (record: StoredSession) => (record.user ?? "") === store.state.user && isRecent(record);
+  const isUsable = (record: StoredSession) =>
+    (record.user ?? "") === store.state.user && isRecent(record);
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
   // --- the feed of the current session ---
 
   /** The feed runs while somebody looks or an answer is due; the heartbeat only while somebody looks. */
   function updateFeed(): void {
-    const { state } = store, open = !isClosed(state);
-    feed?.setActive(open && ((state.active && page.isRecentlyVisible) || isBusy(state)), open && state.active && page.visible);
+    const { state } = store,
+      open = !isClosed(state);
+    feed?.setActive(
+      open && ((state.active && page.isRecentlyVisible) || isBusy(state)),
+      open && state.active && page.visible,
+    );
   }
   store.subscribe(updateFeed);
 
   function openFeed(session: string): void {
     let downTimer: ReturnType<typeof setTimeout> | undefined;
     const isCurrent = () => feed === mine;
-    const setDown = (down: boolean) => { if (isCurrent() && store.state.feedDown !== down) dispatch({ type: "feedDown", value: down }); };
-    const mine = feed = createLiveFeed({
-      api, session, platform, timing: deps.timing, heartbeat: options.heartbeatInterval,
-      turn: () => store.state.transcript.turn, onEvent, sync, onBeat: updateLastSeen,
+    const setDown = (down: boolean) => {
+      if (isCurrent() && store.state.feedDown !== down) dispatch({ type: "feedDown", value: down });
+    };
+    const mine = (feed = createLiveFeed({
+      api,
+      session,
+      platform,
+      timing: deps.timing,
+      heartbeat: options.heartbeatInterval,
+      turn: () => store.state.transcript.turn,
+      onEvent,
+      sync,
+      onBeat: updateLastSeen,
       onFeed(state) {
         // A short interruption is not worth a notice.
-        if (state === "trying") { downTimer ??= setTimeout(setDown, 3_000, true); return; }
+        if (state === "trying") {
+          downTimer ??= setTimeout(setDown, 3_000, true);
+          return;
+        }
         clearTimeout(downTimer);
         downTimer = undefined;
         setDown(false);
       },
-      onRefused(error) { clearTimeout(downTimer); if (isCurrent()) onForbiddenOrGone(error); },
+      onRefused(error) {
+        clearTimeout(downTimer);
+        if (isCurrent()) onForbiddenOrGone(error);
+      },
       // Wait up to 3 s for another tab to store the claimed session id; otherwise continue with the old one.
       onClaimPending() {
         dispatch({ type: "claimPending", value: true });
-        void hold(page.sleepUntilWake(3_000).then(() => {
-          if (!store.state.claimPending || !isCurrent()) return;
-          adopt(session, store.state.saved ?? {});
-          void loadHistory();
-        }));
+        void hold(
+          page.sleepUntilWake(3_000).then(() => {
+            if (!store.state.claimPending || !isCurrent()) return;
+            adopt(session, store.state.saved ?? {});
+            void loadHistory();
+          }),
+        );
       },
-      onErased() { if (isCurrent()) onSessionLost("erased"); },
-    });
+      onErased() {
+        if (isCurrent()) onSessionLost("erased");
+      },
+    }));
     updateFeed();
   }
 
@@ -88,7 +114,9 @@ export function createSessionManager(deps: SessionManagerDeps) {
     const { session, status, generation } = store.state;
     // An erased session reports that it has ended, too: only a request shows which of the two it was.
     if (session && status === "ended") {
-      api.status(session).catch((error: ApiError) => { if (error.isGone && generation === store.state.generation) onSessionLost("erased"); });
+      api.status(session).catch((error: ApiError) => {
+        if (error.isGone && generation === store.state.generation) onSessionLost("erased");
+      });
     }
   }
 
@@ -108,11 +136,16 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
 
   /** Takes up a session together with its history, as the service returned them. */
-  function open(found: Resumed, was: Partial<StoredSession> | undefined, notice: "continued" | "restored" | null): void {
+  function open(
+    found: Resumed,
+    was: Partial<StoredSession> | undefined,
+    notice: "continued" | "restored" | null,
+  ): void {
     adopt(found.session_id, was);
     if (notice) {
       dispatch({
-        type: "resumed", lastClientId: notice === "restored" ? storage.lastClientId : store.state.lastClientId,
+        type: "resumed",
+        lastClientId: notice === "restored" ? storage.lastClientId : store.state.lastClientId,
         notice: notice === "continued" || found.messages?.length ? notice : null,
       });
     }
@@ -120,10 +153,17 @@ export function createSessionManager(deps: SessionManagerDeps) {
     feed?.setCursor(found.cursor);
   }
 
-  const messagesOf = ({ messages }: History) => (messages ?? []).map(decodeMessage).filter((one) => one !== null);
+  const messagesOf = ({ messages }: History) =>
+    (messages ?? []).map(decodeMessage).filter((one) => one !== null);
 
   function mergeHistory(found: History, known: ReadonlySet<string> | null): void {
-    dispatch({ type: "history", messages: messagesOf(found), status: decodeStatus(found.status), hasMore: Boolean(found.has_more), known });
+    dispatch({
+      type: "history",
+      messages: messagesOf(found),
+      status: decodeStatus(found.status),
+      hasMore: Boolean(found.has_more),
+      known,
+    });
   }
 
   const onForbiddenOrGone = (error: ApiError) => onSessionLost(error.isGone ? "gone" : "signIn");
@@ -161,7 +201,12 @@ export function createSessionManager(deps: SessionManagerDeps) {
     if (!session || !saved || sessionKey || disposed) return;
     // A heartbeat must not replace what somebody else is talking about in another tab.
     const other = storage.load();
-    if (other && other.user !== saved.user && Date.now() - other.seen < options.heartbeatInterval * 2000) return;
+    if (
+      other &&
+      other.user !== saved.user &&
+      Date.now() - other.seen < options.heartbeatInterval * 2000
+    )
+      return;
     storage.save({ ...saved, seen: Date.now() });
   }
 
@@ -169,8 +214,13 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** Reads the history again; returns the cursor of its end. */
   async function sync(): Promise<string> {
-    const { session, generation, transcript } = store.state, known = new Set(transcript.messages.map((one) => one.id));
-    const found = await api.history(session ?? "", undefined, Math.min(500, Math.max(100, known.size)));
+    const { session, generation, transcript } = store.state,
+      known = new Set(transcript.messages.map((one) => one.id));
+    const found = await api.history(
+      session ?? "",
+      undefined,
+      Math.min(500, Math.max(100, known.size)),
+    );
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
     mergeHistory(found, known);
     return found.cursor;
@@ -178,7 +228,8 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** The history of the session just taken up, then the feed from its end. */
   async function loadHistory(): Promise<void> {
-    const { generation } = store.state, isLate = () => generation !== store.state.generation;
+    const { generation } = store.state,
+      isLate = () => generation !== store.state.generation;
     for (let tries = 0; !isLate() && !store.state.disposed; tries++) {
       try {
         const cursor = await sync();
@@ -206,19 +257,24 @@ export function createSessionManager(deps: SessionManagerDeps) {
     await start();
     await ready;
     const current = () => (isClosed(store.state) ? null : store.state.session);
-    return current() ?? withLock(platform.locks, `baton:create:${api.base}`, async () => current() ?? create());
+    return (
+      current() ??
+      withLock(platform.locks, `baton:create:${api.base}`, async () => current() ?? create())
+    );
   }
 
   /** A new session, or one that another tab has just created. */
   async function create(): Promise<string> {
-    const { generation, user } = store.state, other = sessionOfOtherTab();
+    const { generation, user } = store.state,
+      other = sessionOfOtherTab();
     const id = other ? other.id : (await api.create()).session_id;
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
     // What was said before stays above; the new session begins below it.
     dispatch({ type: "archived" });
     const shared = !__WIDGET__ && isFullPage ? storage.sharedSession() : null;
     adopt(id, other ?? { user: user || undefined });
-    if (!__WIDGET__ && isFullPage && store.state.saved && !(shared && isUsable(shared))) storage.share(store.state.saved);
+    if (!__WIDGET__ && isFullPage && store.state.saved && !(shared && isUsable(shared)))
+      storage.share(store.state.saved);
     void loadHistory();
     return id;
   }
@@ -235,14 +291,21 @@ export function createSessionManager(deps: SessionManagerDeps) {
       dispatch({ type: "loading", value: true });
       await ready;
       dispatch({ type: "started", value: true });
-      try { await restore(link); } catch (error) { console.error(error); } finally { dispatch({ type: "loading", value: false }); }
+      try {
+        await restore(link);
+      } catch (error) {
+        console.error(error);
+      } finally {
+        dispatch({ type: "loading", value: false });
+      }
     })());
   }
 
   async function restore(link?: string): Promise<void> {
     if (!platform.locks) await useLocalStorageLocks();
-    if (options.sessionScope === "tab") await (await loadLocks())?.detectDuplicateTab(storage, platform.nativeLocks);
-    if (!__WIDGET__ && await openLink(link)) return;
+    if (options.sessionScope === "tab")
+      await (await loadLocks())?.detectDuplicateTab(storage, platform.nativeLocks);
+    if (!__WIDGET__ && (await openLink(link))) return;
     const { sessionKey } = store.state;
     if (sessionKey) return resume(sessionKey, randomId(), "restored");
     return restoreStored(storage.load());
@@ -250,7 +313,11 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** On the full page: whether it was opened by a link, or reloaded before that was done. */
   async function openLink(link?: string): Promise<boolean> {
-    const opening = link ? { session: link, client_id: randomId() } : isFullPage ? storage.opening : null;
+    const opening = link
+      ? { session: link, client_id: randomId() }
+      : isFullPage
+        ? storage.opening
+        : null;
     if (!opening) return false;
     storage.opening = opening;
     await resume(opening.session, opening.client_id, "continued");
@@ -265,23 +332,38 @@ export function createSessionManager(deps: SessionManagerDeps) {
     }
     if (store.state.user) return deps.restoreForUser(record);
     const found = record ?? (!__WIDGET__ && isFullPage ? storage.sharedSession() : null);
-    if (found && options.autoRestore && isUsable(found)) await resume(found.id, randomId(), "restored", found);
+    if (found && options.autoRestore && isUsable(found))
+      await resume(found.id, randomId(), "restored", found);
   }
 
-  const loadLocks = async () => (await loadChunk("locks") ? getChunk<typeof import("../locks.chunk")>("locks")! : null);
+  const loadLocks = async () =>
+    (await loadChunk("locks")) ? getChunk<typeof import("../locks.chunk")>("locks")! : null;
 
   /** A page on plain http has no Web Locks: locks in localStorage take their place. */
   async function useLocalStorageLocks(): Promise<void> {
     const { local } = deps.storages;
-    try { if (!local || !(local.length >= 0)) return; } catch { return; }
+    try {
+      if (!local || !(local.length >= 0)) return;
+    } catch {
+      return;
+    }
     platform.locks = (await loadLocks())?.createLocalStorageLocks(local, randomId()) ?? null;
   }
 
-  async function resume(what: string, client_id: string, notice: "continued" | "restored", was?: StoredSession): Promise<void> {
+  async function resume(
+    what: string,
+    client_id: string,
+    notice: "continued" | "restored",
+    was?: StoredSession,
+  ): Promise<void> {
     for (let tries = 0; !store.state.disposed; tries++) {
       try {
         const found = await api.resume(what, client_id);
-        return open(found, !__WIDGET__ && notice === "continued" ? fromLink(found, what) : was, notice);
+        return open(
+          found,
+          !__WIDGET__ && notice === "continued" ? fromLink(found, what) : was,
+          notice,
+        );
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         if (!error.retryable) return onResumeDenied(error, notice === "continued");
@@ -298,7 +380,11 @@ export function createSessionManager(deps: SessionManagerDeps) {
     // A raw id, or a link made for sharing, may have come from anybody.
     const elsewhere = found.shared === true || link.startsWith("ses_") || undefined;
     // So may a one-time link, where this browser does not know its session.
-    return { elsewhere, handed: (!elsewhere && storage.sharedSession()?.id !== found.session_id) || undefined, token };
+    return {
+      elsewhere,
+      handed: (!elsewhere && storage.sharedSession()?.id !== found.session_id) || undefined,
+      token,
+    };
   }
 
   /** The session cannot be resumed: nothing of it is kept, and the next question starts a new one. */
@@ -306,8 +392,16 @@ export function createSessionManager(deps: SessionManagerDeps) {
     const { sessionKey } = store.state;
     storage.forget(null);
     if (!__WIDGET__) api.setUserToken();
-    const denied = !__WIDGET__ && isLink && error.code === "not_owner" ? "notYours" : sessionKey ? null : "signIn";
-    dispatch({ type: "denied", notice: error.isForbidden ? denied : !__WIDGET__ && isLink ? "deadLink" : "gone" });
+    const denied =
+      !__WIDGET__ && isLink && error.code === "not_owner"
+        ? "notYours"
+        : sessionKey
+          ? null
+          : "signIn";
+    dispatch({
+      type: "denied",
+      notice: error.isForbidden ? denied : !__WIDGET__ && isLink ? "deadLink" : "gone",
+    });
   }
 
   // --- other tabs ---
@@ -339,7 +433,13 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   function followsOtherTabs(): boolean {
     const { sessionKey, loading, started, outbox, claimPending } = store.state;
-    return options.sessionScope === "browser" && started && !loading && !sessionKey && (!outbox.length || claimPending);
+    return (
+      options.sessionScope === "browser" &&
+      started &&
+      !loading &&
+      !sessionKey &&
+      (!outbox.length || claimPending)
+    );
   }
 
   /** Another user's is followed in one case: it is what was in view here, claimed in another tab, which gives its token for it. */
@@ -348,7 +448,8 @@ export function createSessionManager(deps: SessionManagerDeps) {
     if (!from || from !== last || !(store.state.session || store.state.status === "gone")) return;
     const allowed = await hold(deps.requestToken(record));
     if (from !== last || record.id === store.state.session) return;
-    if (allowed) follow(record); else dropShared();
+    if (allowed) follow(record);
+    else dropShared();
   }
 
   function follow(record: StoredSession): void {
@@ -364,8 +465,27 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
 
   return {
-    get feed(): LiveFeed | null { return feed; },
-    start, messagesOf, hold, getOrCreate, adopt, open, resume, loadHistory, isRecent, onSessionLost, onForbiddenOrGone, startNew, updateFeed, updateLastSeen, sync, onStorage,
-    dispose(): void { feed?.stop(); },
+    get feed(): LiveFeed | null {
+      return feed;
+    },
+    start,
+    messagesOf,
+    hold,
+    getOrCreate,
+    adopt,
+    open,
+    resume,
+    loadHistory,
+    isRecent,
+    onSessionLost,
+    onForbiddenOrGone,
+    startNew,
+    updateFeed,
+    updateLastSeen,
+    sync,
+    onStorage,
+    dispose(): void {
+      feed?.stop();
+    },
   };
 }

@@ -7,19 +7,30 @@ export type Palette = Record<string, string>;
 export const DEFAULT_COLOR = "#0b6e5f";
 
 const toLinear = (v: number): number => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-const toGamma = (v: number): number => (v <= 0.0031308 ? v * 12.92 : 1.055 * v ** (1 / 2.4) - 0.055);
+const toGamma = (v: number): number =>
+  v <= 0.0031308 ? v * 12.92 : 1.055 * v ** (1 / 2.4) - 0.055;
 
 /** `#rgb` or `#rrggbb` (with or without alpha, which is dropped) as three numbers from 0 to 1; null for anything else. */
 export function parseHex(text: string): Rgb | null {
   const digits = /^#([\da-f]{3,8})$/i.exec(text.trim())?.[1];
   if (!digits || digits.length === 5 || digits.length === 7) return null;
   const step = digits.length < 5 ? 1 : 2;
-  const at = (i: number): number => parseInt(digits.slice(i * step, i * step + step).repeat(3 - step), 16) / 255;
+  const at = (i: number): number =>
+    parseInt(digits.slice(i * step, i * step + step).repeat(3 - step), 16) / 255;
   return [at(0), at(1), at(2)];
 }
 
 export function hex(rgb: Rgb): string {
-  return "#" + rgb.map((v) => Math.round(Math.min(1, Math.max(0, v)) * 255).toString(16).padStart(2, "0")).join("");
+  return (
+    "#" +
+    rgb
+      .map((v) =>
+        Math.round(Math.min(1, Math.max(0, v)) * 255)
+          .toString(16)
+          .padStart(2, "0"),
+      )
+      .join("")
+  );
 }
 
 /** Relative luminance as WCAG 2 defines it. */
@@ -40,7 +51,11 @@ function toOklch([r, g, b]: Rgb): [number, number, number] {
   const s = Math.cbrt(0.0883024619 * x + 0.2817188376 * y + 0.6299787005 * z);
   const A = 1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s;
   const B = 0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s;
-  return [0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s, Math.hypot(A, B), Math.atan2(B, A)];
+  return [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    Math.hypot(A, B),
+    Math.atan2(B, A),
+  ];
 }
 
 function fromOklch(L: number, C: number, h: number): Rgb {
@@ -59,7 +74,8 @@ function fromOklch(L: number, C: number, h: number): Rgb {
 function shade(L: number, C: number, h: number): Rgb {
   for (let c = C; c > 0.001; c *= 0.92) {
     const linear = fromOklch(L, c, h);
-    if (linear.every((v) => v > -0.0005 && v < 1.0005)) return linear.map((v) => toGamma(Math.max(0, v))) as unknown as Rgb;
+    if (linear.every((v) => v > -0.0005 && v < 1.0005))
+      return linear.map((v) => toGamma(Math.max(0, v))) as unknown as Rgb;
   }
   return fromOklch(L, 0, h).map((v) => toGamma(Math.min(1, Math.max(0, v)))) as unknown as Rgb;
 }
@@ -68,7 +84,14 @@ function shade(L: number, C: number, h: number): Rgb {
 const shown = (rgb: Rgb): Rgb => parseHex(hex(rgb))!;
 
 /** The lightness nearest to `L` at which the colour has this contrast to `ground`, going lighter or darker. */
-function readable(L: number, C: number, h: number, ground: Rgb, ratio: number, lighter: boolean): Rgb {
+function readable(
+  L: number,
+  C: number,
+  h: number,
+  ground: Rgb,
+  ratio: number,
+  lighter: boolean,
+): Rgb {
   for (let at = L; at >= 0 && at <= 1; at += lighter ? 0.01 : -0.01) {
     const rgb = shown(shade(at, C, h));
     if (contrast(rgb, ground) >= ratio) return rgb;
@@ -85,24 +108,43 @@ export function palette(color: string, dark: boolean): Palette {
   const surfaceRaised = shown(dark ? shade(0.245, tint * 0.11, h) : [1, 1, 1]);
   const surfaceSunken = shown(dark ? shade(0.165, tint * 0.08, h) : shade(0.962, tint * 0.06, h));
   const userBubble = shown(dark ? shade(0.34, tint * 0.38, h) : shade(0.93, tint * 0.26, h));
-  const tone = (l: number, c: number, on: Rgb, ratio: number): Rgb => readable(l, tint * c, h, on, ratio, dark);
+  const tone = (l: number, c: number, on: Rgb, ratio: number): Rgb =>
+    readable(l, tint * c, h, on, ratio, dark);
   // The primary keeps the given colour wherever white or ink can be read on it and it stands out from the surface.
   const primary = contrast(base, surface) >= 3 ? base : readable(L, C, h, surface, 3, dark);
   const nearBlack: Rgb = shown(shade(0.19, tint * 0.1, h));
-  const onPrimary = contrast([1, 1, 1], primary) >= 4.5 || contrast([1, 1, 1], primary) >= contrast(nearBlack, primary) ? ([1, 1, 1] as Rgb) : nearBlack;
-  const primaryReadable = contrast(onPrimary, primary) >= 4.5 ? primary : readable(toOklch(primary)[0], C, h, onPrimary, 4.5, onPrimary === nearBlack);
+  const onPrimary =
+    contrast([1, 1, 1], primary) >= 4.5 ||
+    contrast([1, 1, 1], primary) >= contrast(nearBlack, primary)
+      ? ([1, 1, 1] as Rgb)
+      : nearBlack;
+  const primaryReadable =
+    contrast(onPrimary, primary) >= 4.5
+      ? primary
+      : readable(toOklch(primary)[0], C, h, onPrimary, 4.5, onPrimary === nearBlack);
   const worst = dark ? userBubble : surfaceSunken; // of the grounds that text stands on, the one nearest to the text
   const warn = (hue: number): Rgb => readable(dark ? 0.78 : 0.5, 0.13, hue, worst, 4.5, dark);
   const table: Record<string, Rgb> = {
-    surface, "surface-raised": surfaceRaised, "surface-sunken": surfaceSunken, "user-bubble": userBubble,
+    surface,
+    "surface-raised": surfaceRaised,
+    "surface-sunken": surfaceSunken,
+    "user-bubble": userBubble,
     text: tone(dark ? 0.93 : 0.25, 0.14, worst, 7),
     "text-muted": tone(dark ? 0.72 : 0.52, 0.16, worst, 4.6),
     divider: shown(dark ? shade(0.32, tint * 0.12, h) : shade(0.905, tint * 0.08, h)),
     border: tone(dark ? 0.5 : 0.68, 0.14, surfaceRaised, 3.1),
     primary: primaryReadable,
     "on-primary": onPrimary,
-    accent: readable(dark ? Math.max(L, 0.72) : Math.min(L, 0.55), Math.min(C, 0.17), h, worst, 4.6, dark),
-    warning: warn(1.1), error: warn(0.45),
+    accent: readable(
+      dark ? Math.max(L, 0.72) : Math.min(L, 0.55),
+      Math.min(C, 0.17),
+      h,
+      worst,
+      4.6,
+      dark,
+    ),
+    warning: warn(1.1),
+    error: warn(0.45),
   };
   return Object.fromEntries(Object.entries(table).map(([name, rgb]) => [name, hex(rgb)]));
 }

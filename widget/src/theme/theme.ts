@@ -5,7 +5,10 @@ import type { Options } from "../types";
 
 /** `rgb()`/`rgba()` as browsers compute it; null when transparent or in another notation. */
 function computed(text: string): Rgb | null {
-  const parts = /^rgba?\(([^)]+)\)$/.exec(text)?.[1]?.split(/[\s,/]+/).map(Number);
+  const parts = /^rgba?\(([^)]+)\)$/
+    .exec(text)?.[1]
+    ?.split(/[\s,/]+/)
+    .map(Number);
   if (!parts || parts.length < 3 || (parts.length > 3 && parts[3]! < 0.5)) return null;
   return [parts[0]! / 255, parts[1]! / 255, parts[2]! / 255];
 }
@@ -46,7 +49,10 @@ export function watchTheme(changed: () => void): () => void {
   const media = matchMedia("(prefers-color-scheme: dark)");
   media.addEventListener("change", changed);
   const seen = new MutationObserver(changed);
-  const attributes = { attributes: true, attributeFilter: ["class", "style", "data-theme", "data-mode"] };
+  const attributes = {
+    attributes: true,
+    attributeFilter: ["class", "style", "data-theme", "data-mode"],
+  };
   seen.observe(document.documentElement, attributes);
   if (document.body) seen.observe(document.body, attributes);
   return () => {
@@ -57,12 +63,23 @@ export function watchTheme(changed: () => void): () => void {
 
 /** The names of the custom properties up to 0.1.0, still read for one release. */
 const OLD_NAMES: Record<string, string> = {
-  surface: "paper", "surface-raised": "raised", "surface-sunken": "sunken", "user-bubble": "own", text: "ink", "text-muted": "muted",
-  divider: "line", border: "edge", primary: "fill", "on-primary": "on-fill",
+  surface: "paper",
+  "surface-raised": "raised",
+  "surface-sunken": "sunken",
+  "user-bubble": "own",
+  text: "ink",
+  "text-muted": "muted",
+  divider: "line",
+  border: "edge",
+  primary: "fill",
+  "on-primary": "on-fill",
 };
 
 /** The style sheet for a colour and a mode. A `--baton-color-*` property that the page sets takes precedence over the derived colour. */
 export function themeSheet(color: string, dark: boolean): CSSStyleSheet {
-  const lines = Object.entries(palette(color, dark)).map(([name, value]) => `--_${name}:var(--baton-color-${name},var(--baton-${OLD_NAMES[name] ?? name},${value}));`);
+  const lines = Object.entries(palette(color, dark)).map(
+    ([name, value]) =>
+      `--_${name}:var(--baton-color-${name},var(--baton-${OLD_NAMES[name] ?? name},${value}));`,
+  );
   return sheet(`:host{color-scheme:${dark ? "dark" : "light"};${lines.join("")}}`);
 }
