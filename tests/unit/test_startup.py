@@ -195,7 +195,7 @@ def test_no_lock_file_holds_an_address_of_a_registry() -> None:
 
 
 def test_make_tells_what_it_can_do() -> None:
-    """`make` alone lists run, test, check, widget, bench, faults and clean, each with a sentence."""
+    """`make` alone lists run, test, check, widget, bench, test-resilience, lock and clean, each with a sentence."""
     told = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    described = dict(re.findall(r"^ +make ([a-z]+) +(.+)$", told, re.MULTILINE))
-    assert {"run", "test", "check", "widget", "bench", "faults", "clean"} <= described.keys()
+    described = dict(re.findall(r"^ +make ([a-z-]+) +(.+)$", told, re.MULTILINE))
+    assert {"run", "test", "check", "widget", "bench", "test-resilience", "lock", "clean"} <= described.keys()

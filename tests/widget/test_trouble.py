@@ -15,7 +15,7 @@ from tests.widget.conftest import Visitor
 Visit = Callable[..., Visitor]
 Start = Callable[..., Service]
 BOT = "python:tests.widget.fake_bot:answer"
-UNLIMITED = {"BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
+UNLIMITED = {"WEB_CONCURRENCY": "1", "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
 
 
 def kept(visitor: Visitor, text: str) -> bool:
