@@ -170,7 +170,7 @@ describe("an answer that comes in", () => {
     const kinds: Record<string, (i: number) => string> = {
       paragraph: (i) => `w${i} **b** and so `, list: (i) => `- item ${i}\n`, table: (i) => (i ? `| ${i} | x |\n` : "| a | b |\n|---|---|\n"), code: (i) => (i ? `let a${i};\n` : "```\n"),
     };
-    for (const [name, text] of Object.entries(kinds)) expect(made(200, text) / made(50, text), name).toBeLessThan(1.5);
+    for (const [name, text] of Object.entries(kinds)) expect(made(240, text) / made(120, text), name).toBeLessThan(1.5);
   });
 
   it("takes an item for the list's, even when its number came in pieces", () => {
