@@ -218,7 +218,7 @@ def test_a_long_answer_taken_up_late(visitor: Visitor) -> None:
 
 
 def test_after_the_end_the_feed_still_tells(visitor: Visitor) -> None:
-    """Whoever was away when the session ended is told so when he comes back with his last id."""
+    """A reader that was away when the session ended is told so when it comes back with its last id."""
     with visitor.events() as feed:
         visitor.said("one")
         place = feed.until("message")[-1].id
