@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Service, until
 
-SCRIPTED = "python:tests.engines.scripted:make"
+SCRIPTED = "python:tests.engines.scripted_engine:make"
 UPGRADE = (
     "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\n"
 )

@@ -20,7 +20,7 @@ from tests.conftest import ROOT, Service, until
 from tests.ports import free_port
 
 Start = Callable[..., Service]
-SCRIPTED = {"BATON_ENGINE": "python:tests.engines.scripted:make"}
+SCRIPTED = {"BATON_ENGINE": "python:tests.engines.scripted_engine:make"}
 
 
 def gone(pids: list[int]) -> bool:
@@ -34,7 +34,7 @@ def gone(pids: list[int]) -> bool:
         ("REDIS_URL", "http://:hunter2@127.0.0.1"),
         ("WEB_CONCURRENCY", "0"),
         ("BATON_KNOWLEDGE_DIR", "/no/such/folder"),
-        ("BATON_ENGINE", "python:tests.engines.scripted:nothing_of_that_name"),
+        ("BATON_ENGINE", "python:tests.engines.scripted_engine:nothing_of_that_name"),
         ("BATON_ENGINE", "python:no.such.module:make"),
     ],
 )
