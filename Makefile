@@ -9,10 +9,12 @@ BIN := .venv/bin
 PY := $(BIN)/python
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
 FAKETIME := /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1 /usr/local/lib/faketime/libfaketime.so.1
+# Tests wait more than they compute, so three processes keep two cores busy; a file's tests stay together in one of them.
+PARALLEL := -n 3 --dist loadfile
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
-help: ## say what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
 	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}"; \
@@ -22,7 +24,7 @@ run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WE
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 
 test: .venv/.dev chromium widget-tests ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 check: .venv/.dev check-widget-build ## lint, format, types, import rules, and the committed widget against its sources
 	$(PY) -m ruff check .
@@ -39,7 +41,7 @@ bench: .venv/.dev ## measure side by side, as ratios (BENCH=http for one)
 test-resilience: .venv/.dev chromium faketime ## run every fault and attack, those that take minutes included, and print a table of them
 	$(PY) -m pytest --resilience $(ARGS)
 
-lock: ## pin the requirements anew out of pyproject.toml, with hashes and without addresses (needs uv)
+lock: ## compile requirements*.txt from pyproject.toml, with hashes and without addresses (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
 	$(call pin,requirements.txt,)
 	$(call pin,requirements-dev.txt,--extra dev --constraint requirements.txt)

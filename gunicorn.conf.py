@@ -33,8 +33,8 @@ from gunicorn.workers.ggevent import GeventWorker
 ROOT = Path(__file__).resolve().parent
 
 
-def _alone(name: str) -> ModuleType:
-    """A module of ours loaded from its file, not from its package, and forgotten again."""
+def _load_file(name: str) -> ModuleType:
+    """Loads a module of ``app`` from its file alone, and leaves no trace of it in ``sys.modules``."""
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -48,11 +48,11 @@ def _alone(name: str) -> ModuleType:
 
 
 class _RequestTimeout(gevent.Timeout):
-    """The wait of one connection for its next request, counted among its worker's."""
+    """Bounds the wait of one connection for its next request, and counts it among those of its worker."""
 
     def __init__(self, seconds: float, connection: Any, address: str, waits: set[_RequestTimeout]) -> None:
         super().__init__(seconds, False)
-        self.began, self.connection, self._waits = time.monotonic(), connection, waits
+        self.started_at, self.connection, self._waits = time.monotonic(), connection, waits
         self._counted = _slow_clients().waiting(connection, address)
 
     def __enter__(self) -> Self:
@@ -104,40 +104,40 @@ def _problem(status: int, reason: str) -> bytes:
 
 
 class Worker(GeventWorker):
-    """gunicorn's gevent worker, with an end that is told: to the service, and to connections that only wait.
+    """gunicorn's gevent worker that bounds slow clients and ends gracefully. Only methods are overridden.
 
-    Flask's ``extensions`` may hold ``baton.leaving`` (called once at SIGTERM, must not block) and ``baton.drain``
+    Flask's ``app.extensions`` may hold ``baton.leaving`` (called once at SIGTERM, must not block) and ``baton.drain``
     (called with seconds after the last request has been answered; returns when no turn is running).
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._waits: set[_RequestTimeout] = set()
-        self._open = 0
-        self._left = 0.0
+        self._open_connections = 0
+        self._exit_started_at = 0.0
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serve one connection; see app/slow_clients.py for who has to make room for it."""
+        """Serves one connection; app/slow_clients.py says which other may be closed for it."""
         network = importlib.import_module("app.client_address").network
         address = network(str(addr[0])) if isinstance(addr, tuple) else "unix"
         _client.set((client, address))
-        self._open += 1
+        self._open_connections += 1
         try:
-            _slow_clients().make_room(self._open, self.worker_connections)
+            _slow_clients().make_room(self._open_connections, self.worker_connections)
             super().handle(listener, client, addr)
         finally:
-            self._open -= 1
+            self._open_connections -= 1
 
     def timeout_ctx(self) -> _RequestTimeout:
         """Bounds the wait for a request's head, and lets the end of the worker cut it short."""
         return _RequestTimeout(self.cfg.keepalive, *_client.get(), self._waits)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: answer what is being asked, let go of who only waits."""
+        """SIGTERM: requests in progress are answered, idle connections are closed."""
         super().handle_exit(sig, frame)
-        if not self._left:
-            self._left = time.monotonic()
-            gevent.spawn(self._leave)
+        if not self._exit_started_at:
+            self._exit_started_at = time.monotonic()
+            gevent.spawn(self._close_idle_connections)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 - its signature
         """Answers a request that reaches no application with a problem (RFC 9457), which repeats nothing of it."""
@@ -164,18 +164,18 @@ class Worker(GeventWorker):
             sys.exit(Arbiter.APP_LOAD_ERROR)
 
     def run(self) -> None:
-        """Serve until told to stop, then give running turns what is left of the graceful time."""
+        """Serves until told to stop, then gives running turns the rest of the graceful time."""
         super().run()
-        left = self.cfg.graceful_timeout - 2 - (time.monotonic() - (self._left or time.monotonic()))
+        remaining = self.cfg.graceful_timeout - 2 - (time.monotonic() - (self._exit_started_at or time.monotonic()))
         if drain := self._hook("baton.drain"):
-            drain(max(left, 0.0))
+            drain(max(remaining, 0.0))
 
-    def _leave(self) -> None:
+    def _close_idle_connections(self) -> None:
         if leaving := self._hook("baton.leaving"):
             leaving()
         while True:
             for wait in list(self._waits):
-                if time.monotonic() - wait.began > 0.5:
+                if time.monotonic() - wait.started_at > 0.5:
                     _slow_clients().stop_reading(wait.connection)
             gevent.sleep(0.2)
 
@@ -183,8 +183,8 @@ class Worker(GeventWorker):
         return getattr(getattr(self, "wsgi", None), "extensions", {}).get(name)
 
 
-_settings = _alone("app.config")
-_embedded = _alone("app.storage.embedded_redis")
+_settings = _load_file("app.config")
+_embedded = _load_file("app.storage.embedded_redis")
 try:
     _config = _settings.Settings.from_env()
 except _settings.ConfigError as error:
@@ -195,7 +195,7 @@ with contextlib.suppress(ValueError, OSError):  # a feed is an open file, and ma
     _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 65_536)), _hard))
 
-logging.config.dictConfig(_alone("app.logging_config").configure(_config.log_level))
+logging.config.dictConfig(_load_file("app.logging_config").configure(_config.log_level))
 
 wsgi_app = "app:create_app()"
 chdir = str(ROOT)
@@ -215,17 +215,17 @@ limit_request_line = 8190
 forwarded_allow_ips = ""  # app/client_address.py reads forwarded headers, by BATON_TRUSTED_PROXIES
 
 
-_COUNTS = f"baton-metrics-{os.getuid()}-"
-"""How the names of the folders begin in which workers count; the master's process id and something random follow."""
+_FOLDER_PREFIX = f"baton-metrics-{os.getuid()}-"
+"""Folders of workers' metrics are named by this, the master's process id and something random."""
 
 
-def _counts() -> Path:
+def _metrics_folder() -> Path:
     return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
-def _sweep() -> None:
+def _remove_stale_folders() -> None:
     """Remove the folders of masters that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_COUNTS}*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         try:
             os.kill(int(left.name.split("-")[3]), 0)
         except (ProcessLookupError, ValueError, OverflowError):
@@ -235,32 +235,32 @@ def _sweep() -> None:
 
 
 def on_starting(arbiter: Any) -> None:
-    """Before any worker: the embedded server, and a folder where the workers count; else stop with one line."""
+    """Before any worker: the embedded server, and a folder for the workers' metrics; else stop with one line."""
     try:
         if _server is not None:
             _server.start()
             arbiter.embedded = _server  # a reload reads this file again and forgets what stands in it
     except _embedded.EmbeddedError as error:
         raise SystemExit(str(error)) from None
-    _sweep()
+    _remove_stale_folders()
     # A name that nobody can guess: the folder of temporary files is everybody's.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-")
 
 
 def post_fork(_: Any, __: Any) -> None:
-    """A stop that comes before the worker listens for signals ends it, instead of being lost in the master's queue."""
+    """A signal that arrives before the worker handles signals ends it, instead of being lost in the master's queue."""
     for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(sent, signal.SIG_DFL)
 
 
 def child_exit(_: Any, worker: Any) -> None:
-    """What a worker had open or running is over with it; what it counted stays counted."""
-    for gauge in _counts().glob(f"gauge_live*_{worker.pid}.db"):
+    """Forgets the open feeds and running turns of a worker that ended; its counters stay."""
+    for gauge in _metrics_folder().glob(f"gauge_live*_{worker.pid}.db"):
         gauge.unlink(missing_ok=True)
 
 
 def on_exit(arbiter: Any) -> None:
-    """Once the workers are gone: the embedded server too."""
+    """After the last worker: stops the embedded server."""
     if embedded := getattr(arbiter, "embedded", None):
         embedded.stop()
-    shutil.rmtree(_counts(), ignore_errors=True)
+    shutil.rmtree(_metrics_folder(), ignore_errors=True)

@@ -25,59 +25,64 @@ VERSION = "0.1.0"
 
 
 def create_app(
-    config: Settings | None = None, *, log: RedisConversationStore | None = None, engine: Engine | None = None
+    config: Settings | None = None, *, store: RedisConversationStore | None = None, engine: Engine | None = None
 ) -> Flask:
-    """The service. Without arguments it is built from the environment; nothing exists before this is called.
+    """The application. Without arguments it is built from the environment; nothing exists before this is called.
 
     Raises ConfigError for a wrong setting.
     """
     config = config or Settings.from_env()
-    log = log or open_store(config, _rules(config))
-    knowledge = engines.get_knowledge_engine(config)
-    engine = engine or engines.create_engine(config)
-    means = RunnerConfig(knowledge.find, config.engine_timeout, _spawn, metrics.turn_metrics())
-    answering = AnswerRunner(log, engine, means)
-    conversations = ConversationService(log, answering, idle_timeout_ms=config.idle_timeout * 1000)
     app = Flask(__name__, static_folder=None)
     app.session_interface = NoCookieSessions()
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
-    app.extensions["baton"] = Services(
-        config,
-        log,
-        answering,
-        conversations,
-        ClaimService(log.ownership, log, conversations),
-        engine,
-        knowledge,
-        user_tokens.parse_secrets(config.identity_secret.get_secret_value()) if config.identity_secret else {},
+    services = app.extensions["baton"] = _build_services(config, store, engine)
+    # Called by the gunicorn worker when it ends: readers are told to come back, running answers are waited for.
+    app.extensions["baton.leaving"] = services.store.shut_down_subscribers
+    app.extensions["baton.drain"] = services.answer_runner.drain
+
+    for views in (sessions, messages, chat, sse, websocket, pages):
+        app.register_blueprint(views.blueprint)
+    about = health.About(services.store.health, services.knowledge.status, services.engine.name, VERSION)
+    app.register_blueprint(health.blueprint(about))
+    app.register_blueprint(
+        openapi.blueprint(
+            openapi_operations.DOCUMENT, server=config.public_url, version=VERSION, most_chars=config.max_message_chars
+        )
     )
-    # What the server calls as a worker goes: listeners are told to come back, running answers are waited for.
-    app.extensions |= {"baton.leaving": log.shut_down_subscribers, "baton.drain": answering.drain}
-    _register(app, config, log, engine)
+
+    origins.init_app(app, allowed=config.allowed_origins, public_url=config.public_url)
+    rate_limit.init_app(app)
+    error_handlers.init_app(app, render_page_error=pages.error_page)
+    client_address.init_app(app, trusted_proxies=config.trusted_proxies)
+    middleware.init_app(app)
+    install_thread_excepthook()
     return app
 
 
-def _register(app: Flask, config: Settings, log: RedisConversationStore, engine: Engine) -> None:
-    about = health.About(log.health, app.extensions["baton"].knowledge.status, engine.name, VERSION)
-    described = openapi.blueprint(
-        openapi_operations.DOCUMENT, server=config.public_url, version=VERSION, most_chars=config.max_message_chars
+def _build_services(config: Settings, store: RedisConversationStore | None, engine: Engine | None) -> Services:
+    store = store or open_store(config, _store_limits(config))
+    knowledge = engines.get_knowledge_engine(config)
+    engine = engine or engines.create_engine(config)
+    runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics())
+    answer_runner = AnswerRunner(store, engine, runner_config)
+    conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000)
+    identity_secret = config.identity_secret
+    return Services(
+        config=config,
+        store=store,
+        answer_runner=answer_runner,
+        conversations=conversations,
+        claims=ClaimService(store.ownership, store, conversations),
+        engine=engine,
+        knowledge=knowledge,
+        identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
     )
-    for part in (sessions, messages, chat, sse, websocket, pages):
-        app.register_blueprint(part.blueprint)
-    app.register_blueprint(health.blueprint(about))
-    app.register_blueprint(described)
-    error_handlers.init_app(app, render_page_error=pages.error_page)
-    rate_limit.init_app(app)
-    client_address.init_app(app, trusted_proxies=config.trusted_proxies)
-    origins.init_app(app, allowed=config.allowed_origins, public_url=config.public_url)
-    middleware.init_app(app)
-    install_thread_excepthook()
 
 
-def _rules(config: Settings) -> StoreLimits:
+def _store_limits(config: Settings) -> StoreLimits:
     limit = rate_limit.parse_rate(config.rate_limit_session)
     return StoreLimits(
         ttl=config.session_ttl * 1000,
@@ -92,6 +97,6 @@ def _rules(config: Settings) -> StoreLimits:
     )
 
 
-def _spawn(work: Callable[[], None]) -> None:
-    """A thread, or under gevent a greenlet, without the 30 us of the object that could be joined."""
+def _start_thread(work: Callable[[], None]) -> None:
+    """Starts a thread, or under gevent a greenlet. ``threading.Thread`` would cost 30 us more, and nobody joins it."""
     _thread.start_new_thread(work, ())

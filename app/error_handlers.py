@@ -46,11 +46,11 @@ _BY_STATUS: dict[int, BatonError] = {
 
 
 def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None = None) -> Response:
-    """The answer for this error; the same error gives the same bytes, always.
+    """The response for this error; the same error always gives the same bytes.
 
     ``status`` overrides the error's own; ``more`` adds members to the object.
     """
-    told: dict[str, Any] = {
+    members: dict[str, Any] = {
         "type": f"/docs#{error.code}",
         "title": error.title,
         "status": status or error.status,
@@ -60,17 +60,19 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
         "retryable": error.retryable,
     }
     if error.errors:
-        told["errors"] = error.errors
+        members["errors"] = error.errors
     if more:
-        told.update(more)
-    answer = Response(json.dumps(told, ensure_ascii=True), status=told["status"], mimetype="application/problem+json")
+        members.update(more)
+    response = Response(
+        json.dumps(members, ensure_ascii=True), status=members["status"], mimetype="application/problem+json"
+    )
     if error.retry_after is not None:
-        answer.headers["Retry-After"] = str(error.retry_after)
+        response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, RateLimited) and error.limit:
-        set_rate_limit_headers(answer, error.limit, 0, 1000 * (error.retry_after or 1))
+        set_rate_limit_headers(response, error.limit, 0, 1000 * (error.retry_after or 1))
     if error.code == "session_not_found" and (request.path + "/").startswith(_ME):
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) -> None:
@@ -110,7 +112,7 @@ def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) ->
 
 
 def _problem_from_http_error(error: HTTPException, status: int) -> Response:
-    """The problem for what the framework refused, in our words: its own may quote the request."""
+    """The problem for an error of Flask's, in our words: Flask's may quote the request."""
     if request.path.startswith("/api") and is_preflight():
         return Response(status=204)  # or the browser would hide the refusal of the call itself
     known = _BY_STATUS.get(status)
@@ -124,8 +126,8 @@ def _problem_from_http_error(error: HTTPException, status: int) -> Response:
     return problem(refused, status=status)
 
 
-def _copy_headers(error: HTTPException, answer: AnyResponse) -> None:
-    """Carry over what belongs to the status: Allow, Retry-After, Content-Range and the like."""
+def _copy_headers(error: HTTPException, response: AnyResponse) -> None:
+    """Copies the headers that belong to the status: Allow, Retry-After, Content-Range and the like."""
     for name, value in error.get_headers(request.environ):
         if name.lower() not in ("content-type", "content-length"):
-            answer.headers[name] = value
+            response.headers[name] = value

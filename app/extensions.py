@@ -56,13 +56,13 @@ class Services:
     """What the application was built from."""
 
     config: Settings
-    log: RedisConversationStore
-    answering: AnswerRunner
+    store: RedisConversationStore
+    answer_runner: AnswerRunner
     conversations: ConversationService
-    ownership: ClaimService
+    claims: ClaimService
     engine: Engine
     knowledge: Any
-    identity: Mapping[str, str]
+    identity_secrets: Mapping[str, str]
 
 
 def services() -> Services:

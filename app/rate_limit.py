@@ -39,7 +39,7 @@ class RedisWindows(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 - every call costs 1
         """Count one call in a window of ``expiry`` seconds; the calls so far."""
-        _, remaining, reset = services().log.hit_rate_limit(f"baton:limits:{{{key}}}", _NO_LIMIT, expiry * 1000)
+        _, remaining, reset = services().store.hit_rate_limit(f"baton:limits:{{{key}}}", _NO_LIMIT, expiry * 1000)
         count = _NO_LIMIT - remaining
         _windows()[key] = (count, time.time() + reset / 1000)
         return count
@@ -54,7 +54,7 @@ class RedisWindows(Storage):
 
     def check(self) -> bool:
         """Whether Redis answers again."""
-        return services().log.health()["redis"] == "ok"
+        return services().store.health()["redis"] == "ok"
 
     def reset(self) -> int | None:
         """Not offered: the windows expire by themselves."""

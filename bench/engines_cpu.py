@@ -68,7 +68,7 @@ def main(workers: str) -> None:
     alone, beside = [], []
     with tempfile.TemporaryDirectory() as folder:
         service = Service({
-            **limits, "BATON_ENGINE": "python:tests.engines.scripted:make", "BATON_ENGINE_PER_MINUTE": "100000",
+            **limits, "BATON_ENGINE": "python:tests.engines.scripted_engine:make", "BATON_ENGINE_PER_MINUTE": "100000",
             "BATON_DATA_DIR": folder, "WEB_CONCURRENCY": workers,
         })  # fmt: skip
         try:

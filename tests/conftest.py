@@ -132,7 +132,7 @@ def redis_url(redis_server: str) -> str:
 def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Starts the service: ``service(BATON_SESSION_TTL="3")``; on a data folder of its own unless REDIS_URL is given.
 
-    The scripted engine: ``BATON_ENGINE="python:tests.engines.scripted:make"``.
+    The scripted engine: ``BATON_ENGINE="python:tests.engines.scripted_engine:make"``.
     """
     with contextlib.ExitStack() as started:
 

@@ -75,7 +75,7 @@ def person(token: str = "", session_hash: str | None = None) -> SignedInUser | N
     Raises Forbidden (``bad_token``) for a token that does not verify.
     """
     token = token or request.environ.get("HTTP_BATON_USER", "")
-    user = verify_user_token(token, baton().identity) if token else None
+    user = verify_user_token(token, baton().identity_secrets) if token else None
     return user if user and user.session_hash in ("", session_hash) else None
 
 

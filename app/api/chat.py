@@ -43,7 +43,7 @@ def ask() -> Response:
     )
     answer = _events(one, begun) if _wants_events() else _json(one, begun)
     if begun.left:
-        set_rate_limit_headers(answer, baton().log.rules.session_limit, begun.left, begun.reset)
+        set_rate_limit_headers(answer, baton().store.rules.session_limit, begun.left, begun.reset)
     return answer
 
 

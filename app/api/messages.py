@@ -35,7 +35,7 @@ def add(caller: Caller) -> Response:
     if not written.fresh:
         return _one(written.message, 200)
     return set_rate_limit_headers(
-        _one(written.message, 201), caller.baton.log.rules.session_limit, written.left, written.reset
+        _one(written.message, 201), caller.baton.store.rules.session_limit, written.left, written.reset
     )
 
 

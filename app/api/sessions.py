@@ -39,7 +39,7 @@ def create() -> Response:
     owner = user.user if user else ""
     session_id, created, expires = baton().conversations.create_session(metadata, owner)
     if user:
-        baton().ownership.set_last_session(user, session_id)
+        baton().claims.set_last_session(user, session_id)
     answer = reply(
         {
             "session_id": session_id,
@@ -123,12 +123,12 @@ def resume() -> Response:
     session_hash = _named_session(text)
     asker, user = actor(token, session_hash), person(token, session_hash)
     if user and not text:
-        return _taken_up(baton().ownership.get_last_session(user), user)
+        return _taken_up(baton().claims.get_last_session(user), user)
     resumed = baton().conversations.resume(text, asker, client_id, lambda token: actor(token, session_hash))
     if resumed.token:
         user = person(resumed.token, session_hash)
     if user:
-        baton().ownership.set_last_session(user, resumed.session_id)
+        baton().claims.set_last_session(user, resumed.session_id)
     return _whole(resumed)
 
 
@@ -150,12 +150,12 @@ def claim(caller: Caller) -> Response:
     user = checked(caller, claimant)
     if user is None:  # an empty header, or a token that is good for another session only
         raise InvalidRequest("user_token", "is missing")
-    return _taken_up(caller.baton.ownership.claim(caller.session_id, user), user)
+    return _taken_up(caller.baton.claims.claim(caller.session_id, user), user)
 
 
 def _taken_up(session_id: str, user: SignedInUser) -> Response:
     resumed = baton().conversations.resume(session_id, user.user, None)
-    baton().ownership.set_last_session(user, session_id)
+    baton().claims.set_last_session(user, session_id)
     return _whole(resumed)
 
 

@@ -61,7 +61,7 @@ class Feed:
 
     def __init__(self, caller: Caller, kind: str) -> None:
         config = baton().config
-        self._store = baton().log
+        self._store = baton().store
         self._name = secrets.token_hex(8)
         self._ref = caller.session_hash
         self._address = client_network_hash()

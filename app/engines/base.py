@@ -81,6 +81,9 @@ class CancelToken:
         if self.is_set():
             self._run_callbacks()
 
+    on_set = add_callback
+    """Its name in version 0.1, which Python engines may still use."""
+
     def set(self) -> None:
         """Ends the turn."""
         self._event.set()
@@ -110,6 +113,16 @@ class EngineRequest:
     """What the site gave when the session was created."""
     idle_timeout: float = 60.0
     """Seconds an engine may be silent (``BATON_ENGINE_TIMEOUT``)."""
+
+    @property
+    def find(self) -> Callable[[str, int], Sequence[Citation]]:
+        """``search`` by its name in version 0.1, which Python engines may still use."""
+        return self.search
+
+    @property
+    def stop(self) -> CancelToken:
+        """``cancel`` by its name in version 0.1."""
+        return self.cancel
 
 
 @runtime_checkable

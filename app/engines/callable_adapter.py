@@ -1,4 +1,4 @@
-"""Calls somebody's Python: a function or a class, plain, generator or async; runs in the engine process."""
+"""Calls a site's Python: a function or a class, plain, generator or async; runs in the engine process."""
 
 from __future__ import annotations
 
@@ -6,131 +6,135 @@ import asyncio
 import importlib
 import inspect
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from app.engines.base import CitationsChunk, EngineRequest, FallbackNotice, TextChunk, TokenUsage
-from app.engines.citations import aligned
+from app.engines.citations import renumber_citations
 from app.errors import EngineFailed
 
-_BY_NAME: dict[str, Callable[[EngineRequest], Any]] = {
-    "question": lambda turn: turn.question,
-    "query": lambda turn: turn.question,
-    "message": lambda turn: turn.question,
-    "history": lambda turn: [{"role": said.role, "content": said.content} for said in turn.history],
-    "metadata": lambda turn: dict(turn.metadata),
-    "session_ref": lambda turn: turn.session_ref,
-    "find": lambda turn: turn.search,
-    "stop": lambda turn: turn.cancel,
-    "turn": lambda turn: turn,
+_ARGUMENTS: dict[str, Callable[[EngineRequest], Any]] = {
+    "question": lambda request: request.question,
+    "query": lambda request: request.question,
+    "message": lambda request: request.question,
+    "history": lambda request: [{"role": message.role, "content": message.content} for message in request.history],
+    "metadata": lambda request: dict(request.metadata),
+    "session_ref": lambda request: request.session_ref,
+    "search": lambda request: request.search,
+    "cancel": lambda request: request.cancel,
+    "request": lambda request: request,
+    # The names of version 0.1:
+    "find": lambda request: request.search,
+    "stop": lambda request: request.cancel,
+    "turn": lambda request: request,
 }
-"""What a parameter of that name is given; a first parameter of any other name is given the turn."""
+"""What a parameter of that name gets; a first parameter of any other name gets the request."""
 
 
-class NoEngine(Exception):
-    """The name leads to nothing that can be called; the message says why."""
+class EngineLoadError(Exception):
+    """The name cannot be imported or called; the message says why."""
 
 
-def load(target: str) -> Callable[..., Any]:
-    """What ``package.module:attribute`` names. Raises NoEngine where there is none or it cannot be called."""
+def import_target(target: str) -> Callable[..., Any]:
+    """What ``package.module:attribute`` names. Raises EngineLoadError."""
     module, _, path = target.partition(":")
     try:
-        found: Any = importlib.import_module(module)
+        attribute: Any = importlib.import_module(module)
         for name in path.split("."):
-            found = getattr(found, name)
+            attribute = getattr(attribute, name)
     except (Exception, SystemExit) as error:
-        raise NoEngine(f"{type(error).__name__}: {error}") from error
-    call: Callable[..., Any] | None = found if callable(found) else getattr(found, "answer", None)
+        raise EngineLoadError(f"{type(error).__name__}: {error}") from error
+    call: Callable[..., Any] | None = attribute if callable(attribute) else getattr(attribute, "answer", None)
     if not callable(call):
-        raise NoEngine("it cannot be called")
+        raise EngineLoadError("it cannot be called")
     return call
 
 
-def said(target: Callable[..., Any], turn: EngineRequest) -> Iterator[Any]:
-    """Calls it, and yields what it says in whatever way it says it; runs inside the turn's thread."""
+def iterate_answer(target: Callable[..., Any], request: EngineRequest) -> Generator[Any]:
+    """Calls the target and yields its answer, in whatever form it comes, as strings and chunks."""
     if inspect.isclass(target):
-        made: Any = target()
-        target = made.answer
-    result = _called(target, turn)
+        instance: Any = target()
+        target = instance.answer
+    result = _call_with_injected_args(target, request)
     answer = getattr(result, "answer", None)
     if callable(answer):  # a function that makes an engine
-        result = _called(answer, turn)
-    yield from _unfolded(result)
+        result = _call_with_injected_args(answer, request)
+    yield from _normalize_result(result)
 
 
-def _called(target: Callable[..., Any], turn: EngineRequest) -> Any:
+def _call_with_injected_args(target: Callable[..., Any], request: EngineRequest) -> Any:
     """The target's result; its parameters are filled by their names."""
     try:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):  # written in C, without names
-        return target(turn.question)
-    in_order, by_name = [], {}
+        return target(request.question)
+    args, kwargs = [], {}
     for number, parameter in enumerate(parameters):
-        if parameter.name in _BY_NAME and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            value = _BY_NAME[parameter.name](turn)
+        if parameter.name in _ARGUMENTS and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            value = _ARGUMENTS[parameter.name](request)
         elif number == 0 and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
-            value = turn.question if parameter.annotation in (str, "str") else turn
+            value = request.question if parameter.annotation in (str, "str") else request
         else:
             continue
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            in_order.append(value)
+            args.append(value)
         else:
-            by_name[parameter.name] = value
-    return target(*in_order, **by_name)
+            kwargs[parameter.name] = value
+    return target(*args, **kwargs)
 
 
-def _unfolded(result: Any) -> Iterator[Any]:
-    """A string, a mapping, pieces, or something async of these."""
+def _normalize_result(result: Any) -> Iterator[Any]:
+    """Accepts a string, a mapping, chunks, an iterable of these, and the same from async code."""
     if inspect.isawaitable(result):
-        yield from _unfolded(asyncio.run(_awaited(result)))
+        yield from _normalize_result(asyncio.run(_await(result)))
     elif isinstance(result, AsyncIterator):
-        yield from _driven(result)
+        yield from _run_async_generator(result)
     elif isinstance(result, Mapping):
-        yield from _mapped(result)
+        yield from _chunks_from_mapping(result)
     elif isinstance(result, (str, TextChunk, CitationsChunk, FallbackNotice, TokenUsage)):
         yield result
     elif isinstance(result, Iterable):
-        for piece in result:
-            yield from _mapped(piece) if isinstance(piece, Mapping) else (piece,)
+        for chunk in result:
+            yield from _chunks_from_mapping(chunk) if isinstance(chunk, Mapping) else (chunk,)
     else:
         raise EngineFailed("The engine gave something that is no answer.")
 
 
-async def _awaited(result: Any) -> Any:
+async def _await(result: Any) -> Any:
     return await result
 
 
-def _driven(pieces: AsyncIterator[Any]) -> Iterator[Any]:
-    """An async generator, one piece at a time, in a loop of its own; closed with everything it opened."""
+def _run_async_generator(chunks: AsyncIterator[Any]) -> Iterator[Any]:
+    """An async generator, one chunk at a time, in an event loop of its own; closed with everything it opened."""
     with asyncio.Runner() as runner:
         try:
             while True:
                 try:
-                    piece = runner.run(_awaited(anext(pieces)))
+                    chunk = runner.run(_await(anext(chunks)))
                 except StopAsyncIteration:
                     return
-                yield from _mapped(piece) if isinstance(piece, Mapping) else (piece,)
+                yield from _chunks_from_mapping(chunk) if isinstance(chunk, Mapping) else (chunk,)
         finally:
-            close = getattr(pieces, "aclose", None)
+            close = getattr(chunks, "aclose", None)
             if close is not None:
-                runner.run(_awaited(close()))
+                runner.run(_await(close()))
 
 
-def _mapped(given: Mapping[str, Any]) -> Iterator[Any]:
+def _chunks_from_mapping(answer: Mapping[str, Any]) -> Iterator[Any]:
     """``answer`` (or ``text``) and ``citations``."""
-    text = given.get("answer", given.get("text", ""))
+    text = answer.get("answer", answer.get("text", ""))
     if not isinstance(text, str):
         raise EngineFailed("The engine gave something that is no text.")
-    citations = given.get("citations")
+    citations = answer.get("citations")
     if isinstance(citations, (list, tuple)):
-        text, citations = aligned(text, citations)
+        text, citations = renumber_citations(text, citations)
         yield text
         yield CitationsChunk(citations)
     else:
         yield text
 
 
-def place(error: BaseException) -> str:
-    """Where it was raised, for the log; not its words, which may be the visitor's."""
+def error_location(error: BaseException) -> str:
+    """Where it was raised, for the log; not its message, which may quote a visitor."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"({frames[-1].filename}:{frames[-1].lineno})" if frames else ""

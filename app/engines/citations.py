@@ -1,4 +1,4 @@
-"""Reads a model's words as they stream: its [n] become our citations, its links to foreign places become text."""
+"""Rewrites a model's text as it streams: its [n] become citations, its links to other sites become plain text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from app.engines.base import Citation
-from app.engines.sanitize import MOST_CITATIONS, clean, page
+from app.engines.sanitize import MAX_CITATIONS, clean_citations, strip_fragment
 
 _NUMBERS = r"[0-9]{1,3}(?:[ ]?[,;][ ]?[0-9]{1,3}){0,9}"
-_TARGET = r"\](?:\(|:)\s{0,99}<?[^\s<>()]{0,300}"
-_BARE = r"(?:https?://|www\.)[^\s<>()\[\]`]{0,300}"
+_LINK_TARGET = r"\](?:\(|:)\s{0,99}<?[^\s<>()]{0,300}"
+_BARE_URL = r"(?:https?://|www\.)[^\s<>()\[\]`]{0,300}"
 _TOKEN = re.compile(
     r"(?P<escaped>\\[^\n])"
     r"|(?P<code>`+)"
@@ -19,37 +19,37 @@ _TOKEN = re.compile(
     rf"|(?P<marker>[ ]?(?:\[\^?(?P<plain>{_NUMBERS})\]|【(?P<wide>[0-9]{{1,3}})[^【】\n]{{0,60}}】))(?P<next>(?=[(:]))?"
     r"|(?P<target>\](?:\(|:)\s{0,99}<?(?P<to>[^\s<>()]{0,300}))"
     r"|(?P<angle><(?P<auto>[A-Za-z][A-Za-z0-9+.-]{0,30}:[^\s<>]{0,300}))"
-    rf"|(?P<bare>{_BARE})",
+    rf"|(?P<bare>{_BARE_URL})",
     re.IGNORECASE,
 )
-_UNFINISHED = re.compile(
-    rf"(?:\\+`*|`+|[ ]|[ ]?\[\^?[0-9,; ]{{0,60}}(?:\]|{_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
-    rf"|\]|{_TARGET}|<(?:[A-Za-z][^\s<>]{{0,330}})?"
-    rf"|h|ht|htt|https?|https?:|https?:/|w|ww|www|{_BARE})\Z",
+_INCOMPLETE = re.compile(
+    rf"(?:\\+`*|`+|[ ]|[ ]?\[\^?[0-9,; ]{{0,60}}(?:\]|{_LINK_TARGET})?|[ ]?【[^【】\n]{{0,64}}】?"
+    rf"|\]|{_LINK_TARGET}|<(?:[A-Za-z][^\s<>]{{0,330}})?"
+    rf"|h|ht|htt|https?|https?:|https?:/|w|ww|www|{_BARE_URL})\Z",
     re.IGNORECASE,
 )
-_LINE = 99
-"""Characters of a line that are looked back at: what stands before a fence is shorter."""
-_BEFORE_A_FENCE = re.compile(r"[\s>*+\-0-9.]*\Z")
-_LIKE_AN_ADDRESS = re.compile(r":|//|\\|&|www\.", re.IGNORECASE)
+_LINE_CHARS = 99
+"""How many characters of a line are kept: what comes before a fence is shorter."""
+_FENCE_INDENT = re.compile(r"[\s>*+\-0-9.]*\Z")
+_LOOKS_LIKE_URL = re.compile(r":|//|\\|&|www\.", re.IGNORECASE)
 _RELATIVE = re.compile(r"(?!//)[A-Za-z0-9._~/#?=+-]+\Z")
-_OURS = re.compile(r"https?://([A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9A-Fa-f:]+\](?::[0-9]+)?)(?=[/?#]|\Z)", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9A-Fa-f:]+\](?::[0-9]+)?)(?=[/?#]|\Z)", re.IGNORECASE)
 
 
-class Markers:
-    """One answer's words and the sources it may cite.
+class CitationRewriter:
+    """One answer's text and the sources it may cite.
 
-    ``[n]`` means the n-th source; what it becomes is numbered in the order of first use, one number a page.
-    A number without a source is left out. An address survives as a link where it leads to the host of a source; any
-    other is shown as code, which nothing makes a link of. What stands in code comes as it is. Words are held back
-    only while they may be part of a marker or an address.
+    ``[n]`` means the n-th source; citations are numbered in the order of first use, one number per page. A number
+    without a source is left out. A URL stays a link where it leads to the host of a source; any other is shown as
+    code, which no Markdown renderer links. Text inside code is not changed. Text is buffered only while it may be part
+    of a marker or a URL.
     """
 
     def __init__(self, sources: Sequence[Citation]) -> None:
         self._sources = sources
         self._hosts = {urlsplit(source.url).netloc.lower() for source in sources}
         self._used: dict[str, Citation] = {}
-        self._held = ""
+        self._buffer = ""
         self._code = ""
         self._line = ""
 
@@ -59,108 +59,117 @@ class Markers:
         return tuple(self._used.values())
 
     def feed(self, text: str) -> str:
-        """The words that may be shown now."""
-        text = self._held + text
-        unfinished = _UNFINISHED.search(text, max(0, len(text) - 420))
+        """The text that may be shown now."""
+        text = self._buffer + text
+        unfinished = _INCOMPLETE.search(text, max(0, len(text) - 420))
         cut = unfinished.start() if unfinished else len(text)
-        self._held = text[cut:]
-        return self._read(text[:cut])
+        self._buffer = text[cut:]
+        return self._rewrite(text[:cut])
 
-    def rest(self) -> str:
-        """What was held back, at the end of the answer."""
-        text, self._held = self._held, ""
-        return self._read(text) + self._closed()
+    def flush(self) -> str:
+        """What is still buffered, at the end of the answer."""
+        text, self._buffer = self._buffer, ""
+        return self._rewrite(text) + self._close_open_code()
 
-    def _read(self, text: str) -> str:
-        said = _TOKEN.sub(self._token, text)
+    def _rewrite(self, text: str) -> str:
+        rewritten = _TOKEN.sub(self._token, text)
         start = text.rfind("\n") + 1
-        self._line = (self._line if not start else "")[-_LINE:] + text[start:]
-        return said
+        self._line = (self._line if not start else "")[-_LINE_CHARS:] + text[start:]
+        return rewritten
 
     def _token(self, match: re.Match[str]) -> str:
-        found = match[0]
+        matched = match[0]
         if match["line"]:
-            return self._closed() + found if len(self._code) < 3 else found
-        if match["code"] or (self._code and found == "\\`"):
-            return self._fence(match)
+            return self._close_open_code() + matched if len(self._code) < 3 else matched
+        if match["code"] or (self._code and matched == "\\`"):
+            return self._track_code(match)
         if self._code or match["escaped"]:
-            return found
+            return matched
         if match["marker"]:
             return self._cite(match)
-        return self._address(match)
+        return self._rewrite_link(match)
 
-    def _closed(self) -> str:
-        """Ends code that its line or the answer leaves open: a reader would not see code there, but words."""
+    def _close_open_code(self) -> str:
+        """Ends code that its line or the answer leaves open: a reader would see text there, not code."""
         run, self._code = self._code, ""
         return run if len(run) < 3 else ""
 
-    def _fence(self, match: re.Match[str]) -> str:
-        """Follows where code begins and ends."""
+    def _track_code(self, match: re.Match[str]) -> str:
+        """Tracks where code begins and ends."""
         run = match[0].removeprefix("\\")
-        at = match.start()
-        begun = match.string[max(0, at - _LINE) : at]
-        line = begun.rpartition("\n")[2] if at >= _LINE or "\n" in begun else (self._line + begun)[-_LINE:]
-        first = _BEFORE_A_FENCE.match(line) is not None
+        start = match.start()
+        before = match.string[max(0, start - _LINE_CHARS) : start]
+        line = (
+            before.rpartition("\n")[2]
+            if start >= _LINE_CHARS or "\n" in before
+            else (self._line + before)[-_LINE_CHARS:]
+        )
+        starts_line = _FENCE_INDENT.match(line) is not None
         if self._code:
-            if (first and 3 <= len(self._code) <= len(run)) or (run == self._code and len(run) < 3):
+            if (starts_line and 3 <= len(self._code) <= len(run)) or (run == self._code and len(run) < 3):
                 self._code = ""
             return match[0]
-        if len(run) >= 3 and not first:
-            return ""  # neither a fence nor code that could be followed
+        if len(run) >= 3 and not starts_line:
+            return ""  # neither a fence nor inline code that could be tracked
         self._code = run
         return run
 
-    def _address(self, match: re.Match[str]) -> str:
-        """A link's target, or an address that a reader would make a link of."""
-        found = match[0]
-        address = match["to"] or match["auto"] or match["bare"] or ""
-        if self._leads_home(address) and not (match["bare"] and _RELATIVE.match(address)):
-            return found
-        before = found[: len(found) - len(address)]
+    def _rewrite_link(self, match: re.Match[str]) -> str:
+        """A link's target, or a URL that a Markdown renderer would link."""
+        matched = match[0]
+        url = match["to"] or match["auto"] or match["bare"] or ""
+        if self._is_trusted_link(url) and not (match["bare"] and _RELATIVE.match(url)):
+            return matched
+        prefix = matched[: len(matched) - len(url)]
         if match["target"]:
-            before = f"] {before[1:].replace('<', '')}"
-        if not _LIKE_AN_ADDRESS.search(address):
-            return before + address
-        core = address.replace("`", "").rstrip(".,;:!?'\"*_~")
-        return f"{before}`{core}`{address[len(core) :] if '`' not in address else ''}"
+            prefix = f"] {prefix[1:].replace('<', '')}"
+        if not _LOOKS_LIKE_URL.search(url):
+            return prefix + url
+        core = url.replace("`", "").rstrip(".,;:!?'\"*_~")
+        return f"{prefix}`{core}`{url[len(core) :] if '`' not in url else ''}"
 
     def _cite(self, match: re.Match[str]) -> str:
         numbers = re.findall(r"[0-9]+", match["plain"] or match["wide"])
-        ours = dict.fromkeys(number for number in map(self._number, numbers) if number)
+        citation_numbers = dict.fromkeys(number for number in map(self._number, numbers) if number)
         space = " " if match[0].startswith(" ") else ""
-        gap = " " if match["next"] is not None else ""  # or a link would begin here
-        return (space + "".join(f"[{number}]" for number in ours) if ours else "") + gap
+        gap = " " if match["next"] is not None else ""  # otherwise a link would start here
+        return (space + "".join(f"[{number}]" for number in citation_numbers) if citation_numbers else "") + gap
 
-    def _number(self, told: str) -> int:
-        """Our number for the model's; 0 where there is no such source or no place for it."""
-        at = int(told) - 1
-        if not 0 <= at < len(self._sources):
+    def _number(self, marker: str) -> int:
+        """The citation number for a model's number; 0 where there is no such source, or the list is full."""
+        index = int(marker) - 1
+        if not 0 <= index < len(self._sources):
             return 0
-        key = page(self._sources[at].url)
+        key = strip_fragment(self._sources[index].url)
         if key not in self._used:
-            if len(self._used) == MOST_CITATIONS:
+            if len(self._used) == MAX_CITATIONS:
                 return 0
-            self._used[key] = self._sources[at]
+            self._used[key] = self._sources[index]
         return list(self._used).index(key) + 1
 
-    def _leads_home(self, address: str) -> bool:
-        """Whether a link may stay one: to a place on the same site, or to the host of a source."""
-        if _RELATIVE.match(address):
+    def _is_trusted_link(self, url: str) -> bool:
+        """Whether a link may stay one: to a page of the same site, or to the host of a source."""
+        if _RELATIVE.match(url):
             return True
-        host = _OURS.match(address)
+        host = _ORIGIN.match(url)
         return host is not None and host[1].lower() in self._hosts
 
 
-def aligned(text: str, given: Sequence[object]) -> tuple[str, tuple[Citation, ...]]:
-    """A finished answer and its own citations made clean; its markers follow where that moved or dropped some."""
-    kept = clean(given)
-    places = {page(citation.url): number for number, citation in enumerate(kept, 1)}
-    now = [places.get(page(each[0].url)) if (each := clean([one])) else None for one in given[:100]]
-    if now == list(range(1, len(given) + 1)):
-        return text, kept
+def renumber_citations(text: str, citations: Sequence[object]) -> tuple[str, tuple[Citation, ...]]:
+    """A complete answer and its own citations, cleaned; its markers follow where that moved or dropped some."""
+    cleaned = clean_citations(citations)
+    by_page = {strip_fragment(citation.url): number for number, citation in enumerate(cleaned, 1)}
+    new_numbers = [
+        by_page.get(strip_fragment(item[0].url)) if (item := clean_citations([given])) else None
+        for given in citations[:100]
+    ]
+    if new_numbers == list(range(1, len(citations) + 1)):
+        return text, cleaned
 
-    def move(match: re.Match[str]) -> str:
-        at = int(match[1]) - 1
-        return match[0] if not 0 <= at < len(now) else f"[{now[at]}]" if now[at] else ""
+    def renumber(match: re.Match[str]) -> str:
+        index = int(match[1]) - 1
+        if not 0 <= index < len(new_numbers):
+            return match[0]
+        return f"[{new_numbers[index]}]" if new_numbers[index] else ""
 
-    return re.sub(r"\[([0-9]{1,3})\](?![(:])", move, text), kept
+    return re.sub(r"\[([0-9]{1,3})\](?![(:])", renumber, text), cleaned

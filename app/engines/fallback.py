@@ -1,4 +1,4 @@
-"""Lets a second engine answer where the first fails before its first word."""
+"""Lets a second engine answer where the first fails before its first token."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from app.errors import EngineFailed
 
 _log = logging.getLogger(__name__)
 
-REASON = "The usual assistant is not available just now, so this answer comes from the site's pages."
+FALLBACK_NOTICE = "The usual assistant is not available just now, so this answer comes from the site's pages."
 
 
-class WithFallback:
-    """An engine, and another one that stands in for it and says so."""
+class FallbackEngine:
+    """An engine, and another one that answers in its place and says so."""
 
-    def __init__(self, first: Engine, second: Engine) -> None:
-        self.name = first.name
-        self._first = first
-        self._second = second
+    def __init__(self, primary: Engine, fallback: Engine) -> None:
+        self.name = primary.name
+        self._primary = primary
+        self._fallback = fallback
 
-    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
-        """The first engine's pieces; ``FallbackNotice`` and the second's where the first fails without a word."""
-        said = False
+    def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
+        """The first engine's chunks; ``FallbackNotice`` and the second's where the first fails without text."""
+        has_text = False
         try:
-            for piece in self._first.answer(turn):
-                said = said or isinstance(piece, TextChunk)
-                yield piece
+            for chunk in self._primary.answer(request):
+                has_text = has_text or isinstance(chunk, TextChunk)
+                yield chunk
             return
         except EngineFailed as error:
-            if said or turn.cancel.is_set():
+            if has_text or request.cancel.is_set():
                 raise
-            _log.warning("engine %s failed (%s): the fallback answers", self._first.name, error.code)
-        yield FallbackNotice(REASON)
-        yield from self._second.answer(turn)
+            _log.warning("engine %s failed (%s): the fallback answers", self._primary.name, error.code)
+        yield FallbackNotice(FALLBACK_NOTICE)
+        yield from self._fallback.answer(request)

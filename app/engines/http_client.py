@@ -1,4 +1,4 @@
-"""Calls to somebody's server: bounded in time and bytes, and cut at once when the turn is stopped."""
+"""HTTP calls to an engine's server: bounded in time and bytes, and aborted at once when the turn is cancelled."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import httpcore2
 import httpx2
 
 from app.engines.base import CancelToken
-from app.engines.sanitize import Patience
+from app.engines.sanitize import IdleTimer
 from app.errors import EngineFailed
 
-MOST_UNHEARD = 512 * 1024
-"""Bytes that may come without one whole event among them: an endless line ends here."""
+MAX_UNPARSED_BYTES = 512 * 1024
+"""Bytes that may come without one complete event among them: the limit for an endless line."""
 CONNECT_SECONDS = 5.0
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_REFUSED = tuple(
+_NON_PUBLIC = tuple(
     map(
         ipaddress.ip_network,
         (
@@ -39,92 +39,92 @@ _REFUSED = tuple(
 _current = threading.local()
 
 
-class Watch:
-    """What one call may take of time and bytes, and how it is cut short.
+class CallGuard:
+    """Bounds one call in time and bytes, and aborts it on cancellation.
 
-    A call is watched inside ``with watch.on():`` only, so that the calls of other turns may go on between.
+    It applies inside ``with guard.activate():`` only, so that calls of other turns can share the thread in between.
     """
 
-    def __init__(self, stop: CancelToken, patience: Patience) -> None:
-        self.patience = patience
-        self.broken: EngineFailed | None = None
+    def __init__(self, cancel: CancelToken, timer: IdleTimer) -> None:
+        self.timer = timer
+        self.error: EngineFailed | None = None
         self.tail = b""
         """The last bytes of the body, to tell an end from a break."""
-        self._stop = stop
-        self._unheard = 0
+        self._cancel = cancel
+        self._unparsed = 0
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
-        stop.add_callback(self._cut)
+        cancel.add_callback(self._abort)
 
     @contextmanager
-    def on(self) -> Iterator[None]:
+    def activate(self) -> Iterator[None]:
         """What is read and written in here counts for this call."""
-        before, _current.watch = getattr(_current, "watch", None), self
+        before, _current.guard = getattr(_current, "guard", None), self
         try:
             yield
         finally:
-            _current.watch = before
+            _current.guard = before
 
-    def heard(self) -> None:
-        """A whole event came."""
-        self._unheard = 0
+    def reset_byte_budget(self) -> None:
+        """A complete event has come."""
+        self._unparsed = 0
 
-    def took(self, data: bytes) -> None:
-        """Raises EngineFailed where too much came that is no event."""
+    def count_bytes(self, data: bytes) -> None:
+        """Raises EngineFailed where too much has come without a complete event."""
         self.tail = (self.tail + data)[-64:]
-        self._unheard += len(data)
-        if self._unheard > MOST_UNHEARD:
-            self.broken = EngineFailed("The answer could not be read.")
-            raise self.broken
+        self._unparsed += len(data)
+        if self._unparsed > MAX_UNPARSED_BYTES:
+            self.error = EngineFailed("The answer could not be read.")
+            raise self.error
 
     @contextmanager
-    def holding(self, stream: httpcore2.NetworkStream) -> Iterator[None]:
-        """While this goes on, a stop shuts the stream's socket: closing would not wake a blocked reader."""
+    def cancellable_socket(self, stream: httpcore2.NetworkStream) -> Iterator[None]:
+        """In here, cancellation shuts the stream's socket down: closing it would not wake a blocked reader."""
         with self._lock:
             self._socket = stream.get_extra_info("socket")
-        if self._stop.is_set():
-            self._cut()
+        if self._cancel.is_set():
+            self._abort()
         try:
             yield
         finally:
             with self._lock:
                 self._socket = None
 
-    def _cut(self) -> None:
+    def _abort(self) -> None:
         with self._lock:
             if self._socket is not None:
                 try:
-                    # The plain socket's own shutdown, since TLS would first wait to say goodbye.
+                    # The plain socket's own shutdown: that of TLS would first wait for the peer's close_notify.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 except OSError:
-                    return  # it is closed already
+                    return  # it is already closed
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A connection whose every wait is bounded by the patience of the call at hand."""
+    """A connection whose every wait is bounded by the idle timer of the current call."""
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if (watch := _watch()) is None:
+        if (guard := _current_guard()) is None:
             return self._inner.read(max_bytes, timeout)
-        with watch.holding(self._inner):
-            return self._inner.read(max_bytes, watch.patience.left())
+        with guard.cancellable_socket(self._inner):
+            return self._inner.read(max_bytes, guard.timer.remaining())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if (watch := _watch()) is None:
+        if (guard := _current_guard()) is None:
             return self._inner.write(buffer, timeout)
-        with watch.holding(self._inner):
-            return self._inner.write(buffer, watch.patience.left())
+        with guard.cancellable_socket(self._inner):
+            return self._inner.write(buffer, guard.timer.remaining())
 
     def close(self) -> None:
         self._inner.close()
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
-        watch = _watch()
-        left = min(CONNECT_SECONDS, watch.patience.left()) if watch else timeout
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left))
+        guard = _current_guard()
+        seconds = min(CONNECT_SECONDS, guard.timer.remaining()) if guard else timeout
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, seconds))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -145,11 +145,11 @@ class _Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> _Stream:
-        watch = _watch()
-        left = min(CONNECT_SECONDS, watch.patience.left()) if watch else timeout
+        guard = _current_guard()
+        seconds = min(CONNECT_SECONDS, guard.timer.remaining()) if guard else timeout
         if self._public_only:
-            host = public_address(host, port)
-        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))
+            host = resolve_public_address(host, port)
+        return _Stream(self._inner.connect_tcp(host, port, seconds, local_address, socket_options))
 
 
 class _Body(httpx2.SyncByteStream):
@@ -161,8 +161,8 @@ class _Body(httpx2.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         for data in self._inner:
-            if (watch := _watch()) is not None:
-                watch.took(data)
+            if (guard := _current_guard()) is not None:
+                guard.count_bytes(data)
             yield data
 
     def close(self) -> None:
@@ -170,7 +170,7 @@ class _Body(httpx2.SyncByteStream):
 
 
 class _Transport(httpx2.HTTPTransport):
-    """httpx's own transport over watched connections; takes no proxy from the environment."""
+    """httpx's own transport over guarded connections; takes no proxy from the environment."""
 
     def __init__(self, *, public_only: bool) -> None:
         super().__init__(trust_env=False)
@@ -194,11 +194,11 @@ class _Transport(httpx2.HTTPTransport):
 
 
 @cache
-def client(*, public_only: bool = False) -> httpx2.Client:
-    """A client of this process. It follows no redirect, packs nothing, and waits as long as the watch says.
+def http_client(*, public_only: bool = False) -> httpx2.Client:
+    """A client of this process: no redirects, no compression, and waits as long as the guard allows.
 
-    There are two. The plain one calls the addresses that the operator chose. With ``public_only`` it calls addresses
-    that somebody else chose: it checks each address as it connects, and has and keeps no connections from before.
+    There are two. The default one calls addresses that the operator chose. With ``public_only`` it calls addresses
+    that somebody else chose: it checks each address as it connects, and reuses no connection.
     """
     return httpx2.Client(
         transport=_Transport(public_only=public_only),
@@ -208,19 +208,19 @@ def client(*, public_only: bool = False) -> httpx2.Client:
     )
 
 
-def public_address(host: str, port: int) -> str:
+def resolve_public_address(host: str, port: int) -> str:
     """The address to connect to. Raises EngineFailed where the name leads into a private network."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError:
         raise EngineFailed("The answering service could not be reached.") from None
-    if not found or not all(is_public(ipaddress.ip_address(address.partition("%")[0])) for address in found):
+    if not addresses or not all(is_public(ipaddress.ip_address(address.partition("%")[0])) for address in addresses):
         raise EngineFailed("The answering service leads to a private address.")
-    return min(found)
+    return min(addresses)
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is one host of the public internet, and no way around to a private one.
+    """Whether an address is one host of the public internet, and no indirect way to a private one.
 
     Translation by NAT64 (``64:ff9b::/96``) is public where the IPv4 address inside is; every other form of IPv6 that
     holds an IPv4 address is refused, and so is multicast.
@@ -230,8 +230,8 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
-    return address.is_global and not address.is_multicast and not any(address in network for network in _REFUSED)
+    return address.is_global and not address.is_multicast and not any(address in network for network in _NON_PUBLIC)
 
 
-def _watch() -> Watch | None:
-    return getattr(_current, "watch", None)
+def _current_guard() -> CallGuard | None:
+    return getattr(_current, "guard", None)

@@ -1,14 +1,16 @@
-"""How a worker and its engine process speak: frames of JSON, each behind its length, over a pair of sockets."""
+"""Messages between a worker and its Python engine process: JSON lines over Unix sockets."""
 
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from app.engines.base import (
     AnswerChunk,
+    CancelToken,
     ChatMessage,
     Citation,
     CitationsChunk,
@@ -17,106 +19,104 @@ from app.engines.base import (
     TextChunk,
     TokenUsage,
 )
-from app.engines.sanitize import MOST_CHARS, other
+from app.engines.sanitize import MAX_CHARS, sanitize_non_text
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
 
-MOST_BYTES = 64 * 1024 * 1024
-"""A frame that says it is longer is none."""
-Frame = dict[str, Any]
+Message = dict[str, Any]
 
-_LENGTH = struct.Struct("!I")
-_FAILURES: dict[str, type[EngineFailed]] = {kind.code: kind for kind in (EngineFailed, EngineTimeout, EngineBusy)}
+_ERRORS: dict[str, type[EngineFailed]] = {error.code: error for error in (EngineFailed, EngineTimeout, EngineBusy)}
 
 
-def packed(frame: Mapping[str, Any]) -> bytes:
-    """A frame as it goes over the wire. Halves of surrogate pairs come through as they are."""
-    body = json.dumps(frame, separators=(",", ":")).encode()
-    return _LENGTH.pack(len(body)) + body
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One line. JSON escapes keep surrogates as they are."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-class Frames:
-    """Bytes in, whole frames out."""
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that are whole now. Raises ValueError for what is no frame."""
-        self._held += data
-        while len(self._held) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._held)
-            if length > MOST_BYTES:
-                raise ValueError("no frame")
-            end = _LENGTH.size + length
-            if len(self._held) < end:
-                return
-            body = bytes(self._held[_LENGTH.size : end])
-            del self._held[:end]
-            yield json.loads(body)
-
-
-def turn_frame(number: int, turn: EngineRequest) -> Frame:
-    """All of a turn that is words."""
-    return {
-        "turn": number,
-        "question": turn.question,
-        "history": [[said.role, said.content] for said in turn.history],
-        "ref": turn.session_ref,
-        "metadata": dict(turn.metadata),
-        "idle_timeout": turn.idle_timeout,
-    }
+def receive(connection: socket.socket, timeout: Callable[[], float | None]) -> Iterator[Message]:
+    """The messages that arrive until the peer closes, and ``{}`` when nothing arrived within ``timeout()`` seconds."""
+    buffer = bytearray()
+    while True:
+        connection.settimeout(timeout())
+        try:
+            data = connection.recv(65_536)
+        except TimeoutError:
+            yield {}
+            continue
+        except ConnectionError:
+            return
+        if not data:
+            return
+        buffer += data
+        if b"\n" in data:
+            *lines, buffer = buffer.split(b"\n")
+            yield from map(json.loads, lines)
 
 
-def history_of(frame: Frame) -> tuple[ChatMessage, ...]:
-    """The history in a turn's frame."""
-    return tuple(ChatMessage(role, content) for role, content in frame["history"])
+def encode_request(request: EngineRequest) -> bytes:
+    """The data of a request; ``cancel`` and ``search`` work through the connection."""
+    return encode(
+        {
+            "question": request.question,
+            "history": [astuple(message) for message in request.history],
+            "session_ref": request.session_ref,
+            "metadata": dict(request.metadata),
+            "idle_timeout": request.idle_timeout,
+        }
+    )
 
 
-def piece_frame(number: int, piece: object) -> Frame:
-    """One piece of a turn. Raises EngineFailed for what is none."""
-    if isinstance(piece, TextChunk):
-        piece = piece.text
-    if isinstance(piece, str):
-        return {"piece": number, "text": piece[: MOST_CHARS + 1]}
-    clean = other(piece)
-    if isinstance(clean, CitationsChunk):
-        return {"piece": number, "cited": spelt(clean.citations)}
-    if isinstance(clean, TokenUsage):
-        return {"piece": number, "used": [clean.prompt, clean.completion]}
-    assert isinstance(clean, FallbackNotice)  # noqa: S101 - other() lets nothing else pass
-    return {"piece": number, "degraded": clean.reason}
+def decode_request(
+    message: Message, cancel: CancelToken, search: Callable[[str, int], Sequence[Citation]]
+) -> EngineRequest:
+    """The request as the engine gets it."""
+    history = tuple(ChatMessage(*fields) for fields in message.pop("history"))
+    return EngineRequest(history=history, cancel=cancel, search=search, **message)
 
 
-def piece_of(frame: Frame) -> AnswerChunk:
-    """The piece in a frame."""
-    if "text" in frame:
-        return TextChunk(frame["text"])
-    if "cited" in frame:
-        return CitationsChunk(citations_of(frame["cited"]))
-    if "used" in frame:
-        return TokenUsage(*frame["used"])
-    return FallbackNotice(frame["degraded"])
+def encode_chunk(chunk: object) -> bytes:
+    """One chunk of an answer. Raises EngineFailed for anything else."""
+    if isinstance(chunk, TextChunk):
+        chunk = chunk.text
+    if isinstance(chunk, str):
+        return encode({"text": chunk[: MAX_CHARS + 1]})
+    chunk = sanitize_non_text(chunk)
+    if isinstance(chunk, CitationsChunk):
+        return encode({"citations": encode_citations(chunk.citations)})
+    if isinstance(chunk, TokenUsage):
+        return encode({"usage": astuple(chunk)})
+    assert isinstance(chunk, FallbackNotice)  # noqa: S101 - sanitize_non_text() returns nothing else
+    return encode({"fallback": chunk.reason})
 
 
-def spelt(citations: Sequence[Citation]) -> list[list[str]]:
-    """Citations as JSON."""
-    return [[one.title, one.url, one.snippet] for one in citations]
+def decode_chunk(message: Message) -> AnswerChunk:
+    """The chunk in a message."""
+    if "text" in message:
+        return TextChunk(message["text"])
+    if "citations" in message:
+        return CitationsChunk(decode_citations(message["citations"]))
+    if "usage" in message:
+        return TokenUsage(*message["usage"])
+    return FallbackNotice(message["fallback"])
 
 
-def citations_of(told: Sequence[Sequence[str]]) -> tuple[Citation, ...]:
-    """Citations out of JSON."""
-    return tuple(Citation(*one) for one in told)
+def encode_citations(citations: Sequence[Citation]) -> list[tuple[str, ...]]:
+    """Citations as lists of their fields."""
+    return [astuple(citation) for citation in citations]
 
 
-def end_frame(number: int, failed: EngineFailed | None = None) -> Frame:
-    """The end of a turn, good or bad."""
-    if failed is None:
-        return {"end": number}
-    return {"end": number, "code": failed.code, "detail": failed.detail, "retry_after": failed.retry_after}
+def decode_citations(citations: Sequence[Sequence[str]]) -> tuple[Citation, ...]:
+    """Citations from lists of their fields."""
+    return tuple(Citation(*fields) for fields in citations)
 
 
-def failure_of(frame: Frame) -> EngineFailed | None:
-    """What the end of a turn raises; None for a good end."""
-    if "code" not in frame:
-        return None
-    return _FAILURES.get(frame["code"], EngineFailed)(frame["detail"], retry_after=frame["retry_after"])
+def encode_end(error: EngineFailed | None = None) -> bytes:
+    """The end of an answer."""
+    if error is None:
+        return encode({"end": True})
+    return encode({"end": True, "code": error.code, "detail": error.detail, "retry_after": error.retry_after})
+
+
+def raise_error(end: Message) -> None:
+    """Raises what the engine's turn ended with, if it failed."""
+    if "code" in end:
+        raise _ERRORS.get(end["code"], EngineFailed)(end["detail"], retry_after=end["retry_after"])

@@ -1,4 +1,4 @@
-"""What every engine's pieces must be before they go on: words that can be kept, clean citations, an end, a deadline."""
+"""Checks what an engine yields before it is stored: valid text, clean citations, a limit, a timeout."""
 
 from __future__ import annotations
 
@@ -12,124 +12,127 @@ from urllib.parse import urlsplit
 from app.engines.base import AnswerChunk, CancelToken, Citation, CitationsChunk, FallbackNotice, TextChunk, TokenUsage
 from app.errors import EngineFailed, EngineTimeout
 
-MOST_CHARS = 100_000
-MOST_CITATIONS = 5
-MOST_TITLE, MOST_URL, MOST_SNIPPET = 200, 2_000, 600
-_HIGH = re.compile("[\ud800-\udbff]$")
-_LOOK_AT_MOST = 100
+MAX_CHARS = 100_000
+MAX_CITATIONS = 5
+MAX_TITLE, MAX_URL, MAX_SNIPPET = 200, 2_000, 600
+_MAX_CITATIONS_READ = 100
+_HIGH_SURROGATE = re.compile("[\ud800-\udbff]$")
 
 
-class Patience:
-    """How long an engine may still be silent; every word starts it anew."""
+class IdleTimer:
+    """How long an engine may still be silent; every text chunk starts it anew."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._until = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds
 
-    def word(self) -> None:
-        """A word was said."""
-        self._until = time.monotonic() + self._seconds
+    def reset(self) -> None:
+        """Text has come."""
+        self._deadline = time.monotonic() + self._seconds
 
-    def left(self) -> float:
-        """Seconds, more than 0. Raises EngineTimeout when there are none left."""
-        if (left := self._until - time.monotonic()) > 0:
-            return left
+    def remaining(self) -> float:
+        """Seconds, more than 0. Raises EngineTimeout when none are left."""
+        if (remaining := self._deadline - time.monotonic()) > 0:
+            return remaining
         raise EngineTimeout
 
 
-def checked(pieces: Iterable[AnswerChunk | str], patience: Patience, stop: CancelToken) -> Iterator[AnswerChunk]:
-    """The pieces of an engine, made fit for the log.
+def sanitize_chunks(
+    chunks: Iterable[AnswerChunk | str], timer: IdleTimer, cancel: CancelToken
+) -> Iterator[AnswerChunk]:
+    """An engine's chunks, made fit to be stored.
 
-    Strings count as words; halves of a surrogate pair are joined. Raises EngineFailed for an answer without a word,
-    an endless one and for what is no piece, EngineTimeout where pieces come but no words. A stopped one just ends.
+    Strings become text chunks; halves of a surrogate pair are joined. Raises EngineFailed for an answer without text,
+    an endless one and for what is no chunk, EngineTimeout where chunks come but no text. A cancelled one just ends.
     """
     chars, half = 0, ""
-    for piece in pieces:
-        if isinstance(piece, (str, TextChunk)):
-            text, half = whole(half + (piece if isinstance(piece, str) else piece.text))
+    for chunk in chunks:
+        if isinstance(chunk, (str, TextChunk)):
+            text, half = split_surrogates(half + (chunk if isinstance(chunk, str) else chunk.text))
             if text:
-                patience.word()
+                timer.reset()
                 chars += len(text)
                 yield TextChunk(text)
-            if chars > MOST_CHARS:
+            if chars > MAX_CHARS:
                 raise EngineFailed("The answer was too long.")
         else:
-            yield other(piece)
-        patience.left()
+            yield sanitize_non_text(chunk)
+        timer.remaining()
     if half:
         yield TextChunk("\ufffd")
-    if not chars and not half and not stop.is_set():
+    if not chars and not half and not cancel.is_set():
         raise EngineFailed("The engine had no answer.")
 
 
-def other(piece: object) -> AnswerChunk:
-    """A piece that is no text, made clean. Raises EngineFailed for anything else."""
-    if isinstance(piece, CitationsChunk):
-        return CitationsChunk(clean(piece.citations))
-    if isinstance(piece, FallbackNotice):
-        return FallbackNotice(plain(piece.reason, MOST_SNIPPET))
-    if isinstance(piece, TokenUsage) and isinstance(piece.prompt, int) and isinstance(piece.completion, int):
-        return TokenUsage(max(0, piece.prompt), max(0, piece.completion))
+def sanitize_non_text(chunk: object) -> AnswerChunk:
+    """A chunk that is not text, made clean. Raises EngineFailed for anything else."""
+    if isinstance(chunk, CitationsChunk):
+        return CitationsChunk(clean_citations(chunk.citations))
+    if isinstance(chunk, FallbackNotice):
+        return FallbackNotice(one_line(chunk.reason, MAX_SNIPPET))
+    if isinstance(chunk, TokenUsage) and isinstance(chunk.prompt, int) and isinstance(chunk.completion, int):
+        return TokenUsage(max(0, chunk.prompt), max(0, chunk.completion))
     raise EngineFailed("The engine gave something that is no piece of an answer.")
 
 
-def whole(text: object) -> tuple[str, str]:
-    """The text that UTF-8 can hold, and half a surrogate pair that waits for its other half."""
+def split_surrogates(text: object) -> tuple[str, str]:
+    """The text that UTF-8 can encode, and half a surrogate pair at its end that waits for its other half."""
     if not isinstance(text, str):
         raise EngineFailed("The engine gave something that is no text.")
     if text.isascii():
         return text, ""
-    half = text[-1:] if _HIGH.search(text) else ""
-    kept = text[: len(text) - len(half)]
-    return kept.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), half
+    half = text[-1:] if _HIGH_SURROGATE.search(text) else ""
+    complete = text[: len(text) - len(half)]
+    return complete.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), half
 
 
-def clean(citations: object) -> tuple[Citation, ...]:
-    """At most five citations, one a page, with http or https addresses only.
+def clean_citations(citations: object) -> tuple[Citation, ...]:
+    """At most five citations, one per page, with http or https addresses only.
 
     Takes Citations or mappings with ``title``, ``url`` and ``snippet``; what is neither is left out.
     """
-    kept: dict[str, Citation] = {}
-    for number, given in enumerate(citations if isinstance(citations, (list, tuple)) else ()):
-        if number == _LOOK_AT_MOST or len(kept) == MOST_CITATIONS:
+    by_page: dict[str, Citation] = {}
+    for number, item in enumerate(citations if isinstance(citations, (list, tuple)) else ()):
+        if number == _MAX_CITATIONS_READ or len(by_page) == MAX_CITATIONS:
             break
-        if (citation := _citation(given)) is not None:
-            kept.setdefault(page(citation.url), citation)
-    return tuple(kept.values())
+        if (citation := _clean_citation(item)) is not None:
+            by_page.setdefault(strip_fragment(citation.url), citation)
+    return tuple(by_page.values())
 
 
-def page(url: str) -> str:
+def strip_fragment(url: str) -> str:
     """The address of a citation's page, without its heading."""
     return url.partition("#")[0]
 
 
-def plain(value: object, most: int) -> str:
-    """One line of text of at most ``most`` characters; empty for what is no text."""
-    text, _ = whole(value) if isinstance(value, str) else ("", "")
-    text = " ".join(text[: most * 4].split())
+def one_line(value: object, max_chars: int) -> str:
+    """One line of text of at most ``max_chars`` characters; empty for what is no text."""
+    text, _ = split_surrogates(value) if isinstance(value, str) else ("", "")
+    text = " ".join(text[: max_chars * 4].split())
     text = "".join(letter for letter in text if letter.isprintable())
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
 
 
-def _citation(given: object) -> Citation | None:
+def _clean_citation(item: object) -> Citation | None:
     title: Any
     url: Any
     snippet: Any
-    if isinstance(given, Citation):
-        title, url, snippet = given.title, given.url, given.snippet
-    elif isinstance(given, Mapping):
-        title, url, snippet = (given.get(name) for name in ("title", "url", "snippet"))
+    if isinstance(item, Citation):
+        title, url, snippet = item.title, item.url, item.snippet
+    elif isinstance(item, Mapping):
+        title, url, snippet = (item.get(name) for name in ("title", "url", "snippet"))
     else:
         return None
-    if not isinstance(url, str) or not sound(url.strip()):
+    if not isinstance(url, str) or not is_safe_url(url.strip()):
         return None
     url = url.strip()
-    return Citation(plain(title, MOST_TITLE) or html.unescape(urlsplit(url).netloc), url, plain(snippet, MOST_SNIPPET))
+    title = one_line(title, MAX_TITLE) or html.unescape(urlsplit(url).netloc)
+    return Citation(title, url, one_line(snippet, MAX_SNIPPET))
 
 
-def sound(url: str) -> bool:
-    """Whether it is an address to link to: http or https, a host, no user, nothing that cannot stand in one."""
-    if len(url) > MOST_URL or not url.isprintable() or re.search(r"[\s\"<>\\^`{|}]", url):
+def is_safe_url(url: str) -> bool:
+    """Whether it is an address to link to: http or https, a host, no user, no character that is not allowed in one."""
+    if len(url) > MAX_URL or not url.isprintable() or re.search(r"[\s\"<>\\^`{|}]", url):
         return False
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Answers by somebody's own service: a signed POST, and its answer whole or as a stream."""
+"""Answers by the site's own service: a signed POST, answered as JSON or as a stream."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import httpx2
 
 from app.engines import webhook_parsers
 from app.engines.base import AnswerChunk, EngineRequest
-from app.engines.http_client import Watch, client
-from app.engines.sanitize import Patience, checked, sound
+from app.engines.http_client import CallGuard, http_client
+from app.engines.sanitize import IdleTimer, is_safe_url, sanitize_chunks
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_REDIRECTS = 3
-_UNREAD = "The answer could not be read."
+MAX_REDIRECTS = 3
+_UNREADABLE = "The answer could not be read."
 
 
 class WebhookEngine:
-    """One address for all visitors; nothing of a turn outlives it."""
+    """One address for all visitors; it keeps no state of a turn."""
 
     name = "webhook"
 
@@ -38,105 +38,103 @@ class WebhookEngine:
         self._secret = config.webhook_secret.get_secret_value() if config.webhook_secret else ""
         self._allow_private = config.webhook_allow_private
 
-    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
-        """Raises EngineFailed for whatever the service does wrong, EngineTimeout when it is silent for too long."""
-        patience = Patience(turn.idle_timeout)
-        return checked(self._pieces(turn, patience), patience, turn.cancel)
+    def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
+        """Raises EngineFailed for every failure of the service, EngineTimeout when it is silent for too long."""
+        timer = IdleTimer(request.idle_timeout)
+        return sanitize_chunks(self._chunks(request, timer), timer, request.cancel)
 
-    def _pieces(self, turn: EngineRequest, patience: Patience) -> Iterator[AnswerChunk]:
-        watch = Watch(turn.cancel, patience)
+    def _chunks(self, request: EngineRequest, timer: IdleTimer) -> Iterator[AnswerChunk]:
+        guard = CallGuard(request.cancel, timer)
         try:
-            yield from self._read(self._post(watch, body(turn)), watch)
+            yield from self._parse(self._post(guard, encode_body(request)), guard)
         except Exception as error:  # noqa: BLE001 - all of it becomes an EngineFailed
-            if turn.cancel.is_set():
+            if request.cancel.is_set():
                 return
-            raise _failure(error, watch) from None
+            raise _engine_error(error, guard) from None
 
-    def _post(self, watch: Watch, sent: bytes) -> httpx2.Response:
+    def _post(self, guard: CallGuard, body: bytes) -> httpx2.Response:
         """The response, its body still to come. A redirect is followed only with the same method and body."""
-        url, caller = self._url, client()
-        for _ in range(MOST_REDIRECTS + 1):
-            request = caller.build_request("POST", url, content=sent, headers=self._headers(sent))
-            with watch.on():
-                response = caller.send(request, stream=True)
+        url, http = self._url, http_client()
+        for _ in range(MAX_REDIRECTS + 1):
+            call = http.build_request("POST", url, content=body, headers=self._headers(body))
+            with guard.activate():
+                response = http.send(call, stream=True)
             if response.status_code not in (307, 308):
                 return response
-            with watch.on():
+            with guard.activate():
                 response.close()
             url = urljoin(url, response.headers.get("location", ""))
-            if not sound(url):
+            if not is_safe_url(url):
                 break
-            # The operator chose the first address; where it points from there must not be a way into his network.
-            caller = client(public_only=not self._allow_private)
+            # The operator chose the first address; a redirect must not be a way into their private network.
+            http = http_client(public_only=not self._allow_private)
         raise EngineFailed("The answering service sent us elsewhere.")
 
-    def _headers(self, sent: bytes) -> dict[str, str]:
+    def _headers(self, body: bytes) -> dict[str, str]:
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream, application/x-ndjson, application/json",
             "User-Agent": "Baton",
         }
         if self._secret:
-            stamp = str(int(time.time()))
-            headers |= {"X-Baton-Timestamp": stamp, "X-Baton-Signature": signature(self._secret, stamp, sent)}
+            timestamp = str(int(time.time()))
+            headers |= {"X-Baton-Timestamp": timestamp, "X-Baton-Signature": signature(self._secret, timestamp, body)}
         return headers
 
-    def _read(self, response: httpx2.Response, watch: Watch) -> Iterator[AnswerChunk]:
+    def _parse(self, response: httpx2.Response, guard: CallGuard) -> Iterator[AnswerChunk]:
         blocks = response.iter_bytes()
         try:
             if response.status_code != 200:
-                raise _refused(response)
-            read = webhook_parsers.READERS.get(
-                response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            )
-            if read is None:
-                raise EngineFailed(_UNREAD)
-            for piece in read(_watched(blocks, watch)):
-                watch.heard()
-                yield piece
+                raise _error_from_status(response)
+            content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if (parse := webhook_parsers.PARSERS.get(content_type)) is None:
+                raise EngineFailed(_UNREADABLE)
+            for chunk in parse(_guarded(blocks, guard)):
+                guard.reset_byte_budget()
+                yield chunk
         finally:
-            with watch.on():
+            with guard.activate():
                 response.close()
 
 
-def body(turn: EngineRequest) -> bytes:
-    """What is sent: ``{query, history, session_ref, metadata}`` in UTF-8."""
-    told: dict[str, Any] = {
-        "query": turn.question,
-        "history": [{"role": said.role, "content": said.content} for said in turn.history],
-        "session_ref": turn.session_ref,
-        "metadata": dict(turn.metadata),
+def encode_body(request: EngineRequest) -> bytes:
+    """The request's body: ``{query, history, session_ref, metadata}`` in UTF-8."""
+    payload: dict[str, Any] = {
+        "query": request.question,
+        "history": [{"role": message.role, "content": message.content} for message in request.history],
+        "session_ref": request.session_ref,
+        "metadata": dict(request.metadata),
     }
-    return json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+    return json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def signature(secret: str, timestamp: str, sent: bytes) -> str:
+def signature(secret: str, timestamp: str, body: bytes) -> str:
     """``sha256=`` and the HMAC in hex over the timestamp, a full stop and the body as sent."""
-    return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + sent, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-def _watched(blocks: Iterator[bytes], watch: Watch) -> Iterator[bytes]:
+def _guarded(blocks: Iterator[bytes], guard: CallGuard) -> Iterator[bytes]:
     while True:
-        with watch.on():
+        with guard.activate():
             block = next(blocks, None)
         if block is None:
             return
         yield block
-        watch.patience.left()
+        guard.timer.remaining()
 
 
-def _refused(response: httpx2.Response) -> EngineFailed:
+def _error_from_status(response: httpx2.Response) -> EngineFailed:
     _log.warning("the webhook answered %d", response.status_code)
     if response.status_code in (429, 503):
         return EngineBusy("The answering service is too busy just now.", retry_after=5)
     return EngineFailed("The answering service is in trouble just now.")
 
 
-def _failure(error: Exception, watch: Watch) -> EngineFailed:
-    """What went wrong in words that may be shown; the log gets the kind, never what was said."""
+def _engine_error(error: Exception, guard: CallGuard) -> EngineFailed:
+    """The error in words that may be shown; the log gets the type, never the text."""
     _log.warning("the webhook failed: %s", type(error).__name__)
-    if watch.broken is not None:
-        return watch.broken
+    if guard.error is not None:
+        return guard.error
     if isinstance(error, EngineFailed):
         return error
     if isinstance(error, httpx2.TimeoutException):
@@ -145,4 +143,4 @@ def _failure(error: Exception, watch: Watch) -> EngineFailed:
         return EngineFailed("The answering service could not be reached.")
     if isinstance(error, httpx2.HTTPError):
         return EngineFailed("The answer broke off.")
-    return EngineFailed(_UNREAD)
+    return EngineFailed(_UNREADABLE)

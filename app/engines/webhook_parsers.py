@@ -1,4 +1,4 @@
-"""Reads what a webhook answers: one JSON object, JSON a line, or server-sent events; purely, from blocks of bytes."""
+"""Parses what a webhook answers, from blocks of bytes: a JSON object, JSON lines, or server-sent events."""
 
 from __future__ import annotations
 
@@ -7,67 +7,67 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.engines.base import AnswerChunk, CitationsChunk, TextChunk
-from app.engines.citations import aligned
-from app.engines.sanitize import clean
+from app.engines.citations import renumber_citations
+from app.engines.sanitize import clean_citations
 from app.errors import EngineFailed
 
-MOST_BYTES = 512 * 1024
+MAX_BYTES = 512 * 1024
 """The largest JSON answer, and the longest line or event of a stream."""
-MOST_LINES = 1_000
-"""The lines of one event."""
-_WORDS = ("text", "answer", "output")
-"""Names under which the words are looked for, the documented one first; ``output`` is what n8n's agents call it."""
+MAX_LINES = 1_000
+"""The most lines of one event."""
+_TEXT_FIELDS = ("text", "answer", "output")
+"""Fields that may hold the text, the documented one first; ``output`` is the name that n8n's agents use."""
 
 
-def whole(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
+def parse_json(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
     """``{"answer": ..., "citations": [...]}``, also as the only entry of a list."""
-    held = bytearray()
+    buffer = bytearray()
     for block in blocks:
-        held += block
-        if len(held) > MOST_BYTES:
+        buffer += block
+        if len(buffer) > MAX_BYTES:
             raise EngineFailed("The answer was too long.")
-    told = _json(bytes(held))
-    if isinstance(told, list) and len(told) == 1:
-        told = told[0]
-    if not isinstance(told, Mapping):
-        raise _unread()
-    citations = told.get("citations")
-    text, cited = aligned(_words(told), citations if isinstance(citations, list) else [])
+    payload = _load_json(bytes(buffer))
+    if isinstance(payload, list) and len(payload) == 1:
+        payload = payload[0]
+    if not isinstance(payload, Mapping):
+        raise _unreadable()
+    citations = payload.get("citations")
+    text, cleaned = renumber_citations(_text_from(payload), citations if isinstance(citations, list) else [])
     yield TextChunk(text)
-    yield CitationsChunk(cited)
+    yield CitationsChunk(cleaned)
 
 
-def lines(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
-    """``{"text": ...}`` and ``{"citations": [...]}``, one a line."""
-    for line in _lines(blocks):
+def parse_ndjson(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
+    """``{"text": ...}`` and ``{"citations": [...]}``, one per line."""
+    for line in _split_lines(blocks):
         if line.strip():
-            yield from _pieces(_json(line))
+            yield from _chunks_from(_load_json(line))
 
 
-def events(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
-    """The same objects as the data of server-sent events; ``[DONE]`` ends the answer, an event ``error`` breaks it."""
-    for name, data in _events(blocks):
+def parse_sse(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
+    """The same objects as the data of server-sent events; ``[DONE]`` ends the answer, an event ``error`` fails it."""
+    for name, data in _sse_events(blocks):
         if name == b"error":
-            raise _trouble()
+            raise _upstream_failed()
         if data == b"[DONE]":
             return
-        yield from _pieces(_json(data))
+        yield from _chunks_from(_load_json(data))
 
 
-READERS: dict[str, Callable[[Iterator[bytes]], Iterator[AnswerChunk]]] = {
-    "application/json": whole,
-    "text/event-stream": events,
-    "application/x-ndjson": lines,
-    "application/ndjson": lines,
-    "application/jsonl": lines,
+PARSERS: dict[str, Callable[[Iterator[bytes]], Iterator[AnswerChunk]]] = {
+    "application/json": parse_json,
+    "text/event-stream": parse_sse,
+    "application/x-ndjson": parse_ndjson,
+    "application/ndjson": parse_ndjson,
+    "application/jsonl": parse_ndjson,
 }
 
 
-def _events(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Names and data of server-sent events; those without data are left out."""
+def _sse_events(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Names and data of server-sent events; those without data are skipped."""
     data: list[bytes] = []
     size, name = 0, b""
-    for line in _lines(blocks):
+    for line in _split_lines(blocks):
         field, _, value = line.partition(b":")
         if not line:
             if data:
@@ -78,54 +78,54 @@ def _events(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
             size += len(value)
         elif field == b"event":
             name = value.strip()
-        if size > MOST_BYTES or len(data) > MOST_LINES:
-            raise _unread()
+        if size > MAX_BYTES or len(data) > MAX_LINES:
+            raise _unreadable()
     if data and data != [b"[DONE]"]:
         raise EngineFailed("The answer broke off.")
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    held = bytearray()
+def _split_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    buffer = bytearray()
     for block in blocks:
-        *done, rest = block.split(b"\n")
-        for line in done:
-            yield bytes(held + line).removesuffix(b"\r")
-            held.clear()
-        held += rest
-        if len(held) > MOST_BYTES:
-            raise _unread()
-    if held:
-        yield bytes(held).removesuffix(b"\r")
+        *complete, rest = block.split(b"\n")
+        for line in complete:
+            yield bytes(buffer + line).removesuffix(b"\r")
+            buffer.clear()
+        buffer += rest
+        if len(buffer) > MAX_BYTES:
+            raise _unreadable()
+    if buffer:
+        yield bytes(buffer).removesuffix(b"\r")
 
 
-def _pieces(told: Any) -> Iterator[AnswerChunk]:
-    if not isinstance(told, Mapping):
-        raise _unread()
-    if told.get("error"):
-        raise _trouble()
-    if any(name in told for name in _WORDS):
-        yield TextChunk(_words(told))
-    if "citations" in told:
-        yield CitationsChunk(clean(told["citations"]))
+def _chunks_from(payload: Any) -> Iterator[AnswerChunk]:
+    if not isinstance(payload, Mapping):
+        raise _unreadable()
+    if payload.get("error"):
+        raise _upstream_failed()
+    if any(name in payload for name in _TEXT_FIELDS):
+        yield TextChunk(_text_from(payload))
+    if "citations" in payload:
+        yield CitationsChunk(clean_citations(payload["citations"]))
 
 
-def _words(told: Mapping[str, Any]) -> str:
-    for name in _WORDS:
-        if isinstance(words := told.get(name), str):
-            return words
-    raise _unread()
+def _text_from(payload: Mapping[str, Any]) -> str:
+    for name in _TEXT_FIELDS:
+        if isinstance(text := payload.get(name), str):
+            return text
+    raise _unreadable()
 
 
-def _json(data: bytes) -> Any:
+def _load_json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise _unread() from None
+        raise _unreadable() from None
 
 
-def _unread() -> EngineFailed:
+def _unreadable() -> EngineFailed:
     return EngineFailed("The answer could not be read.")
 
 
-def _trouble() -> EngineFailed:
+def _upstream_failed() -> EngineFailed:
     return EngineFailed("The answering service is in trouble just now.")

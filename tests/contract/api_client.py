@@ -1,4 +1,4 @@
-"""A client of one service that knows nothing but its URL, and a visitor with a session of his own."""
+"""A client of one service that knows nothing but its URL, and a visitor with a session of their own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ApiClient:
 
 
 def bare(base: str, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"") -> httpx.Response:
-    """A call with exactly these header lines, also such as no decent client would send."""
+    """A call with exactly these header lines, malformed ones included."""
     parts = httpx.URL(base)
     connection = http.client.HTTPConnection(parts.host, parts.port, timeout=30)
     connection.putrequest(method, path, skip_accept_encoding=True)
@@ -63,7 +63,7 @@ def bare(base: str, method: str, path: str, headers: list[tuple[str, str]], body
 
 
 class Visitor:
-    """One who holds a session id."""
+    """A visitor who holds a session id."""
 
     def __init__(self, caller: ApiClient, session_id: str, created: httpx.Response | None = None) -> None:
         self.caller = caller
@@ -141,7 +141,7 @@ def at_once(count: int, call: Callable[[int], T]) -> list[T]:
 
 
 def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Holds an error against the page and gives its body."""
+    """Checks an error (RFC 9457) and returns its body."""
     assert answer.status_code == status, f"{answer.status_code} instead of {status} {code}: {answer.text[:500]}"
     assert answer.headers["content-type"].split(";")[0] == "application/problem+json"
     body: dict[str, Any] = answer.json()

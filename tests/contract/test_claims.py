@@ -163,7 +163,7 @@ def test_while_an_answer_is_made(caller: ApiClient, visitor: Visitor) -> None:
 
 
 def test_found_on_another_device(caller: ApiClient, visitor: Visitor) -> None:
-    """With the token alone the user finds his last conversation, begun with it or claimed; no ended one."""
+    """With the token alone users find their last conversation, created with it or claimed, unless it has ended."""
     is_problem(last(caller, "nobody yet"), 404, "session_not_found")
     begun = caller.create(user_token=token("bob"))
     assert whole(last(caller, "bob"))["session_id"] == begun.id

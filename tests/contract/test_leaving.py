@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,18 +13,26 @@ import pytest
 
 from tests.conftest import Service, until
 
-SCRIPTED = "python:tests.engines.scripted:make"
+SCRIPTED = "python:tests.engines.scripted_engine:make"
 UPGRADE = (
     "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\n"
 )
 FREE = {f"BATON_RATE_LIMIT_{name}": "" for name in ("CREATE", "SESSION", "ADDRESS")}
 
 
-@pytest.fixture
-def caller(service: Callable[..., Service]) -> Iterator[httpx.Client]:
-    url = service(BATON_ENGINE=SCRIPTED, BATON_FEEDS_PER_SESSION="4", BATON_ENGINE_CONCURRENCY="4", **FREE).url
-    with httpx.Client(base_url=url, timeout=30) as client:
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of one service for all tests here: each gives back what it took."""
+    data = str(tmp_path_factory.mktemp("data"))
+    service = Service(
+        {
+            "BATON_DATA_DIR": data, "BATON_ENGINE": SCRIPTED, "BATON_FEEDS_PER_SESSION": "4",
+            "BATON_ENGINE_CONCURRENCY": "4", **FREE,
+        }
+    )  # fmt: skip
+    with httpx.Client(base_url=service.url, timeout=30) as client:
         yield client
+    service.stop()
 
 
 def drop(url: str, request: str) -> None:

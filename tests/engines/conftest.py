@@ -1,4 +1,4 @@
-"""Turns, a crooked server, and each engine as a service would choose it."""
+"""Requests, a faulty server, and each engine as a service would create it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app import engines
 from app.config import Settings
 from app.engines.base import AnswerChunk, CancelToken, ChatMessage, Citation, Engine, EngineRequest, TextChunk
 from app.engines.python import PythonEngine
-from tests.engines.crooked import Crooked
+from tests.engines.faulty_server import FaultyServer
 
 SOURCES = (
     Citation("Opening hours", "https://docs.example.test/hours#week", "We are open from nine to five."),
@@ -21,58 +21,61 @@ SOURCES = (
 )
 
 MakeSettings = Callable[..., Settings]
-OPEN: list[PythonEngine] = []
+OPENED: list[PythonEngine] = []
 
 
-def ask(
-    question: str, *said: str, silence: float = 5.0, ref: str = "0123456789", stop: CancelToken | None = None
-) -> EngineRequest:
-    """A turn; ``said`` are the earlier messages, the visitor's first."""
-    history = tuple(ChatMessage(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
+def ask(question: str, *history: str, idle_timeout: float = 5.0, cancel: CancelToken | None = None) -> EngineRequest:
+    """A request; ``history`` are the earlier messages, the visitor's first."""
     return EngineRequest(
-        question, history, stop or CancelToken(), lambda query, most: SOURCES[:most], ref, {"site": "test"}, silence
+        question=question,
+        history=tuple(ChatMessage(("user", "assistant")[at % 2], text) for at, text in enumerate(history)),
+        cancel=cancel or CancelToken(),
+        search=lambda query, limit: SOURCES[:limit],
+        session_ref="0123456789",
+        metadata={"site": "test"},
+        idle_timeout=idle_timeout,
     )
 
 
-def words(pieces: list[AnswerChunk]) -> str:
-    """All the text among some pieces."""
-    return "".join(piece.text for piece in pieces if isinstance(piece, TextChunk))
+def text_of(chunks: list[AnswerChunk]) -> str:
+    """All the text in some chunks."""
+    return "".join(chunk.text for chunk in chunks if isinstance(chunk, TextChunk))
 
 
-def answer(config: Settings, question: str, *said: str, **more: object) -> list[AnswerChunk]:
-    return list(engines.create_engine(config).answer(ask(question, *said, **more)))
+def answer(config: Settings, question: str, *history: str, **more: object) -> list[AnswerChunk]:
+    return list(engines.create_engine(config).answer(ask(question, *history, **more)))
 
 
-def here(name: str, module: str = "tests.engines.shapes") -> PythonEngine:
-    OPEN.append(PythonEngine(f"{module}:{name}"))
-    return OPEN[-1]
+def python_engine(name: str, module: str = "tests.engines.sample_engines") -> PythonEngine:
+    OPENED.append(PythonEngine(f"{module}:{name}"))
+    return OPENED[-1]
 
 
-def scripted(name: str = "make") -> PythonEngine:
-    return here(name, "tests.engines.scripted")
+def scripted_engine(name: str = "make") -> PythonEngine:
+    return python_engine(name, "tests.engines.scripted_engine")
 
 
-def said(engine: PythonEngine, question: str, **more: Any) -> str:
-    return words(list(engine.answer(ask(question, **more))))
+def answer_text(engine: PythonEngine, question: str, **more: Any) -> str:
+    return text_of(list(engine.answer(ask(question, **more))))
 
 
 @pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
+def close_engines() -> Iterator[None]:
     """No engine process outlives its test."""
     yield
-    while OPEN:
-        OPEN.pop().close()
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture
-def server() -> Iterator[Crooked]:
-    with Crooked() as crooked:
-        yield crooked
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as server:
+        yield server
 
 
 @pytest.fixture
-def settings(server: Crooked, tmp_path: Path) -> Callable[..., Settings]:
-    """Settings with every engine leading to the crooked server."""
+def settings(server: FaultyServer, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with every engine talking to the faulty server."""
 
     def make(**given: object) -> Settings:
         folder = tmp_path / "pages"
@@ -81,7 +84,7 @@ def settings(server: Crooked, tmp_path: Path) -> Callable[..., Settings]:
         known = {
             "openai_base_url": f"{server.url}/v1",
             "openai_api_key": "sk-secret-key",
-            "openai_model": "crooked",
+            "openai_model": "faulty",
             "webhook_url": f"{server.url}/hook",
             "webhook_secret": "shared-secret-of-both",
             "knowledge_dir": folder,
@@ -96,14 +99,14 @@ KINDS = {
     "openai": {"engine": "openai"},
     "webhook-sse": {"engine": "webhook"},
     "webhook-ndjson": {"engine": "webhook", "as": "ndjson"},
-    "python": {"engine": "python:tests.engines.scripted:make"},
+    "python": {"engine": "python:tests.engines.scripted_engine:make"},
     "fallback": {"engine": "openai", "fallback": "knowledge"},
 }
 
 
 @pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, settings: Callable[..., Settings], server: Crooked) -> Iterator[Engine]:
-    """Every engine that can be told what to do, one after the other."""
+def engine(request: pytest.FixtureRequest, settings: Callable[..., Settings], server: FaultyServer) -> Iterator[Engine]:
+    """Every engine that the question can steer, one after the other."""
     given = dict(KINDS[request.param])
     if "as" in given:
         given["webhook_url"] = f"{server.url}/hook?as={given.pop('as')}"

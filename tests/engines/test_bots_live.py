@@ -34,15 +34,15 @@ def webhook_bot(tmp_path: Path) -> Iterator[str]:
 
 def events(response: httpx.Response) -> Iterator[Event]:
     """Server-sent events as (id, event, data)."""
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in response.iter_lines():
         if line:
             name, _, value = line.partition(": ")
-            told[name] = value
-        elif told:
-            if "data" in told:
-                yield told.get("id", ""), told.get("event", ""), json.loads(told["data"])
-            told = {}
+            fields[name] = value
+        elif fields:
+            if "data" in fields:
+                yield fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"])
+            fields = {}
 
 
 def cut_and_resumed(service: Service, question: str) -> tuple[list[Event], list[Event], dict[str, object]]:
@@ -73,8 +73,8 @@ def holds(before: list[Event], after: list[Event], kept: dict[str, object]) -> N
     """The two halves are one answer: each event once, in order, its words those that are kept."""
     ids = [event[0] for event in before + after]
     assert len(set(ids)) == len(ids)
-    told = "".join(str(event[2]["text"]) for event in before + after if event[1] == "answer.delta")
-    assert told == kept["content"]
+    text = "".join(str(event[2]["text"]) for event in before + after if event[1] == "answer.delta")
+    assert text == kept["content"]
     assert "answer.end" not in [event[1] for event in before]
     assert any(event[1] == "answer.delta" and event[2]["text"] for event in after), "the answer was cut in its middle"
     assert after[-1][2]["message"] == kept
@@ -93,9 +93,9 @@ def test_the_webhook_bot_is_taken_up_in_mid_answer(service: Start, webhook_bot: 
 
 def test_the_python_bot_is_taken_up_in_mid_answer(service: Start, tmp_path: Path) -> None:
     """A Python bot of ten lines streams with its source, and goes on for whoever comes back with the last id."""
-    code = block('You asked: "\n    yield turn.question')
+    code = block('You asked: "\n    yield request.question')
     # The same bot, that thinks for a moment before it looks at the pages.
-    slow = code.replace("    for passage", "    turn.cancel.wait(1)\n    for passage")
+    slow = code.replace("    for passage", "    request.cancel.wait(1)\n    for passage")
     assert slow != code
     (tmp_path / "mybot.py").write_text(slow)
     running = service(BATON_ENGINE="python:mybot:answer", PYTHONPATH=str(tmp_path))

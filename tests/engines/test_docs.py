@@ -15,7 +15,7 @@ from app.config import Settings
 from app.engines.base import CitationsChunk
 from app.engines.python import PythonEngine
 from tests.conftest import free_port, until
-from tests.engines.conftest import SOURCES, ask, words
+from tests.engines.conftest import SOURCES, ask, text_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
 
@@ -28,13 +28,13 @@ def block(holding: str) -> str:
 
 def test_the_bot_in_ten_lines_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python bot of the docs has at most ten lines, and answers with a citation."""
-    code = block('You asked: "\n    yield turn.question')
+    code = block('You asked: "\n    yield request.question')
     assert len(code.splitlines()) <= 10
     (tmp_path / "mybot.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    pieces = list(PythonEngine("mybot:answer").answer(ask("open?")))
-    assert words(pieces).startswith("You asked: open?\n\nThe pages say: We are open")
-    assert pieces[-1] == CitationsChunk(SOURCES[:1])
+    chunks = list(PythonEngine("mybot:answer").answer(ask("open?")))
+    assert text_of(chunks).startswith("You asked: open?\n\nThe pages say: We are open")
+    assert chunks[-1] == CitationsChunk(SOURCES[:1])
 
 
 def test_the_webhook_bot_in_twenty_lines_answers(tmp_path: Path, settings: Callable[..., Settings]) -> None:
@@ -47,12 +47,12 @@ def test_the_webhook_bot_in_twenty_lines_answers(tmp_path: Path, settings: Calla
     try:
         until(lambda: listens(port), 20, "the bot to listen")
         engine = engines.create_engine(settings(engine="webhook", webhook_url=f"http://127.0.0.1:{port}/"))
-        pieces = list(engine.answer(ask("Are you there?")))
+        chunks = list(engine.answer(ask("Are you there?")))
     finally:
         bot.terminate()
         bot.wait(10)
-    assert words(pieces) == "You asked: Are you there? [1] "
-    assert pieces[-1].citations[0].title == "Example"
+    assert text_of(chunks) == "You asked: Are you there? [1] "
+    assert chunks[-1].citations[0].title == "Example"
 
 
 def listens(port: int) -> bool:

@@ -13,28 +13,28 @@ from app.config import Settings
 from app.engines.base import CancelToken, Engine, FallbackNotice, TextChunk
 from app.errors import EngineFailed, EngineTimeout
 from tests.conftest import until
-from tests.engines.conftest import ask, words
+from tests.engines.conftest import ask, text_of
 
 
 def degraded(engine: Engine, question: str, **more: float) -> bool:
     """Whether the answer came from a fallback, which stands in for a failure."""
-    return any(isinstance(piece, FallbackNotice) for piece in engine.answer(ask(question, **more)))
+    return any(isinstance(chunk, FallbackNotice) for chunk in engine.answer(ask(question, **more)))
 
 
 def test_fifty_interleaved_turns_see_only_their_own_words(engine: Engine) -> None:
-    """Fifty turns taken a piece at a time in turn say exactly what each would have said alone."""
-    turns = [ask(f"echo canary{number}", *["before"] * (number % 4)) for number in range(50)]
+    """Fifty turns taken a chunk at a time in turn say exactly what each would have said alone."""
+    turns = [ask(f"echo canary{number}", *["before"] * (number % 3 * 2)) for number in range(50)]
     running = [engine.answer(turn) for turn in turns]
     said = [""] * 50
     open_turns = set(range(50))
     while open_turns:
         for number in sorted(open_turns):
-            piece = next(running[number], None)
-            if piece is None:
+            chunk = next(running[number], None)
+            if chunk is None:
                 open_turns.discard(number)
-            elif isinstance(piece, TextChunk):
-                said[number] += piece.text
-    assert said == [f"echo: echo canary{number} | history: {number % 4}" for number in range(50)]
+            elif isinstance(chunk, TextChunk):
+                said[number] += chunk.text
+    assert said == [f"echo: echo canary{number} | history: {number % 3 * 2}" for number in range(50)]
 
 
 def test_fifty_turns_at_once_see_only_their_own_words(engine: Engine) -> None:
@@ -42,7 +42,7 @@ def test_fifty_turns_at_once_see_only_their_own_words(engine: Engine) -> None:
     said = [""] * 50
 
     def run(number: int) -> None:
-        said[number] = words(list(engine.answer(ask(f"echo canary{number}"))))
+        said[number] = text_of(list(engine.answer(ask(f"echo canary{number}"))))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(50)]
     for thread in threads:
@@ -55,13 +55,13 @@ def test_fifty_turns_at_once_see_only_their_own_words(engine: Engine) -> None:
 @pytest.mark.parametrize("question", ["hang", "stall-after=3", "tokens=100000 delay=0.01"])
 def test_a_stop_ends_the_turn_at_once(engine: Engine, question: str) -> None:
     """A turn that is stopped ends within a second without an error, silent or not, and keeps its words so far."""
-    stop = CancelToken()
+    cancel = CancelToken()
     said: list[str] = []
     done = threading.Event()
 
     def run() -> None:
-        for piece in engine.answer(ask(question, stop=stop, silence=30)):
-            said.extend([piece.text] if isinstance(piece, TextChunk) else [])
+        for chunk in engine.answer(ask(question, cancel=cancel, idle_timeout=30)):
+            said.extend([chunk.text] if isinstance(chunk, TextChunk) else [])
         done.set()
 
     threading.Thread(target=run, daemon=True).start()
@@ -69,7 +69,7 @@ def test_a_stop_ends_the_turn_at_once(engine: Engine, question: str) -> None:
         until(lambda: "w2" in "".join(said), what="the third word")
     time.sleep(0.1)  # any moment will do: it is silent
     began = time.monotonic()
-    stop.set()
+    cancel.set()
     assert done.wait(5)
     assert time.monotonic() - began < 1.0
     assert "".join(said).startswith("" if question == "hang" else "w0 w1 w2")
@@ -79,18 +79,18 @@ def test_a_stop_ends_the_turn_at_once(engine: Engine, question: str) -> None:
 def test_silence_ends_in_a_timeout(engine: Engine, question: str) -> None:
     """An engine that is silent for the turn's seconds is given up, before its first word and between words."""
     began = time.monotonic()
-    if "hang" in question and engine.__class__.__name__ == "WithFallback":
-        assert degraded(engine, question, silence=0.5)
+    if "hang" in question and engine.__class__.__name__ == "FallbackEngine":
+        assert degraded(engine, question, idle_timeout=0.5)
     else:
         with pytest.raises(EngineTimeout):
-            list(engine.answer(ask(question, silence=0.5)))
+            list(engine.answer(ask(question, idle_timeout=0.5)))
     assert 0.4 < time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("question", ["fail", "empty"])
 def test_an_answer_that_fails_or_says_nothing_is_a_failure(engine: Engine, question: str) -> None:
     """An engine that raises, or ends without a word, fails the turn in words that hold nothing of the inside."""
-    if engine.__class__.__name__ == "WithFallback":
+    if engine.__class__.__name__ == "FallbackEngine":
         assert degraded(engine, question)
         return
     with pytest.raises(EngineFailed) as failed:
@@ -102,8 +102,8 @@ def test_an_endless_answer_is_ended(engine: Engine) -> None:
     """An engine that never stops talking is ended with its words kept."""
     said = 0
     with pytest.raises(EngineFailed, match="too long"):  # noqa: PT012 - the words before it count
-        for piece in engine.answer(ask("endless tokens=1000000")):
-            said += len(piece.text) if isinstance(piece, TextChunk) else 0
+        for chunk in engine.answer(ask("endless tokens=1000000")):
+            said += len(chunk.text) if isinstance(chunk, TextChunk) else 0
     assert 90_000 < said < 200_000
 
 
@@ -111,10 +111,10 @@ def test_closing_the_answer_early_leaves_nothing_behind(engine: Engine) -> None:
     """Whoever stops reading in the middle leaves no thread behind."""
     before = threading.active_count()
     for _ in range(20):
-        pieces = engine.answer(ask("tokens=1000"))
-        until(lambda pieces=pieces: isinstance(next(pieces), TextChunk), what="a word")
-        pieces.close()
-    assert words(list(engine.answer(ask("echo still there")))).startswith("echo: echo still there")
+        chunks = engine.answer(ask("tokens=1000"))
+        until(lambda chunks=chunks: isinstance(next(chunks), TextChunk), what="a word")
+        chunks.close()
+    assert text_of(list(engine.answer(ask("echo still there")))).startswith("echo: echo still there")
     until(lambda: threading.active_count() <= before + 3, what="the threads to end")
 
 
@@ -122,13 +122,13 @@ def test_the_knowledge_engine_keeps_turns_apart(settings: Callable[..., Settings
     """The knowledge engine, too, says interleaved what it says alone."""
     engine = engines.create_engine(settings())
     questions = ["When is a garden watered?", "How often is the garden watered?", "hello"] * 10
-    alone = [words(list(engine.answer(ask(question)))) for question in questions]
+    alone = [text_of(list(engine.answer(ask(question)))) for question in questions]
     running = [engine.answer(ask(question)) for question in questions]
     mixed = [""] * len(questions)
     while any(running):
-        for number, pieces in enumerate(running):
-            piece = next(pieces, None) if pieces else None
-            mixed[number] += piece.text if isinstance(piece, TextChunk) else ""
-            if piece is None:
+        for number, chunks in enumerate(running):
+            chunk = next(chunks, None) if chunks else None
+            mixed[number] += chunk.text if isinstance(chunk, TextChunk) else ""
+            if chunk is None:
                 running[number] = None
     assert mixed == alone

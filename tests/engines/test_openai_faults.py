@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible server that fails: told in plain words, tried again where it helps."""
+"""A model behind an OpenAI-compatible server that fails: plain error messages, and a retry where it helps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from app.engines.base import CancelToken, FallbackNotice, TextChunk
 from app.engines.openai import retry_after
 from app.errors import EngineFailed, EngineTimeout
 from tests.conftest import until
-from tests.engines.conftest import answer, ask, words
-from tests.engines.crooked import Crooked
+from tests.engines.conftest import answer, ask, text_of
+from tests.engines.faulty_server import FaultyServer
 
 FAULTS = {
     "refuse": "reached",
@@ -38,13 +38,13 @@ FAULTS = {
 def test_every_fault_fails_the_turn_in_plain_words(
     openai: Settings, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever the server does, the turn ends with EngineFailed, and neither key nor question is told or logged."""
+    """Whatever the server does, the turn ends with EngineFailed, and neither key nor question is shown or logged."""
     with pytest.raises(EngineFailed, match=FAULTS[fault]) as failed:
         answer(openai, f"{fault} my-private-words")
-    told = failed.value.detail + caplog.text
-    assert "sk-secret" not in told
-    assert "my-private-words" not in told
-    assert "scripted" not in told
+    shown = failed.value.detail + caplog.text
+    assert "sk-secret" not in shown
+    assert "my-private-words" not in shown
+    assert "scripted" not in shown
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang-body", "drip", "stall-after=3"])
@@ -52,7 +52,7 @@ def test_silence_is_timed_from_the_last_word(openai: Settings, fault: str) -> No
     """Signs of life without a word do not count as words."""
     began = time.monotonic()
     with pytest.raises(EngineTimeout):
-        answer(openai, fault, silence=0.6)
+        answer(openai, fault, idle_timeout=0.6)
     assert 0.5 < time.monotonic() - began < 1.5
 
 
@@ -60,8 +60,8 @@ def test_words_before_a_break_are_handed_on(openai: Settings) -> None:
     """A model that dies in the middle leaves its words so far."""
     said: list[str] = []
     with pytest.raises(EngineFailed):  # noqa: PT012 - the words before it count
-        for piece in engines.create_engine(openai).answer(ask("die-after=5")):
-            said.extend([piece.text] if isinstance(piece, TextChunk) else [])
+        for chunk in engines.create_engine(openai).answer(ask("die-after=5")):
+            said.extend([chunk.text] if isinstance(chunk, TextChunk) else [])
     assert "".join(said) == "w0 w1 w2 w3 w4 "
 
 
@@ -75,23 +75,23 @@ def test_nobody_listening_is_a_plain_failure(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status=429", "status=500", "status=503"])
-def test_one_more_try_where_it_helps(openai: Settings, server: Crooked, fault: str) -> None:
+def test_one_retry_where_it_helps(openai: Settings, server: FaultyServer, fault: str) -> None:
     """A server in trouble is asked once more, and only once."""
-    assert words(answer(openai, f"{fault} times=1 tokens=2")) == "w0 w1 "
+    assert text_of(answer(openai, f"{fault} times=1 tokens=2")) == "w0 w1 "
     assert len(server.requests) == 2
     with pytest.raises(EngineFailed):
         answer(openai, f"{fault} times=2 tokens=2")
     assert len(server.requests) == 4
 
 
-def test_the_next_try_waits_as_long_as_it_is_told(openai: Settings, server: Crooked) -> None:
+def test_the_retry_waits_for_retry_after(openai: Settings, server: FaultyServer) -> None:
     """Retry-After is honoured; one that asks for too much ends the turn at once and is passed on."""
     began = time.monotonic()
     answer(openai, "status=429 times=1 retry-after=1 tokens=2")
     assert 1.0 <= time.monotonic() - began < 3
     began = time.monotonic()
     with pytest.raises(EngineFailed) as failed:
-        answer(openai, "status=429 retry-after=600 tokens=2", silence=900)
+        answer(openai, "status=429 retry-after=600 tokens=2", idle_timeout=900)
     assert time.monotonic() - began < 1
     assert failed.value.retry_after == 600
     assert len(server.requests) == 3
@@ -107,25 +107,25 @@ def test_retry_after_is_read_as_number_and_as_date() -> None:
 
 
 @pytest.mark.parametrize("fault", ["status=401", "status=400", "die-after=3", "stall-after=3", "hang", "garbage"])
-def test_no_second_try_where_it_cannot_help(openai: Settings, server: Crooked, fault: str) -> None:
+def test_no_retry_where_it_cannot_help(openai: Settings, server: FaultyServer, fault: str) -> None:
     """A refusal, silence, garbage, or a break after the first word is not asked again."""
     with pytest.raises(EngineFailed):
-        answer(openai, fault, silence=0.5)
+        answer(openai, fault, idle_timeout=0.5)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("question", ["hang", "hang-body", "stall-after=2"])
-def test_a_stop_hangs_up_at_once(openai: Settings, server: Crooked, question: str) -> None:
+def test_a_stop_hangs_up_at_once(openai: Settings, server: FaultyServer, question: str) -> None:
     """The server sees the connection close as soon as the turn is stopped, so that it stops computing."""
     import threading
 
-    stop = CancelToken()
+    cancel = CancelToken()
     runner = threading.Thread(
-        target=lambda: list(engines.create_engine(openai).answer(ask(question, stop=stop, silence=30)))
+        target=lambda: list(engines.create_engine(openai).answer(ask(question, cancel=cancel, idle_timeout=30)))
     )
     runner.start()
     until(lambda: server.requests, what="the question to arrive")
-    stop.set()
+    cancel.set()
     assert server.hung_up.wait(2)
     runner.join(2)
     assert not runner.is_alive()
@@ -148,11 +148,11 @@ def test_memory_stays_flat_under_endless_input(openai: Settings) -> None:
 def test_the_fallback_answers_before_the_first_word_only(settings: Settings) -> None:
     """With BATON_FALLBACK=knowledge a model that is down is stood in for, and marked; one that breaks off is not."""
     config = settings(engine="openai", fallback="knowledge")
-    pieces = answer(config, "status=500 When is a garden watered?")
-    degraded = [at for at, piece in enumerate(pieces) if isinstance(piece, FallbackNotice)]
-    texts = [at for at, piece in enumerate(pieces) if isinstance(piece, TextChunk)]
+    chunks = answer(config, "status=500 When is a garden watered?")
+    degraded = [at for at, chunk in enumerate(chunks) if isinstance(chunk, FallbackNotice)]
+    texts = [at for at, chunk in enumerate(chunks) if isinstance(chunk, TextChunk)]
     assert len(degraded) == 1
     assert degraded[0] < texts[0]
     with pytest.raises(EngineFailed):
         answer(config, "die-after=3")
-    assert not any(isinstance(piece, FallbackNotice) for piece in answer(config, "tokens=3"))
+    assert not any(isinstance(chunk, FallbackNotice) for chunk in answer(config, "tokens=3"))

@@ -108,7 +108,7 @@ def test_readers_that_do_not_read(service: Service) -> None:
 
 def test_a_burning_engine(redis: RedisProcess, serve: Serve) -> None:
     """F14: an engine that burns CPU or raises fails or slows its own turn; other sessions are served meanwhile."""
-    service = serve(redis.url, BATON_ENGINE="python:tests.engines.scripted:make", BATON_ENGINE_TIMEOUT="60")
+    service = serve(redis.url, BATON_ENGINE="python:tests.engines.scripted_engine:make", BATON_ENGINE_TIMEOUT="60")
     burners = [ApiClient(service.base).create() for _ in range(2)]
     visitor = ApiClient(service.base).create()
     with ThreadPoolExecutor(2) as pool:

@@ -11,7 +11,7 @@ import pytest
 from tests.contract.api_client import ApiClient, is_problem
 from tests.contract.feeds import joined
 from tests.contract.launch import RedisProcess, Service
-from tests.engines.crooked import Crooked
+from tests.engines.faulty_server import FaultyServer
 from tests.resilience.write_auditor import note
 
 Serve = Callable[..., Service]
@@ -39,7 +39,7 @@ def test_a_broken_engine(redis: RedisProcess, serve: Serve, kind: str) -> None:
     """F13: an engine refuses, is busy, fails, hangs, stalls, dies in mid-word, sends rubbish, an endless line, nothing:
     `answer.error`, the question kept, words kept, Retry asks it again; memory flat.
     """
-    with Crooked() as engine:
+    with FaultyServer() as engine:
         service = serve(redis.url, BATON_ENGINE_TIMEOUT="2", **settings(kind, engine.url))
         ApiClient(service.base).create().ask("tokens=3")
         before = memory(service)

@@ -29,7 +29,7 @@ VISITORS = int(os.environ.get("SOAK_VISITORS") or 12)
 TTL = 60
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 600)]
 SETTINGS = {
-    "BATON_ENGINE": "python:tests.engines.scripted:make", "BATON_ENGINE_CONCURRENCY": "400",
+    "BATON_ENGINE": "python:tests.engines.scripted_engine:make", "BATON_ENGINE_CONCURRENCY": "400",
     "BATON_SESSION_TTL": str(TTL), "BATON_TICKET_TTL": "20", "BATON_FEEDS_PER_ADDRESS": "1000", "REDIS_URL": "",
 }  # fmt: skip
 

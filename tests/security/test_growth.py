@@ -98,14 +98,14 @@ def _texts(length: int) -> dict[str, str]:
 
 
 def _fed(text: str) -> str:
-    reader = citations.Markers(SOURCE)
-    return "".join(reader.feed(text[at : at + 7]) for at in range(0, len(text), 7)) + reader.rest()
+    reader = citations.CitationRewriter(SOURCE)
+    return "".join(reader.feed(text[at : at + 7]) for at in range(0, len(text), 7)) + reader.flush()
 
 
 def _events(text: str) -> list[Any]:
     sent = "".join(f"data: {line}\n" for line in text.split("a")).encode("utf-8", "replace")
     try:
-        return list(webhook_parsers._events(iter([sent[at : at + 50] for at in range(0, len(sent), 50)])))
+        return list(webhook_parsers._sse_events(iter([sent[at : at + 50] for at in range(0, len(sent), 50)])))
     except webhook_parsers.EngineFailed:
         return []
 
@@ -124,18 +124,18 @@ READERS: dict[str, Callable[[str], object]] = {
     "stems": tokenizer.stems,
     "leans": leans,
     "asks for": asks_for,
-    "search words": lambda text: prompt.search_words(
+    "search words": lambda text: prompt.search_query(
         EngineRequest("and", (ChatMessage("user", text),), CancelToken(), lambda *_: [])
     ),
-    "tokens": prompt.tokens,
-    "window": lambda text: prompt.window([ChatMessage("user", word) for word in text.split("a")], 100_000),
-    "markers": lambda text: citations.Markers(SOURCE).feed(text),
+    "tokens": prompt.estimate_tokens,
+    "window": lambda text: prompt.fit_history([ChatMessage("user", word) for word in text.split("a")], 100_000),
+    "markers": lambda text: citations.CitationRewriter(SOURCE).feed(text),
     "markers of a stream": _fed,
-    "markers moved": lambda text: citations.aligned(text, SOURCE),
+    "markers moved": lambda text: citations.renumber_citations(text, SOURCE),
     "events of a webhook": _events,
-    "whole": sanitize.whole,
-    "plain": lambda text: sanitize.plain(text, 200),
-    "sound": lambda text: sanitize.sound("https://" + text),
+    "whole": sanitize.split_surrogates,
+    "plain": lambda text: sanitize.one_line(text, 200),
+    "sound": lambda text: sanitize.is_safe_url("https://" + text),
     "body": _object,
     "masked": logging_config.redact,
     "position": lambda text: parse_cursor(text, "abcdef"),

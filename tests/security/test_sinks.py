@@ -88,7 +88,7 @@ def test_r07_an_id_stands_in_no_sink(target: Target, launch: Callable[..., Targe
     secrets = [visitor.id, visitor.id[4:], *tickets, *(one[30:] for one in tickets)]
     assert [text for text in errors if any(secret in text for secret in (*secrets, WORDS))] == []
     corrupt(aim, visitor, WORDS + visitor.id)
-    assert visitor.get("/messages").status_code == 500
+    assert visitor.get("/transcript").status_code == 500
     assert eventually(lambda: "unforeseen error" in aim.service.log())
     named = (ids.hash_session_id(visitor.id) or "")[:10]
     assert named in aim.service.log(), "the log names the session by ten characters of its hash"
@@ -115,21 +115,19 @@ def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callab
 
 
 def corrupt(aim: Target, visitor: Visitor, words: str) -> None:
-    """Puts a thing of the wrong kind where the session's history is: what nobody has foreseen."""
-    with aim.redis.client() as look:
-        name = f"baton:{{{ids.hash_session_id(visitor.id)}}}:history"
-        look.delete(name)
-        look.set(name, words, ex=60)
+    """Adds a message to the history that is no JSON: an error that no code expects."""
+    with aim.redis.client() as client:
+        client.xadd(f"baton:{{{ids.hash_session_id(visitor.id)}}}:history", {"j": words})
 
 
 def test_r30_an_unforeseen_error_is_one_500(launch: Callable[..., Target]) -> None:
-    """R30: a history of the wrong kind in Redis: a 500 with a request id, one log line without words; others go on."""
+    """R30: a message in Redis that is no JSON: a 500 with a request id, one log line without words; others go on."""
     aim = launch(WEB_CONCURRENCY="1")
     caller = ApiClient(aim.base)
     visitor, other = caller.create(), caller.create()
     before = aim.service.workers()
     corrupt(aim, visitor, WORDS)
-    answers = [visitor.get("/messages"), visitor.say(WORDS), visitor.ask(WORDS), visitor.get("/transcript")]
+    answers = [visitor.get(f"/transcript?format={name}") for name in ("md", "txt", "json")]
     for answer in answers:
         body = is_problem(answer, 500, "internal_error")
         assert body["request_id"] == answer.headers["x-request-id"]

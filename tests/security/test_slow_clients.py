@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.contract.api_client import ApiClient
-from tests.contract.launch import eventually
+from tests.contract.launch import RedisProcess, Service, eventually
+from tests.security.conftest import SETTINGS
 from tests.security.target import Target
 
 HEAD = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -36,10 +37,30 @@ def client_at(aim: Target, address: str) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Target]:
+    """One worker that waits a second for a body."""
+    yield from running(BATON_BODY_TIMEOUT="1")
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Target]:
+    """One worker with room for 64 connections and no deadline within the test."""
+    yield from running(BATON_BODY_TIMEOUT="600", GUNICORN_CMD_ARGS="--worker-connections 64 --keep-alive 600")
+
+
+def running(**settings: str) -> Iterator[Target]:
+    redis = RedisProcess()
+    service = Service(redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings})
+    yield Target(service, redis)
+    service.remove()
+    redis.stop()
+
+
 @pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS], ids=["by length", "in chunks"])
-def test_a_body_has_one_deadline(launch: Callable[..., Target], sent: bytes) -> None:
+def test_a_body_has_one_deadline(impatient: Target, sent: bytes) -> None:
     """A body that never pauses for long but does not end is answered 400 and its connection closed."""
-    aim = launch(BATON_BODY_TIMEOUT="1")
+    aim = impatient
     caller = ApiClient(aim.base)
     visitor = caller.create()
     with ExitStack() as stack:
@@ -66,7 +87,7 @@ def test_a_body_has_one_deadline(launch: Callable[..., Target], sent: bytes) -> 
 
 def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Target]) -> None:
     """A body in several pieces within the deadline is as good as another, and so is the next on the connection."""
-    aim = launch(BATON_BODY_TIMEOUT="5")
+    aim = launch(BATON_BODY_TIMEOUT="30")
     body = b'{"query": "echo"}'
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
     with connect(aim, head) as connection:
@@ -78,11 +99,11 @@ def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Target]) 
 
 
 @pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS, UNFINISHED_HEAD, b""], ids=["length", "chunks", "head", "idle"])
-def test_one_address_cannot_fill_a_worker(launch: Callable[..., Target], sent: bytes) -> None:
+def test_one_address_cannot_fill_a_worker(small: Target, sent: bytes) -> None:
     """Far more slow connections from one address than the worker has room for, long before any deadline: a client at
     another address is served, and so is a live feed at the first.
     """
-    aim = launch(BATON_BODY_TIMEOUT="600", GUNICORN_CMD_ARGS="--worker-connections 64 --keep-alive 600")
+    aim = small
     visitor = ApiClient(aim.base).create()
     with ExitStack() as stack:
         feed = stack.enter_context(visitor.events())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,18 +26,26 @@ RULES: dict[str, int] = {
 Open = Callable[..., RedisConversationStore]
 
 
-@pytest.fixture(scope="session", params=list(BACKENDS))
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """One Redis of each kind, for all tests."""
-    with BACKENDS[request.param](tmp_path_factory.mktemp(request.param)) as found:
-        yield found
+@pytest.fixture(scope="session")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Backend]]:
+    """Every kind of Redis, started when first asked for and kept for all tests."""
+    started: dict[str, Backend] = {}
+    with contextlib.ExitStack() as stack:
+
+        def get(name: str) -> Backend:
+            if name not in started:
+                started[name] = stack.enter_context(BACKENDS[name](tmp_path_factory.mktemp(name)))
+            return started[name]
+
+        yield get
 
 
-@pytest.fixture
-def backend(running: Backend) -> Backend:
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) -> Backend:
     """A Redis of each kind, empty."""
-    running.flush()
-    return running
+    found = backends(request.param)
+    found.flush()
+    return found
 
 
 def log_at(url: str, *, wait_replicas: int = 0, **rules: int) -> RedisConversationStore:

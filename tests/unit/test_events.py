@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -47,7 +48,14 @@ def test_what_is_no_place() -> None:
     ]
     assert [parse_cursor(text, "abcdef") for text in wrong] == [None] * len(wrong)
     assert parse_cursor("1-abcdef", "abcdef") == EventCursor(1)
-    assert parse_cursor("\u0661-abcdef", "abcdef") in (None, EventCursor(1))
+
+
+@pytest.mark.parametrize("digit", ["\u0661", "\u06f1", "\u0967", "\uff11", "\u00b9", "\U0001d7cf"])
+def test_digits_of_other_scripts_are_refused(digit: str) -> None:
+    """H14: ids and cursors hold ASCII digits only, although Python reads others as numbers too."""
+    assert parse_message_id(f"msg_{digit}_abcdef", "abcdef") is None
+    assert parse_cursor(f"{digit}-abcdef", "abcdef") is None
+    assert parse_cursor(f"1.{digit}-abcdef", "abcdef") is None
 
 
 @given(some.integers(0, 10**15 - 1), TAGS, TAGS)

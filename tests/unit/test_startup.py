@@ -20,7 +20,7 @@ from tests.conftest import ROOT, Service, until
 from tests.ports import free_port
 
 Start = Callable[..., Service]
-SCRIPTED = {"BATON_ENGINE": "python:tests.engines.scripted:make"}
+SCRIPTED = {"BATON_ENGINE": "python:tests.engines.scripted_engine:make"}
 
 
 def gone(pids: list[int]) -> bool:
@@ -34,7 +34,7 @@ def gone(pids: list[int]) -> bool:
         ("REDIS_URL", "http://:hunter2@127.0.0.1"),
         ("WEB_CONCURRENCY", "0"),
         ("BATON_KNOWLEDGE_DIR", "/no/such/folder"),
-        ("BATON_ENGINE", "python:tests.engines.scripted:nothing_of_that_name"),
+        ("BATON_ENGINE", "python:tests.engines.scripted_engine:nothing_of_that_name"),
         ("BATON_ENGINE", "python:no.such.module:make"),
     ],
 )
@@ -195,7 +195,7 @@ def test_no_lock_file_holds_an_address_of_a_registry() -> None:
 
 
 def test_make_tells_what_it_can_do() -> None:
-    """`make` alone lists run, test, check, widget, bench, faults and clean, each with a sentence."""
+    """`make` alone lists run, test, check, widget, bench, test-resilience, lock and clean, each with a sentence."""
     told = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    described = dict(re.findall(r"^ +make ([a-z]+) +(.+)$", told, re.MULTILINE))
-    assert {"run", "test", "check", "widget", "bench", "faults", "clean"} <= described.keys()
+    described = dict(re.findall(r"^ +make ([a-z-]+) +(.+)$", told, re.MULTILINE))
+    assert {"run", "test", "check", "widget", "bench", "test-resilience", "lock", "clean"} <= described.keys()

@@ -76,7 +76,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 class Visitor:
-    """Somebody in front of one tab, who finds things by their accessible names."""
+    """A visitor at one tab, who finds things by their accessible names."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -144,7 +144,7 @@ def visit(context: BrowserContext, site: str) -> Callable[..., Visitor]:
 
 @pytest.fixture
 def stranger(browser: Browser, site: str) -> Iterator[Callable[..., Visitor]]:
-    """Somebody with a browser of his own, on the site or at ``url``; more is given to the browser (``locale`` ...)."""
+    """Visitors with a browser of their own, on the site or at ``url``; ``more`` (``locale``) is for the browser."""
     with contextlib.ExitStack() as opened:
 
         def come(url: str = "", tag: str = "", **more: object) -> Visitor:

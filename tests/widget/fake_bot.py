@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.engines.base import Citation, CitationsChunk, CancelToken
+from app.engines.base import CancelToken, Citation, CitationsChunk
 
 MARK = "canary.example.test"
 """The host that hostile texts point to: a request to it, or a script that speaks of it, is a break-in."""

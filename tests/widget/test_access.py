@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.widget.fake_bot import PROSE, words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import PROSE, words
 
 Visit = Callable[..., Visitor]
 Stranger = Callable[..., Visitor]

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
 from tests.conftest import until
-from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 
 Stranger = Callable[..., Visitor]
 CUTS = (0, 1, 3, 7, 12, 18, 25, 33, 42, 50)
@@ -16,7 +16,7 @@ QUESTION = f"words={WORDS} pace=0.12"
 
 
 def asking(stranger: Stranger) -> list[Visitor]:
-    """Ten visitors, each in a browser of his own, who have just asked."""
+    """Ten visitors, each in a browser of their own, who have just asked."""
     visitors = [stranger().open() for _ in CUTS]
     for visitor in visitors:
         visitor.ask(QUESTION)

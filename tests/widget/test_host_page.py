@@ -94,7 +94,7 @@ def test_the_policy_is_told(baton: str) -> None:
 
 
 def test_two_places_of_one_conversation_send_once(visit: Visit) -> None:
-    """A question that another answer stands in the way of comes back to the place where it was asked, and goes out once."""
+    """A question asked while another answer runs comes back to the composer that it was asked in, and is sent once."""
     visitor = visit(body=CHAT)
     alone = visitor.page.locator("main baton-chat")
     visitor.button("Open chat").click()
@@ -112,7 +112,9 @@ def test_two_places_of_one_conversation_send_once(visit: Visit) -> None:
     panel.get_by_role("textbox", name="Message").fill("quick three")
     panel.get_by_role("textbox", name="Message").press("Enter")
     expect(alone.get_by_role("article").nth(4)).to_contain_text("quick three")
-    expect(alone.get_by_role("article")).to_contain_text(["quick", "A quick", "quick too", "A quick", "quick three", "A quick"])
+    expect(alone.get_by_role("article")).to_contain_text(
+        ["quick", "A quick", "quick too", "A quick", "quick three", "A quick"]
+    )
 
 
 def refuse(route: Route) -> None:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
-from tests.widget.fake_bot import MARK
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import MARK
 
 Visit = Callable[..., Visitor]
 TEXTS = [

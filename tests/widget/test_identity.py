@@ -112,7 +112,7 @@ def test_signing_in_while_an_answer_is_written(visit: Visit, baton: str) -> None
 
 
 def test_another_device(visit: Visit, stranger: Visit, site: str) -> None:
-    """Signed in on another device, the visitor finds his conversation there, and both go on with it."""
+    """Signed in on another device, visitors find their conversation there, and both devices go on with it."""
     visitor = visit(**signed("cleo")).open().ask("quick one")
     expect(visitor.answers).to_have_count(1)
     other = stranger()
@@ -147,7 +147,7 @@ def test_signing_out(visit: Visit, baton: str) -> None:
 
 
 def test_a_page_that_does_not_identify(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """A signed-in user's conversation is not shown where he is not signed in: no error, no notice; the next is new."""
+    """A user's conversation is not shown where they are not signed in, without error or notice; the next is new."""
     visitor = visit(**signed("emil")).open().ask("quick one")
     expect(visitor.answers).to_have_count(1)
     first = stored(visitor)
@@ -216,7 +216,7 @@ def test_the_full_page_when_the_token_expires(visit: Visit) -> None:
 
 
 def test_another_user_at_the_same_browser(visit: Visit) -> None:
-    """Who signs in after another sees nothing of him, also where nobody signed out."""
+    """Who signs in after another sees nothing of theirs, also where nobody signed out."""
     visitor = visit(**signed("ida")).open().ask("quick one")
     expect(visitor.answers).to_have_count(1)
     visitor.box.fill("half a thought")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 from tests.widget.test_restart import Relay, relay
 
 __all__ = ["relay"]
@@ -53,7 +53,7 @@ class Buffering(http.server.BaseHTTPRequestHandler):
             upstream.close()
             self.close_connection = True
 
-    do_POST = do_DELETE = do_OPTIONS = do_GET
+    do_POST = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
 
     def _pass(self, answer: http.client.HTTPResponse) -> None:
         held = b""

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
 HOSTILE = (

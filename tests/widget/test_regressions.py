@@ -123,7 +123,7 @@ def test_asked_while_an_answer_is_written(visit: Visit) -> None:
 
 
 def test_asked_while_another_tab_s_answer_is_written(visit: Visit) -> None:
-    """Enter in the middle of another tab's answer is as in one's own: kept, said so, and sent once when that is done."""
+    """Enter during another tab's answer is as in one's own: kept, with a notice, and sent once when that is done."""
     first = visit().open().ask("quick")
     expect(first.answers).to_have_count(1)
     second = visit().open()

@@ -14,8 +14,8 @@ from playwright.sync_api import expect
 
 from tests.conftest import Service
 from tests.ports import free_port
-from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
 BOT = "python:tests.widget.fake_bot:answer"

@@ -9,13 +9,18 @@ import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.conftest import Service
-from tests.widget.fake_bot import words
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
 Start = Callable[..., Service]
 BOT = "python:tests.widget.fake_bot:answer"
-UNLIMITED = {"BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
+UNLIMITED = {
+    "WEB_CONCURRENCY": "1",
+    "BATON_RATE_LIMIT_CREATE": "",
+    "BATON_RATE_LIMIT_SESSION": "",
+    "BATON_RATE_LIMIT_ADDRESS": "",
+}
 
 
 def kept(visitor: Visitor, text: str) -> bool:
@@ -208,7 +213,7 @@ def test_opened_offline(visit: Visit, context: BrowserContext) -> None:
 
 @pytest.mark.parametrize("place", ["widget", "page"])
 def test_another_tab_is_being_answered(visit: Visit, place: str) -> None:
-    """A question asked while another place's answer is being written waits in the composer, and goes out once after it."""
+    """A question asked during another tab's answer waits in the composer, and is sent once after it."""
     one = visit().open().ask("quick")
     expect(one.answers).to_have_count(1)
     two = visit().open() if place == "widget" else one.carry_on()

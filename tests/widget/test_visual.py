@@ -61,7 +61,10 @@ def test_a_failure_is_seen_once(visit: Visit) -> None:
     expect(told).to_have_count(1)
     assert box(told.locator("xpath=.."))["width"] <= 1
     assert (
-        abs(box(visitor.page.locator(".list-end .text-icon-button .icon"))["left"] - box(visitor.answers.locator(".text"))["left"])
+        abs(
+            box(visitor.page.locator(".list-end .text-icon-button .icon"))["left"]
+            - box(visitor.answers.locator(".text"))["left"]
+        )
         < 4
     )
 

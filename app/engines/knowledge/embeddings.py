@@ -21,7 +21,7 @@ from typing import Any
 from app.engines.base import CancelToken
 from app.engines.knowledge.answerability import PASSAGES, Found
 from app.engines.knowledge.ranking import Hit, Passage, passages
-from app.engines.sanitize import Patience
+from app.engines.sanitize import IdleTimer
 from app.offload import offload
 
 _log = logging.getLogger(__name__)
@@ -49,13 +49,13 @@ class Endpoint:
 
     def vectors(self, texts: Sequence[str], seconds: float) -> list[array[float]]:
         """One vector of length 1 a text. Raises whatever goes wrong."""
-        from app.engines.http_client import Watch, client  # an HTTP client: only where it is used
+        from app.engines.http_client import CallGuard, http_client  # an HTTP client: only where it is used
 
-        watch = Watch(CancelToken(), Patience(seconds))
+        guard = CallGuard(CancelToken(), IdleTimer(seconds))
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        with watch.on():
+        with guard.activate():
             sent = {"model": self.model, "input": list(texts)}
-            told = client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
+            told = http_client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
         found = sorted(told["data"], key=lambda one: int(one["index"]))
         if len(found) != len(texts):
             raise ValueError("not a vector for every text")

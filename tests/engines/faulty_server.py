@@ -1,7 +1,7 @@
-"""A server for tests that speaks as a model (POST .../chat/completions) or a webhook, and misbehaves on demand.
+"""A server for tests that answers as a model (POST .../chat/completions) or a webhook, and misbehaves on demand.
 
-``python -m tests.engines.crooked 8150`` runs it; what it does is chosen by words in the last user message (for a
-webhook: in the query), as in scripted.py. A webhook answers as ``?as=json``, ``sse`` (default) or ``ndjson``.
+``python -m tests.engines.faulty_server 8150`` runs it; what it does depends on words in the last user message (for a
+webhook: in the query), as in scripted_engine.py. A webhook answers as ``?as=json``, ``sse`` (default) or ``ndjson``.
 
     (no word)        ``echo: <question> | history: <number of earlier messages>``
     say:<text>       exactly <text>, in pieces of ``chunk`` characters (default 3)
@@ -22,6 +22,7 @@ webhook: in the query), as in scripted.py. A webhook answers as ``?as=json``, ``
     endless-line     one line without end
     endless-event    one event without end, of many lines
     fail             an error told inside the stream
+    odd-chunks       (a model) first chunks without choices, without a delta, with null, and with content parts
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Request:
 
 
 @dataclass
-class Crooked:
-    """The server; ``with Crooked() as server`` listens on loopback until the end of the block."""
+class FaultyServer:
+    """The server; ``with FaultyServer() as server`` listens on loopback until the end of the block."""
 
     port: int = 0
     requests: list[Request] = field(default_factory=list)
@@ -152,6 +153,8 @@ class Crooked:
             wire.raw(b"data: {not json]\n\n")
         if "fail" in words:
             wire.raw(wire.spell({"error": {"message": "scripted"}}))
+        if "odd-chunks" in words:
+            wire.raw(b"".join(map(wire.spell, _odd_chunks())))
         for number, text in enumerate(_said(words, question, told)):
             if str(number) == words.get("stall-after"):
                 self._wait_for_hang_up(wire.peer)
@@ -210,7 +213,7 @@ class _Wire:
         return self.spell({"text": text})
 
     def last(self) -> None:
-        cited = [{"title": "Crooked page", "url": "https://pages.example.test/crooked#a", "snippet": "A passage."}]
+        cited = [{"title": "Faulty page", "url": "https://pages.example.test/faulty#a", "snippet": "A passage."}]
         if self.kind == "model":
             usage = {**_chunk({}, None), "choices": [], "usage": {"prompt_tokens": 70, "completion_tokens": 7}}
             told = self.spell(usage) if self.usage else b""
@@ -240,7 +243,18 @@ def _said(words: dict[str, str], question: str, told: Any) -> Iterator[str]:
 
 def _chunk(delta: dict[str, str], finish: str | None) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "crooked", "choices": [choice]}
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "faulty", "choices": [choice]}
+
+
+def _odd_chunks() -> Iterator[dict[str, Any]]:
+    chunk = _chunk({}, None)
+    yield chunk | {"choices": []}
+    yield chunk | {"choices": [{"index": 0, "finish_reason": None}]}
+    yield chunk | {"choices": [{"index": 0, "delta": None}]}
+    yield chunk | {"choices": [{"index": 0, "delta": {"content": None}}]}
+    yield chunk | {
+        "choices": [{"index": 0, "delta": {"content": [{"type": "text", "text": "in "}, {"text": "parts "}]}}]
+    }
 
 
 def _read(source: Any) -> Request | None:
@@ -255,5 +269,5 @@ def _read(source: Any) -> Request | None:
 
 
 if __name__ == "__main__":
-    with Crooked(int(sys.argv[1])) as server:
+    with FaultyServer(int(sys.argv[1])) as server:
         threading.Event().wait()
