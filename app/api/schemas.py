@@ -177,7 +177,7 @@ class ChatRequest(RequestModel):
 class ListMessagesQuery(RequestModel):
     """Which part of the history."""
 
-    limit: Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=500)] = 100
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_whole_number)] = 100
     after: str | None = Field(None, description="Only what follows the message with this id.")
     before: str | None = Field(None, description="Only what precedes the message with this id.")
 

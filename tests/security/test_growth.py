@@ -112,7 +112,7 @@ def _events(text: str) -> list[Any]:
 
 def _object(text: str) -> object:
     try:
-        return json_body.parse_object(b'{"message": "' + text.encode("utf-8", "replace") + b'"' + b"[" * 30)
+        return json_body.parse_json_object(b'{"message": "' + text.encode("utf-8", "replace") + b'"' + b"[" * 30)
     except json_body.BadRequest:
         return None
 
