@@ -27,7 +27,7 @@ def test_schemathesis(plain: RunningService, tmp_path: Path) -> None:
         "--max-examples",
         "6",
         "--max-time",
-        "20",
+        "40",
         "--seed",
         "1",
         "--generation-database",
