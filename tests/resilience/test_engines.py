@@ -40,7 +40,7 @@ def test_a_broken_engine(redis: RedisProcess, serve: Serve, kind: str) -> None:
     `answer.error`, the question kept, words kept, Retry asks it again; memory flat.
     """
     with FaultyServer() as engine:
-        service = serve(redis.url, BATON_ENGINE_TIMEOUT="2", **settings(kind, engine.url))
+        service = serve(redis.url, BATON_ENGINE_TIMEOUT="3", **settings(kind, engine.url))
         ApiClient(service.base).create().ask("tokens=3")
         before = memory(service)
 
