@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from app import client_address, engines, error_handlers, metrics, middleware, origins, rate_limit
-from app.api import chat, health, messages, openapi, openapi_operations, sessions, sse, websocket
+from app.api import chat, health, messages, openapi, sessions, sse, websocket
 from app.auth import user_tokens
 from app.config import Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
@@ -45,12 +45,10 @@ def create_app(
 
     for views in (sessions, messages, chat, sse, websocket, pages):
         app.register_blueprint(views.blueprint)
-    about = health.About(services.store.health, services.knowledge.status, services.engine.name, VERSION)
+    about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))
     app.register_blueprint(
-        openapi.blueprint(
-            openapi_operations.DOCUMENT, server=config.public_url, version=VERSION, most_chars=config.max_message_chars
-        )
+        openapi.blueprint(server=config.public_url, version=VERSION, max_chars=config.max_message_chars)
     )
 
     origins.init_app(app, allowed=config.allowed_origins, public_url=config.public_url)

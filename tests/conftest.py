@@ -70,7 +70,7 @@ class Service:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if wait:
-            until(self._healthy, 30, "the service to be healthy")
+            until(self._healthy, 60, "the service to be healthy")
 
     @property
     def output(self) -> str:

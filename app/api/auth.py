@@ -1,4 +1,4 @@
-"""Who calls, and which session the call is about: the one place that reads credentials."""
+"""Who calls, and which session the call is about: the only place that reads credentials."""
 
 from __future__ import annotations
 
@@ -8,112 +8,98 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, current_app
-from flask.globals import request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from app.api.openapi import Operation, describes
 from app.auth.user_tokens import SignedInUser, verify_user_token
 from app.conversations.ids import hash_session_id
 from app.errors import BatonError, RoleForbidden, SessionNotFound
+from app.extensions import services
 
-_COLLECTIONS = ("create", "resume")
+ANONYMOUS, OWNER = "", "*"
+"""Actors beside the signed-in users, whose hash stands for them: nobody known, and whoever has the API key."""
+RESERVED_IDS = ("create", "resume")
+"""Paths of other calls; never session ids."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
-class Caller:
-    """A session as its caller names it. ``who`` is ``*`` with the API key, else a signed-in user or empty."""
+class SessionContext:
+    """The session that a request is about, and the actor: ANONYMOUS, OWNER or a signed-in user's hash."""
 
     session_id: str
     session_hash: str
     actor: str
-    baton: Any
-    """What the application was built with."""
 
 
-View = Callable[..., Response]
-T = TypeVar("T")
-
-
-def baton() -> Any:
-    """What the application was built with."""
-    return current_app.extensions["baton"]
-
-
-def bearer() -> str | None:
-    """The bearer credential; None where there is none. Doubled headers arrive joined and fit nothing."""
-    scheme, _, value = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+def bearer_token() -> str | None:
+    """The bearer credential; None where there is none. Doubled headers arrive joined and match nothing."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else None
 
 
-def has_key() -> bool:
-    """Whether the call carries the API key. Raises Forbidden where a browser does: it must not know it."""
-    key, given = baton().config.api_key, bearer()
-    if key is None or not given or not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
+def is_api_key_request() -> bool:
+    """Whether the request carries the API key. Raises RoleForbidden for a browser that does: it must not know it."""
+    key, token = services().config.api_key, bearer_token()
+    if key is None or not token or not hmac.compare_digest(token.encode(), key.get_secret_value().encode()):
         return False
-    if "HTTP_ORIGIN" in request.environ:
+    if "Origin" in request.headers:
         raise RoleForbidden("The API key is for servers; a browser must not carry it.")
     return True
 
 
-def actor(token: str = "", session_hash: str | None = None) -> str:
-    """As whom the call on this session is made: the service's owner, the user of ``token`` or of ``Baton-User``, or
-    nobody known.
+def get_actor(user_token: str | None = None, session_hash: str | None = None) -> str:
+    """OWNER with the API key, else the hash of the signed-in user, else ANONYMOUS. Raises BadToken."""
+    if "Authorization" in request.headers and is_api_key_request():
+        return OWNER
+    user = get_signed_in_user(user_token, session_hash)
+    return user.user if user else ANONYMOUS
 
-    Raises Forbidden (``bad_token``) for a token that does not verify.
+
+def get_signed_in_user(user_token: str | None = None, session_hash: str | None = None) -> SignedInUser | None:
+    """The user whom ``user_token`` or ``Baton-User`` names, also where a server calls for them.
+
+    None without a token, or with one that is good for another session than this only. Raises BadToken.
     """
-    if "HTTP_AUTHORIZATION" in request.environ and has_key():
-        return "*"
-    user = person(token, session_hash)
-    return user.user if user else ""
-
-
-def person(token: str = "", session_hash: str | None = None) -> SignedInUser | None:
-    """The user whom ``token`` or ``Baton-User`` names, also where a server calls for them; None where neither is there,
-    or where it is good for another session only.
-
-    Raises Forbidden (``bad_token``) for a token that does not verify.
-    """
-    token = token or request.environ.get("HTTP_BATON_USER", "")
-    user = verify_user_token(token, baton().identity_secrets) if token else None
+    token = user_token or request.headers.get("Baton-User")
+    user = verify_user_token(token, services().identity_secrets) if token else None
     return user if user and user.session_hash in ("", session_hash) else None
 
 
-def caller(session_id: str | None) -> Caller:
-    """The session of a call, by its path or, in the ``me`` form, by its bearer id. Raises NotFound."""
-    plain = session_id is not None
-    text = session_id if plain else bearer()
+def load_session_context(session_id: str | None) -> SessionContext:
+    """The context of a session id, or of the bearer id where it is None. Raises SessionNotFound for a malformed id."""
+    text = bearer_token() if session_id is None else session_id
     session_hash = hash_session_id(text)
     if session_hash is None or text is None:
         raise SessionNotFound
-    environ = request.environ
-    environ["baton.session_ref"] = session_hash[:10]
-    proven = "HTTP_AUTHORIZATION" in environ or "HTTP_BATON_USER" in environ
-    return Caller(text, session_hash, actor(session_hash=session_hash) if proven else "", baton())
+    request.environ["baton.session_ref"] = session_hash[:10]  # for the access log
+    return SessionContext(text, session_hash, get_actor(session_hash=session_hash))
 
 
-def checked(one: Caller, read: Callable[[], T]) -> T:
-    """What ``read`` makes of the request; a session that is not there is told before any fault of the request."""
+def validate_after_session_exists(context: SessionContext, validate: Callable[[], T]) -> T:
+    """What ``validate`` returns. Where it raises, a session that does not exist (404) is reported instead."""
     try:
-        return read()
+        return validate()
     except BatonError:
-        one.baton.conversations.get_page(one.session_hash, one.actor)
+        services().conversations.get_page(context.session_hash, context.actor)
         raise
 
 
-def on_session(blueprint: Blueprint, method: str, path: str, operation: Operation) -> Callable[[View], View]:
-    """Declares a call on a session, in its plain and its ``me`` form; the view gets a ``Caller``."""
+def session_route(
+    blueprint: Blueprint, method: str, path: str
+) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Registers a view at /api/session/<session_id>path and /api/session/me path; it is given a SessionContext."""
 
-    def declare(view: View) -> View:
+    def register(view: Callable[..., Response]) -> Callable[..., Response]:
         @wraps(view)
-        def answer(session_id: str | None = None, **more: Any) -> Response:
-            if not path and session_id in _COLLECTIONS:  # a call of that name, by another method; no session
+        def with_context(session_id: str | None = None, **parameters: Any) -> Response:
+            if not path and session_id in RESERVED_IDS:
                 raise MethodNotAllowed(valid_methods=["POST"])
-            return view(caller(session_id), **more)
+            return view(load_session_context(session_id), **parameters)
 
-        answer = describes(operation)(answer)
-        for place in ("<session_id>", "me"):
-            blueprint.add_url_rule(f"/api/session/{place}{path}", view.__name__, answer, methods=[method])
+        for session in ("<session_id>", "me"):
+            blueprint.add_url_rule(f"/api/session/{session}{path}", view.__name__, with_context, methods=[method])
         return view
 
-    return declare
+    return register

@@ -1,26 +1,42 @@
-"""Asking: POST /api/chat as one JSON answer or as the events of the turn, and stopping."""
+"""Asking a question (POST /api/chat), as one JSON answer or as the events of the turn, and stopping the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
-from flask.globals import request
+from flask import Blueprint, Response, request
 
-from app.api import json_body, openapi_operations
-from app.api.auth import Caller, baton, bearer, caller, checked, has_key, on_session
-from app.api.openapi import describes
-from app.api.sessions import reply
-from app.api.sse import stream
+from app.api import schemas
+from app.api.auth import (
+    SessionContext,
+    bearer_token,
+    is_api_key_request,
+    load_session_context,
+    session_route,
+    validate_after_session_exists,
+)
+from app.api.json_body import read_json_object
+from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
+from app.api.sessions import json_response
+from app.api.sse import sse_response
 from app.client_address import client_network_hash
 from app.conversations.events import Event, EventCursor, parse_message_id
 from app.conversations.ids import hash_session_id, session_tag
 from app.engines.base import AnswerChunk, Citation, CitationsChunk, TextChunk
-from app.errors import BatonError, EngineFailed, InvalidRequest
+from app.errors import (
+    BatonError,
+    EngineBusy,
+    EngineFailed,
+    EngineTimeout,
+    InvalidRequest,
+    SessionFull,
+    TurnInProgress,
+)
+from app.extensions import services
 from app.rate_limit import address_limit, set_rate_limit_headers
 from app.storage.base import TurnStart
 
@@ -28,142 +44,151 @@ blueprint = Blueprint("chat", __name__)
 
 
 @blueprint.post("/api/chat")
-@describes(openapi_operations.CHAT)
+@openapi_operation(
+    {
+        200: ResponseSpec(
+            "The answer; with `Accept: text/event-stream`, the events of the turn.",
+            {"application/json": schemas.Answer, "text/event-stream": TEXT},
+        )
+    },
+    body=schemas.ChatRequest,
+    query=schemas.ChatQuery,
+    errors=(*WRITE_ERRORS, SessionFull, TurnInProgress, EngineFailed, EngineTimeout, EngineBusy),
+    auth="session",
+)
 @address_limit
-def ask() -> Response:
-    """Asks a question: in a session, or alone."""
-    sent = _read()
-    session_id = _session(sent)
+def chat() -> Response:
+    """Ask a question."""
+    fields = read_body_or_404()
+    session_id = session_id_from_request(fields)
     if session_id is None:
-        return _alone(_question(sent)[0])
-    one = caller(session_id)
-    question, client_id = checked(one, lambda: _question(sent))
-    begun = baton().conversations.start_turn(
-        one.session_hash, one.actor, question, client_id, address=client_network_hash()
+        return answer_without_session(parse_question(fields).query)
+    context = load_session_context(session_id)
+    question = validate_after_session_exists(context, lambda: parse_question(fields))
+    turn = services().conversations.start_turn(
+        context.session_hash, context.actor, question.query, question.client_id, address=client_network_hash()
     )
-    answer = _events(one, begun) if _wants_events() else _json(one, begun)
-    if begun.left:
-        set_rate_limit_headers(answer, baton().store.rules.session_limit, begun.left, begun.reset)
-    return answer
+    response = turn_as_sse(context, turn) if wants_events() else turn_as_json(context, turn)
+    if turn.left:
+        set_rate_limit_headers(response, services().store.rules.session_limit, turn.left, turn.reset)
+    return response
 
 
-def _read() -> dict[str, Any]:
-    """The body; where it is broken, a session named outside of it is looked for first."""
+def read_body_or_404() -> dict[str, Any]:
+    """The body. Where it is broken, a session that is named outside of it and does not exist is reported instead."""
     try:
-        return json_body.read_object()
+        return read_json_object()
     except BatonError:
-        named = request.args.get("session") or bearer()
-        session_hash = hash_session_id(named)
+        session_hash = hash_session_id(request.args.get("session") or bearer_token())
         if session_hash:
-            baton().conversations.get_page(session_hash, "")
+            services().conversations.get_page(session_hash, "")
         raise
 
 
-def _question(sent: dict[str, Any]) -> tuple[str, str | None]:
-    most = baton().config.max_message_chars
-    question, client_id = json_body.together(
-        lambda: json_body.text(sent, "query", most), lambda: json_body.client_id(sent)
-    )
-    return question, client_id
+def parse_question(fields: dict[str, Any]) -> schemas.ChatRequest:
+    """The question of the body. Raises InvalidRequest."""
+    return schemas.ChatRequest.parse(fields, max_chars=services().config.max_message_chars)
 
 
-def _session(sent: dict[str, Any]) -> str | None:
-    """The id that the call names in its body, its query or as bearer; None where it names none."""
-    named = sent.get("session_id")
-    if named is None:
-        named = request.args.get("session")
-    if named is None and not has_key():
-        named = bearer()
-    if named is not None and not isinstance(named, str):
+def session_id_from_request(fields: dict[str, Any]) -> str | None:
+    """The id in the body, in the query or as bearer; None where the call names no session."""
+    session_id = fields.get("session_id")
+    if session_id is None:
+        session_id = request.args.get("session")
+    if session_id is None and not is_api_key_request():
+        session_id = bearer_token()
+    if session_id is not None and not isinstance(session_id, str):
         raise InvalidRequest("session_id", "must be a string")
-    return named
+    return session_id
 
 
-def _wants_events() -> bool:
-    if "text/event-stream" not in request.headers.get("Accept", "").lower():
-        return False
-    return any(kind.lower() == "text/event-stream" and quality > 0 for kind, quality in request.accept_mimetypes)
+def wants_events() -> bool:
+    """Whether the caller names text/event-stream in Accept, and not with q=0."""
+    return any(media.lower() == "text/event-stream" and quality > 0 for media, quality in request.accept_mimetypes)
 
 
-def _json(one: Caller, begun: TurnStart) -> Response:
-    told = baton().conversations.wait_for_answer(one.session_hash, one.actor, begun)
-    message = told["message"]
-    return _answer(message["content"], told["citations"], one.session_id, message["id"])
+def turn_as_json(context: SessionContext, turn: TurnStart) -> Response:
+    """Waits for the end of the turn."""
+    end = services().conversations.wait_for_answer(context.session_hash, context.actor, turn)
+    message = end["message"]
+    return answer_response(message["content"], end["citations"], context.session_id, message["id"])
 
 
-def _answer(text: str, citations: object, session_id: str | None, message_id: str | None) -> Response:
-    told = {"answer": text, "citations": citations, "session_id": session_id, "message_id": message_id}
-    return reply(told)
+def answer_response(text: str, citations: Any, session_id: str | None, message_id: str | None) -> Response:
+    """The JSON answer."""
+    return json_response(schemas.Answer(answer=text, citations=citations, session_id=session_id, message_id=message_id))
 
 
-def _events(one: Caller, begun: TurnStart) -> Response:
-    """The turn as events; an answer that is there already is told in one piece."""
-    if begun.outcome != "done":
-        return stream(baton().conversations.stream_turn(one.session_hash, one.actor, begun))
-    told = baton().conversations.wait_for_answer(one.session_hash, one.actor, begun)
-    turn = {"turn_id": begun.turn_id}
-    tag = session_tag(one.session_hash)
-    place = EventCursor(parse_message_id(told["message"]["id"], tag) or 0).encode(tag)  # where the log told its end
-    return stream(
-        Event(place if kind == "answer.end" else None, kind, orjson.dumps(turn | data))
-        for kind, data in (
-            ("answer.start", {}),
-            ("answer.delta", {"text": told["message"]["content"]}),
-            ("answer.end", told),
+def turn_as_sse(context: SessionContext, turn: TurnStart) -> Response:
+    """The events of the turn; of an answer that is there already, the same with its text in one piece."""
+    if turn.outcome != "done":
+        return sse_response(services().conversations.stream_turn(context.session_hash, context.actor, turn))
+    end = services().conversations.wait_for_answer(context.session_hash, context.actor, turn)
+    tag = session_tag(context.session_hash)
+    position = EventCursor(parse_message_id(end["message"]["id"], tag) or 0).encode(tag)  # of the logged answer.end
+    return sse_response(
+        iter(
+            [
+                answer_event("answer.start", turn.turn_id),
+                answer_event("answer.delta", turn.turn_id, text=end["message"]["content"]),
+                answer_event("answer.end", turn.turn_id, position, **end),
+            ]
         )
     )
 
 
-def _alone(question: str) -> Response:
-    """An answer from the question alone: nothing is stored."""
-    alone = baton().conversations.answer_stateless(question, client_network_hash())
-    if _wants_events():
-        answer = stream(_alone_events(alone))
-        answer.call_on_close(alone.close)
-        return answer
+def answer_event(event_type: str, turn_id: str | None, event_id: str | None = None, **data: Any) -> Event:
+    """An event of a turn that is not read from the log."""
+    return Event(event_id, event_type, orjson.dumps({"turn_id": turn_id, **data}))
+
+
+def answer_without_session(question: str) -> Response:
+    """An answer from the question alone; nothing is stored."""
+    answer = services().conversations.answer_stateless(question, client_network_hash())
+    if wants_events():
+        response = sse_response(stream_without_session(answer))
+        response.call_on_close(answer.close)
+        return response
     text: list[str] = []
-    citations: Any = ()
-    with closing(alone):
-        for piece in alone:
-            if isinstance(piece, TextChunk):
-                text.append(piece.text)
-            elif isinstance(piece, CitationsChunk):
-                citations = piece.citations
-    return _answer("".join(text), _plain(citations), None, None)
+    citations: list[dict[str, str]] = []
+    with closing(answer):
+        for chunk in answer:
+            if isinstance(chunk, TextChunk):
+                text.append(chunk.text)
+            elif isinstance(chunk, CitationsChunk):
+                citations = citations_as_dicts(chunk)
+    return answer_response("".join(text), citations, None, None)
 
 
-def _plain(citations: Any) -> list[dict[str, str]]:
-    return [asdict(one) for one in list(citations)[:5] if isinstance(one, Citation)]
+def citations_as_dicts(chunk: CitationsChunk) -> list[dict[str, str]]:
+    """At most five, as they go over the wire."""
+    return [asdict(citation) for citation in list(chunk.citations)[:5] if isinstance(citation, Citation)]
 
 
-def _alone_events(pieces: Iterable[AnswerChunk]) -> Iterator[Event]:
-    turn: dict[str, Any] = {"turn_id": None}
-    tell: Callable[[str, dict[str, Any]], Event] = lambda kind, data: Event(None, kind, orjson.dumps(turn | data))  # noqa: E731
-    yield tell("answer.start", {})
-    said: list[str] = []
-    citations: Any = ()
+def stream_without_session(chunks: Iterable[AnswerChunk]) -> Iterator[Event]:
+    """The same events as those of a turn in a session, without ids."""
+    text: list[str] = []
+    citations: list[dict[str, str]] = []
+    yield answer_event("answer.start", None)
     try:
-        for piece in pieces:
-            if isinstance(piece, TextChunk):
-                said.append(piece.text)
-                yield tell("answer.delta", {"text": piece.text})
-            elif isinstance(piece, CitationsChunk):
-                citations = piece.citations
+        for chunk in chunks:
+            if isinstance(chunk, TextChunk):
+                text.append(chunk.text)
+                yield answer_event("answer.delta", None, text=chunk.text)
+            elif isinstance(chunk, CitationsChunk):
+                citations = citations_as_dicts(chunk)
     except EngineFailed as error:
-        yield tell("answer.error", {"code": error.code, "detail": error.detail})
+        yield answer_event("answer.error", None, code=error.code, detail=error.detail)
         return
-    message: dict[str, Any] = {
-        "id": None,
-        "role": "assistant",
-        "content": "".join(said),
-        "metadata": {},
-        "created_at": None,
-    }
-    yield tell("answer.end", {"message": message, "citations": _plain(citations)})
+    unstored: dict[str, Any] = {"id": None, "metadata": {}, "created_at": None}
+    message = {"role": "assistant", "content": "".join(text), **unstored}
+    yield answer_event("answer.end", None, message=message, citations=citations)
 
 
-@on_session(blueprint, "POST", "/stop", openapi_operations.STOP)
-def stop(one: Caller) -> Response:
-    """Ends the running answer with what was said so far."""
-    checked(one, json_body.read_nothing)
-    return reply({"stopped": baton().conversations.stop_turn(one.session_hash, one.actor)})
+@session_route(blueprint, "POST", "/stop")
+@openapi_operation({200: schemas.AnswerStopped}, errors=SESSION_ERRORS)
+def stop_answer(context: SessionContext) -> Response:
+    """Stop the answer that is being made; what was said so far stays."""
+    validate_after_session_exists(context, lambda: read_json_object(optional=True))
+    stopped = services().conversations.stop_turn(context.session_hash, context.actor)
+    return json_response(schemas.AnswerStopped(stopped=stopped))

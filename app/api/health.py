@@ -1,4 +1,4 @@
-"""Tells machines how the service is: GET /health for whoever routes traffic, GET /metrics for whoever draws curves."""
+"""GET /health for whoever routes traffic here, GET /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,82 +11,82 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from app import metrics
-from app.api import openapi_operations
-from app.api.openapi import describes
+from app.api import schemas
+from app.api.openapi import TEXT, ResponseSpec, openapi_operation
 from app.errors import StorageUnavailable
 
-FRESH = 1.0
-"""Seconds for which one look at Redis is good, so that a flood of checks costs it nothing."""
+CACHE_SECONDS = 1.0
+"""How long one probe of Redis is good, so that a flood of health checks costs it nothing."""
 
-Look = Callable[[], Mapping[str, Any]]
+Probe = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What /health is made of: two looks that answer with plain facts, and what never changes."""
+class HealthInfo:
+    """What /health reports: two probes, and what never changes."""
 
-    storage: Look
+    storage: Probe
     """``{"redis": "ok" or what is wrong, "durability": ...}``; may raise StorageUnavailable."""
-    knowledge: Look
+    knowledge: Probe
     engine: str
     version: str
 
 
-class Remembered:
-    """A look at the storage that is taken once a second at most, by one caller at a time."""
+class CachedProbe:
+    """A probe of the storage that runs once a second at most, for one caller at a time."""
 
-    def __init__(self, look: Look, clock: Callable[[], float] = time.monotonic) -> None:
-        self._look, self._clock = look, clock
-        self._busy = threading.Lock()
-        self._seen: tuple[float, Mapping[str, Any]] | None = None
+    def __init__(self, probe: Probe, clock: Callable[[], float] = time.monotonic) -> None:
+        self._probe, self._clock = probe, clock
+        self._probing = threading.Lock()
+        self._last: tuple[float, Mapping[str, Any]] | None = None
 
     def __call__(self) -> Mapping[str, Any]:
-        """The last facts; while somebody else looks, those before. Never raises StorageUnavailable."""
-        seen = self._seen
-        if seen is not None and self._clock() - seen[0] < FRESH:
-            return seen[1]
-        if not self._busy.acquire(blocking=seen is None):
-            return seen[1] if seen is not None else {}
+        """The last result; while another caller probes, the one before. Never raises StorageUnavailable."""
+        last = self._last
+        if last is not None and self._clock() - last[0] < CACHE_SECONDS:
+            return last[1]
+        if not self._probing.acquire(blocking=last is None):
+            return last[1] if last is not None else {}
         try:
-            if self._seen is seen:
-                self._seen = (self._clock(), _facts(self._look))
-            return self._seen[1] if self._seen is not None else {}
+            if self._last is last:
+                self._last = (self._clock(), _probe_or_reason(self._probe))
+            return self._last[1] if self._last is not None else {}
         finally:
-            self._busy.release()
+            self._probing.release()
 
 
-def _facts(look: Look) -> Mapping[str, Any]:
+def _probe_or_reason(probe: Probe) -> Mapping[str, Any]:
     try:
-        return look()
+        return probe()
     except StorageUnavailable as error:
         return {"redis": error.kind, "durability": "unknown"}
 
 
-def blueprint(about: About) -> Blueprint:
+def blueprint(info: HealthInfo) -> Blueprint:
     """GET /health and GET /metrics."""
-    made = Blueprint("health", __name__)
-    storage = Remembered(about.storage)
+    result = Blueprint("health", __name__)
+    storage = CachedProbe(info.storage)
 
-    @made.get("/health")
-    @describes(openapi_operations.HEALTH)
+    @result.get("/health")
+    @openapi_operation({200: schemas.Health, 503: schemas.Health})
     def health() -> tuple[Response, int]:
-        """200 where the service can work, 503 naming what is wrong where it cannot."""
-        facts = dict(storage())
-        works = facts.get("redis") == "ok"
-        told = {"success": works, "status": "ok" if works else "unavailable", **facts}
-        if not works:
-            told |= {"code": "storage_unavailable", "retryable": True}
-        told |= {"version": about.version, "engine": about.engine, "knowledge": dict(about.knowledge())}
-        answer = jsonify(told)
-        answer.headers["Cache-Control"] = "no-store"
-        if not works:
-            answer.headers["Retry-After"] = "1"
-        return answer, 200 if works else 503
+        """Whether the service can work."""
+        state = dict(storage())
+        is_ok = state.get("redis") == "ok"
+        body = {"success": is_ok, "status": "ok" if is_ok else "unavailable", **state}
+        if not is_ok:
+            body |= {"code": StorageUnavailable.code, "retryable": StorageUnavailable.retryable}
+        body |= {"version": info.version, "engine": info.engine, "knowledge": dict(info.knowledge())}
+        response = jsonify(body)
+        response.headers["Cache-Control"] = "no-store"
+        if not is_ok:
+            response.headers["Retry-After"] = "1"
+        return response, 200 if is_ok else 503
 
-    @made.get("/metrics")
-    @describes(openapi_operations.METRICS)
-    def figures() -> Response:
-        """Prometheus text."""
+    @result.get("/metrics")
+    @openapi_operation({200: ResponseSpec("The figures.", {"text/plain": TEXT})})
+    def metrics_view() -> Response:
+        """Figures as Prometheus text."""
         return Response(metrics.render_metrics(), content_type=metrics.CONTENT_TYPE)
 
-    return made
+    return result

@@ -1,110 +1,106 @@
-"""The calls on messages: add, read, rate, download."""
+"""The calls on messages: append, list, rate, download."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from flask import Blueprint, Response
-from flask.globals import request
+from flask import Blueprint, Response, request
 
-from app.api import json_body, openapi_operations
-from app.api.auth import Caller, checked, on_session
-from app.api.sessions import page_of
+from app.api import schemas
+from app.api.auth import OWNER, SessionContext, session_route, validate_after_session_exists
+from app.api.json_body import read_json_object
+from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
+from app.api.sessions import page_response
 from app.conversations.events import serialize_message
-from app.conversations.export import Format, render_transcript
-from app.errors import InvalidRequest, RoleForbidden
+from app.conversations.export import render_transcript
+from app.errors import InvalidRequest, PathNotFound, RoleForbidden, SessionFull
+from app.extensions import services
 from app.rate_limit import address_limit, set_rate_limit_headers
 from app.storage.base import NewMessage
 
 blueprint = Blueprint("messages", __name__)
-_TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
-_ROLES = ("user", "assistant", "system")
+MEDIA_TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
 
 
-def _one(message: bytes, status: int) -> Response:
+def message_response(message: bytes, status: int) -> Response:
+    """A stored message, which is JSON already."""
     return Response(b'{"success":true,"message":%b}' % message, status, mimetype="application/json")
 
 
-@on_session(blueprint, "POST", "/messages", openapi_operations.ADD)
+@session_route(blueprint, "POST", "/messages")
+@openapi_operation(
+    {201: schemas.MessageStored, 200: schemas.MessageStored},
+    body=schemas.AppendMessageRequest,
+    errors=(RoleForbidden, SessionFull, *WRITE_ERRORS),
+    auth="apiKey",
+)
 @address_limit
-def add(caller: Caller) -> Response:
-    """Adds a message; a known client id gets its first answer again."""
-    spelt, client_id = checked(caller, lambda: _spell(caller))
-    message = NewMessage(spelt, client_id or "")
-    written = caller.baton.conversations.append_message(caller.session_hash, caller.actor, message)
-    if not written.fresh:
-        return _one(written.message, 200)
-    return set_rate_limit_headers(
-        _one(written.message, 201), caller.baton.store.rules.session_limit, written.left, written.reset
+def append_message(context: SessionContext) -> Response:
+    """Append a message; a known client id gets its first answer again."""
+    body = validate_after_session_exists(context, lambda: parse_message(context))
+    message = serialize_message(body.role or "user", body.message, body.metadata, body.client_id)
+    stored = services().conversations.append_message(
+        context.session_hash, context.actor, NewMessage(message, body.client_id or "")
     )
+    if not stored.fresh:
+        return message_response(stored.message, 200)
+    response = message_response(stored.message, 201)
+    return set_rate_limit_headers(response, services().store.rules.session_limit, stored.left, stored.reset)
 
 
-def _spell(caller: Caller) -> tuple[bytes, str | None]:
-    """The message of the body, ready to be stored. Raises BadRequest, Forbidden or InvalidRequest."""
-    sent = json_body.read_object()
-    role = sent.get("role")
-    if role is None:
-        role = "user"
-    if role != "user":
-        if not isinstance(role, str) or caller.actor != "*":
-            raise RoleForbidden("Only the service's owner may speak in another role than user.")
-        if role not in _ROLES:
-            raise InvalidRequest("role", "must be one of user, assistant, system")
-    most = caller.baton.config.max_message_chars
-    content, metadata, client_id = json_body.together(
-        lambda: json_body.text(sent, "message", most),
-        lambda: json_body.metadata(sent),
-        lambda: json_body.client_id(sent),
-    )
-    return serialize_message(role, content, metadata, client_id), client_id
+def parse_message(context: SessionContext) -> schemas.AppendMessageRequest:
+    """The message of the body. Raises BadRequest, RoleForbidden or InvalidRequest."""
+    fields = read_json_object()
+    if fields.get("role") not in (None, "user") and context.actor != OWNER:
+        raise RoleForbidden("Only the service's owner may speak in another role than user.")
+    return schemas.AppendMessageRequest.parse(fields, max_chars=services().config.max_message_chars)
 
 
-@on_session(blueprint, "GET", "/messages", openapi_operations.HISTORY)
-def read(caller: Caller) -> Response:
-    """A page of the history, oldest first; not an activity."""
-    args = request.args
-    where, message_id, most = checked(caller, _part) if args else ("", "", 100)
-    page = caller.baton.conversations.get_page(caller.session_hash, caller.actor, where, message_id, most)
-    return page_of(caller.session_id, page)
+@session_route(blueprint, "GET", "/messages")
+@openapi_operation(
+    {200: schemas.MessagePage}, query=schemas.ListMessagesQuery, errors=(InvalidRequest, *SESSION_ERRORS)
+)
+def list_messages(context: SessionContext) -> Response:
+    """List messages, oldest first; this is not an activity."""
+    query = validate_after_session_exists(context, lambda: schemas.ListMessagesQuery.parse(request.args.to_dict()))
+    direction, message_id = "", ""
+    if query.after is not None:
+        direction, message_id = "after", query.after
+    elif query.before is not None:
+        direction, message_id = "before", query.before
+    page = services().conversations.get_page(context.session_hash, context.actor, direction, message_id, query.limit)
+    return page_response(context.session_id, page)
 
 
-def _part() -> tuple[str, str, int]:
-    """Which part of the history is wanted: after or before which message, and at most how many."""
-    args = request.args
-    most = json_body.whole(args, "limit", 100, 1, 500)
-    if "after" in args and "before" in args:
-        raise InvalidRequest("before", "cannot be used together with after")
-    for where in ("after", "before"):
-        if where in args:
-            return where, args[where], most
-    return "", "", most
+@session_route(blueprint, "POST", "/messages/<message_id>/feedback")
+@openapi_operation(
+    {200: schemas.MessageStored}, body=schemas.RateMessageRequest, errors=(PathNotFound, *SESSION_ERRORS)
+)
+def rate_message(context: SessionContext, message_id: str) -> Response:
+    """Say whether an answer helped."""
+    body = validate_after_session_exists(context, lambda: schemas.RateMessageRequest.parse(read_json_object()))
+    rating: dict[str, Any] | None = body.model_dump(exclude_none=True) if body.rating else None
+    message = services().conversations.set_feedback(context.session_hash, context.actor, message_id, rating)
+    return message_response(message, 200)
 
 
-@on_session(blueprint, "POST", "/messages/<message_id>/feedback", openapi_operations.FEEDBACK)
-def rate(caller: Caller, message_id: str) -> Response:
-    """What a visitor thinks of an answer."""
-    rating = checked(caller, _rating)
-    return _one(caller.baton.conversations.set_feedback(caller.session_hash, caller.actor, message_id, rating), 200)
-
-
-def _rating() -> dict[str, Any] | None:
-    sent = json_body.read_object()
-    if "rating" not in sent:
-        raise InvalidRequest("rating", "is missing")
-    rating = json_body.choice(sent, "rating", ("up", "down"), "")
-    comment = json_body.text(sent, "comment", 500, required=False)
-    if not rating:
-        return None
-    return {"rating": rating, "comment": comment} if comment else {"rating": rating}
-
-
-@on_session(blueprint, "GET", "/transcript", openapi_operations.TRANSCRIPT)
-def transcript(caller: Caller) -> Response:
-    """The conversation as a file."""
-    kind = cast("Format", checked(caller, lambda: json_body.choice(request.args, "format", tuple(_TYPES), "md")))
-    look = caller.baton.conversations.get_page(
-        caller.session_hash, caller.actor, limit=caller.baton.config.max_messages + 1
-    ).session
-    answer = Response(render_transcript(look.messages, kind), mimetype=_TYPES[kind])
-    answer.headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'
-    return answer
+@session_route(blueprint, "GET", "/transcript")
+@openapi_operation(
+    {
+        200: ResponseSpec(
+            "The conversation as a file.",
+            {"text/markdown": TEXT, "text/plain": TEXT, "application/json": schemas.Transcript},
+            ("Content-Disposition",),
+        )
+    },
+    query=schemas.TranscriptQuery,
+    errors=(InvalidRequest, *SESSION_ERRORS),
+)
+def get_transcript(context: SessionContext) -> Response:
+    """Download the conversation."""
+    query = validate_after_session_exists(context, lambda: schemas.TranscriptQuery.parse(request.args.to_dict()))
+    limit = services().config.max_messages + 1
+    snapshot = services().conversations.get_page(context.session_hash, context.actor, limit=limit).session
+    response = Response(render_transcript(snapshot.messages, query.format), mimetype=MEDIA_TYPES[query.format])
+    response.headers["Content-Disposition"] = f'attachment; filename="conversation.{query.format}"'
+    return response

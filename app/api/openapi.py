@@ -1,105 +1,139 @@
-"""Writes the OpenAPI description from what each view says of itself; costs nothing at a request."""
+"""The OpenAPI document, made from the models in schemas.py, the URL map, and what each view declares of itself."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, Response, current_app
-from flask.globals import request
+from flask import Blueprint, Flask, Response, current_app, request
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from werkzeug.routing import Rule
 
-from app.api.schemas import COMPONENTS, Schema, ref
-from app.errors import ERRORS
+from app import errors
+from app.api import schemas
+from app.errors import BatonError
 
 View = TypeVar("View", bound=Callable[..., Any])
+Schema = Mapping[str, Any]
 
-HERE = "$request.path.session_id"
-"""The session that a call was about, as links name it."""
-_ME, _OF_ME = "/api/session/me", "OfBearer"
+TEXT: Schema = {"type": "string"}
+
+SESSION_ERRORS = (errors.SessionNotFound, errors.NotOwner, errors.StorageUnavailable)
+"""Of every call on a session."""
+WRITE_ERRORS = (*SESSION_ERRORS, errors.SessionEnded, errors.RateLimited)
+BODY_ERRORS = (errors.BadRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.InvalidRequest)
+"""Of every call with a body; added by themselves."""
+TAGS = {
+    "sessions": "Sessions", "messages": "Messages", "chat": "Chat", "events": "Live", "websocket": "Live",
+    "health": "Service", "openapi": "Service",
+}  # fmt: skip
+"""By blueprint."""
+ME_SUFFIX = "_me"
+"""The operation of the path with ``me`` is named like that with the id, and this."""
 _PARAMETER = re.compile(r"<(?:[a-z]+(?:\([^)]*\))?:)?([a-z_]+)>")
-_ALWAYS_WITH_BODY = ("invalid_json", "payload_too_large", "unsupported_media_type", "invalid_request")
-_BEARER: Schema = {"type": "string", "pattern": "^Bearer ses_[A-Za-z0-9_-]{32}$"}
-_RETRY = frozenset(("rate_limited", "turn_in_progress", "engine_busy", "storage_unavailable"))
+_BEARER = {"type": "string", "pattern": "^Bearer ses_[A-Za-z0-9_-]{32}$"}
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """What a call is sent. ``example`` is one body that works."""
-
-    schema: Schema
-    required: bool = True
-    example: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One way a call may go well: JSON of ``schema``, or ``types`` by media type, or nothing."""
+class ResponseSpec:
+    """A response that is more than the JSON of one model; ``content`` is by media type."""
 
     description: str
-    schema: Schema | None = None
-    types: Mapping[str, Schema] = field(default_factory=dict)
+    content: Mapping[str, type[BaseModel] | Schema] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """What may be called with what an answer brought: ``parameters`` and ``body`` hold runtime expressions."""
+class Operation:
+    """What a view declares: what it is sent, what it answers, and which errors it can answer with.
 
-    operation: str
-    parameters: Mapping[str, str]
-    body: Any = None
+    ``auth``: ``apiKey`` where the API key allows more, ``session`` where the bearer id may name the session.
+    """
+
+    responses: Mapping[int, type[BaseModel] | ResponseSpec]
+    body: type[BaseModel] | None = None
+    body_required: bool = True
+    query: type[BaseModel] | None = None
+    headers: tuple[str, ...] = ()
+    errors: tuple[type[BatonError], ...] = ()
+    auth: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """All that is said of one call. ``errors`` are codes of the contract; those of any body are added by themselves.
+class Link:
+    """What may be called with what a response brought, in OpenAPI's runtime expressions."""
 
-    ``key``: the API key widens it; ``bearer``: the session may come as the bearer id though the path has no ``me``.
-    """
-
-    name: str
-    tag: str
-    summary: str
-    answers: Mapping[int, Reply]
-    body: Body | None = None
-    query: Mapping[str, Schema] = field(default_factory=dict)
-    headers: Mapping[str, Schema] = field(default_factory=dict)
-    errors: tuple[str, ...] = ()
-    links: Mapping[str, Link] = field(default_factory=dict)
-    key: bool = False
-    bearer: bool = False
+    operation: str
+    session: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
 
 
-def describes(operation: Operation) -> Callable[[View], View]:
-    """Let a view carry what the API says of it; stands anywhere among its decorators that keep attributes."""
+_ID = "$response.body#/session_id"
+_PATH_ID = "$request.path.session_id"
+LINKS: dict[str, tuple[Link, ...]] = {
+    "create_session": (
+        *(Link(name, _ID) for name in ("get_session", "list_messages", "heartbeat", "stop_answer", "get_transcript")),
+        Link("append_message", _ID, body={"message": "What is AI risk?"}),
+        Link("chat", body={"query": "What is Baton?", "session_id": _ID}),
+        Link("create_handoff", _ID, body={"kind": "share"}),
+        Link("resume_session", body={"session": _ID}),
+        Link("claim_session", _ID, body={"user_token": "TOKEN"}),
+        Link("end_session", _ID),
+        Link("delete_session", _ID),
+    ),
+    "append_message": (Link("list_messages", _PATH_ID, {"before": "$response.body#/message/id"}),),
+    "create_handoff": (Link("resume_session", body={"session": "$response.body#/ticket"}),),
+    "chat": (
+        Link("rate_message", _ID, {"message_id": "$response.body#/message_id"}, {"rating": "up", "comment": "Good."}),
+        Link("list_messages", _ID, {"before": "$response.body#/message_id"}),
+    ),
+}  # fmt: skip
+"""By operation: with these a tester that follows links reaches live sessions, messages and tickets."""
 
-    def carry(view: View) -> View:
-        view.operation = operation  # type: ignore[attr-defined]
+
+def openapi_operation(
+    responses: Mapping[int, type[BaseModel] | ResponseSpec], **declared: Any
+) -> Callable[[View], View]:
+    """Declares a view's ``Operation``; its name is the function's, its summary the docstring's first line."""
+
+    def declare(view: View) -> View:
+        view.openapi = Operation(responses, **declared)  # type: ignore[attr-defined]
         return view
 
-    return carry
+    return declare
 
 
-def operations(app: Flask) -> list[tuple[str, str, Operation | None]]:
-    """Every (rule, method) of the API and of the service's own calls, with what its view says, or None."""
-    found = []
-    for rule in app.url_map.iter_rules():
-        told = getattr(app.view_functions[rule.endpoint], "operation", None)
-        if told is not None or rule.rule.startswith("/api"):
-            found += [(rule.rule, method, told) for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})]
-    return found
+def undescribed(app: Flask) -> list[str]:
+    """Rules under /api that no view declares an operation for."""
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api")]
+    return sorted({rule.rule for rule in rules} - {rule.rule for rule in rules if _spec(app, rule)})
 
 
-def document(app: Flask, *, server: str, version: str, most_chars: int = 4000) -> dict[str, Any]:
-    """The whole description in OpenAPI 3.1. ``server`` is the public address; ``most_chars`` as configured."""
+def _spec(app: Flask, rule: Rule) -> Operation | None:
+    return getattr(app.view_functions[rule.endpoint], "openapi", None)
+
+
+class _JsonSchema(GenerateJsonSchema):
+    """Pydantic's schemas without a title for each field: it only repeats the name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - its signature
+        return False
+
+
+def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -> dict[str, Any]:
+    """The document in OpenAPI 3.1. ``server`` is the public address; ``max_chars`` the limit of a message."""
     paths: dict[str, dict[str, Any]] = {}
-    for rule, method, told in sorted(operations(app), key=lambda one: (one[0], one[1])):
-        if told is not None:
-            paths.setdefault(_PARAMETER.sub(r"{\1}", rule), {})[method.lower()] = _operation(rule, told)
-    text = json.dumps(paths).replace('"maxLength": 4000', f'"maxLength": {most_chars}')
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        spec = _spec(app, rule)
+        if spec is not None:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                path = paths.setdefault(_PARAMETER.sub(r"{\1}", rule.rule), {})
+                path[method.lower()] = _operation(rule, app.view_functions[rule.endpoint], spec)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,13 +141,13 @@ def document(app: Flask, *, server: str, version: str, most_chars: int = 4000) -
             "version": version,
             "description": "A chat whose conversation can change hands. A session id is a capability: "
             "browsers send it as a bearer credential to the `me` forms, so that no URL carries it. Any call may carry "
-            "the token of a signed-in visitor in the header `Baton-User`; without it his sessions answer 403.",
+            "the token of a signed-in visitor in the header `Baton-User`; without it their sessions answer 403.",
         },
         "servers": [{"url": server}],
-        "tags": [{"name": name} for name in ("Sessions", "Messages", "Chat", "Live", "Service")],
-        "paths": json.loads(text),
+        "tags": [{"name": name} for name in dict.fromkeys(TAGS.values())],
+        "paths": paths,
         "components": {
-            "schemas": COMPONENTS,
+            "schemas": _schemas(max_chars),
             "securitySchemes": {
                 "session": {"type": "http", "scheme": "bearer", "description": "The session id; without one, 404."},
                 "apiKey": {"type": "http", "scheme": "bearer", "description": "BATON_API_KEY, server to server."},
@@ -122,114 +156,133 @@ def document(app: Flask, *, server: str, version: str, most_chars: int = 4000) -
     }
 
 
-def _operation(rule: str, told: Operation) -> dict[str, Any]:
-    me = rule.startswith(_ME)
-    written: dict[str, Any] = {
-        "operationId": told.name + (_OF_ME if me else ""),
-        "summary": told.summary,
-        "tags": [told.tag],
-        "parameters": _parameters(rule, told),
-        "responses": _responses(told, me=me),
+def _schemas(max_chars: int) -> dict[str, Any]:
+    models = [model for model in vars(schemas).values() if isinstance(model, type) and issubclass(model, BaseModel)]
+    modes = [(model, "validation" if issubclass(model, schemas.RequestModel) else "serialization") for model in models]
+    _, definitions = models_json_schema(
+        [(model, mode) for model, mode in modes if model is not BaseModel],  # type: ignore[misc]
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_JsonSchema,
+    )
+    result: dict[str, Any] = definitions["$defs"]
+    result["AppendMessageRequest"]["properties"]["message"]["maxLength"] = max_chars
+    result["ChatRequest"]["properties"]["query"]["maxLength"] = max_chars
+    return result
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _summary(documented: Any) -> str:
+    return (documented.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+def _operation(rule: Rule, view: Callable[..., Any], spec: Operation) -> dict[str, Any]:
+    name, is_me = view.__name__, rule.rule.startswith("/api/session/me")
+    result: dict[str, Any] = {
+        "operationId": name + (ME_SUFFIX if is_me else ""),
+        "summary": _summary(view),
+        "tags": [TAGS[rule.endpoint.partition(".")[0]]],
+        "parameters": _parameters(rule.rule, spec, is_me=is_me),
+        "responses": {str(status): _response(answer) for status, answer in spec.responses.items()},
     }
-    if told.body is not None:
-        media: dict[str, Any] = {"schema": told.body.schema}
-        if told.body.example is not None:
-            media["example"] = told.body.example
-        written["requestBody"] = {"required": told.body.required, "content": {"application/json": media}}
-    if me:
-        written["security"] = [{"session": []}, {}]
-    elif told.key or told.bearer:
-        written["security"] = [{}, {"apiKey" if told.key else "session": []}]
-    return written
+    for response in result["responses"].values():
+        response["links"] = dict(_links(LINKS.get(name, ()), is_me=is_me))
+    for status, failure in _failures(spec).items():
+        result["responses"].setdefault(status, failure)
+    if spec.body is not None:
+        media = {"schema": _ref(spec.body), "example": spec.body.model_json_schema()["examples"][0]}
+        result["requestBody"] = {"required": spec.body_required, "content": {"application/json": media}}
+    if is_me or spec.auth:
+        result["security"] = [{"session": []}, {}] if is_me else [{}, {spec.auth: []}]
+    return result
 
 
-def _parameters(rule: str, told: Operation) -> list[dict[str, Any]]:
-    places: list[tuple[str, str, Schema]] = [("path", name, {"type": "string"}) for name in _PARAMETER.findall(rule)]
-    places += [("query", name, schema) for name, schema in told.query.items()]
-    places += [("header", name, schema) for name, schema in told.headers.items()]
-    if rule.startswith(_ME):
-        # OpenAPI lets security schemes speak for this header; named here too, links can fill it in.
-        places.append(("header", "Authorization", _BEARER))
-    return [
-        {"in": place, "name": name, "required": place == "path", "schema": schema} for place, name, schema in places
-    ]
+def _parameters(rule: str, spec: Operation, *, is_me: bool) -> list[dict[str, Any]]:
+    result = [_parameter("path", name, TEXT) for name in _PARAMETER.findall(rule)]
+    if spec.query is not None:
+        properties = spec.query.model_json_schema(schema_generator=_JsonSchema)["properties"]
+        result += [_parameter("query", name, _without_null(schema)) for name, schema in properties.items()]
+    result += [_parameter("header", name, TEXT) for name in spec.headers]
+    if is_me:  # OpenAPI lets security schemes speak for this header; named here too, links can fill it in
+        result.append(_parameter("header", "Authorization", _BEARER))
+    return result
 
 
-def _responses(told: Operation, *, me: bool) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for status, reply in told.answers.items():
-        responses[str(status)] = written = _reply(reply)
-        if told.links:
-            written["links"] = _links(told, me=me)
-    codes = (*told.errors, *(_ALWAYS_WITH_BODY if told.body is not None else ()))
-    for status, known in sorted(_by_status(codes).items()):
-        if str(status) not in responses:
-            responses[str(status)] = _failure(known)
-    return responses
+def _parameter(location: str, name: str, schema: Any) -> dict[str, Any]:
+    return {"in": location, "name": name, "required": location == "path", "schema": schema}
 
 
-def _reply(reply: Reply) -> dict[str, Any]:
-    types = dict(reply.types) or ({"application/json": reply.schema} if reply.schema else {})
-    written: dict[str, Any] = {"description": reply.description}
-    if types:
-        written["content"] = {name: {"schema": schema} for name, schema in types.items()}
-    if reply.headers:
-        written["headers"] = {name: {"schema": {"type": "string"}} for name in reply.headers}
-    return written
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A query parameter is absent or there; null cannot be sent."""
+    if "anyOf" not in schema:
+        return schema
+    others = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return {**schema["anyOf"][0], **others}
 
 
-def _links(told: Operation, *, me: bool) -> dict[str, Any]:
-    """The links of an answer: to the plain form by the session's id, to the ``me`` form by the bearer that it makes."""
-    written: dict[str, Any] = {}
-    for name, link in told.links.items():
-        parameters = dict(link.parameters)
-        session = parameters.pop("session_id", None)
+def _response(answer: type[BaseModel] | ResponseSpec) -> dict[str, Any]:
+    if not isinstance(answer, ResponseSpec):
+        answer = ResponseSpec(f"{_summary(answer)}.", {"application/json": answer})
+    return {
+        "description": answer.description,
+        "content": {
+            media: {"schema": _ref(schema) if isinstance(schema, type) else schema}
+            for media, schema in answer.content.items()
+        },
+        "headers": {name: {"schema": TEXT} for name in answer.headers},
+    }
+
+
+def _links(links: Iterable[Link], *, is_me: bool) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Each link, by its operation: to the path with the session's id, and to ``me`` with the bearer made of it."""
+    for link in links:
         body = {} if link.body is None else {"requestBody": link.body}
-        if session is None:
-            written[name] = {"operationId": link.operation, "parameters": parameters, **body}
-        elif not (me and session == HERE):
-            written[name] = {"operationId": link.operation, "parameters": dict(link.parameters), **body}
-            bearer = {**parameters, "header.Authorization": f"Bearer {{{session}}}"}
-            written[name + _OF_ME] = {"operationId": link.operation + _OF_ME, "parameters": bearer, **body}
-    return written
+        if not link.session:
+            yield link.operation, {"operationId": link.operation, "parameters": dict(link.parameters), **body}
+        elif not (is_me and link.session == _PATH_ID):  # a call by bearer has no id in its path
+            for suffix, name, value in (
+                ("", "session_id", link.session),
+                (ME_SUFFIX, "header.Authorization", f"Bearer {{{link.session}}}"),
+            ):
+                parameters = {**link.parameters, name: value}
+                operation = link.operation + suffix
+                yield operation, {"operationId": operation, "parameters": parameters, **body}
 
 
-def _failure(codes: list[str]) -> dict[str, Any]:
-    written: dict[str, Any] = {
-        "description": " or ".join(f"`{code}`" for code in codes),
-        "content": {"application/problem+json": {"schema": ref("Problem")}},
-    }
-    if _RETRY.intersection(codes):
-        written["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
-    return written
+def _failures(spec: Operation) -> dict[str, dict[str, Any]]:
+    """The error responses by status, the codes of one status together."""
+    by_status: dict[int, list[type[BatonError]]] = {}
+    for error in dict.fromkeys((*spec.errors, *(BODY_ERRORS if spec.body else ()))):
+        by_status.setdefault(error.status, []).append(error)
+    result: dict[str, dict[str, Any]] = {}
+    for status, found in sorted(by_status.items()):
+        result[str(status)] = {
+            "description": " or ".join(f"`{error.code}`" for error in found),
+            "content": {"application/problem+json": {"schema": _ref(schemas.Problem)}},
+        }
+        if any(error.retryable for error in found):
+            retry_after = {"description": "Seconds.", "schema": {"type": "integer"}}
+            result[str(status)]["headers"] = {"Retry-After": retry_after}
+    return result
 
 
-def _by_status(codes: tuple[str, ...]) -> dict[int, list[str]]:
-    """The codes under the status that each has in the contract."""
-    found: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        found.setdefault(STATUSES[code], []).append(code)
-    return found
+def blueprint(*, server: str, version: str, max_chars: int) -> Blueprint:
+    """GET /openapi.json, made at the first call, when every route is there, and kept as bytes."""
+    result = Blueprint("openapi", __name__)
+    cached: list[bytes] = []
 
+    @result.get("/openapi.json")
+    @openapi_operation({200: ResponseSpec("OpenAPI 3.1.", {"application/json": {"type": "object"}})})
+    def openapi() -> Response:
+        """This description."""
+        if not cached:
+            document = openapi_document(current_app, server=server, version=version, max_chars=max_chars)
+            cached.append(json.dumps(document).encode())
+        response = Response(cached[0], mimetype="application/json")
+        response.headers["Cache-Control"] = "no-cache"
+        response.add_etag()
+        return response.make_conditional(request)  # type: ignore[return-value]
 
-STATUSES: dict[str, int] = {error.code: error.status for error in ERRORS}
-
-
-def blueprint(operation: Operation, *, server: str, version: str, most_chars: int) -> Blueprint:
-    """GET /openapi.json, written at the first call, when every route is there, and kept as bytes."""
-    made = Blueprint("openapi", __name__)
-    kept: list[bytes] = []
-
-    @made.get("/openapi.json")
-    @describes(operation)
-    def openapi_document() -> Response:
-        """The description of the API."""
-        if not kept:
-            told = document(current_app, server=server, version=version, most_chars=most_chars)
-            kept.append(json.dumps(told).encode())
-        answer = Response(kept[0], mimetype="application/json")
-        answer.headers["Cache-Control"] = "no-cache"
-        answer.add_etag()
-        return answer.make_conditional(request)  # type: ignore[return-value]
-
-    return made
+    return result

@@ -1,170 +1,372 @@
-"""The shapes of what goes over the wire, as JSON Schema: one plain dict a thing, named as the contract names it."""
+"""What goes over the wire, as pydantic models: bodies and queries that are validated, and the documented responses."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-Schema = dict[str, Any]
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import field_validator as check
+from pydantic_core import PydanticCustomError
 
+from app.errors import InvalidRequest
+
+MAX_METADATA_BYTES = 4096
+"""As compact JSON in UTF-8."""
 NOT_BLANK = "[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
-"""Matches any text that is not white space alone; the counterpart of ``app.api.json_body.SPACE``."""
-
-
-def ref(name: str) -> Schema:
-    """A pointer to one of the ``COMPONENTS``."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None, **more: Any) -> Schema:
-    """An object with these fields; others are allowed, so that the service may learn new ones."""
-    return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}, **more}
-
-
-def success(fields: dict[str, Schema], optional: dict[str, Schema] | None = None, **more: Any) -> Schema:
-    """The object of a call that went well."""
-    return record({"success": {"const": True}, **fields}, optional, **more)
-
-
-def listed(items: Schema, **more: Any) -> Schema:
-    """An array of these."""
-    return {"type": "array", "items": items, **more}
-
-
-def spoken(most: int, *, null: bool = False) -> Schema:
-    """Text of 1 to ``most`` characters that is more than white space."""
-    kind: Any = ["string", "null"] if null else "string"
-    return {"type": kind, "minLength": 1, "maxLength": most, "pattern": NOT_BLANK}
-
-
-STRING: Schema = {"type": "string"}
-BOOLEAN: Schema = {"type": "boolean"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-TIME: Schema = {
-    "type": "string",
-    "format": "date-time",
-    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
-    "examples": ["2026-01-31T12:00:00.123Z"],
+"""Matches text that is not white space alone. White space as Unicode has it: in Python's own ``\\s`` and in
+JavaScript's it differs."""
+CLIENT_ID = "^[A-Za-z0-9_.:-]{1,64}$"
+_SENTENCES = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_unicode": "holds half of a surrogate pair, which is not a character",
+    "dict_type": "must be an object",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    NOT_BLANK: "must not be empty",
+    CLIENT_ID: "must be 1 to 64 of A-Z a-z 0-9 _ . : -",
 }
-SESSION_ID: Schema = {
-    "type": "string",
-    "pattern": "^ses_[A-Za-z0-9_-]{32}$",
-    "examples": ["ses_EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM"],
-}
-STATUS: Schema = {"enum": ["active", "abandoned", "ended"]}
-METADATA: Schema = {
-    "type": ["object", "null"],
-    "additionalProperties": ref("Value"),
-    "description": "At most 4 KiB as compact JSON.",
-}
-_WIDEST = 2**63
-_VALUE: Schema = {
-    "description": "Anything that JSON knows, with whole numbers of 64 bits at most.",
-    "anyOf": [
-        {"type": ["string", "boolean", "null"]},
-        {"type": "number", "minimum": -_WIDEST, "maximum": _WIDEST},
-        {"type": "array", "items": ref("Value")},
-        {"type": "object", "additionalProperties": ref("Value")},
-    ],
-}
-CLIENT_ID: Schema = {
-    "type": ["string", "null"],
-    "minLength": 1,
-    "maxLength": 64,
-    "pattern": "^[A-Za-z0-9_.:-]{1,64}$",
-    "description": "Makes a retry safe: the same one again gets the first answer again and does nothing twice.",
-}
-USER_TOKEN: Schema = {
-    "type": ["string", "null"],
-    "maxLength": 4096,
-    "description": "The JWT by which the site vouches for its visitor; the header `Baton-User` does the same.",
-}
-CURSOR: Schema = {"type": "string", "description": "Where to start `events` so that nothing is missed or told twice."}
+"""What is wrong with a field, by pydantic's type of error or by the pattern. Pydantic's own messages may quote it."""
 
-_MESSAGE = record(
-    {
-        "id": STRING,
-        "role": {"enum": ["user", "assistant", "system"]},
-        "content": STRING,
-        "metadata": {"type": "object"},
-        "created_at": TIME,
-    },
-    {"client_id": {"type": "string"}},
-    examples=[
-        {
-            "id": "msg_1_0a1b2c",
-            "role": "user",
-            "content": "What is AI risk?",
-            "metadata": {},
-            "created_at": "2026-01-31T12:00:00.123Z",
-        }
-    ],
-)
-_CITATION = record({"title": STRING, "url": STRING, "snippet": {"type": "string", "maxLength": 600}})
-_PROBLEM = record(
-    {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": STRING,
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": STRING,
-        "success": {"const": False},
-        "code": {"type": "string", "description": "Stable; the list stands in the protocol."},
-        "retryable": {"type": "boolean", "description": "Whether the same call may work later."},
-    },
-    {"errors": listed(record({"field": STRING, "detail": STRING})), "request_id": STRING},
-    description="What went wrong, as in RFC 9457.",
-)
-_HISTORY = {
-    "session_id": SESSION_ID,
-    "status": STATUS,
-    "messages": listed(ref("Message"), description="Oldest first."),
-    "has_more": {"type": "boolean", "description": "Whether there is more in the direction asked for."},
-    "cursor": CURSOR,
-}
 
-COMPONENTS: dict[str, Schema] = {
-    "Message": _MESSAGE,
-    "Value": _VALUE,
-    "Citation": _CITATION,
-    "Problem": _PROBLEM,
-    "Created": success(
-        {
-            "session_id": SESSION_ID,
-            "status": {"const": "active"},
-            "created_at": TIME,
-            "expires_at": TIME,
-            "expires_in": {"type": "integer", "description": "Seconds."},
-            "chat_url": STRING,
-        }
+class RequestModel(BaseModel):
+    """Fields of a body or a query. Fields that it does not name are ignored."""
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any], **context: Any) -> Self:
+        """The validated fields. Raises InvalidRequest that names every wrong field and repeats none of them."""
+        try:
+            return cls.model_validate(fields, context=context)
+        except ValidationError as error:
+            details: dict[str, str] = {}
+            for entry in error.errors(include_url=False, include_input=False):
+                details.setdefault(str(entry["loc"][0]), _sentence(entry["type"], entry["msg"], entry.get("ctx", {})))
+        first, *more = details.items()
+        raise InvalidRequest(*first, *more)
+
+
+def _sentence(error_type: str, message: str, values: Mapping[str, Any]) -> str:
+    if error_type == "custom":  # raised below, in our own words
+        return message
+    return _SENTENCES.get(values.get("pattern", error_type), "is not valid").format_map(values)
+
+
+def _wrong(sentence: str) -> PydanticCustomError:
+    return PydanticCustomError("custom", sentence)
+
+
+def _within_message_limit(text: str, info: ValidationInfo) -> str:
+    limit = (info.context or {})["max_chars"]
+    if len(text) > limit:
+        raise _wrong(f"must have at most {limit} characters")
+    return text
+
+
+def _within_metadata_limit(metadata: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(orjson.dumps(metadata))
+    except TypeError:  # half a surrogate pair, or a number past 64 bits: the log could not store it
+        raise _wrong("holds a number beyond 64 bits or what cannot be written as UTF-8") from None
+    if size > MAX_METADATA_BYTES:
+        raise _wrong(f"must have at most {MAX_METADATA_BYTES} bytes as JSON")
+    return metadata
+
+
+def _blank_is_none(text: str) -> str | None:
+    return text if re.search(NOT_BLANK, text) else None
+
+
+def _whole_number(text: Any) -> int:
+    if not isinstance(text, str) or not re.fullmatch("[0-9]{1,9}", text):
+        raise _wrong("must be a whole number")
+    return int(text)
+
+
+MessageText = Annotated[str, Field(min_length=1, pattern=NOT_BLANK), AfterValidator(_within_message_limit)]
+"""At most ``BATON_MAX_MESSAGE_CHARS`` characters, which come as the context ``max_chars``; kept exactly as sent."""
+Metadata = Annotated[
+    dict[str, Any], AfterValidator(_within_metadata_limit), Field(description="At most 4 KiB as compact JSON.")
+]
+ClientId = Annotated[
+    str,
+    Field(
+        pattern=CLIENT_ID,
+        description="Makes a retry safe: the same one again gets the first answer again and does nothing twice.",
     ),
-    "Session": success(
-        {
-            "session_id": SESSION_ID,
-            "status": STATUS,
-            "created_at": TIME,
-            "updated_at": TIME,
-            "last_seen_at": TIME,
-            "expires_at": TIME,
-            "message_count": COUNT,
-        }
+]
+UserToken = Annotated[
+    str,
+    Field(
+        max_length=4096,
+        description="The JWT by which the site vouches for its visitor; the header `Baton-User` does the same.",
     ),
-    "Stored": success({"message": ref("Message")}),
-    "History": success(_HISTORY),
-    "Resumed": success({**_HISTORY, "expires_at": TIME}, {"shared": BOOLEAN, "user_token": STRING}),
-    "Beat": success({"status": STATUS, "expires_at": TIME}),
-    "Ended": success({"status": {"const": "ended"}}),
-    "Stopped": success({"stopped": {"type": "boolean", "description": "False when nothing ran."}}),
-    "Handoff": success({"url": STRING, "ticket": STRING, "expires_in": {"type": "integer", "description": "Seconds."}}),
-    "Answer": success(
-        {
-            "answer": STRING,
-            "citations": listed(ref("Citation"), maxItems=5, description="Best first, one a page."),
-            "session_id": {**SESSION_ID, "type": ["string", "null"]},
-            "message_id": {"type": ["string", "null"]},
-        }
+    AfterValidator(_blank_is_none),
+]
+
+
+def _example(**fields: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
+class CreateSessionRequest(RequestModel):
+    """A new conversation."""
+
+    model_config = _example(metadata={"page": "/pricing"})
+    metadata: Metadata | None = None
+    user_token: UserToken | None = None
+
+
+class AppendMessageRequest(RequestModel):
+    """A message to store."""
+
+    model_config = _example(message="What is AI risk?", role="user", client_id="q-1")
+    message: MessageText
+    role: Literal["user", "assistant", "system"] | None = Field(
+        None, description="Anything but `user` needs the API key."
+    )
+    metadata: Metadata | None = None
+    client_id: ClientId | None = None
+
+
+class RateMessageRequest(RequestModel):
+    """Whether an answer helped."""
+
+    model_config = _example(rating="up")
+    rating: Literal["up", "down"] | None = Field(description="null takes the rating back.")
+    comment: Annotated[str, Field(max_length=500), AfterValidator(_blank_is_none)] | None = None
+
+
+class HandoffRequest(RequestModel):
+    """What kind of link: for one use, or for another device until the session ends."""
+
+    model_config = _example(kind="once")
+    kind: Literal["once", "share"] | None = None
+
+
+class ResumeRequest(RequestModel):
+    """A session id or a ticket; without one, the last conversation of the signed-in user."""
+
+    model_config = _example(session="tkt_EXAMPLE")
+    session: Annotated[str, Field(max_length=4096, pattern=NOT_BLANK)] | None = None
+    client_id: ClientId | None = None
+    user_token: UserToken | None = None
+
+
+class ClaimRequest(RequestModel):
+    """The token of the user whose conversation it becomes."""
+
+    model_config = _example(user_token="TOKEN")  # noqa: S106
+    user_token: UserToken | None = None
+
+
+class ChatRequest(RequestModel):
+    """A question; without a session it is answered from the question alone, and nothing is stored."""
+
+    model_config = _example(query="What is AI risk?")
+    query: MessageText
+    session_id: str | None = None
+    client_id: ClientId | None = None
+
+
+class ListMessagesQuery(RequestModel):
+    """Which part of the history."""
+
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_whole_number)] = 100
+    after: str | None = Field(None, description="Only what follows the message with this id.")
+    before: str | None = Field(None, description="Only what precedes the message with this id.")
+
+    @check("before")
+    @classmethod
+    def _one_direction(cls, before: str | None, info: ValidationInfo) -> str | None:
+        if before is not None and info.data.get("after") is not None:
+            raise _wrong("cannot be used together with after")
+        return before
+
+
+class TranscriptQuery(RequestModel):
+    """The format of the file."""
+
+    format: Literal["md", "txt", "json"] = "md"
+
+
+class EventsQuery(RequestModel):
+    """Where the events start."""
+
+    after: str | None = Field(None, description="The id of the last event known; without it, from now.")
+
+
+class ChatQuery(RequestModel):
+    """The session, where the body does not name it."""
+
+    session: str | None = Field(None, description="The session id, where it is not in the body.")
+
+
+Timestamp = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+        examples=["2026-01-31T12:00:00.123Z"],
+        json_schema_extra={"format": "date-time"},
     ),
-    "Transcript": record({"messages": listed(ref("Message"))}),
-    "Health": record(
-        {"status": {"enum": ["ok", "unavailable"]}, "redis": STRING},
-        {"durability": STRING, "version": STRING, "engine": STRING, "knowledge": {"type": "object"}},
-    ),
-}
+]
+SessionId = Annotated[str, Field(pattern="^ses_[A-Za-z0-9_-]{32}$", examples=["ses_EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM"])]
+Status = Literal["active", "abandoned", "ended"]
+Seconds = Annotated[int, Field(description="Seconds.")]
+Cursor = Annotated[str, Field(description="Where to start `events` so that nothing is missed or repeated.")]
+
+
+def _require_success(schema: dict[str, Any]) -> None:
+    schema["required"] = ["success", *schema.get("required", [])]
+
+
+class Success(BaseModel):
+    """The response to a call that worked."""
+
+    model_config = ConfigDict(json_schema_extra=_require_success)
+    success: Literal[True] = True
+
+
+class Message(BaseModel):
+    """A stored message."""
+
+    id: str
+    role: Literal["user", "assistant", "system"]
+    content: str
+    metadata: dict[str, Any]
+    created_at: Timestamp
+    client_id: str | None = None
+
+
+class SessionCreated(Success):
+    """The session; `session_id` is a capability to it."""
+
+    session_id: SessionId
+    status: Literal["active"] = "active"
+    created_at: Timestamp
+    expires_at: Timestamp
+    expires_in: Seconds
+    chat_url: str
+
+
+class SessionState(Success):
+    """The session."""
+
+    session_id: SessionId
+    status: Status
+    created_at: Timestamp
+    updated_at: Timestamp
+    last_seen_at: Timestamp
+    expires_at: Timestamp
+    message_count: Annotated[int, Field(ge=0)]
+
+
+class MessageStored(Success):
+    """The stored message; the first one again where the `client_id` is known."""
+
+    message: Message
+
+
+class MessagePage(Success):
+    """A part of the history."""
+
+    session_id: SessionId
+    status: Status
+    messages: Annotated[list[Message], Field(description="Oldest first.")]
+    has_more: Annotated[bool, Field(description="Whether there is more in the direction asked for.")]
+    cursor: Cursor
+
+
+class SessionResumed(MessagePage):
+    """The conversation, with the newest part of its history."""
+
+    expires_at: Timestamp
+    shared: bool = False
+    user_token: str = ""
+
+
+class HeartbeatReceived(Success):
+    """The session was seen."""
+
+    status: Status = "active"
+    expires_at: Timestamp
+
+
+class SessionEnded(Success):
+    """The session has ended, now or before."""
+
+    status: Literal["ended"] = "ended"
+
+
+class AnswerStopped(Success):
+    """Whether an answer was being made."""
+
+    stopped: Annotated[bool, Field(description="False when no answer was being made.")]
+
+
+class HandoffCreated(Success):
+    """The link."""
+
+    url: str
+    ticket: str
+    expires_in: Seconds
+
+
+class Citation(BaseModel):
+    """A page that the answer rests on."""
+
+    title: str
+    url: str
+    snippet: Annotated[str, Field(max_length=600)]
+
+
+class Answer(Success):
+    """The answer; with `Accept: text/event-stream`, the events of the turn."""
+
+    answer: str
+    citations: Annotated[list[Citation], Field(max_length=5, description="Best first, one a page.")]
+    session_id: SessionId | None
+    message_id: str | None
+
+
+class Transcript(BaseModel):
+    """The conversation as a file."""
+
+    messages: list[Message]
+
+
+class Health(BaseModel):
+    """Whether the service can work; where it cannot, `redis` says why."""
+
+    status: Literal["ok", "unavailable"]
+    redis: str
+    durability: str = ""
+    version: str = ""
+    engine: str = ""
+    knowledge: dict[str, Any] = Field(default_factory=dict)
+
+
+class FieldError(BaseModel):
+    """A field and what is wrong with it."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """What went wrong, as in RFC 9457."""
+
+    type: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    success: Literal[False]
+    code: Annotated[str, Field(description="Stable; the list stands in the protocol.")]
+    retryable: Annotated[bool, Field(description="Whether the same call may work later.")]
+    errors: list[FieldError] = Field(default_factory=list)
+    request_id: str = ""

@@ -1,190 +1,225 @@
-"""The calls on a session itself: create, look, heartbeat, end, handoff, resume, delete."""
+"""The calls on a session itself: create, get, heartbeat, end, handoff, resume, claim, delete."""
 
 from __future__ import annotations
 
-import orjson
-from flask import Blueprint, Response
-from flask.globals import request
+from typing import Any
 
-from app.api import json_body, openapi_operations
-from app.api.auth import Caller, actor, baton, checked, has_key, on_session, person
-from app.api.openapi import describes
+import orjson
+from flask import Blueprint, Response, request
+from pydantic import BaseModel
+
+from app.api import schemas
+from app.api.auth import (
+    OWNER,
+    SessionContext,
+    get_actor,
+    get_signed_in_user,
+    is_api_key_request,
+    session_route,
+    validate_after_session_exists,
+)
+from app.api.json_body import read_json_object
+from app.api.openapi import SESSION_ERRORS, ResponseSpec, openapi_operation
 from app.auth.user_tokens import SignedInUser
-from app.conversations.ids import hash_session_id, parse_ticket, timestamp
+from app.conversations.ids import TicketKind, hash_session_id, parse_ticket, timestamp
 from app.conversations.service import ConversationPage, ResumeResult
-from app.errors import InvalidRequest
+from app.errors import (
+    BadToken,
+    InvalidRequest,
+    RateLimited,
+    SessionEnded,
+    SessionNotFound,
+    StorageUnavailable,
+    TurnInProgress,
+)
+from app.extensions import services
 from app.rate_limit import address_limit, create_limit
 
 blueprint = Blueprint("sessions", __name__)
 
 
-def reply(told: dict[str, object], status: int = 200) -> Response:
-    """A JSON answer."""
-    return Response(orjson.dumps({"success": True, **told}), status, mimetype="application/json")
+def json_response(model: BaseModel, status: int = 200) -> Response:
+    """A response with the JSON of this model."""
+    return Response(model.model_dump_json(), status, mimetype="application/json")
 
 
-@blueprint.post("/api/session/create")
-@describes(openapi_operations.CREATE)
-@create_limit
-def create() -> Response:
-    """Begins a conversation."""
-    config = baton().config
-    if "HTTP_AUTHORIZATION" in request.environ:
-        has_key()  # refuses a browser that carries it
-    sent = json_body.read_object(optional=True)
-    metadata, token = json_body.together(
-        lambda: json_body.metadata(sent), lambda: json_body.text(sent, "user_token", 4096, required=False)
-    )
-    user = person(token)
-    owner = user.user if user else ""
-    session_id, created, expires = baton().conversations.create_session(metadata, owner)
-    if user:
-        baton().claims.set_last_session(user, session_id)
-    answer = reply(
-        {
-            "session_id": session_id,
-            "status": "active",
-            "created_at": timestamp(created),
-            "expires_at": timestamp(expires),
-            "expires_in": round((expires - created) / 1000),
-            "chat_url": config.chat_page,
-        },
-        201,
-    )
-    answer.headers["Location"] = f"/api/session/{session_id}"
-    return answer
-
-
-@on_session(blueprint, "GET", "", openapi_operations.READ)
-def look(caller: Caller) -> Response:
-    """How the conversation stands; not an activity."""
-    page = caller.baton.conversations.get_page(caller.session_hash, caller.actor)
-    return reply(
-        {
-            "session_id": caller.session_id,
-            "status": page.status,
-            "created_at": timestamp(page.session.created),
-            "updated_at": timestamp(page.session.updated),
-            "last_seen_at": timestamp(page.session.seen),
-            "expires_at": timestamp(page.session.expires),
-            "message_count": page.session.count,
-        }
-    )
-
-
-@on_session(blueprint, "POST", "/heartbeat", openapi_operations.BEAT)
-def heartbeat(caller: Caller) -> Response:
-    """The visitor is there."""
-    checked(caller, json_body.read_nothing)
-    expires = caller.baton.conversations.heartbeat(caller.session_hash, caller.actor)
-    return reply({"status": "active", "expires_at": timestamp(expires)})
-
-
-@on_session(blueprint, "POST", "/end", openapi_operations.END)
-def end(caller: Caller) -> Response:
-    """Ends the conversation for good."""
-    checked(caller, json_body.read_nothing)
-    caller.baton.conversations.end_session(caller.session_hash, caller.actor)
-    return reply({"status": "ended"})
-
-
-@on_session(blueprint, "POST", "/handoff", openapi_operations.HANDOFF)
-@address_limit
-def hand_off(caller: Caller) -> Response:
-    """A link that carries the conversation on elsewhere."""
-    kind = checked(
-        caller, lambda: json_body.choice(json_body.read_object(optional=True), "kind", ("once", "share"), "once")
-    )
-    # The page has no token of the site: a link for once brings it one that opens this conversation and no other.
-    user = person(session_hash=caller.session_hash) if kind == "once" and caller.actor != "*" else None
-    token = user.token_for(caller.session_hash) if user else ""
-    kind = "signed" if token else kind
-    ticket, left = caller.baton.conversations.create_handoff_ticket(
-        caller.session_hash, caller.actor, caller.session_id, kind, token
-    )
-    page = caller.baton.config.chat_page
-    url = f"{page}{'&' if '?' in page else '?'}session={ticket}"
-    return reply({"url": url, "ticket": ticket, "expires_in": max(1, round(left / 1000))})
-
-
-@blueprint.post("/api/session/resume")
-@describes(openapi_operations.RESUME)
-@address_limit
-def resume() -> Response:
-    """Takes up a conversation by its id or a ticket, or a signed-in user's last."""
-    sent = json_body.read_object()
-    proof = sent.get("user_token") or request.environ.get("HTTP_BATON_USER")
-    by_user = proof and sent.get("session") is None
-    text, client_id, token = json_body.together(
-        lambda: json_body.text(sent, "session", 4096, required=not by_user),
-        lambda: json_body.client_id(sent),
-        lambda: json_body.text(sent, "user_token", 4096, required=False),
-    )
-    session_hash = _named_session(text)
-    asker, user = actor(token, session_hash), person(token, session_hash)
-    if user and not text:
-        return _taken_up(baton().claims.get_last_session(user), user)
-    resumed = baton().conversations.resume(text, asker, client_id, lambda token: actor(token, session_hash))
-    if resumed.token:
-        user = person(resumed.token, session_hash)
-    if user:
-        baton().claims.set_last_session(user, resumed.session_id)
-    return _whole(resumed)
-
-
-def _named_session(text: str) -> str | None:
-    """The session that an id or a ticket names; None where it is neither."""
-    ticket = parse_ticket(text)
-    return ticket.session_hash if ticket else hash_session_id(text)
-
-
-@on_session(blueprint, "POST", "/claim", openapi_operations.CLAIM)
-def claim(caller: Caller) -> Response:
-    """An anonymous conversation becomes its visitor's, who has signed in meanwhile."""
-
-    def claimant() -> SignedInUser | None:
-        sent = json_body.read_object(optional=True)
-        proven = "HTTP_BATON_USER" in request.environ
-        return person(json_body.text(sent, "user_token", 4096, required=not proven), caller.session_hash)
-
-    user = checked(caller, claimant)
-    if user is None:  # an empty header, or a token that is good for another session only
-        raise InvalidRequest("user_token", "is missing")
-    return _taken_up(caller.baton.claims.claim(caller.session_id, user), user)
-
-
-def _taken_up(session_id: str, user: SignedInUser) -> Response:
-    resumed = baton().conversations.resume(session_id, user.user, None)
-    baton().claims.set_last_session(user, session_id)
-    return _whole(resumed)
-
-
-def _whole(resumed: ResumeResult) -> Response:
-    """A conversation just taken up, with the newest of its history."""
-    more: dict[str, object] = {"user_token": resumed.token} if resumed.token else {}
-    if resumed.kind == "share":
-        more["shared"] = True
-    return page_of(resumed.session_id, resumed.page, more)
-
-
-@on_session(blueprint, "DELETE", "", openapi_operations.ERASE)
-def erase(caller: Caller) -> Response:
-    """Nothing of the conversation is left."""
-    caller.baton.conversations.delete_session(caller.session_hash, caller.actor)
-    return Response(status=204)
-
-
-def page_of(session_id: str, page: ConversationPage, more: dict[str, object] | None = None) -> Response:
-    """A page of the history. The messages are stored as they go over the wire, so they are only joined."""
-    look = page.session
-    head = {
+def page_response(session_id: str, page: ConversationPage, **more: object) -> Response:
+    """A part of the history. The messages are stored as they go over the wire, so they are only joined."""
+    snapshot = page.session
+    fields = {
         "success": True,
         "session_id": session_id,
         "status": page.status,
-        "has_more": look.has_more,
+        "has_more": snapshot.has_more,
         "cursor": page.cursor,
-        "expires_at": timestamp(look.expires),
+        "expires_at": timestamp(snapshot.expires),
+        **more,
     }
-    head |= more or {}
-    told = b'%b,"messages":[%b]}' % (orjson.dumps(head)[:-1], b",".join(look.messages))
-    return Response(told, mimetype="application/json")
+    body = b'%b,"messages":[%b]}' % (orjson.dumps(fields)[:-1], b",".join(snapshot.messages))
+    return Response(body, mimetype="application/json")
+
+
+@blueprint.post("/api/session/create")
+@openapi_operation(
+    {
+        201: ResponseSpec(
+            "The session; `session_id` is a capability to it.",
+            {"application/json": schemas.SessionCreated},
+            ("Location",),
+        )
+    },
+    body=schemas.CreateSessionRequest,
+    body_required=False,
+    errors=(BadToken, RateLimited, StorageUnavailable),
+)
+@create_limit
+def create_session() -> Response:
+    """Start a conversation."""
+    is_api_key_request()  # refuses a browser that carries it
+    body = schemas.CreateSessionRequest.parse(read_json_object(optional=True))
+    user = get_signed_in_user(body.user_token)
+    session_id, created, expires = services().conversations.create_session(body.metadata, user.user if user else "")
+    if user:
+        services().claims.set_last_session(user, session_id)
+    response = json_response(
+        schemas.SessionCreated(
+            session_id=session_id,
+            created_at=timestamp(created),
+            expires_at=timestamp(expires),
+            expires_in=round((expires - created) / 1000),
+            chat_url=services().config.chat_page,
+        ),
+        201,
+    )
+    response.headers["Location"] = f"/api/session/{session_id}"
+    return response
+
+
+@session_route(blueprint, "GET", "")
+@openapi_operation({200: schemas.SessionState}, errors=SESSION_ERRORS)
+def get_session(context: SessionContext) -> Response:
+    """Get the state of a conversation; this is not an activity."""
+    page = services().conversations.get_page(context.session_hash, context.actor)
+    snapshot = page.session
+    return json_response(
+        schemas.SessionState(
+            session_id=context.session_id,
+            status=page.status,
+            created_at=timestamp(snapshot.created),
+            updated_at=timestamp(snapshot.updated),
+            last_seen_at=timestamp(snapshot.seen),
+            expires_at=timestamp(snapshot.expires),
+            message_count=snapshot.count,
+        )
+    )
+
+
+@session_route(blueprint, "POST", "/heartbeat")
+@openapi_operation({200: schemas.HeartbeatReceived}, errors=(SessionEnded, *SESSION_ERRORS))
+def heartbeat(context: SessionContext) -> Response:
+    """Say that the visitor is there."""
+    validate_after_session_exists(context, lambda: read_json_object(optional=True))
+    expires = services().conversations.heartbeat(context.session_hash, context.actor)
+    return json_response(schemas.HeartbeatReceived(expires_at=timestamp(expires)))
+
+
+@session_route(blueprint, "POST", "/end")
+@openapi_operation({200: schemas.SessionEnded}, errors=SESSION_ERRORS)
+def end_session(context: SessionContext) -> Response:
+    """End a conversation for good; its history stays until it expires."""
+    validate_after_session_exists(context, lambda: read_json_object(optional=True))
+    services().conversations.end_session(context.session_hash, context.actor)
+    return json_response(schemas.SessionEnded())
+
+
+@session_route(blueprint, "POST", "/handoff")
+@openapi_operation(
+    {200: schemas.HandoffCreated},
+    body=schemas.HandoffRequest,
+    body_required=False,
+    errors=(SessionEnded, *SESSION_ERRORS),
+)
+@address_limit
+def create_handoff(context: SessionContext) -> Response:
+    """Make a link that continues the conversation elsewhere."""
+    body = validate_after_session_exists(context, lambda: schemas.HandoffRequest.parse(read_json_object(optional=True)))
+    kind: TicketKind = body.kind or "once"
+    # The full page has no user token of the site: a link for one use carries one that opens this conversation only.
+    user = get_signed_in_user(session_hash=context.session_hash) if kind == "once" and context.actor != OWNER else None
+    token = user.token_for(context.session_hash) if user else ""
+    ticket, remaining = services().conversations.create_handoff_ticket(
+        context.session_hash, context.actor, context.session_id, "signed" if token else kind, token
+    )
+    page = services().config.chat_page
+    url = f"{page}{'&' if '?' in page else '?'}session={ticket}"
+    return json_response(schemas.HandoffCreated(url=url, ticket=ticket, expires_in=max(1, round(remaining / 1000))))
+
+
+@blueprint.post("/api/session/resume")
+@openapi_operation(
+    {200: schemas.SessionResumed}, body=schemas.ResumeRequest, errors=(BadToken, RateLimited, *SESSION_ERRORS)
+)
+@address_limit
+def resume_session() -> Response:
+    """Resume by session id or ticket, or a signed-in user's last conversation: all that a page needs, in one call."""
+    body = schemas.ResumeRequest.parse(read_json_object())
+    if body.session is None and not (body.user_token or request.headers.get("Baton-User")):
+        raise InvalidRequest("session", "is missing")
+    ticket = parse_ticket(body.session or "")
+    session_hash = ticket.session_hash if ticket else hash_session_id(body.session)
+    actor, user = get_actor(body.user_token, session_hash), get_signed_in_user(body.user_token, session_hash)
+    if body.session is None:
+        if user is None:
+            raise SessionNotFound
+        return resume_by_id(services().claims.get_last_session(user), user)
+    resumed = services().conversations.resume(
+        body.session, actor, body.client_id, lambda token: get_actor(token, session_hash)
+    )
+    user = get_signed_in_user(resumed.token, session_hash) if resumed.token else user
+    if user:
+        services().claims.set_last_session(user, resumed.session_id)
+    return resume_response(resumed)
+
+
+@session_route(blueprint, "POST", "/claim")
+@openapi_operation(
+    {200: schemas.SessionResumed},
+    body=schemas.ClaimRequest,
+    body_required=False,
+    errors=(BadToken, SessionEnded, TurnInProgress, *SESSION_ERRORS),
+)
+def claim_session(context: SessionContext) -> Response:
+    """Make an anonymous conversation the signed-in user's, by `user_token` or `Baton-User`; it gets a new id."""
+
+    def get_claimant() -> SignedInUser:
+        body = schemas.ClaimRequest.parse(read_json_object(optional=True))
+        user = get_signed_in_user(body.user_token, context.session_hash)
+        if user is None:  # no token, or one that is good for another session only
+            raise InvalidRequest("user_token", "is missing")
+        return user
+
+    user = validate_after_session_exists(context, get_claimant)
+    return resume_by_id(services().claims.claim(context.session_id, user), user)
+
+
+def resume_by_id(session_id: str, user: SignedInUser) -> Response:
+    """The user's own conversation, which becomes the last one that they used."""
+    resumed = services().conversations.resume(session_id, user.user, None)
+    services().claims.set_last_session(user, session_id)
+    return resume_response(resumed)
+
+
+def resume_response(resumed: ResumeResult) -> Response:
+    """A resumed conversation, with the newest part of its history."""
+    more: dict[str, Any] = {"user_token": resumed.token} if resumed.token else {}
+    if resumed.kind == "share":
+        more["shared"] = True
+    return page_response(resumed.session_id, resumed.page, **more)
+
+
+@session_route(blueprint, "DELETE", "")
+@openapi_operation({204: ResponseSpec("It is deleted.")}, errors=SESSION_ERRORS)
+def delete_session(context: SessionContext) -> Response:
+    """Delete a conversation; nothing of it is left."""
+    services().conversations.delete_session(context.session_hash, context.actor)
+    return Response(status=204)

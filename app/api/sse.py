@@ -1,4 +1,4 @@
-"""Listening by server-sent events (WHATWG HTML, "Server-sent events"): a session's log from any place on."""
+"""Server-sent events (WHATWG HTML, "Server-sent events"): a session's log from any cursor on."""
 
 from __future__ import annotations
 
@@ -7,140 +7,137 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from flask import Blueprint, Response
-from flask.globals import request
+from flask import Blueprint, Response, request
 
-from app.api import openapi_operations
-from app.api.auth import Caller, baton, on_session
+from app.api import schemas
+from app.api.auth import SessionContext, session_route
+from app.api.openapi import SESSION_ERRORS, TEXT, ResponseSpec, openapi_operation
 from app.client_address import client_network_hash
 from app.conversations.events import PING, Event
 from app.errors import RateLimited, StorageUnavailable
+from app.extensions import services
 from app.metrics import FEEDS_OPEN, RATE_LIMITED_TOTAL
 
 blueprint = Blueprint("events", __name__)
 
-LIFE_SECONDS = 720.0
-"""A feed is ended by the service before any proxy would cut it; its reader comes back with the last id."""
-CLAIM_SECONDS = 15.0
-_TRIES = 3
-_BREAKS = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
+MAX_CONNECTION_SECONDS = 720.0
+"""A feed ends before any proxy would cut it; the client comes back with the last event id."""
+SLOT_RENEW_SECONDS = 15.0
+_SLOT_TRIES = 3
+_UNICODE_LINE_BREAKS = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
 
 
-def frame(event: Event) -> bytes:
-    """One event as it goes over the wire; its data holds no line break, nor what some readers take for one."""
+def format_sse(event: Event) -> bytes:
+    """One event as it goes over the wire. Its data holds no line break, nor what some readers take for one."""
     head = b"" if event.id is None else b"id: %b\n" % event.id.encode()
-    data = event.data if event.data.isascii() else _BREAKS.sub(_escaped, event.data)
+    data = event.data if event.data.isascii() else _UNICODE_LINE_BREAKS.sub(_escape, event.data)
     return b"%bevent: %b\ndata: %b\n\n" % (head, event.type.encode(), data)
 
 
-def _escaped(found: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(found[0].decode())
+def _escape(match: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(match[0].decode())
 
 
-def stream(events: Iterator[Event | None], opening: bytes = b"") -> Response:
-    """An answer of events; None becomes a ping. What proxies might hold back is sent at once."""
+def sse_response(events: Iterator[Event | None], preamble: bytes = b"") -> Response:
+    """A response of events, which proxies do not buffer; None becomes a ping."""
 
-    def told() -> Iterator[bytes]:
-        if opening:
-            yield opening
-        with suppress(StorageUnavailable):  # a chat's stream ends; its reader comes back with the last id
+    def body() -> Iterator[bytes]:
+        if preamble:
+            yield preamble
+        with suppress(StorageUnavailable):  # the stream ends; the client comes back with the last event id
             for event in events:
-                yield frame(event or PING)
+                yield format_sse(event or PING)
 
-    answer = Response(told(), mimetype="text/event-stream")
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["X-Accel-Buffering"] = "no"
-    return answer
+    response = Response(body(), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
 
 
-class Feed:
-    """A place among the feeds of a session and of an address, renewed while it is open."""
+class FeedSlot:
+    """One of the feeds that a session and an address may have open at once, counted in Redis for all workers."""
 
-    def __init__(self, caller: Caller, kind: str) -> None:
-        config = baton().config
-        self._store = baton().store
+    def __init__(self, session_hash: str) -> None:
+        config = services().config
+        self._store = services().store
         self._name = secrets.token_hex(8)
-        self._ref = caller.session_hash
-        self._address = client_network_hash()
-        self._most = (config.feeds_per_session, config.feeds_per_address)
-        self._gauge = FEEDS_OPEN.labels(kind)
-        self._claimed = 0.0
-        self._open = False
+        self._session_hash, self._session_limit = session_hash, config.feeds_per_session
+        self._address, self._address_limit = client_network_hash(), config.feeds_per_address
+        self._renewed_at = 0.0
 
-    def open(self) -> None:
-        """Takes the place. Raises RateLimited where there is none."""
-        for _ in range(_TRIES):
+    def acquire(self) -> None:
+        """Raises RateLimited where too many feeds are open."""
+        for _ in range(_SLOT_TRIES):
             if self._claim():
-                self._gauge.inc()
-                self._open = True
                 return
-            self._store.wake_subscribers(self._ref)  # those whose client has left make room
+            self._store.wake_subscribers(self._session_hash)  # feeds whose client has left notice it now, and end
             time.sleep(0.1)
-        self._give_back()
+        self.release()
         RATE_LIMITED_TOTAL.labels("feeds").inc()
         raise RateLimited("Too many open feeds.", retry_after=15)
 
-    def _claim(self) -> bool:
-        self._claimed = time.monotonic()
-        session, address = self._most
-        try:
-            mine = self._store.acquire_feed_slot("", session, self._name, self._ref)
-            return bool(mine and self._store.acquire_feed_slot(self._address, address, self._name))
-        except StorageUnavailable:  # it refuses writes: reading goes on, uncounted
-            return True
+    def renew(self) -> None:
+        """Keeps the slot, which expires by itself when its worker dies; call it as often as you like."""
+        if time.monotonic() - self._renewed_at > SLOT_RENEW_SECONDS:
+            self._claim()
 
-    def leave(self) -> None:
-        """Gives the place back, once; also where no event was ever asked for."""
-        if self._open:
-            self._open = False
-            self._gauge.dec()
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._store.release_feed_slot("", self._name, self._ref)
+    def release(self) -> None:
+        """Gives the slot back."""
+        self._store.release_feed_slot("", self._name, self._session_hash)
         self._store.release_feed_slot(self._address, self._name)
 
-    def live(self, events: Iterator[Event | None]) -> Iterator[Event | None]:
-        """The events, for as long as a feed may live; the place is given back at their end, however they end."""
-        until = time.monotonic() + LIFE_SECONDS
+    def _claim(self) -> bool:
+        self._renewed_at = time.monotonic()
+        acquire = self._store.acquire_feed_slot
         try:
-            for event in events:
-                yield event
-                now = time.monotonic()
-                if now > until:
-                    return
-                if now - self._claimed > CLAIM_SECONDS:
-                    self._claim()
-        finally:
-            self.leave()
+            return bool(
+                acquire("", self._session_limit, self._name, self._session_hash)
+                and acquire(self._address, self._address_limit, self._name)
+            )
+        except StorageUnavailable:  # Redis refuses writes: reading goes on, uncounted
+            return True
 
 
-def follow(
-    caller: Caller, kind: str, after: str | None, gone: Callable[[], bool]
-) -> tuple[Feed, Iterator[Event | None]]:
-    """A feed of the session, checked before its first event; whoever takes it calls its ``leave`` in the end.
+def open_feed(
+    context: SessionContext, transport: str, after: str | None, disconnected: Callable[[], bool]
+) -> tuple[Iterator[Event | None], Callable[[], None]]:
+    """The events of the session from ``after`` on, and what to call when the connection ends, however it ends.
 
-    Raises NotFound, Forbidden or RateLimited.
+    What can be refused is refused here, before the first event. Raises SessionNotFound, NotOwner or RateLimited.
     """
-    conversations = baton().conversations
-    start = conversations.resolve_cursor(caller.session_hash, caller.actor, after)
-    feed = Feed(caller, kind)
-    feed.open()
-    return feed, feed.live(conversations.stream_events(caller.session_hash, caller.actor, start, disconnected=gone))
+    conversations = services().conversations
+    start = conversations.resolve_cursor(context.session_hash, context.actor, after)
+    resources = ExitStack()
+    slot = FeedSlot(context.session_hash)
+    slot.acquire()
+    resources.callback(slot.release)
+    resources.enter_context(FEEDS_OPEN.labels(transport).track_inprogress())
+    events = conversations.stream_events(context.session_hash, context.actor, start, disconnected=disconnected)
+    return iterate_until_deadline(events, slot), resources.close
 
 
-def _departed(environ: dict[str, Any]) -> Callable[[], bool]:
-    """Whether the client has closed its side, asked of the socket without waiting: sooner than a failing ping tells."""
+def iterate_until_deadline(events: Iterator[Event | None], slot: FeedSlot) -> Iterator[Event | None]:
+    """The events, for as long as a connection may last; its slot is renewed meanwhile."""
+    deadline = time.monotonic() + MAX_CONNECTION_SECONDS
+    for event in events:
+        yield event
+        if time.monotonic() > deadline:
+            return
+        slot.renew()
+
+
+def client_disconnected(environ: dict[str, Any]) -> Callable[[], bool]:
+    """Whether the client has closed its side; asks the socket without waiting, long before a ping would fail."""
     connection = environ.get("gunicorn.socket")
-    raw = getattr(connection, "_sock", connection)  # below the event loop, which would wait
+    raw = getattr(connection, "_sock", connection)  # gevent's own would wait
     if raw is not None and raw.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
-        # One that vanished without a word is let go as well (RFC 5482).
+        # A client that vanished without a FIN is given up as well (RFC 5482).
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000)
 
-    def departed() -> bool:
+    def disconnected() -> bool:
         if raw is None:
             return False
         try:
@@ -150,18 +147,24 @@ def _departed(environ: dict[str, Any]) -> Callable[[], bool]:
         except OSError:
             return True
 
-    return departed
+    return disconnected
 
 
-@on_session(blueprint, "GET", "/events", openapi_operations.EVENTS)
-def events(caller: Caller) -> Response:
-    """The session's events from ``Last-Event-ID`` or ``after`` on; from now without either."""
+@session_route(blueprint, "GET", "/events")
+@openapi_operation(
+    {200: ResponseSpec("Events, for as long as the connection lives.", {"text/event-stream": TEXT})},
+    query=schemas.EventsQuery,
+    headers=("Last-Event-ID",),
+    errors=(RateLimited, *SESSION_ERRORS),
+)
+def stream_events(context: SessionContext) -> Response:
+    """Follow the conversation as server-sent events."""
     after = request.headers.get("Last-Event-ID") or request.args.get("after")
     if request.method == "HEAD":
-        baton().conversations.get_page(caller.session_hash, caller.actor)
+        services().conversations.get_page(context.session_hash, context.actor)
         return Response(mimetype="text/event-stream")
-    opening = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % LIFE_SECONDS
-    feed, told = follow(caller, "sse", after, _departed(request.environ))
-    answer = stream(told, opening)
-    answer.call_on_close(feed.leave)
-    return answer
+    events, close = open_feed(context, "sse", after, client_disconnected(request.environ))
+    preamble = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % MAX_CONNECTION_SECONDS
+    response = sse_response(events, preamble)
+    response.call_on_close(close)
+    return response

@@ -21,8 +21,8 @@ TYPES = {
     ".json": "application/json",
     ".map": "application/json",
 }
-FOR_EVER = "public, max-age=31536000, immutable"
-FOR_MINUTES = "public, max-age=300"
+CACHE_IMMUTABLE = "public, max-age=31536000, immutable"
+CACHE_SHORT = "public, max-age=300"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Asset:
     """A file in memory, as it is sent. ``integrity`` is what a script tag may demand of it."""
 
     body: bytes
-    packed: bytes
+    gzipped: bytes
     kind: str
     digest: str
     integrity: str
 
 
-def asset(name: str) -> Asset | None:
+def get_asset(name: str) -> Asset | None:
     """The file ``name`` below the static folder; None where there is none or its kind is not for browsers."""
     path = (STATIC / name).resolve() if "\0" not in name else STATIC
     if path.suffix not in TYPES or not path.is_relative_to(STATIC):
@@ -53,53 +53,53 @@ def _read(path: Path, _changed: int, _size: int) -> Asset:
     body = path.read_bytes()
     return Asset(
         body=body,
-        packed=gzip.compress(body, 9, mtime=0),
+        gzipped=gzip.compress(body, 9, mtime=0),
         kind=TYPES[path.suffix],
         digest=hashlib.sha256(body).hexdigest()[:12],
         integrity="sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode(),
     )
 
 
-def built(name: str) -> str:
+def asset_url(name: str) -> str:
     """The address of a built file by its plain name (``page.js``), as the build's manifest gives it."""
-    manifest = asset("manifest.json")
+    manifest = get_asset("manifest.json")
     entry = json.loads(manifest.body).get(name) if manifest else None
     if isinstance(entry, dict):
         entry = entry.get("file") or entry.get("name")
     return f"/assets/{entry or name}"
 
 
-def versioned(name: str) -> str:
-    """The address of a hand-written file with its version, so that it may be kept for ever."""
-    found = asset(name)
-    return f"/assets/{name}?v={found.digest}" if found else f"/assets/{name}"
+def versioned_url(name: str) -> str:
+    """The address of a hand-written file with its version, so that it may be cached for ever."""
+    asset = get_asset(name)
+    return f"/assets/{name}?v={asset.digest}" if asset else f"/assets/{name}"
 
 
 @blueprint.get("/widget.js")
 def widget() -> Response:
-    """The script to paste: always the newest, looked at again after five minutes."""
-    return send(asset("widget.js"), FOR_MINUTES)
+    """The script to paste: always the newest, revalidated after five minutes."""
+    return asset_response(get_asset("widget.js"), CACHE_SHORT)
 
 
 @blueprint.get("/assets/<version>/widget.js")
 def pinned_widget(version: str) -> Response:
     """The script to paste at one version, for a tag with an integrity hash; gone after the next release."""
-    found = asset("widget.js")
-    return send(found if found and found.digest == version else None, FOR_EVER)
+    asset = get_asset("widget.js")
+    return asset_response(asset if asset and asset.digest == version else None, CACHE_IMMUTABLE)
 
 
 @blueprint.get("/assets/<path:name>")
 def file(name: str) -> Response:
-    """A built or hand-written file; one whose address names its version is kept for ever.
+    """A built or hand-written file; one whose address names its version is cached for ever.
 
     A page that was opened before a deploy may still ask for a part of the widget by its old name: it gets the new one.
     """
-    found = asset(name)
-    if found is None and _named_by_content(name):
-        successor = built(name.rpartition("-")[0] + ".js").removeprefix("/assets/")
-        return send(asset(successor), FOR_MINUTES)
-    hashed = found is not None and request.args.get("v") == found.digest
-    return send(found, FOR_EVER if hashed or _named_by_content(name) else FOR_MINUTES)
+    asset = get_asset(name)
+    if asset is None and _named_by_content(name):
+        successor = asset_url(name.rpartition("-")[0] + ".js").removeprefix("/assets/")
+        return asset_response(get_asset(successor), CACHE_SHORT)
+    hashed = asset is not None and request.args.get("v") == asset.digest
+    return asset_response(asset, CACHE_IMMUTABLE if hashed or _named_by_content(name) else CACHE_SHORT)
 
 
 def _named_by_content(name: str) -> bool:
@@ -107,18 +107,18 @@ def _named_by_content(name: str) -> bool:
     return len(stem.rpartition("-")[2]) >= 8 and "-" in stem
 
 
-def send(found: Asset | None, keep: str) -> Response:
-    """The file, packed where the browser takes that, kept as ``keep`` says; 404 where there is none."""
-    if found is None:
+def asset_response(asset: Asset | None, cache_control: str) -> Response:
+    """The file, gzipped where the browser takes that, cached as ``cache_control`` says; 404 where there is none."""
+    if asset is None:
         abort(404)
-    packs = request.accept_encodings.quality("gzip") > 0
-    response = Response(found.packed if packs else found.body, content_type=found.kind)
-    if packs:
+    gzips = request.accept_encodings.quality("gzip") > 0
+    response = Response(asset.gzipped if gzips else asset.body, content_type=asset.kind)
+    if gzips:
         response.headers["Content-Encoding"] = "gzip"
-    response.headers["Cache-Control"] = keep
-    # Pages of any site may load these. (The edge adds the CORS header and nosniff.)
+    response.headers["Cache-Control"] = cache_control
+    # Pages of any site may load these. (The middleware adds the CORS header and nosniff.)
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.vary.add("Accept-Encoding")
-    response.set_etag(found.digest + ("-gzip" if packs else ""))
+    response.set_etag(asset.digest + ("-gzip" if gzips else ""))
     response.make_conditional(request)
     return response

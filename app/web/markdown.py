@@ -1,9 +1,9 @@
-"""Turns a Markdown page of the knowledge folder into HTML that cannot do harm."""
+"""Renders a Markdown page of the knowledge folder as HTML that cannot do harm."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,8 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-Slug = Callable[[str], str]
+from app.engines.knowledge.anchors import Slugs
+
 ALLOWED_SCHEMES = frozenset({"http", "https", "mailto"})
 REL = "noopener noreferrer nofollow"
 
@@ -29,10 +30,10 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """A page ready for a template: nothing but tags made here.
+class RenderedPage:
+    """A page for a template; all of its tags are made here.
 
-    ``opening`` is the heading that the page begins with, if it does; ``html`` is all that follows.
+    ``opening`` is the level-1 heading that the page begins with, if it does; ``html`` is everything else.
     """
 
     opening: Markup
@@ -40,7 +41,7 @@ class Rendered:
     headings: tuple[Heading, ...]
 
 
-def render(markdown: str, source: str, base: str, slug: Slug) -> Rendered:
+def render(markdown: str, source: str, base: str) -> RenderedPage:
     """The HTML of ``markdown``.
 
     ``source`` is the file's path below the folder (``decisions/README.md``) and ``base`` the path under which
@@ -51,25 +52,25 @@ def render(markdown: str, source: str, base: str, slug: Slug) -> Rendered:
     parser = _parser()
     env: dict[str, Any] = {}
     tokens = parser.parse(markdown, env)
-    headings = tuple(_name_headings(tokens, slug))
+    headings = tuple(_add_heading_ids(tokens))
     for token in tokens:
         _align_by_class(token)
         if token.type == "inline" and token.children:
             token.children = list(_safe_inline(token.children, source, base))
     tokens = [token for token in tokens if token.type != "front_matter"]
-    first = 3 if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else 0
+    rest = 3 if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else 0
 
     def html(part: Sequence[Token]) -> Markup:
         return Markup(parser.renderer.render(part, parser.options, env))  # noqa: S704
 
-    return Rendered(html(tokens[:first]), html(tokens[first:]), headings)
+    return RenderedPage(html(tokens[:rest]), html(tokens[rest:]), headings)
 
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.use(front_matter_plugin)
-    # Every target is judged in _target; the parser's own check would leave refused links as raw Markdown.
-    parser.validateLink = _every_link  # type: ignore[method-assign,assignment]
+    # resolve_link judges every target; the parser's own check would leave refused links as raw Markdown.
+    parser.validateLink = _allow_all_links  # type: ignore[method-assign,assignment]
     # What can scroll sideways must be reachable by keyboard.
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)
@@ -78,7 +79,7 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _every_link(_url: str) -> bool:
+def _allow_all_links(_url: str) -> bool:
     return True
 
 
@@ -95,52 +96,42 @@ def _code(_renderer: Any, tokens: Sequence[Token], index: int, *_: Any) -> str:
     return f'<pre tabindex="0" role="group" aria-label="Code"><code>{text}</code></pre>\n'
 
 
-def _name_headings(tokens: Sequence[Token], slug: Slug) -> Iterator[Heading]:
-    """Give every heading an id; the second of the same name gets ``-1``, the third ``-2``."""
-    taken: dict[str, int] = {}
+def _add_heading_ids(tokens: Sequence[Token]) -> Iterator[Heading]:
+    """Gives every heading the id that citations use for it."""
+    anchors = Slugs()
     for opening, inline in pairwise(tokens):
-        if opening.type != "heading_open":
-            continue
-        text = plain_text(inline)
-        anchor = unique(slug(text), taken)
-        opening.attrSet("id", anchor)
-        yield Heading(int(opening.tag[1:]), text, anchor)
-
-
-def unique(name: str, taken: dict[str, int]) -> str:
-    """``name``, or ``name-1``, ``name-2`` ... where it is taken already; remembers what it gave."""
-    chosen = name
-    while chosen in taken:
-        taken[name] += 1
-        chosen = f"{name}-{taken[name]}"
-    taken[chosen] = 0
-    return chosen
+        if opening.type == "heading_open":
+            text = plain_text(inline)
+            anchor = anchors(text)
+            opening.attrSet("id", anchor)
+            yield Heading(int(opening.tag[1:]), text, anchor)
 
 
 def plain_text(inline: Token) -> str:
-    """What is read aloud of a line: its words and code, without marks, with an image's description."""
+    """The text and code of a line without its marks; of an image, its description."""
     return "".join(child.content for child in inline.children or () if child.type != "html_inline").strip()
 
 
 def _align_by_class(token: Token) -> None:
-    """A table says its alignment in a style attribute, which the page's policy refuses: say it by class."""
+    """markdown-it aligns table cells by a style attribute, which the page's CSP refuses: do it by a class."""
     style = str(token.attrs.pop("style", ""))
     if style.startswith("text-align:"):
         token.attrSet("class", "align-" + style.partition(":")[2])
 
 
 def _safe_inline(children: Sequence[Token], source: str, base: str) -> Iterator[Token]:
-    kept: list[bool] = []
+    allowed: list[bool] = []
+    """Of each open link, whether it stays one."""
     for child in children:
         if child.type == "image":
             yield _as_text(child)
         elif child.type == "link_open":
-            target = _target(str(child.attrGet("href") or ""), source, base)
-            kept.append(target is not None)
+            target = resolve_link(str(child.attrGet("href") or ""), source, base)
+            allowed.append(target is not None)
             if target is not None:
                 child.attrs = {"href": target, "rel": REL}
                 yield child
-        elif child.type != "link_close" or kept.pop():
+        elif child.type != "link_close" or allowed.pop():
             yield child
 
 
@@ -150,7 +141,7 @@ def _as_text(image: Token) -> Token:
     return text
 
 
-def _target(href: str, source: str, base: str) -> str | None:
+def resolve_link(href: str, source: str, base: str) -> str | None:
     """Where a link of the page ``source`` leads, or None where it may not be followed."""
     try:
         parts = urlsplit(href)
@@ -170,7 +161,7 @@ def _target(href: str, source: str, base: str) -> str | None:
 
 
 def page_path(file: str) -> str:
-    """The path under which a file of the folder is shown: without ``.md``; README and index are their folder."""
+    """The path under which a file of the folder is shown: without ``.md``; README and index stand for their folder."""
     if not file.lower().endswith(".md"):
         return file
     folder, name = posixpath.split(file[:-3])

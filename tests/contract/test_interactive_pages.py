@@ -91,7 +91,7 @@ def test_the_api_page_shows_every_call(plain: RunningService, tab: Tab) -> None:
     page.goto(plain.base + "/docs#turn_in_progress")
     expect(page.locator("section.call").first).to_be_visible()
     shown = page.locator("section.call").evaluate_all("found => found.map((one) => one.id)")
-    assert sorted(shown) == sorted(name for name in names if not name.endswith("OfBearer"))
+    assert sorted(shown) == sorted(name for name in names if not name.endswith("_me"))
     expect(page.locator("#turn_in_progress")).to_be_in_viewport()
     tab.is_clean(plain.base)
 

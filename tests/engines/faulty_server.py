@@ -8,20 +8,20 @@ webhook: in the query), as in scripted_engine.py. A webhook answers as ``?as=jso
     tokens=20        ``w0 w1 w2 ...``; ``delay=0.01`` seconds between two
     seen             everything that was sent, as JSON: what a model would see
     status=500       that status; ``times=1``: only so often for one question; ``retry-after=2``: that header
-    refuse           hangs up without an answer
-    hang             takes the question and says nothing, not even a header
+    refuse           closes the connection without an answer
+    hang             takes the question and sends nothing, not even a header
     hang-body        the headers, then nothing
-    drip             the headers, then signs of life without a word
+    drip             the headers, then keep-alives without text
     stall-after=20   silent after so many tokens
-    die-after=20     hangs up in the middle of a word after so many tokens
+    die-after=20     closes the connection in the middle of a word after so many tokens
     garbage          an event that is no JSON
     html             a web page
     half             an answer whose emoji is cut in two
-    empty            ends well without a word
-    endless          words without end
+    empty            ends without text
+    endless          text without end
     endless-line     one line without end
     endless-event    one event without end, of many lines
-    fail             an error told inside the stream
+    fail             an error inside the stream
     odd-chunks       (a model) first chunks without choices, without a delta, with null, and with content parts
 """
 
@@ -42,7 +42,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Request:
-    """What came in."""
+    """A request that came in."""
 
     target: str
     headers: dict[str, str]
@@ -59,16 +59,16 @@ class FaultyServer:
 
     port: int = 0
     requests: list[Request] = field(default_factory=list)
-    hung_up: threading.Event = field(default_factory=threading.Event)
-    """Set when a client left before it had its answer."""
+    client_closed: threading.Event = field(default_factory=threading.Event)
+    """Set when a client closed the connection before it had its answer."""
     redirect_to: str = ""
-    """Where POST /elsewhere sends one (``?code=``, 307)."""
+    """Where POST /elsewhere redirects to (``?code=``, 307)."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
         self.port = self._listener.getsockname()[1]
         self._over = threading.Event()
-        self._asked: Counter[str] = Counter()
+        self._times_asked: Counter[str] = Counter()
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -99,7 +99,7 @@ class FaultyServer:
                     if not self._answer(peer, request):
                         return
                 except OSError:
-                    self.hung_up.set()
+                    self.client_closed.set()
                     return
 
     def _answer(self, peer: socket.socket, request: Request) -> bool:
@@ -110,89 +110,90 @@ class FaultyServer:
             code = options.get("code", "307")
             peer.sendall(f"HTTP/1.1 {code} Go\r\nLocation: {self.redirect_to}\r\nContent-Length: 0\r\n\r\n".encode())
             return True
-        told = request.json
+        payload = request.json
         model = parts.path.endswith("/chat/completions")
-        question = told["messages"][-1]["content"] if model else told["query"]
-        usage = bool((told.get("stream_options") or {}).get("include_usage"))
-        wire = _Wire(peer, "model" if model else options.get("as", "sse"), usage)
-        words = dict(re.findall(r"(?<!\S)([a-z-]+)(?:=([0-9.]+))?(?!\S)", question.partition("say:")[0]))
-        self._asked[question] += 1
-        if "status" in words and self._asked[question] <= int(words.get("times") or 1_000):
+        question = payload["messages"][-1]["content"] if model else payload["query"]
+        usage = bool((payload.get("stream_options") or {}).get("include_usage"))
+        response = _Response(peer, "model" if model else options.get("as", "sse"), usage)
+        asked = question.partition("say:")[0].rpartition("\n\n")[2]  # a question that failed is joined before it
+        words = dict(re.findall(r"(?<!\S)([a-z-]+)(?:=([0-9.]+))?(?!\S)", asked))
+        self._times_asked[question] += 1
+        if "status" in words and self._times_asked[question] <= int(words.get("times") or 1_000):
             extra = f"Retry-After: {words['retry-after']}\r\n" if "retry-after" in words else ""
             reason = b'{"error": {"message": "scripted"}}'
             head = f"HTTP/1.1 {words['status']} No\r\nContent-Type: application/json\r\n{extra}"
             peer.sendall(f"{head}Content-Length: {len(reason)}\r\n\r\n".encode() + reason)
             return True
-        return self._misbehave(wire, words) or self._speak(wire, words, question, told)
+        return self._misbehave(response, words) or self._stream(response, words, question, payload)
 
-    def _misbehave(self, wire: _Wire, words: dict[str, str]) -> bool:
+    def _misbehave(self, response: _Response, words: dict[str, str]) -> bool:
         if "refuse" in words:
-            raise _Gone
+            raise _CloseConnection
         if "hang" in words:
-            self._wait_for_hang_up(wire.peer)
+            self._wait_for_close(response.peer)
         if "html" in words:
-            wire.head("text/html")
-            wire.raw(b"<!doctype html><title>Welcome</title>")
-            wire.end()
+            response.head("text/html")
+            response.send(b"<!doctype html><title>Welcome</title>")
+            response.end()
             return True
         if "endless-line" in words or "endless-event" in words:
-            wire.head()
-            wire.raw(b"data: " if wire.kind in ("model", "sse") else b'{"text": "')
+            response.head()
+            response.send(b"data: " if response.format in ("model", "sse") else b'{"text": "')
             while True:
-                wire.raw(b"x" * 65_536 if "endless-line" in words else b"x" * 500 + b"\ndata: ")
+                response.send(b"x" * 65_536 if "endless-line" in words else b"x" * 500 + b"\ndata: ")
         return False
 
-    def _speak(self, wire: _Wire, words: dict[str, str], question: str, told: Any) -> bool:
-        wire.head()
+    def _stream(self, response: _Response, words: dict[str, str], question: str, payload: Any) -> bool:
+        response.head()
         if "hang-body" in words:
-            self._wait_for_hang_up(wire.peer)
+            self._wait_for_close(response.peer)
         if "drip" in words:
             while not self._over.wait(0.1):
-                wire.raw(b": still here\n\n" if wire.kind in ("model", "sse") else b"\n")
+                response.send(b": still here\n\n" if response.format in ("model", "sse") else b"\n")
         if "garbage" in words:
-            wire.raw(b"data: {not json]\n\n")
+            response.send(b"data: {not json]\n\n")
         if "fail" in words:
-            wire.raw(wire.spell({"error": {"message": "scripted"}}))
+            response.send(response.serialize({"error": {"message": "scripted"}}))
         if "odd-chunks" in words:
-            wire.raw(b"".join(map(wire.spell, _odd_chunks())))
-        for number, text in enumerate(_said(words, question, told)):
+            response.send(b"".join(map(response.serialize, _odd_chunks())))
+        for number, text in enumerate(_texts(words, question, payload)):
             if str(number) == words.get("stall-after"):
-                self._wait_for_hang_up(wire.peer)
+                self._wait_for_close(response.peer)
             if str(number) == words.get("die-after"):
-                wire.raw(wire.word(text)[:-9], cut=True)
-                raise _Gone
+                response.send(response.serialize_text(text)[:-9], cut=True)
+                raise _CloseConnection
             if number and words.get("delay"):
                 self._over.wait(float(words["delay"]))
-            wire.raw(wire.word(text))
-        wire.last()
-        wire.end()
+            response.send(response.serialize_text(text))
+        response.send_last()
+        response.end()
         return True
 
-    def _wait_for_hang_up(self, peer: socket.socket) -> None:
+    def _wait_for_close(self, peer: socket.socket) -> None:
         peer.settimeout(60)
         if peer.recv(1) == b"":
-            self.hung_up.set()
-        raise _Gone
+            self.client_closed.set()
+        raise _CloseConnection
 
 
-class _Gone(OSError):
+class _CloseConnection(OSError):
     """This connection is to be closed now."""
 
 
 @dataclass
-class _Wire:
+class _Response:
     peer: socket.socket
-    kind: str
+    format: str
     usage: bool = False
-    said: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     def head(self, content_type: str = "") -> None:
         known = {"json": "application/json", "ndjson": "application/x-ndjson"}
-        content_type = content_type or known.get(self.kind, "text/event-stream; charset=utf-8")
+        content_type = content_type or known.get(self.format, "text/event-stream; charset=utf-8")
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.peer.sendall(head.encode())
 
-    def raw(self, data: bytes, *, cut: bool = False) -> None:
+    def send(self, data: bytes, *, cut: bool = False) -> None:
         if data:
             length = len(data) + (9 if cut else 0)
             self.peer.sendall(f"{length:x}\r\n".encode() + data + (b"" if cut else b"\r\n"))
@@ -200,45 +201,45 @@ class _Wire:
     def end(self) -> None:
         self.peer.sendall(b"0\r\n\r\n")
 
-    def spell(self, told: Any) -> bytes:
-        line = json.dumps(told).encode()
-        return line + b"\n" if self.kind == "ndjson" else b"data: " + line + b"\n\n"
+    def serialize(self, payload: Any) -> bytes:
+        line = json.dumps(payload).encode()
+        return line + b"\n" if self.format == "ndjson" else b"data: " + line + b"\n\n"
 
-    def word(self, text: str) -> bytes:
-        if self.kind == "model":
-            return self.spell(_chunk({"content": text}, None))
-        if self.kind == "json":
-            self.said.append(text)
+    def serialize_text(self, text: str) -> bytes:
+        if self.format == "model":
+            return self.serialize(_chunk({"content": text}, None))
+        if self.format == "json":
+            self.texts.append(text)
             return b""
-        return self.spell({"text": text})
+        return self.serialize({"text": text})
 
-    def last(self) -> None:
-        cited = [{"title": "Faulty page", "url": "https://pages.example.test/faulty#a", "snippet": "A passage."}]
-        if self.kind == "model":
+    def send_last(self) -> None:
+        citations = [{"title": "Faulty page", "url": "https://pages.example.test/faulty#a", "snippet": "A passage."}]
+        if self.format == "model":
             usage = {**_chunk({}, None), "choices": [], "usage": {"prompt_tokens": 70, "completion_tokens": 7}}
-            told = self.spell(usage) if self.usage else b""
-            self.raw(self.spell(_chunk({}, "stop")) + told + b"data: [DONE]\n\n")
-        elif self.kind == "json":
-            self.raw(json.dumps({"answer": "".join(self.said), "citations": cited}).encode())
+            payload = self.serialize(usage) if self.usage else b""
+            self.send(self.serialize(_chunk({}, "stop")) + payload + b"data: [DONE]\n\n")
+        elif self.format == "json":
+            self.send(json.dumps({"answer": "".join(self.texts), "citations": citations}).encode())
         else:
-            self.raw(self.spell({"citations": cited}))
+            self.send(self.serialize({"citations": citations}))
 
 
-def _said(words: dict[str, str], question: str, told: Any) -> Iterator[str]:
-    _, _, say = question.partition("say:")
-    if say:
+def _texts(words: dict[str, str], question: str, payload: Any) -> Iterator[str]:
+    _, _, text_to_say = question.partition("say:")
+    if text_to_say:
         size = int(words.get("chunk") or 3)
-        yield from (say[at : at + size] for at in range(0, len(say), size))
+        yield from (text_to_say[at : at + size] for at in range(0, len(text_to_say), size))
     elif "seen" in words:
-        yield json.dumps(told.get("messages", told))
+        yield json.dumps(payload.get("messages", payload))
     elif "half" in words:
         yield from ("half \ud83d", "\ude00 done")
     elif {"tokens", "stall-after", "die-after", "endless"} & words.keys():
         count = 10**9 if "endless" in words else int(words.get("tokens") or 1000)
         yield from (f"w{number} " for number in range(count))
     elif "empty" not in words:
-        past = told["history"] if "history" in told else told["messages"][1:-1]
-        yield from re.findall(r"\S+\s*", f"echo: {question} | history: {len(past)}")
+        history = payload["history"] if "history" in payload else payload["messages"][1:-1]
+        yield from re.findall(r"\S+\s*", f"echo: {question} | history: {len(history)}")
 
 
 def _chunk(delta: dict[str, str], finish: str | None) -> dict[str, Any]:

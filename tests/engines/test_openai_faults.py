@@ -126,7 +126,7 @@ def test_a_stop_hangs_up_at_once(openai: Settings, server: FaultyServer, questio
     runner.start()
     until(lambda: server.requests, what="the question to arrive")
     cancel.set()
-    assert server.hung_up.wait(2)
+    assert server.client_closed.wait(2)
     runner.join(2)
     assert not runner.is_alive()
 

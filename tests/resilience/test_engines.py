@@ -40,7 +40,7 @@ def test_a_broken_engine(redis: RedisProcess, serve: Serve, kind: str) -> None:
     `answer.error`, the question kept, words kept, Retry asks it again; memory flat.
     """
     with FaultyServer() as engine:
-        service = serve(redis.url, BATON_ENGINE_TIMEOUT="2", **settings(kind, engine.url))
+        service = serve(redis.url, BATON_ENGINE_TIMEOUT="3", **settings(kind, engine.url))
         ApiClient(service.base).create().ask("tokens=3")
         before = memory(service)
 
@@ -60,7 +60,10 @@ def test_a_broken_engine(redis: RedisProcess, serve: Serve, kind: str) -> None:
             assert visitor.texts()[0] == fault
             assert [message["role"] for message in visitor.history()].count("user") == 1
             assert len(visitor.history()) == (3 if fault in SPEAKING else 1)
-            assert visitor.ask("tokens=3").json()["answer"].strip() == BACK.strip()
+            # a model is given the failed question joined with the next one, so that it would fail here again
+            answered = (visitor if kind == "webhook" else ApiClient(service.base).create()).ask("tokens=3")
+            assert answered.status_code == 200, answered.text
+            assert answered.json()["answer"].strip() == BACK.strip()
 
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(meet, FAULTS))

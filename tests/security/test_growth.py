@@ -24,6 +24,7 @@ from app.engines.base import CancelToken, ChatMessage, Citation, EngineRequest
 from app.engines.knowledge import KnowledgeEngine, chunker, documents, markdown_inline, small_talk, tokenizer
 from app.engines.knowledge.query import leans
 from app.engines.knowledge.sentence_selection import asks_for
+from app.web.markdown import render
 from tests.conftest import Service, until
 
 SHORT, LONG = 1_000, 4_000
@@ -112,7 +113,7 @@ def _events(text: str) -> list[Any]:
 
 def _object(text: str) -> object:
     try:
-        return json_body.parse_object(b'{"message": "' + text.encode("utf-8", "replace") + b'"' + b"[" * 30)
+        return json_body.parse_json_object(b'{"message": "' + text.encode("utf-8", "replace") + b'"' + b"[" * 30)
     except json_body.BadRequest:
         return None
 
@@ -329,6 +330,32 @@ def test_r37_a_page_is_read_and_rendered_once(tmp_path: Path) -> None:
     assert 20 * sight("/knowledge/nothing") < first
     (tmp_path / "pages" / "README.md").write_text("# Start anew\n", "utf-8")
     until(lambda: b"Start anew" in client.get("/knowledge").data, what="the new page")
+
+
+@pytest.mark.parametrize("unit", ["*a* **b** `c` [d](e) ", "- a\n", "# a\n", "|a|b|\n|-|-|\n|c|d|\n\n", "["])
+def test_r37_of_a_dense_page_no_more_is_rendered_than_of_a_third_of_it(unit: str) -> None:
+    """R37: the work to render a page is bounded, also where it is full of links, lists, headings or tables."""
+    work = [
+        steps(lambda size=size: render(documents.shown_part((unit * size)[:size]), "a.md", "/knowledge"))  # type: ignore[misc]
+        for size in (170_000, 500_000)
+    ]
+    assert work[1] <= 1.01 * work[0]
+
+
+def test_r37_a_dense_page_says_that_it_goes_on(tmp_path: Path) -> None:
+    """R37: a page that is not shown to its end says so, and /health names it; half a megabyte of prose is shown."""
+    (tmp_path / "ok.md").write_text("# Fine\n\nThe umbrella policy is simple.\n", "utf-8")
+    (tmp_path / "dense.md").write_text("# Dense\n\n" + "- a\n" * 16_000, "utf-8")
+    config = Settings.from_env({"BATON_KNOWLEDGE_DIR": str(tmp_path), "BATON_DATA_DIR": str(tmp_path / ".data")})
+    client = create_app(config).test_client()
+    until(lambda: client.get("/knowledge/dense").status_code == 200, seconds=30, what="the page")
+    notice = b"This page is too long to be shown to its end."
+    assert notice in client.get("/knowledge/dense").data
+    assert notice not in client.get("/knowledge/ok").data
+    problem = client.get("/health").get_json()["knowledge"]["problem"]
+    assert problem == "A page is not shown to its end: dense.md: too many links, lists or tables."
+    prose = "The umbrella policy covers most of what a visitor asks.\n" * 9_000
+    assert documents.shown_part(prose) == prose
 
 
 def test_r37_a_page_over_512_kb_is_left_out_and_named(tmp_path: Path) -> None:

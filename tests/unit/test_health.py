@@ -18,7 +18,7 @@ def health_client(look: Callable[[], Mapping[str, Any]]) -> FlaskClient:
     app = Flask(__name__)
     middleware.init_app(app)
     error_handlers.init_app(app)
-    about = health.About(look, lambda: {"pages": 3}, engine="knowledge", version="1.2.3")
+    about = health.HealthInfo(look, lambda: {"pages": 3}, engine="knowledge", version="1.2.3")
     app.register_blueprint(health.blueprint(about))
     return app.test_client()
 
@@ -53,7 +53,7 @@ def test_health_asks_redis_once_a_second() -> None:
         looks.append(now[0])
         return {"redis": "ok" if len(looks) > 1 else "timeout"}
 
-    remembered = health.Remembered(look, lambda: now[0])
+    remembered = health.CachedProbe(look, lambda: now[0])
     assert [remembered()["redis"] for _ in range(50)] == ["timeout"] * 50
     now[0] += 1.0
     assert [remembered()["redis"] for _ in range(50)] == ["ok"] * 50
@@ -71,7 +71,7 @@ def test_health_does_not_queue_behind_a_slow_look() -> None:
             assert hang.wait(20)
         return {"redis": f"look {len(calls)}"}
 
-    remembered = health.Remembered(look, lambda: now[0])
+    remembered = health.CachedProbe(look, lambda: now[0])
     assert remembered()["redis"] == "look 1"
     now[0] += 5
     slow = threading.Thread(target=remembered)

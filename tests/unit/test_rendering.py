@@ -70,12 +70,8 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def plain_slug(text: str) -> str:
-    return re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
-
-
 def html(markdown: str, source: str = "guide/page.md") -> str:
-    made = render(markdown, source, "/knowledge", plain_slug)
+    made = render(markdown, source, "/knowledge")
     return made.opening + made.html
 
 
@@ -122,14 +118,14 @@ def test_an_image_becomes_its_description() -> None:
 
 def test_headings_of_the_same_name_get_anchors_of_their_own() -> None:
     """As on GitHub: the second gets -1, the third -2, and one that is named so already is stepped over."""
-    made = render("# A\n## Same\n## Same\n## Same-1\n## `Same`\n", "a.md", "/knowledge", plain_slug)
+    made = render("# A\n## Same\n## Same\n## Same-1\n## `Same`\n", "a.md", "/knowledge")
     assert [heading.anchor for heading in made.headings] == ["a", "same", "same-1", "same-1-1", "same-2"]
     assert [one["id"] for tag, one in Tags(made.html).found if tag == "h2"] == ["same", "same-1", "same-1-1", "same-2"]
 
 
 def test_the_opening_heading_stands_apart_and_the_front_matter_is_not_shown() -> None:
     """The table of contents can stand between a page's title and its text."""
-    made = render("---\ntitle: Other\n---\n# Title\n\ntext\n", "a.md", "/knowledge", plain_slug)
+    made = render("---\ntitle: Other\n---\n# Title\n\ntext\n", "a.md", "/knowledge")
     assert made.opening == '<h1 id="title">Title</h1>\n'
     assert made.html == "<p>text</p>\n"
 

@@ -41,7 +41,7 @@ def gone(pids: list[int]) -> bool:
 def test_a_wrong_value_stops_the_start(service: Start, name: str, value: str) -> None:
     """The whole service, not a worker, stops with an error code and one plain line that names the variable."""
     one = service(wait=False, **{name: value})
-    assert one.process.wait(20) != 0
+    assert one.process.wait(60) != 0
     until(lambda: not one.reading, what="the output to be complete")
     plain = [line for line in one.output.splitlines() if not line.startswith("{")]
     assert len(plain) == 1
@@ -67,7 +67,7 @@ def test_a_second_service_on_the_folder_does_not_start(service: Start, tmp_path:
     """A second service on the same data folder stops with one line that names the folder; the first one serves on."""
     first = service(**SCRIPTED)
     second = service(wait=False, **SCRIPTED)
-    assert second.process.wait(20) != 0
+    assert second.process.wait(60) != 0
     until(lambda: not second.reading, what="the output to be complete")
     assert [line for line in second.output.splitlines() if str(tmp_path / "data") in line and line[0] != "{"]
     assert httpx.get(f"{first.url}/health").status_code == 200
@@ -90,7 +90,7 @@ def test_a_reload_keeps_the_conversation(service: Start) -> None:
     session = httpx.post(f"{one.url}/api/session/create").json()["session_id"]
     before = set(one.workers())
     one.process.send_signal(signal.SIGHUP)
-    until(lambda: len(one.workers()) == 2 and not before & set(one.workers()), 20, "new workers alone")
+    until(lambda: len(one.workers()) == 2 and not before & set(one.workers()), 60, "new workers alone")
     assert httpx.get(f"{one.url}/api/session/{session}").status_code == 200
     assert one.stop() == 0
 
@@ -127,7 +127,7 @@ def test_nothing_is_left_of_a_killed_service(service: Start, tmp_path: Path) -> 
     ]
     assert len(children) == 3, "two workers and the supervisor"
     one.stop(signal.SIGKILL)
-    until(lambda: gone(children), 15, "all of it to end")
+    until(lambda: gone(children), 60, "all of it to end")
     assert not socket_path(tmp_path / "data").exists()
     assert service(**SCRIPTED).stop() == 0
 
@@ -150,7 +150,7 @@ def test_the_procfile_starts_it_for_the_world(tmp_path: Path) -> None:
     with subprocess.Popen(["sh", "-c", command[1]], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
             for address in ("127.0.0.1", "::1"):
-                until(lambda address=address: reached(address, port), 20, f"an answer at {address}")
+                until(lambda address=address: reached(address, port), 60, f"an answer at {address}")
         finally:
             process.terminate()
             process.wait(40)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,14 +14,18 @@ from app.engines.knowledge.chunker import headings
 
 LARGEST = 512 * 1024
 """Bytes of one page; a larger file is left out and named as a problem."""
+MAX_MARKS = 30_000
+"""Punctuation marks and line breaks of a page that are shown: the time to render it grows with these. Half a megabyte
+of prose has fewer. Of documentation with many tables and links about 300 KB are shown, of the densest page 30."""
 MOST = 50_000
 """Files that are looked at."""
-FORMAT = "10"
+FORMAT = "11"
 """Part of every fingerprint: another format of the index means another index."""
 
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:^|\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _PAIR = re.compile(r"^([A-Za-z_][\w-]*+)\s*+:(.*)$")
 _ITEM = re.compile(r"^\s*+-\s(.*)$")
+_MARK = re.compile(r"[^\w\s]|[_\n]")
 _FOLDER_NAMES = ("index", "readme")
 
 
@@ -137,6 +142,12 @@ def read(folder: Path, one: Found) -> str:
         raise BadPage("not UTF-8") from wrong
     except OSError as wrong:
         raise BadPage(wrong.strerror or "cannot be read") from wrong
+
+
+def shown_part(text: str) -> str:
+    """The lines of a page before its mark number ``MAX_MARKS``; of a page with fewer, all."""
+    mark = next(islice(_MARK.finditer(text), MAX_MARKS, None), None)
+    return text if mark is None else text[: text.rfind("\n", 0, mark.start()) + 1 or mark.start()]
 
 
 def written(text: str, file: str) -> Written:

@@ -22,7 +22,7 @@ from app.engines.base import CancelToken
 from app.engines.knowledge.answerability import PASSAGES, Found
 from app.engines.knowledge.ranking import Hit, Passage, passages
 from app.engines.sanitize import IdleTimer
-from app.offload import offload
+from app.threadpool import run_in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Voice:
         self._asked += 1
         try:
             (asked,) = self._endpoint.vectors([query[:MOST_CHARS]], QUERY_SECONDS)
-            return offload(lambda: self._nearest(index, asked))
+            return run_in_thread(lambda: self._nearest(index, asked))
         except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
             self._trouble(error)
             return []

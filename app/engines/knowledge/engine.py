@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from app.cache import ByteBoundedCache
 from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk
-from app.engines.knowledge.anchors import slug
 from app.engines.knowledge.answer_builder import Answer, composed, sources
 from app.engines.knowledge.answerability import Found, looked_up
 from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.chunker import Heading, headings
-from app.engines.knowledge.documents import front_matter
+from app.engines.knowledge.documents import front_matter, shown_part
 from app.engines.knowledge.embeddings import Endpoint, Voice, fused
 from app.engines.knowledge.index_manager import Shelf
 from app.engines.knowledge.small_talk import small_talk, topics
-from app.kept import Kept
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 PAGES_BYTES = 16 * 1024 * 1024
@@ -32,11 +31,14 @@ NOTHING = Answer("I could not find that here: there are no pages to look it up i
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the folder. ``markdown`` comes without front matter; ``path`` is what stands after ``/knowledge/``."""
+    """A page of the folder. ``path`` is what stands after ``/knowledge/``."""
 
     path: str
     title: str
     markdown: str
+    """Without the front matter, and not more of it than can be rendered in half a second."""
+    is_cut: bool
+    """Whether the page goes on after that."""
     url: str
     """The page's own address elsewhere, or an empty string."""
     headings: tuple[Heading, ...]
@@ -54,12 +56,11 @@ class KnowledgeEngine:
     """
 
     name = "knowledge"
-    slug = staticmethod(slug)
 
     def __init__(self, folder: Path, *, base_url: str, data_dir: Path, endpoint: Endpoint | None = None) -> None:
         self._base = base_url.rstrip("/")
         self._shelf = Shelf(Path(folder), Path(data_dir))
-        self._pages: Kept[Page] = Kept(PAGES_BYTES)
+        self._pages: ByteBoundedCache[Page] = ByteBoundedCache(PAGES_BYTES)
         self._voice = Voice(endpoint) if endpoint else None
         if self._voice:
             self._voice.ready(self._shelf.serving)
@@ -160,7 +161,8 @@ def _stored(db: sqlite3.Connection, path: str, columns: str) -> tuple[Any, ...] 
 def _read(row: tuple[Any, ...], version: str) -> Page:
     path, file, url, title, packed = row
     source = front_matter(zlib.decompress(packed).decode("utf-8"))[1]
-    return Page(path, title, source, url, tuple(headings(source)), file, version)
+    shown = shown_part(source)
+    return Page(path, title, shown, shown != source, url, tuple(headings(shown)), file, version)
 
 
 def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:

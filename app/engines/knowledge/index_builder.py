@@ -15,7 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.engines.knowledge.chunker import Block, Chunk, chunks
-from app.engines.knowledge.documents import BadPage, Found, TooLarge, front_matter, paths, read, scan, written
+from app.engines.knowledge.documents import (
+    BadPage,
+    Found,
+    TooLarge,
+    front_matter,
+    paths,
+    read,
+    scan,
+    shown_part,
+    written,
+)
 from app.engines.knowledge.tokenizer import plain_words, stem, stems
 
 _TABLES = """
@@ -35,7 +45,7 @@ CREATE TABLE words (word TEXT PRIMARY KEY, stem TEXT NOT NULL, size INTEGER NOT 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What an index says of itself; ``problems`` name files that could not be read, in plain words."""
+    """What an index says of itself; ``problems`` name pages and what is wrong with them, in plain words."""
 
     pages: int
     chunks: int
@@ -97,9 +107,12 @@ def _fill(db: sqlite3.Connection, folder: Path, found: list[Found], previous: Pa
 def _texts(folder: Path, found: list[Found], previous: Path | None, problems: list[str]) -> Iterator[tuple[Found, str]]:
     for one in found:
         try:
-            yield one, read(folder, one)
+            text = read(folder, one)
+            if shown_part(text) != text:
+                problems.append(f"A page is not shown to its end: {one.file}: too many links, lists or tables")
+            yield one, text
         except BadPage as wrong:
-            problems.append(f"{one.file}: {wrong}")
+            problems.append(f"A page could not be read: {one.file}: {wrong}")
             kept = None if isinstance(wrong, TooLarge) else _kept(previous, one.file)
             if kept is not None:
                 yield one, kept

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from app.engines.knowledge.documents import Found, fingerprint, scan
 from app.engines.knowledge.index_builder import Built, about, build
 from app.errors import EngineBusy
-from app.offload import offload
+from app.threadpool import run_in_thread
 
 log = getLogger(__name__)
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Shelf:
             raise EngineBusy(retry_after=1)
         try:
             db = self._db
-            return otherwise if db is None else offload(lambda: work(db))
+            return otherwise if db is None else run_in_thread(lambda: work(db))
         finally:
             self._swap.release()
 
@@ -88,7 +88,7 @@ class Shelf:
         built, problem = self._built, self._problem
         if built and not problem and built.problems:
             more = f" and {len(built.problems) - 1} more" if len(built.problems) > 1 else ""
-            problem = f"A page could not be read: {built.problems[0]}{more}."
+            problem = f"{built.problems[0]}{more}."
         return {
             "pages": built.pages if built else 0,
             "chunks": built.chunks if built else 0,
@@ -121,7 +121,7 @@ class Shelf:
             return
         self._looked = now
         try:
-            found = offload(lambda: scan(self.folder))
+            found = run_in_thread(lambda: scan(self.folder))
         except OSError as wrong:
             self._trouble(f"The knowledge folder cannot be read ({wrong.strerror or 'unknown error'}).")
             return
@@ -198,7 +198,7 @@ class Shelf:
 
     def _run(self, wanted: Path, apart: bool) -> None:
         if not apart:
-            offload(lambda: build(self.folder, wanted, previous=self._file))
+            run_in_thread(lambda: build(self.folder, wanted, previous=self._file))
             return
         root = str(Path(__file__).resolve().parents[3])
         start = "from app.engines.knowledge.index_builder import main; main()"

@@ -35,10 +35,11 @@ function kind(schema) {
   return schema.format ? `${type}, ${schema.format}` : type;
 }
 
-function bounds(schema) {
+function bounds(field) {
+  const schema = { ...field.anyOf?.[0], ...field };
   const said = [];
   if (schema.description) said.push(schema.description);
-  if (schema.default !== undefined) said.push(`Default ${literal(schema.default)}.`);
+  if ((schema.default ?? null) !== null && !("const" in schema)) said.push(`Default ${literal(schema.default)}.`);
   if (schema.minimum !== undefined && schema.maximum !== undefined) said.push(`From ${schema.minimum} to ${schema.maximum}.`);
   if (schema.maxLength !== undefined) said.push(`At most ${schema.maxLength} characters.`);
   return said.join(" ");
