@@ -72,7 +72,7 @@ def sanitize_non_text(chunk: object) -> AnswerChunk:
         return FallbackNotice(one_line(chunk.reason, MAX_SNIPPET))
     if isinstance(chunk, TokenUsage) and isinstance(chunk.prompt, int) and isinstance(chunk.completion, int):
         return TokenUsage(max(0, chunk.prompt), max(0, chunk.completion))
-    raise EngineFailed("The engine gave something that is no piece of an answer.")
+    raise EngineFailed("The engine gave something that is not part of an answer.")
 
 
 def split_surrogates(text: object) -> tuple[str, str]:
