@@ -87,11 +87,11 @@ def _store_limits(config: Settings) -> StoreLimits:
         max_age=config.session_max_age * 1000,
         idle=config.idle_timeout * 1000,
         ticket_ttl=config.ticket_ttl * 1000,
-        most_messages=config.max_messages,
+        max_messages=config.max_messages,
         session_limit=limit.amount,
         session_window=limit.window_ms,
-        engines_at_once=config.engine_concurrency,
-        engines_a_minute=config.engine_per_minute,
+        max_engine_calls=config.engine_concurrency,
+        max_engine_calls_per_minute=config.engine_per_minute,
     )
 
 

@@ -26,8 +26,8 @@ ROUNDS, TURNS = 5, 40
 QUESTIONS, PIECES, PIECE = 4, 12, "x" * 100
 PEAK_SHARE, ANSWER_SECONDS = 0.2, 10
 RULES = StoreLimits(
-    ttl=86_400_000, max_age=604_800_000, idle=1_800_000, ticket_ttl=300_000, most_messages=500, session_limit=0,
-    session_window=1, engines_at_once=1_000_000, engines_a_minute=1_000_000,
+    ttl=86_400_000, max_age=604_800_000, idle=1_800_000, ticket_ttl=300_000, max_messages=500, session_limit=0,
+    session_window=1, max_engine_calls=1_000_000, max_engine_calls_per_minute=1_000_000,
 )  # fmt: skip
 
 

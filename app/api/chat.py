@@ -70,7 +70,7 @@ def chat() -> Response:
     )
     response = turn_as_sse(context, turn) if wants_events() else turn_as_json(context, turn)
     if turn.left:
-        set_rate_limit_headers(response, services().store.rules.session_limit, turn.left, turn.reset)
+        set_rate_limit_headers(response, services().store.limits.session_limit, turn.left, turn.reset)
     return response
 
 

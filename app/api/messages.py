@@ -45,7 +45,7 @@ def append_message(context: SessionContext) -> Response:
     if not stored.fresh:
         return message_response(stored.message, 200)
     response = message_response(stored.message, 201)
-    return set_rate_limit_headers(response, services().store.rules.session_limit, stored.left, stored.reset)
+    return set_rate_limit_headers(response, services().store.limits.session_limit, stored.left, stored.reset)
 
 
 def parse_message(context: SessionContext) -> schemas.AppendMessageRequest:

@@ -93,7 +93,7 @@ class ClaimService:
 
     def _wait(self, session_hash: str, claim: ClaimState) -> None:
         if claim.outcome == "wait":
-            with self._store.subscribe(session_hash, near=False) as subscription:
+            with self._store.subscribe(session_hash, local=False) as subscription:
                 subscription.wait(min(claim.wait_ms / 1000, 0.1))
         elif claim.outcome == "turn_expired" and not self._store.expire_dead_turn(session_hash):
             raise TurnInProgress("An answer is being written. Wait for it.", retry_after=2)

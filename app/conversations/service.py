@@ -37,7 +37,6 @@ from app.storage.base import (
     ConversationStore,
     EventBatch,
     NewMessage,
-    RateLimitCheck,
     SessionSnapshot,
     Subscription,
     TurnStart,
@@ -100,15 +99,11 @@ class ConversationService:
         self._runner = runner
         self._idle_timeout_ms = idle_timeout_ms
 
-    def create_session(
-        self, metadata: dict[str, Any] | None, owner: str = "", toll: RateLimitCheck | None = None
-    ) -> tuple[str, int, int]:
+    def create_session(self, metadata: dict[str, Any] | None, owner: str = "") -> tuple[str, int, int]:
         """A new conversation: its id, when it was created and when it expires (ms)."""
         session_id = ids.new_session_id()
         session_hash = ids.hash_session_id(session_id) or ""
-        created, expires = self._store.create_session(
-            session_hash, orjson.dumps(metadata) if metadata else b"", owner, toll
-        )
+        created, expires = self._store.create_session(session_hash, orjson.dumps(metadata) if metadata else b"", owner)
         return session_id, created, expires
 
     def get_page(
@@ -142,7 +137,6 @@ class ConversationService:
         actor: str,
         question: str,
         client_id: str | None = None,
-        toll: RateLimitCheck | None = None,
         *,
         address: str = "",
     ) -> TurnStart:
@@ -152,7 +146,7 @@ class ConversationService:
         """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = serialize_message("user", question, None, client_id)
-        new_message = NewMessage(body, client_id or "", toll=toll, address=address)
+        new_message = NewMessage(body, client_id or "", address=address)
         try:
             begun = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
         except StorageUnavailable:
@@ -232,7 +226,7 @@ class ConversationService:
         """
         after_event, after_message, available_at = start.after_event, start.after_message, time.monotonic()
         tag = ids.session_tag(session_hash)
-        with self._store.subscribe(session_hash, near=is_local) as subscription:
+        with self._store.subscribe(session_hash, local=is_local) as subscription:
             while True:
                 try:
                     batch = self._store.read_events(session_hash, actor, after_event)

@@ -1,4 +1,4 @@
-"""Conversations in Redis: ``open_log`` gives the log for the address that the settings name."""
+"""Conversations in Redis: ``open_store`` opens the store at the address that the settings name."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from app.storage.client import Commands
-from app.storage.config_check import advise
-from app.storage.discovery import reach
-from app.storage.pubsub import Bell
+from app.storage.client import RedisClient, warn_about_redis_config
+from app.storage.ownership import RedisOwnershipStore
+from app.storage.pubsub import PubSubNotifier
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 
 if TYPE_CHECKING:
     from app.config import Settings
 
 
-def open_store(config: Settings, rules: StoreLimits) -> RedisConversationStore:
-    """The log at ``REDIS_URL``, or on the embedded server, which is started where nobody has."""
-    found = reach(_url(config))
-    commands = Commands(found.redis, wait_replicas=config.wait_replicas)
-    _spawn(lambda: advise(commands))
-    return RedisConversationStore(commands, Bell(found.connect, _spawn), rules)
+def open_store(config: Settings, limits: StoreLimits) -> RedisConversationStore:
+    """The store at ``REDIS_URL``, or on the embedded server, which is started unless it runs already."""
+    client = RedisClient(_url(config), wait_replicas=config.wait_replicas)
+    _start_thread(lambda: warn_about_redis_config(client))
+    notifier = PubSubNotifier(client.pubsub, _start_thread)
+    return RedisConversationStore(client, notifier, limits, RedisOwnershipStore(client, limits))
 
 
 def _url(config: Settings) -> str:
     if config.redis_url is not None:
         return config.redis_url.get_secret_value()
-    from app.storage.embedded_redis import ensure
+    from app.storage.embedded_redis import start_or_reuse
 
-    return ensure(config.data_dir)
+    return start_or_reuse(config.data_dir)
 
 
-def _spawn(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, name="baton-bell", daemon=True)
+def _start_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="baton-storage", daemon=True)
     thread.start()
     return thread

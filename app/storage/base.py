@@ -1,4 +1,4 @@
-"""What a conversation store is: one atomic method a verb, and the results they return."""
+"""The interface of the conversation store, and the results that its methods return."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class SessionSnapshot:
-    """A session as it stands, and some of its messages (oldest first, JSON as stored). Times in ms by the log."""
+    """The state of a session and some of its messages (oldest first, JSON as stored). Times in ms, by Redis' clock."""
 
     now: int
     created: int
@@ -21,10 +21,10 @@ class SessionSnapshot:
     seq: int
     """The number of the last event."""
     turn_id: str
-    """The running answer; empty where there is none."""
+    """The running turn; empty where there is none."""
     turn_start: int
     turn_dead: bool
-    """It is being made by a worker that is no more."""
+    """Its lease has expired: its worker may be lost."""
     metadata: dict[str, Any]
     messages: list[bytes]
     has_more: bool
@@ -32,7 +32,7 @@ class SessionSnapshot:
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class AppendResult:
-    """A stored message, ``fresh`` unless its client id was known; what is ``left`` of the limit, ``reset`` in ms."""
+    """A stored message, ``fresh`` unless its client id was known; calls ``left`` in the rate limit, ``reset`` in ms."""
 
     message: bytes
     fresh: bool
@@ -42,13 +42,13 @@ class AppendResult:
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
-    """What came of a question: a turn ``begun`` or ``joined`` (its events follow ``start``), or an answer ``done``."""
+    """The outcome of a question: a turn ``begun`` or ``joined`` (events follow ``start``), or an answer ``done``."""
 
     outcome: str
     turn_id: str = ""
     start: int = 0
     message: bytes = b""
-    """The question where begun, the answer where done."""
+    """The question of a turn that has begun, the answer of one that is done."""
     left: int = 0
     reset: int = 0
     earlier: list[bytes] = field(default_factory=list)
@@ -58,20 +58,20 @@ class TurnStart:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Events after number ``after``, in order: kind and JSON. ``reset``: that place is gone, go on from ``after``."""
+    """Events after number ``after``, in order: type and JSON. ``reset``: the cursor asked for is gone, go on here."""
 
     after: int
     events: list[tuple[str, bytes]]
     reset: bool
     turn_left: int | None
-    """Ms until the lease of the running answer ends; None where none runs."""
+    """Ms until the lease of the running turn expires (negative: it has); None where none runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """How a turn ends: ``end``, ``stopped`` or ``error``, with what is to be told and kept of it.
+    """How a turn ends: ``end``, ``stopped`` or ``error``, with what its last event says and its message stores.
 
-    ``tail`` are its last words, from byte ``offset`` on.
+    ``tail`` is its last text, from byte ``offset`` on.
     """
 
     outcome: str
@@ -85,38 +85,20 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class TerminalEvent:
-    """The event that ended a turn, as it stands in the log: ``answer.end`` or ``answer.error``, and its JSON."""
+    """The event that ended a turn, as stored: ``answer.end`` or ``answer.error``, and its JSON."""
 
     kind: str
     data: bytes
 
 
-@dataclass(slots=True)
-class RateLimitCheck:
-    """A call that counts against a limit of its own in the same step as its verb; afterwards, how the limit stands.
-
-    ``amount`` calls in ``window`` ms are admitted; ``reset``: ms until the count begins anew.
-    """
-
-    key: str
-    amount: int
-    window: int
-    left: int = 0
-    reset: int = 0
-    refused: bool = False
-
-
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class NewMessage:
-    """A message to be stored, spelt by ``spell_message``; ``refusal``: what to raise unless its client id is known."""
+    """A message to store, as ``serialize_message`` makes it."""
 
     body: bytes
     client_id: str = ""
-    refusal: Exception | None = None
-    toll: RateLimitCheck | None = None
-    """Counted, unless the client id is known; RateLimited past it."""
     address: str = ""
-    """Whose share of the engine budget a turn takes; empty where it takes nobody's."""
+    """Hash of the address whose share of the engine budget a turn uses; empty for nobody's."""
 
 
 class Subscription(Protocol):
@@ -124,7 +106,7 @@ class Subscription(Protocol):
 
     @property
     def closing(self) -> bool:
-        """The worker is going: the reader should take leave."""
+        """The worker is shutting down: the reader should end."""
         ...
 
     def wait(self, seconds: float) -> bool:
@@ -133,63 +115,64 @@ class Subscription(Protocol):
 
 
 class ConversationStore(Protocol):
-    """Where conversations live. Each verb is atomic.
+    """Where conversations are stored. Each method is atomic.
 
-    Verbs on a session take its ``ref`` and ``who`` asks (``""`` nobody known, ``"*"`` the service's owner, else a
-    signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
+    Methods on a session take its ``session_hash`` and the ``actor`` (``""`` anonymous, ``"*"`` the service itself, else
+    a signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
     """
 
-    def create_session(
-        self, session_hash: str, metadata: bytes, owner: str, toll: RateLimitCheck | None = None
-    ) -> tuple[int, int]:
-        """Begins a session; when it was created and when it expires, in ms. Raises RateLimited past the toll."""
+    def create_session(self, session_hash: str, metadata: bytes, owner: str) -> tuple[int, int]:
+        """Creates a session; when it was created and when it expires, in ms."""
 
-    def append_message(self, session_hash: str, actor: str, words: NewMessage) -> AppendResult: ...
+    def append_message(self, session_hash: str, actor: str, message: NewMessage) -> AppendResult: ...
 
     def start_turn(
-        self, session_hash: str, actor: str, words: NewMessage, turn_id: str, *, claim: bool = False
+        self, session_hash: str, actor: str, message: NewMessage, turn_id: str, *, claim: bool = False
     ) -> TurnStart:
-        """``claim``: a turn that begins takes a place in the engine budget; EngineBusy where there is none."""
+        """``claim``: a turn that starts takes a slot of the engine budget; EngineBusy where there is none."""
 
     def append_delta(self, session_hash: str, turn_id: str, offset: int, text: str) -> bool:
-        """Adds words at a byte offset and renews the lease; False where the turn is closed already."""
+        """Appends text at a byte offset and renews the lease; False where the turn has ended."""
 
     def finish_turn(
         self, session_hash: str, turn_id: str, closing: TurnResult, *, release: bool = False, address: str = ""
     ) -> TerminalEvent | None:
-        """Ends the turn; None where it was closed already. ``release``: its place in the budget is given back."""
+        """Ends the turn; None where it has ended before. ``release``: its engine slot is given back too."""
 
     def stop_turn(self, session_hash: str, actor: str) -> bool:
-        """Ends the running turn with what was said so far; False where none runs."""
+        """Ends the running turn with the text so far; False where none runs."""
 
     def expire_dead_turn(self, session_hash: str) -> bool:
-        """Closes the turn of a worker that is no more, if that is what it is; whether it did.
+        """Ends the running turn if its worker is lost; whether it did.
 
-        Waits a little to be sure: by a clock that jumped every worker looks dead.
+        Waits for a grace period: after a jump of the clock every worker looks lost.
         """
 
     def end_session(self, session_hash: str, actor: str) -> None: ...
 
     def heartbeat(self, session_hash: str, actor: str, *, resume: bool) -> int:
-        """The session is seen; when it expires now, in ms."""
+        """Marks the session as seen; when it expires now, in ms."""
 
-    def read_messages(self, session_hash: str, actor: str, where: str, number: int, most: int) -> SessionSnapshot:
-        """``where`` is ``""`` (the newest), ``after`` or ``before`` message ``number``; InvalidRequest if unknown."""
+    def read_messages(self, session_hash: str, actor: str, direction: str, number: int, limit: int) -> SessionSnapshot:
+        """``direction``: ``""`` (the newest), ``after`` or ``before`` message ``number``; InvalidRequest if unknown."""
 
     def read_events(self, session_hash: str, actor: str, after: int) -> EventBatch:
-        """Events after number ``after``; -1 is the end of the log."""
+        """Events after number ``after``; -1 is the end of the stream."""
 
-    def subscribe(self, session_hash: str, *, near: bool) -> AbstractContextManager[Subscription]:
-        """Waits for news of a session; ``near``: this worker writes them itself."""
+    def subscribe(self, session_hash: str, *, local: bool) -> AbstractContextManager[Subscription]:
+        """Waits for changes of a session; ``local``: this worker writes them itself."""
 
     def save_ticket(self, session_hash: str, actor: str, ticket: str, kind: str, sealed: str) -> int:
-        """Keeps a ticket's hash; ms until it is dead. ``kind``: once, signed (once, with its owner's proof), share."""
+        """Stores a ticket's hash and its encrypted session id; the ms for which it is good.
+
+        ``kind``: once, signed (once, with its owner's proof) or share.
+        """
 
     def redeem_ticket(self, session_hash: str, actor: str, ticket: str, client_id: str) -> tuple[str, str]:
-        """Takes a ticket, which is activity the first time: what it seals, and its kind."""
+        """Redeems a ticket, which is activity the first time: its encrypted session id, and its kind."""
 
     def set_feedback(self, session_hash: str, actor: str, number: int, rating: bytes) -> bytes:
-        """Keeps what a visitor thinks of an answer; the message."""
+        """Stores a visitor's rating of an answer; the message with it."""
 
     def delete_session(self, session_hash: str, actor: str) -> None: ...
 
@@ -197,7 +180,7 @@ class ConversationStore(Protocol):
         """Takes a slot of the engine budget, of which one address has at most a quarter; 0, or the ms to wait."""
 
     def renew_engine_slot(self, member: str, address: str = "") -> None:
-        """Keeps the place while its turn runs: it is good for 45 s at a time."""
+        """Keeps the slot for another 45 s."""
 
     def release_engine_slot(self, member: str, address: str = "", *, unused: bool = False) -> None:
-        """Gives the place back; ``unused``: no call was made, so it does not count for the minute either."""
+        """Gives the slot back; ``unused``: no call was made, so it does not count for the minute either."""

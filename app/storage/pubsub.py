@@ -1,4 +1,4 @@
-"""The doorbell: one subscribed connection a worker wakes whoever waits for a session's log; it carries no news."""
+"""Pub/sub wake-ups: one subscriber connection per worker. Messages carry no data; readers re-read the stream."""
 
 from __future__ import annotations
 
@@ -8,154 +8,150 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from redis.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
-from app.storage.connection_pool import Connection
 
 _log = logging.getLogger(__name__)
-_CHECK_SECONDS = 5.0
-_TELL_SECONDS = 60.0
+PING_SECONDS = 5.0
+LOG_THROTTLE_SECONDS = 60.0
+RECONNECT_SECONDS = 0.3
+_ALWAYS = "baton:notifier"
+"""A channel that nobody publishes to: the connection is subscribed, and so answers PING, while nobody waits."""
 
 
-class Watch:
+class Subscription:
     """One waiting reader of a session."""
 
     def __init__(self, channel: str, closing: threading.Event) -> None:
         self.channel = channel
-        self._rung = threading.Event()
+        self._notified = threading.Event()
         self._closing = closing
 
     @property
     def closing(self) -> bool:
-        """The worker is going: the reader should take leave."""
+        """The worker is shutting down: the reader should end."""
         return self._closing.is_set()
 
     def wait(self, seconds: float) -> bool:
         """True as soon as something may have happened since the last wait; False after ``seconds``."""
-        rung = self._rung.wait(seconds)
-        self._rung.clear()
-        return rung
+        notified = self._notified.wait(seconds)
+        self._notified.clear()
+        return notified
 
-    def ring(self) -> None:
-        self._rung.set()
+    def notify(self) -> None:
+        self._notified.set()
 
 
-class Bell:
-    """Subscribes to the sessions that somebody watches; started by the first watch from afar."""
+class PubSubNotifier:
+    """Subscribes to the channels that somebody waits for; the first remote subscription starts its thread."""
 
-    def __init__(self, connect: Callable[[], Connection], spawn: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(self, connect: Callable[[], PubSub], start_thread: Callable[[Callable[[], None]], object]) -> None:
         self._connect = connect
-        self._spawn = spawn
-        self._watches: dict[str, list[Watch]] = {}
-        self._subscribed: dict[str, threading.Event] = {}
-        self._connection: Connection | None = None
+        self._start_thread = start_thread
+        self._subscriptions: dict[str, list[Subscription]] = {}
+        self._acknowledged: dict[str, threading.Event] = {}
+        self._pubsub: PubSub | None = None
         self._lock = threading.Lock()
         self._started = False
         self.closing = threading.Event()
 
     @contextmanager
-    def watch(self, channel: str, *, near: bool = False) -> Iterator[Watch]:
-        """A watch of the channel, already subscribed as it is handed out where Redis allows.
+    def subscribe(self, channel: str, *, local: bool = False) -> Iterator[Subscription]:
+        """A subscription that Redis has acknowledged, where it can.
 
-        ``near``: this worker writes what is waited for and rings by itself, so no subscription is needed.
+        ``local``: this worker writes what is waited for and notifies by itself, so Redis is not needed.
         """
-        watch = Watch(channel, self.closing)
+        subscription = Subscription(channel, self.closing)
         with self._lock:
-            self._watches.setdefault(channel, []).append(watch)
+            self._subscriptions.setdefault(channel, []).append(subscription)
         try:
-            if not near:
+            if not local:
                 self._subscribe(channel)
-            yield watch
+            yield subscription
         finally:
-            self._leave(watch)
+            self._unsubscribe(subscription)
 
-    def ring(self, channel: str) -> None:
-        """Wakes this worker's watches of the channel."""
-        for watch in self._watches.get(channel, ()):
-            watch.ring()
+    def notify(self, channel: str) -> None:
+        """Wakes this worker's readers of the channel."""
+        for subscription in self._subscriptions.get(channel, ()):
+            subscription.notify()
 
     def close(self) -> None:
-        """Every watch is told that the worker is going."""
+        """Tells every reader that the worker is shutting down."""
         self.closing.set()
-        for watches in list(self._watches.values()):
-            for watch in list(watches):
-                watch.ring()
+        for channel in list(self._subscriptions):
+            self.notify(channel)
 
     def _subscribe(self, channel: str) -> None:
         with self._lock:
-            heard = self._subscribed.get(channel)
-            if heard is None:
-                heard = self._subscribed[channel] = threading.Event()
-                self._send("SUBSCRIBE", channel)
+            acknowledged = self._acknowledged.get(channel)
+            if acknowledged is None:
+                acknowledged = self._acknowledged[channel] = threading.Event()
+                if self._pubsub is not None:
+                    with suppress(RedisError, OSError):  # the thread below meets the same error and reconnects
+                        self._pubsub.subscribe(channel)
             if not self._started:
                 self._started = True
-                self._spawn(self._listen)
-        heard.wait(1.0)  # unheard after that: Redis is away, and coming back rings everybody
+                self._start_thread(self._run)
+        acknowledged.wait(1.0)  # after that Redis is away, and the next connection wakes everybody
 
-    def _leave(self, watch: Watch) -> None:
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        channel = subscription.channel
         with self._lock:
-            others = self._watches[watch.channel]
-            others.remove(watch)
-            if not others:
-                del self._watches[watch.channel]
-                if self._subscribed.pop(watch.channel, None):
-                    self._send("UNSUBSCRIBE", watch.channel)
-
-    def _send(self, *words: str) -> None:
-        if self._connection is not None:
-            with suppress(RedisError, OSError):  # the listening side finds the break and starts over
-                self._connection.send_command(*words)
-
-    def _listen(self) -> None:
-        """Listens for as long as the process lives; a lost connection is made anew and rings everybody."""
-        told = float("-inf")
-        while True:
-            try:
-                self._hear()
-            except (RedisError, OSError) as error:
-                if time.monotonic() - told > _TELL_SECONDS:
-                    told = time.monotonic()
-                    _log.warning("the doorbell lost Redis: %s", type(error).__name__)
-            connection, self._connection = self._connection, None
-            if connection is not None:
+            others = self._subscriptions[channel]
+            others.remove(subscription)
+            if others:
+                return
+            del self._subscriptions[channel]
+            if self._acknowledged.pop(channel, None) and self._pubsub is not None:
                 with suppress(RedisError, OSError):
-                    connection.disconnect()
-            self.closing.wait(0.3)
-            if self.closing.is_set():
-                time.sleep(0.3)  # still draining: keep hearing for those who finish their answer
+                    self._pubsub.unsubscribe(channel)
 
-    def _hear(self) -> None:
-        connection = self._connect()
-        connection.connect()
-        with self._lock:
-            self._connection = connection
-            channels = list(self._subscribed)
-            for start in range(0, len(channels), 500):
-                connection.send_command("SUBSCRIBE", *channels[start : start + 500])
-        for channel in list(self._watches):
-            self.ring(channel)
-        silent = False
+    def _run(self) -> None:
+        """Reads for as long as the process lives; a lost connection is made anew and wakes everybody."""
+        logged_at = float("-inf")
         while True:
             try:
-                reply = connection.read_response(timeout=_CHECK_SECONDS, disconnect_on_error=False)
-            except RedisTimeoutError:
-                if silent:
-                    raise
-                silent = True
-                with self._lock:
-                    connection.send_command("PING")
-                continue
-            silent = False
-            self._heard(reply)
+                self._read()
+            except (RedisError, OSError) as error:
+                if time.monotonic() - logged_at > LOG_THROTTLE_SECONDS:
+                    logged_at = time.monotonic()
+                    _log.warning("the subscriber lost Redis: %s", type(error).__name__)
+            with self._lock:
+                pubsub, self._pubsub = self._pubsub, None
+            if pubsub is not None:
+                with suppress(RedisError, OSError):
+                    pubsub.close()
+            # On and on, also while the worker shuts down: running answers still have readers.
+            time.sleep(RECONNECT_SECONDS)
 
-    def _heard(self, reply: object) -> None:
-        if not isinstance(reply, list) or len(reply) < 3:
+    def _read(self) -> None:
+        pubsub = self._connect()
+        pubsub.subscribe(_ALWAYS)
+        with self._lock:
+            self._pubsub = pubsub
+            channels = list(self._acknowledged)
+            for start in range(0, len(channels), 500):
+                pubsub.subscribe(*channels[start : start + 500])
+        for channel in list(self._subscriptions):
+            self.notify(channel)
+        pinged = False
+        while True:
+            message = pubsub.get_message(timeout=PING_SECONDS)
+            if message is not None:
+                pinged = False
+                self._on_message(message)
+            elif pinged:
+                raise RedisConnectionError("silent")
+            else:
+                pinged = True
+                pubsub.ping()
+
+    def _on_message(self, message: dict[str, object]) -> None:
+        if message["type"] not in ("message", "subscribe"):
             return
-        kind, channel = bytes(reply[0]), bytes(reply[1]).decode()
-        if kind == b"message":
-            self.ring(channel)
-        elif kind == b"subscribe":
-            heard = self._subscribed.get(channel)
-            if heard:
-                heard.set()
+        channel = bytes(message["channel"]).decode()  # type: ignore[call-overload]
+        if message["type"] == "subscribe" and (acknowledged := self._acknowledged.get(channel)):
+            acknowledged.set()
+        self.notify(channel)

@@ -1,189 +1,193 @@
-"""The log of every conversation, in Redis: one Lua script a verb, one atomic trip each."""
+"""Every conversation in Redis: one Lua script per verb, one atomic round trip each.
+
+``scripts/<verb>.lua`` holds what a verb does; the method of the same name says what it is called with.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from redis.exceptions import RedisError
 
 from app.conversations.export import with_feedback
-from app.errors import EngineBusy, InvalidRequest, NotFound, StorageUnavailable
+from app.errors import (
+    EngineBusy,
+    InvalidRequest,
+    NotFound,
+    NotOwner,
+    PathNotFound,
+    RateLimited,
+    SessionEnded,
+    SessionFull,
+    SessionNotFound,
+    StorageUnavailable,
+    TurnInProgress,
+)
 from app.storage.base import (
     AppendResult,
     EventBatch,
     NewMessage,
-    RateLimitCheck,
     SessionSnapshot,
     Subscription,
     TerminalEvent,
     TurnResult,
     TurnStart,
 )
-from app.storage.client import Commands, Script
-from app.storage.ownership import RedisOwnershipStore
-from app.storage.pubsub import Bell
-from app.storage.script_errors import raise_for_reply
+from app.storage.client import RedisClient, load_script
+from app.storage.pubsub import PubSubNotifier
 
-LEASE_MS = 10_000  # well below what session.lua takes for the longest
-LEASE_GRACE_MS = 2_000  # seen to be over for so long, a lease is: a living worker renews it sooner
-_FEED_MS = 45_000
-_CLAIM_MS = 45_000
-_BATCH = 500
-_GRACE_SECONDS = 2.0
-_EARLIER = 100
-_SCRIPTS = (
-    "create_session",
-    "append_message",
-    "start_turn",
-    "append_delta",
-    "finish_turn",
-    "end_session",
-    "heartbeat",
-    "read_messages",
-    "read_events",
-    "create_ticket",
-    "redeem_ticket",
-    "set_feedback",
-    "delete_session",
-    "rate_limit",
-    "undo_rate_limit",
-    "acquire_engine_slot",
-    "renew_engine_slot",
-    "acquire_feed_slot",
-)
-_RUNNING, _MINUTE = "baton:limits:{engine}:running", "baton:limits:{engine}:minute"
-_STOPPED = TurnResult("stopped", metadata=b'{"stopped":true}')
-_DEAD = TurnResult(
+if TYPE_CHECKING:
+    from app.conversations.claims import OwnershipStore
+
+LEASE_MS = 10_000  # well below MAX_LEASE_MS in _clock.lua
+LEASE_GRACE_MS = 2_000
+"""Grace period before an expired lease is treated as a dead worker: a living one renews it sooner."""
+FEED_SLOT_MS = 45_000
+ENGINE_SLOT_MS = 45_000
+EVENT_BATCH_SIZE = 500
+OUTAGE_GRACE_SECONDS = 2.0
+HISTORY_LIMIT = 100
+ENGINE_RUNNING_KEY, ENGINE_MINUTE_KEY = "baton:limits:{engine}:running", "baton:limits:{engine}:minute"
+STOPPED_BY_USER = TurnResult("stopped", metadata=b'{"stopped":true}')
+WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
 )
+
+SUCCESS_REPLIES = (b"ok", b"begun", b"replay", b"joined", b"done", b"reset", b"migrate", b"migrated")
+ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
+    b"not_found": lambda _: SessionNotFound(),
+    b"unknown": lambda _: PathNotFound("No such answer in this conversation."),
+    b"not_owner": lambda _: NotOwner("This conversation belongs to a signed-in user."),
+    b"ended": lambda _: SessionEnded("This conversation has ended. Start a new one."),
+    b"busy": lambda _: TurnInProgress("An answer is being made. Wait for it or stop it.", retry_after=2),
+    b"turn_expired": lambda _: TurnInProgress("An answer is being made. Wait for it or stop it.", retry_after=2),
+    b"full": lambda _: SessionFull("This conversation is full. Start a new one."),
+    b"session_limited": lambda reply: _session_limited(reply),  # noqa: PLW0108 - defined below
+    b"engine_busy": lambda reply: EngineBusy(retry_after=_seconds(reply)),
+}
+
+
+def raise_for_reply(reply: list[Any]) -> list[Any]:
+    """The reply of a verb that did its work; otherwise raises the error that its first word names."""
+    word = reply[0]
+    if word in SUCCESS_REPLIES or word not in ERROR_REPLIES:
+        return reply
+    raise ERROR_REPLIES[word](reply)
+
+
+def _seconds(reply: list[Any]) -> int:
+    return math.ceil(int(reply[1]) / 1000)
+
+
+def _session_limited(reply: list[Any]) -> RateLimited:
+    error = RateLimited("Too many messages in this conversation.", retry_after=_seconds(reply))
+    error.limit = int(reply[2])
+    return error
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What the log holds every session to. Times in ms; a limit of 0 is none."""
+    """What the store holds every session to. Times in ms; a limit of 0 means none."""
 
     ttl: int
     max_age: int
     idle: int
     ticket_ttl: int
-    most_messages: int
+    max_messages: int
     session_limit: int
     session_window: int
-    engines_at_once: int
-    engines_a_minute: int
+    max_engine_calls: int
+    max_engine_calls_per_minute: int
 
 
 class RedisConversationStore:
-    """SessionLog on Redis. ``ref`` names a session; its keys share one hash tag and so one Cluster slot."""
+    """ConversationStore on Redis. The keys of a session share its hash as hash tag, and so one Cluster slot."""
 
-    def __init__(self, commands: Commands, bell: Bell, rules: StoreLimits) -> None:
-        self._redis = commands
-        self._bell = bell
-        self.rules = rules
-        self.ownership = RedisOwnershipStore(commands, rules)
-        self._scripts = {name: Script(name) for name in _SCRIPTS}
-        self._life = (rules.ttl, rules.max_age)
+    def __init__(
+        self, client: RedisClient, notifier: PubSubNotifier, limits: StoreLimits, ownership: OwnershipStore
+    ) -> None:
+        self._client = client
+        self._notifier = notifier
+        self.limits = limits
+        self.ownership = ownership
+        self._ttl_args = (limits.ttl, limits.max_age)
 
-    def _run(self, verb: str, session_hash: str, *args: Any, wait: bool = False) -> Any:
-        return self._redis.run(self._scripts[verb], (f"baton:{{{session_hash}}}:meta",), *args, wait=wait)
-
-    def _tolled(
-        self,
-        verb: str,
-        session_hash: str,
-        args: tuple[Any, ...],
-        toll: RateLimitCheck | None,
-        more: tuple[str, ...] = (),
-    ) -> Any:
-        """A verb and its toll in one step, where all keys may stand together: not in a Cluster."""
+    def _run(
+        self, verb: str, session_hash: str, *args: Any, keys: tuple[str, ...] = (), wait: bool = False
+    ) -> list[Any]:
+        """Runs a verb on a session. ``keys``: more than the session's own; ``wait``: for ``BATON_WAIT_REPLICAS``."""
         meta = f"baton:{{{session_hash}}}:meta"
-        if toll is None:
-            return self._redis.run(self._scripts[verb], (meta, *more), *args, 0, 0, wait=True)
-        if self._redis.apart:
-            admitted, toll.left, toll.reset = self.hit_rate_limit(toll.key, toll.amount, toll.window)
-            toll.refused = not admitted
-            # With a limit of nothing that is counted nowhere, the verb refuses all but replays.
-            reply = self._redis.run(self._scripts[verb], (meta, *more), *args, 0 if admitted else -1, 0, wait=True)
-            if reply[0] == b"refused":
-                reply[1:] = toll.reset, toll.amount
-            if admitted and reply[0] in (b"replay", b"joined", b"done"):
-                self.undo_rate_limit_hit(toll.key)
-            return reply
-        keys = (meta, *more, toll.key)
-        reply = self._redis.run(self._scripts[verb], keys, *args, toll.amount, toll.window, wait=True)
-        toll.refused = reply[0] == b"refused"
+        reply: list[Any] = self._client.run(load_script(verb), (meta, *keys), *args, wait=wait)
         return reply
 
-    def create_session(
-        self, session_hash: str, metadata: bytes, owner: str, toll: RateLimitCheck | None = None
-    ) -> tuple[int, int]:
-        reply = raise_for_reply(self._tolled("create_session", session_hash, (*self._life, metadata, owner), toll))
-        if toll and not self._redis.apart:
-            toll.left, toll.reset = reply[3:]
+    def create_session(self, session_hash: str, metadata: bytes, owner: str) -> tuple[int, int]:
+        reply = self._run("create_session", session_hash, *self._ttl_args, metadata, owner, wait=True)
         return reply[1], reply[2]
 
-    def append_message(self, session_hash: str, actor: str, words: NewMessage) -> AppendResult:
-        rules = self.rules
-        args = (
-            actor, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
-            rules.session_window, "0" if words.refusal else "1",
+    def append_message(self, session_hash: str, actor: str, message: NewMessage) -> AppendResult:
+        limits = self.limits
+        reply = self._run(
+            "append_message", session_hash, actor, *self._ttl_args, message.client_id, message.body,
+            limits.max_messages, limits.session_limit, limits.session_window, wait=True,
         )  # fmt: skip
-        reply = self._tolled("append_message", session_hash, args, words.toll)
-        raise_for_reply(reply, words.refusal)
+        raise_for_reply(reply)
         if reply[0] == b"replay":
             return AppendResult(reply[1], fresh=False)
         self.notify_local(session_hash)
         return AppendResult(reply[1], True, reply[2], reply[3])
 
     def start_turn(
-        self, session_hash: str, actor: str, words: NewMessage, turn_id: str, *, claim: bool = False
+        self, session_hash: str, actor: str, message: NewMessage, turn_id: str, *, claim: bool = False
     ) -> TurnStart:
-        apart = claim and self._redis.apart and not words.refusal
-        wait = self.acquire_engine_slot(turn_id, words.address) if apart else 0
-        if wait:
-            words = replace(words, refusal=EngineBusy(retry_after=math.ceil(wait / 1000)))
+        # In a Cluster no script may use the keys of a session and those of the budget: the slot is a step of its own.
+        separate = claim and self._client.is_cluster
+        wait = self.acquire_engine_slot(turn_id, message.address) if separate else 0
         begun = None
         try:
-            budget = (_RUNNING, _MINUTE, _running(words.address)) if claim and not self._redis.apart else ()
-            begun = self._begin(session_hash, actor, words, turn_id, budget)
+            begun = self._start_turn(session_hash, actor, message, turn_id, claim=claim and not separate, wait=wait)
             return begun
         finally:
-            if apart and not wait and not (begun and begun.outcome == "begun"):
-                self.release_engine_slot(turn_id, words.address, unused=True)
+            if separate and not wait and not (begun and begun.outcome == "begun"):
+                self.release_engine_slot(turn_id, message.address, unused=True)
 
-    def _begin(
-        self, session_hash: str, actor: str, words: NewMessage, turn_id: str, budget: tuple[str, ...]
+    def _start_turn(
+        self, session_hash: str, actor: str, message: NewMessage, turn_id: str, *, claim: bool, wait: int
     ) -> TurnStart:
-        rules = self.rules
+        limits = self.limits
         args = (
-            actor, *self._life, words.client_id, words.body, rules.most_messages, rules.session_limit,
-            rules.session_window, "0" if words.refusal else "1", turn_id, LEASE_MS, _EARLIER,
-            rules.engines_at_once if budget else 0, rules.engines_a_minute, _CLAIM_MS, self._share(budget[2:]),
+            actor, *self._ttl_args, message.client_id, message.body, limits.max_messages, limits.session_limit,
+            limits.session_window, turn_id, LEASE_MS, HISTORY_LIMIT, "0" if wait else "1",
+            limits.max_engine_calls if claim else 0, limits.max_engine_calls_per_minute, ENGINE_SLOT_MS,
+            self._max_engine_calls(message.address),
         )  # fmt: skip
-        reply = self._tolled("start_turn", session_hash, args, words.toll, budget)
+        keys = _engine_keys(message.address) if claim else ()
+        reply = self._run("start_turn", session_hash, *args, keys=keys, wait=True)
         for _ in range(2):
-            if reply[0] != b"dead":
+            if reply[0] != b"turn_expired":
                 break
             self.expire_dead_turn(session_hash)
-            reply = self._tolled("start_turn", session_hash, args, words.toll, budget)
-        raise_for_reply(reply, words.refusal)
+            reply = self._run("start_turn", session_hash, *args, keys=keys, wait=True)
+        if wait and reply[0] == b"engine_busy":
+            reply[1] = wait
+        raise_for_reply(reply)
         outcome = reply[0].decode()
         if outcome == "done":
             return TurnStart(outcome, reply[2].decode(), message=reply[1])
         if outcome == "joined":
             return TurnStart(outcome, reply[1].decode(), int(reply[2]))
         self.notify_local(session_hash)
-        metadata = orjson.loads(reply[7]) if reply[7] else {}
-        _, turn, start, message, left, reset, earlier, _ = reply
-        return TurnStart("begun", turn.decode(), int(start), message, left, reset, earlier[::-1], metadata)
+        _, turn, start, question, remaining, reset, history, stored_metadata = reply
+        metadata = orjson.loads(stored_metadata) if stored_metadata else {}
+        return TurnStart("begun", turn.decode(), int(start), question, remaining, reset, history[::-1], metadata)
 
     def append_delta(self, session_hash: str, turn_id: str, offset: int, text: str) -> bool:
-        reply = self._run("append_delta", session_hash, "*", *self._life, turn_id, LEASE_MS, offset, text)
+        reply = self._run("append_delta", session_hash, "*", *self._ttl_args, turn_id, LEASE_MS, offset, text)
         alive = bool(reply[0] == b"ok")
         if text or not alive:
             self.notify_local(session_hash)
@@ -192,35 +196,34 @@ class RedisConversationStore:
     def finish_turn(
         self, session_hash: str, turn_id: str, closing: TurnResult, *, release: bool = False, address: str = ""
     ) -> TerminalEvent | None:
-        apart = release and self._redis.apart
-        running = (_RUNNING, _running(address)) if release and not apart else ()
-        reply = self._end(session_hash, "*", turn_id, closing, running)
-        if apart:
+        running, _, running_for_address = _engine_keys(address)
+        keys = (running, running_for_address) if release and not self._client.is_cluster else ()
+        reply = self._finish_turn(session_hash, "*", turn_id, closing, keys)
+        if release and self._client.is_cluster:
             self.release_engine_slot(turn_id, address)
         return TerminalEvent(reply[1].decode(), reply[2]) if reply[0] == b"ok" else None
 
     def stop_turn(self, session_hash: str, actor: str) -> bool:
-        return bool(self._end(session_hash, actor, "", _STOPPED)[0] == b"ok")
+        return bool(self._finish_turn(session_hash, actor, "", STOPPED_BY_USER)[0] == b"ok")
 
     def expire_dead_turn(self, session_hash: str) -> bool:
-        if self._redis.troubled_for(_GRACE_SECONDS):
-            return False  # no lease could be renewed: its worker may well be alive
+        if self._client.failed_within(OUTAGE_GRACE_SECONDS):
+            return False  # no lease could be renewed meanwhile: the worker may be alive
         with suppress(NotFound):
             for _ in range(3):
-                reply = self._end(session_hash, "*", "", _DEAD)
-                if reply[0] != b"doubt":
+                reply = self._finish_turn(session_hash, "*", "", WORKER_LOST)
+                if reply[0] != b"lease_suspected":
                     return bool(reply[0] == b"ok")
                 time.sleep((reply[1] + 10) / 1000)
         return False
 
-    def _end(
-        self, session_hash: str, actor: str, turn_id: str, closing: TurnResult, more: tuple[str, ...] = ()
+    def _finish_turn(
+        self, session_hash: str, actor: str, turn_id: str, closing: TurnResult, keys: tuple[str, ...] = ()
     ) -> list[Any]:
-        reply: list[Any] = self._redis.run(
-            self._scripts["finish_turn"], (f"baton:{{{session_hash}}}:meta", *more), actor, *self._life, turn_id,
-            closing.outcome, closing.code, closing.detail, closing.metadata,
-            closing.citations, closing.offset, closing.tail, "1" if closing is _DEAD else "0", LEASE_GRACE_MS,
-            wait=True,
+        reply = self._run(
+            "finish_turn", session_hash, actor, *self._ttl_args, turn_id, closing.outcome, closing.code,
+            closing.detail, closing.metadata, closing.citations, closing.offset, closing.tail,
+            "1" if closing is WORKER_LOST else "0", LEASE_GRACE_MS, keys=keys, wait=True,
         )  # fmt: skip
         raise_for_reply(reply)
         self.notify_local(session_hash)
@@ -233,54 +236,54 @@ class RedisConversationStore:
     def heartbeat(self, session_hash: str, actor: str, *, resume: bool) -> int:
         return int(
             raise_for_reply(
-                self._run("heartbeat", session_hash, actor, *self._life, self.rules.idle, "1" if resume else "0")
+                self._run("heartbeat", session_hash, actor, *self._ttl_args, self.limits.idle, "1" if resume else "0")
             )[1]
         )
 
-    def read_messages(self, session_hash: str, actor: str, where: str, number: int, most: int) -> SessionSnapshot:
-        reply = self._run("read_messages", session_hash, actor, where, number, most)
+    def read_messages(self, session_hash: str, actor: str, direction: str, number: int, limit: int) -> SessionSnapshot:
+        reply = self._run("read_messages", session_hash, actor, direction, number, limit)
         if reply[0] == b"unknown":
-            raise InvalidRequest(where, "names no message of this conversation")
+            raise InvalidRequest(direction, "names no message of this conversation")
         if reply[0].__class__ is bytes:
             raise_for_reply(reply)
-        head, found = reply
-        has_more = len(found) > most > 0
-        found = found[:most] if has_more else found
-        if where != "after":
-            found.reverse()
+        head, messages = reply
+        has_more = len(messages) > limit > 0
+        messages = messages[:limit] if has_more else messages
+        if direction != "after":
+            messages.reverse()
         if head[13]:
-            found = with_feedback(found, self._ratings(session_hash))
+            messages = with_feedback(messages, self._ratings(session_hash))
         return SessionSnapshot(
             head[1], head[2], head[3], head[4], head[5], bool(head[6]), head[7], head[8], head[11].decode(),
-            int(head[9] or 0), bool(head[10]), orjson.loads(head[12]) if head[12] else {}, found, has_more,
+            int(head[9] or 0), bool(head[10]), orjson.loads(head[12]) if head[12] else {}, messages, has_more,
         )  # fmt: skip
 
     def _ratings(self, session_hash: str) -> dict[str, bytes]:
-        flat = self._redis.call("HGETALL", f"baton:{{{session_hash}}}:ratings")
-        return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+        ratings: dict[bytes, bytes] = self._client.call("HGETALL", f"baton:{{{session_hash}}}:ratings")
+        return {number.decode(): rating for number, rating in ratings.items()}
 
     def read_events(self, session_hash: str, actor: str, after: int) -> EventBatch:
-        reply = raise_for_reply(self._run("read_events", session_hash, actor, after, _BATCH))
+        reply = raise_for_reply(self._run("read_events", session_hash, actor, after, EVENT_BATCH_SIZE))
         flat = reply[3]
         events = [(flat[i].decode(), flat[i + 1]) for i in range(0, len(flat), 2)]
         reset = reply[0] == b"reset"
         return EventBatch(reply[1], events, reset, int(reply[2]) if reply[2] != b"" else None)
 
-    def subscribe(self, session_hash: str, *, near: bool) -> AbstractContextManager[Subscription]:
-        return self._bell.watch(f"baton:{{{session_hash}}}:bell", near=near)
+    def subscribe(self, session_hash: str, *, local: bool) -> AbstractContextManager[Subscription]:
+        return self._notifier.subscribe(f"baton:{{{session_hash}}}:bell", local=local)
 
     def notify_local(self, session_hash: str) -> None:
         """Wakes this worker's own readers of the session at once."""
-        self._bell.ring(f"baton:{{{session_hash}}}:bell")
+        self._notifier.notify(f"baton:{{{session_hash}}}:bell")
 
     def save_ticket(self, session_hash: str, actor: str, ticket: str, kind: str, sealed: str) -> int:
         reply = raise_for_reply(
-            self._run("create_ticket", session_hash, actor, ticket, kind, self.rules.ticket_ttl, sealed, wait=True)
+            self._run("create_ticket", session_hash, actor, ticket, kind, self.limits.ticket_ttl, sealed, wait=True)
         )
-        return int(reply[1]) if kind == "share" else min(self.rules.ticket_ttl, int(reply[1]))
+        return int(reply[1]) if kind == "share" else min(self.limits.ticket_ttl, int(reply[1]))
 
     def redeem_ticket(self, session_hash: str, actor: str, ticket: str, client_id: str) -> tuple[str, str]:
-        given = (ticket, client_id, self.rules.ticket_ttl, actor, *self._life, self.rules.idle)
+        given = (ticket, client_id, self.limits.ticket_ttl, actor, *self._ttl_args, self.limits.idle)
         reply = raise_for_reply(self._run("redeem_ticket", session_hash, "*", *given, wait=True))
         return reply[1].decode(), reply[2].decode()
 
@@ -289,77 +292,81 @@ class RedisConversationStore:
         return with_feedback([message], {str(number): rating})[0] if rating else bytes(message)
 
     def delete_session(self, session_hash: str, actor: str) -> None:
-        _, owner, was = raise_for_reply(self._run("delete_session", session_hash, actor, wait=True))
+        _, owner, previous = raise_for_reply(self._run("delete_session", session_hash, actor, wait=True))
         self.notify_local(session_hash)
-        if owner:
-            self.ownership.delete_pointers(owner.decode(), session_hash, was.decode())
+        with suppress(StorageUnavailable):  # a pointer that stays leads nowhere, and expires
+            if owner:
+                self._client.run(load_script("delete_pointers"), (last_session_key(owner.decode()),), session_hash)
+            if previous:
+                self._client.run(load_script("delete_pointers"), (f"baton:{{{previous.decode()}}}:moved",))
 
     def acquire_engine_slot(self, member: str, address: str = "") -> int:
-        keys = (_RUNNING, _MINUTE, _running(address))
-        budget = (member, self.rules.engines_at_once, self.rules.engines_a_minute, _CLAIM_MS, self._share(keys[2:]))
-        return int(self._redis.run(self._scripts["acquire_engine_slot"], keys, *budget)[0])
+        limits = self.limits
+        args = (member, limits.max_engine_calls, limits.max_engine_calls_per_minute, ENGINE_SLOT_MS)
+        script = load_script("acquire_engine_slot")
+        return int(self._client.run(script, _engine_keys(address), *args, self._max_engine_calls(address))[0])
 
-    def _share(self, running: tuple[str, ...]) -> int:
+    def _max_engine_calls(self, address: str) -> int:
         """How many engine calls one address may have at once: a quarter of all, rounded up."""
-        most = self.rules.engines_at_once
-        return most if running == (_RUNNING,) else -(-most // 4)
+        return -(-self.limits.max_engine_calls // 4) if address else self.limits.max_engine_calls
 
     def renew_engine_slot(self, member: str, address: str = "") -> None:
+        running, _, running_for_address = _engine_keys(address)
         with suppress(StorageUnavailable):
-            self._redis.run(self._scripts["renew_engine_slot"], (_RUNNING, _running(address)), member, _CLAIM_MS)
+            self._client.run(load_script("renew_engine_slot"), (running, running_for_address), member, ENGINE_SLOT_MS)
 
     def release_engine_slot(self, member: str, address: str = "", *, unused: bool = False) -> None:
+        script = load_script("release_engine_slot")
         with suppress(StorageUnavailable):
-            for key in {_RUNNING, _running(address)}:
-                self._redis.call("ZREM", key, member)
-            if unused:
-                self.undo_rate_limit_hit(_MINUTE)
+            self._client.run(script, _engine_keys(address), member, "1" if unused else "0")
 
     def hit_rate_limit(self, key: str, limit: int, window: int) -> tuple[bool, int, int]:
-        """One call of an address: whether it is admitted, how many are left, ms until the window is whole again."""
-        admitted, left, reset = self._redis.run(self._scripts["rate_limit"], (key,), limit, window)
-        return bool(admitted), left, reset
+        """Counts one call in a window of ``window`` ms: whether it is within the limit, calls and ms that remain."""
+        admitted, remaining, reset = self._client.run(load_script("rate_limit"), (key,), limit, window)
+        return bool(admitted), remaining, reset
 
-    def undo_rate_limit_hit(self, key: str) -> None:
-        """Gives a counted call back."""
-        with suppress(StorageUnavailable):
-            self._redis.run(self._scripts["undo_rate_limit"], (key,))
-
-    def acquire_feed_slot(self, name: str, most: int, feed: str, session_hash: str | None = None) -> bool:
-        """Takes or renews a place among the feeds of a session or an address; False where all are taken."""
+    def acquire_feed_slot(self, name: str, max_feeds: int, feed: str, session_hash: str | None = None) -> bool:
+        """Takes or renews a slot for a feed of a session or an address; False where all are taken."""
         key = f"baton:{{{session_hash}}}:feeds" if session_hash else f"baton:limits:{{{name}}}:feeds"
         keys = (key, f"baton:{{{session_hash}}}:meta") if session_hash else (key,)
-        return bool(self._redis.run(self._scripts["acquire_feed_slot"], keys, feed, most, _FEED_MS)[0])
+        return bool(self._client.run(load_script("acquire_feed_slot"), keys, feed, max_feeds, FEED_SLOT_MS)[0])
 
     def release_feed_slot(self, name: str, feed: str, session_hash: str | None = None) -> None:
-        """Gives the place back."""
+        """Gives the slot back."""
         with suppress(StorageUnavailable):
-            self._redis.call(
+            self._client.call(
                 "ZREM", f"baton:{{{session_hash}}}:feeds" if session_hash else f"baton:limits:{{{name}}}:feeds", feed
             )
 
     def wake_subscribers(self, session_hash: str) -> None:
         """Wakes every reader of the session, so that those whose client has left notice it."""
-        self._redis.call("PUBLISH", f"baton:{{{session_hash}}}:bell", "")
+        self._client.call("PUBLISH", f"baton:{{{session_hash}}}:bell", "")
 
     def shut_down_subscribers(self) -> None:
-        """The worker is going: every listener is told."""
-        self._bell.close()
+        """Tells every reader that the worker is shutting down."""
+        self._notifier.close()
 
     def health(self) -> dict[str, str]:
-        """``redis``: ``ok`` or the kind of trouble; ``durability``: ``append-only``, ``none`` or ``unknown``."""
+        """``redis``: ``ok`` or the kind of failure; ``durability``: ``append-only``, ``none`` or ``unknown``."""
         try:
-            self._redis.call("PING")
+            self._client.call("PING")
         except StorageUnavailable as error:
             return {"redis": error.kind, "durability": "unknown"}
         try:
-            flat = self._redis.call("CONFIG", "GET", "appendonly")
-        except (StorageUnavailable, RedisError):  # a managed Redis may forbid CONFIG; that is not ill health
+            config = self._client.call("CONFIG GET", "appendonly")
+        except (StorageUnavailable, RedisError):  # a managed Redis may forbid CONFIG; that is no failure
             return {"redis": "ok", "durability": "unknown"}
-        told = {b"yes": "append-only", b"no": "none"}.get(bytes(flat[1]) if len(flat) > 1 else b"", "unknown")
-        return {"redis": "ok", "durability": told}
+        return {
+            "redis": "ok",
+            "durability": {"yes": "append-only", "no": "none"}.get(config.get("appendonly"), "unknown"),
+        }
 
 
-def _running(address: str) -> str:
-    """The key of the engine calls that run for an address; of all where it is not known."""
-    return f"{_RUNNING}:{address}" if address else _RUNNING
+def _engine_keys(address: str) -> tuple[str, str, str]:
+    """The engine calls that run, those of this minute, and those that run for an address (all where it is unknown)."""
+    return ENGINE_RUNNING_KEY, ENGINE_MINUTE_KEY, f"{ENGINE_RUNNING_KEY}:{address}" if address else ENGINE_RUNNING_KEY
+
+
+def last_session_key(user: str) -> str:
+    """The key of a user's last session."""
+    return f"baton:user:{{{user}}}"

@@ -19,8 +19,8 @@ from app.storage.redis_store import RedisConversationStore, StoreLimits
 from tests.storage.servers import BACKENDS, Backend
 
 RULES: dict[str, int] = {
-    "ttl": 60_000, "max_age": 600_000, "idle": 30_000, "ticket_ttl": 5_000, "most_messages": 500, "session_limit": 0,
-    "session_window": 60_000, "engines_at_once": 4, "engines_a_minute": 100,
+    "ttl": 60_000, "max_age": 600_000, "idle": 30_000, "ticket_ttl": 5_000, "max_messages": 500, "session_limit": 0,
+    "session_window": 60_000, "max_engine_calls": 4, "max_engine_calls_per_minute": 100,
 }  # fmt: skip
 
 Open = Callable[..., RedisConversationStore]
@@ -74,8 +74,8 @@ def new(log: RedisConversationStore, metadata: bytes = b"", owner: str = "") -> 
     return session_hash
 
 
-def words(text: str, client_id: str = "", refusal: Exception | None = None) -> NewMessage:
-    return NewMessage(serialize_message("user", text, None, client_id or None), client_id, refusal)
+def words(text: str, client_id: str = "") -> NewMessage:
+    return NewMessage(serialize_message("user", text, None, client_id or None), client_id)
 
 
 def texts(log: RedisConversationStore, session_hash: str, most: int = 500) -> list[str]:

@@ -82,6 +82,8 @@ class Backend:
 
     def __init__(self, name: str, url: str, primaries: list[redis.Redis]) -> None:
         self.name, self.url, self.primaries = name, url, primaries
+        self.replicas = int(name in ("sentinel", "cluster"))
+        """How many replicas every primary has."""
 
     def holder(self, session_hash: str) -> redis.Redis:
         """The server that holds the session."""

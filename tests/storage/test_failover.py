@@ -89,7 +89,7 @@ def verdict(what: str, writers: list[Writer], most: float) -> None:
     assert gap < most
 
 
-ROOMY = {"most_messages": 1_000_000}
+ROOMY = {"max_messages": 1_000_000}
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_listener_hears_again_after_a_failover(sentinels: Sentinels) -> None:
     here, there = log_at(sentinels.url), log_at(sentinels.url)
     session_hash = new(there)
     until(sentinels.linked, 10, "the replica")
-    with here.subscribe(session_hash, near=False) as watch:
+    with here.subscribe(session_hash, local=False) as watch:
         sentinels.primary().kill()
 
         def written() -> bool:
@@ -172,7 +172,7 @@ def test_a_primary_of_a_cluster_is_lost(cluster: ClusterServers, ending: Ending)
     """F10: one of three primaries goes under load: its sessions go on within 3 s, the others' all the while."""
     logs = [log_at(cluster.url, **ROOMY) for _ in range(2)]
     with writing(logs, 9) as writers:
-        old = cluster.holder(writers[0].ref)
+        old = cluster.holder(writers[0].session_hash)
         assert old
         hit = [one for one in writers if cluster.holder(one.session_hash) is old]
         ending(old)
@@ -194,10 +194,10 @@ def test_nothing_acknowledged_is_lost_in_a_cluster_with_replicas_to_wait_for(clu
     logs = [log_at(cluster.url, wait_replicas=1, **ROOMY) for _ in range(2)]
     with writing(logs) as writers:
         for _ in range(2):
-            old = cluster.holder(writers[0].ref)
+            old = cluster.holder(writers[0].session_hash)
             assert old
             old.kill()
-            until(lambda old=old: cluster.holder(writers[0].ref) not in (None, old), 20, "a failover")
+            until(lambda old=old: cluster.holder(writers[0].session_hash) not in (None, old), 20, "a failover")
             old.start()
             until(cluster.ready, 30, "the Cluster to be whole again")
             going_on(writers)

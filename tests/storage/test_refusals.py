@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from app.errors import StorageUnavailable
 from app.storage.base import TurnResult
-from app.storage.client import Commands
-from app.storage.config_check import advise
-from app.storage.discovery import reach
+from app.storage.client import RedisClient, warn_about_redis_config
 from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import log_at, new, texts, words
@@ -151,6 +150,23 @@ def test_a_changed_password_is_named_and_never_told(server: Server, caplog: pyte
     assert "wrong-battery" not in caplog.text
 
 
+def test_a_long_command_on_a_connection_that_lost_its_login(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """H1: the password changes under load and connections are cut: NOAUTH for every append, and it heals."""
+    log = log_at(url(server))
+    session_hash = new(log)
+    log.append_message(session_hash, "", words("before"))
+    server.ask("CONFIG", "SET", "requirepass", "correct-horse")
+    with redis.Redis(port=server.port, password="correct-horse", protocol=2) as operator:
+        operator.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with caplog.at_level(logging.WARNING):
+            kinds = [refused(lambda: log.append_message(session_hash, "", words("x" * 300))) for _ in range(4)]
+        assert kinds[-1] == "NOAUTH"
+        assert set(kinds) <= {"NOAUTH", "unreachable"}
+        operator.config_set("requirepass", "")
+    assert "storage unavailable for writes: NOAUTH" in caplog.messages
+    until(lambda: refused(lambda: log.append_message(session_hash, "", words("after"))) == "", 3, "healing")
+
+
 def test_an_answer_that_nobody_foresaw_is_trouble_and_quotes_nobody(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,7 +181,7 @@ def test_an_answer_that_nobody_foresaw_is_trouble_and_quotes_nobody(
     server.ask("ACL", "SETUSER", "default", "+@all")
     until(lambda: refused(lambda: log.append_message(session_hash, "", words("before"))) == "", 5, "healing")
     with caplog.at_level(logging.WARNING):
-        wrong = Commands(reach(url(server)).redis)
+        wrong = RedisClient(url(server))
         assert refused(lambda: wrong.call("GETX", "private words")) == "ERR unknown command"
         assert refused(lambda: wrong.call("GET", f"baton:{{{session_hash}}}:meta")).startswith("WRONGTYPE")
     assert "storage unavailable for reads: ERR unknown command" in caplog.messages
@@ -200,8 +216,8 @@ def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCap
 
 def test_a_redis_that_evicts_or_forgets_is_warned_of(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """At the start an evicting policy and a missing append-only file are each one warning; a sound Redis none."""
-    with caplog.at_level(logging.WARNING, "app.storage.config_check"):
-        advise(Commands(reach(url(server)).redis))
+    with caplog.at_level(logging.WARNING, "app.storage.client"):
+        warn_about_redis_config(RedisClient(url(server)))
         assert caplog.messages == []
         server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         server.ask("CONFIG", "SET", "appendonly", "no")

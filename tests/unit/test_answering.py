@@ -213,7 +213,7 @@ def test_the_budget_is_given_back_however_a_turn_ends(start: Start) -> None:
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_long_answer_keeps_its_place(start: Start, monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
     """Past its first claim, and silent all the while, an answer still counts; when it is over its place is free."""
-    monkeypatch.setattr(log_module, "_CLAIM_MS", 1_500)
+    monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 1_500)
     monkeypatch.setattr(answer_runner, "SLOT_RENEW_SECONDS", 0.2)
     go_on = threading.Event()
 

@@ -22,8 +22,8 @@ from tests.conftest import until
 
 IDLE = 300
 RULES = StoreLimits(
-    ttl=60_000, max_age=600_000, idle=IDLE, ticket_ttl=5_000, most_messages=500, session_limit=0,
-    session_window=60_000, engines_at_once=4, engines_a_minute=100,
+    ttl=60_000, max_age=600_000, idle=IDLE, ticket_ttl=5_000, max_messages=500, session_limit=0,
+    session_window=60_000, max_engine_calls=4, max_engine_calls_per_minute=100,
 )  # fmt: skip
 
 

@@ -1,23 +1,24 @@
--- Included by every verb on a session. KEYS[1] is its meta key; the others share its hash tag, so its slot.
--- ARGV[1] is who asks: '' nobody known, '*' the service's owner, else the signed-in user.
+-- Included by every verb on a session. KEYS[1]: its meta key; its other keys share the hash tag and so the slot.
+-- ARGV[1]: the actor: '' anonymous, '*' the service itself, else a signed-in user.
 local meta = KEYS[1]
 local base = string.sub(meta, 1, -5)
-local tag = string.sub(base, 8, 13)
-local history, live, turn, said = base .. 'history', base .. 'live', base .. 'turn', base .. 'said'
-local cids, tickets, ratings = base .. 'cids', base .. 'tickets', base .. 'ratings'
+local session_tag = string.sub(base, 8, 13)
+local messages, events, turn, answer_text = base .. 'history', base .. 'live', base .. 'turn', base .. 'said'
+local client_ids, tickets, ratings = base .. 'cids', base .. 'tickets', base .. 'ratings'
 
-local m = redis.call('HMGET', meta, 'created', 'expires', 'ended', 'owner', 'count', 'seq', 'seen', 'updated', 'window', 'spent')
-if not m[1] then return {'gone'} end
-if m[4] and m[4] ~= ARGV[1] and ARGV[1] ~= '*' then return {'not_owner'} end
-local created, expires, ended = tonumber(m[1]), tonumber(m[2]), m[3]
-local count, seq, seen, updated = tonumber(m[5]), tonumber(m[6]), tonumber(m[7]), tonumber(m[8])
-local window_start, spent = tonumber(m[9] or 0), tonumber(m[10] or 0)
+local session = redis.call('HMGET', meta, 'created', 'expires', 'ended', 'owner', 'count', 'seq',
+  'seen', 'updated', 'window', 'spent')
+if not session[1] then return {'not_found'} end
+if session[4] and session[4] ~= ARGV[1] and ARGV[1] ~= '*' then return {'not_owner'} end
+local created, expires, ended = tonumber(session[1]), tonumber(session[2]), session[3]
+local count, seq, last_seen, updated = tonumber(session[5]), tonumber(session[6]), tonumber(session[7]), tonumber(session[8])
+local limit_window, limit_used = tonumber(session[9] or 0), tonumber(session[10] or 0)
 
--- RFC 3339 in UTC; days to civil date after Howard Hinnant, "chrono-compatible low-level date algorithms".
-local function stamp(ms)
+-- A time as in RFC 3339, in UTC; the date after Howard Hinnant, "chrono-compatible low-level date algorithms".
+local function iso8601(ms)
   local seconds = math.floor(ms / 1000)
   local days = math.floor(seconds / 86400)
-  local rest = seconds - days * 86400
+  local seconds_of_day = seconds - days * 86400
   local z = days + 719468
   local era = math.floor(z / 146097)
   local doe = z - era * 146097
@@ -28,11 +29,11 @@ local function stamp(ms)
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
   return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day,
-    math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
+    math.floor(seconds_of_day / 3600), math.floor(seconds_of_day % 3600 / 60), seconds_of_day % 60, ms % 1000)
 end
 
--- The stored message with this number, as it goes over the wire.
-local function entry(number)
-  local found = redis.call('XRANGE', history, number .. '-0', number .. '-0')
+-- The JSON of the stored message with this number.
+local function get_message(number)
+  local found = redis.call('XRANGE', messages, number .. '-0', number .. '-0')
   return found[1] and found[1][2][2]
 end

@@ -1,58 +1,58 @@
--- Included by every verb that writes to a session: one counter numbers its events and messages.
-if now < updated then now = updated end  -- a clock that was set back must not make negative ages
+-- Included by every verb that writes to a session. One counter, `seq`, numbers its events and messages.
+if now < updated then now = updated end  -- a clock that was set back must not make ages negative
 
-local function emit(kind, data)
+local function append_event(kind, data)
   seq = seq + 1
-  redis.call('XADD', live, 'MAXLEN', '~', 20000, seq .. '-0', 'k', kind, 'd', data)
+  redis.call('XADD', events, 'MAXLEN', '~', 20000, seq .. '-0', 'k', kind, 'd', data)
 end
 
 -- Stores a message (its JSON without the opening brace, id and time) and returns its whole JSON.
-local function store(rest)
-  local json = '{"id":"msg_' .. (seq + 1) .. '_' .. tag .. '","created_at":"' .. stamp(now) .. '",' .. rest
-  redis.call('XADD', history, (seq + 1) .. '-0', 'j', json)
+local function append_message(rest_of_message)
+  local json = '{"id":"msg_' .. (seq + 1) .. '_' .. session_tag .. '","created_at":"' .. iso8601(now) .. '",' .. rest_of_message
+  redis.call('XADD', messages, (seq + 1) .. '-0', 'j', json)
   count = count + 1
   return json
 end
 
--- Counts one call against the session's limit; the ms to wait where it is used up.
-local function limited(limit, window)
+-- Counts one call against the session's rate limit. Ms to wait where it is used up, else nil.
+local function session_rate_limited(limit, window)
   if limit == 0 then return nil end
-  if clock - window_start >= window or clock < window_start then window_start, spent = clock, 0 end
-  if spent >= limit then return window_start + window - clock end
-  spent = spent + 1
+  if clock - limit_window >= window or clock < limit_window then limit_window, limit_used = clock, 0 end
+  if limit_used >= limit then return limit_window + window - clock end
+  limit_used = limit_used + 1
   return nil
 end
 
--- Writes the counters and gives every key its expiry. `active`: this call is activity, so the session lives on.
+-- Writes the counters and sets every key's expiry. `active`: the call is activity, which extends the session's life.
 local function save(active, ttl, max_age)
   if active then
-    seen = now
+    last_seen = now
     expires = math.min(now + ttl, created + max_age)
   end
   updated = now
-  redis.call('HSET', meta, 'expires', expires, 'count', count, 'seq', seq, 'seen', seen, 'updated', updated,
-    'window', window_start, 'spent', spent)
-  for _, key in ipairs({meta, history, turn, said, cids, tickets, ratings}) do
+  redis.call('HSET', meta, 'expires', expires, 'count', count, 'seq', seq, 'seen', last_seen, 'updated', updated,
+    'window', limit_window, 'spent', limit_used)
+  for _, key in ipairs({meta, messages, turn, answer_text, client_ids, tickets, ratings}) do
     redis.call('PEXPIREAT', key, expires)
   end
-  -- The events outlive the last of them only for a while, unless an answer is being made: its words are needed.
+  -- Events are kept for five minutes after the last one, but at least until a running answer is done.
   if redis.call('EXISTS', turn) == 1 then
-    redis.call('PEXPIREAT', live, expires)
+    redis.call('PEXPIREAT', events, expires)
   else
-    redis.call('PEXPIREAT', live, math.min(expires, now + 300000))
+    redis.call('PEXPIREAT', events, math.min(expires, now + 300000))
   end
 end
 
--- A retry of what is done already writes this and nothing else, so that WAIT waits for what its first try wrote.
-local function again() redis.call('PEXPIREAT', meta, expires) end
+-- A replay refreshes the expiry, so that WAIT covers what the first call wrote.
+local function refresh_ttl_for_wait() redis.call('PEXPIREAT', meta, expires) end
 
-local function ring() redis.call('PUBLISH', base .. 'bell', seq) end
+local function notify() redis.call('PUBLISH', base .. 'bell', seq) end
 
--- The visitor is there: an abandoned session is active again, and lives on.
-local function here(ttl, max_age, idle)
-  if now - seen >= tonumber(idle) then
-    emit('session', '{"status":"active"}')
-    ring()
+-- The visitor is there: an abandoned session becomes active again.
+local function mark_seen(ttl, max_age, idle)
+  if now - last_seen >= tonumber(idle) then
+    append_event('session', '{"status":"active"}')
+    notify()
   end
   save(true, tonumber(ttl), tonumber(max_age))
 end

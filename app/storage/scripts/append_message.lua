@@ -1,19 +1,23 @@
---! clock rate_limit session write
--- ARGV: who, ttl, max age, client id, rest of the message's JSON, most messages, limit, window ms, admitted,
---       the address' limit, its window ms
-local cid = ARGV[4]
-local known = cid ~= '' and redis.call('HGET', cids, 'm:' .. cid)
-if known then repay() again() return {'replay', entry(known)} end
+-- @include clock
+-- @include session
+-- @include write
+-- Appends a message; a client id that is known gets its first message again.
+-- ARGV: actor, ttl, max age, client id, rest of the message's JSON, max messages, rate limit, its window ms.
+local client_id = ARGV[4]
+local stored_number = client_id ~= '' and redis.call('HGET', client_ids, 'm:' .. client_id)
+if stored_number then
+  refresh_ttl_for_wait()
+  return {'replay', get_message(stored_number)}
+end
 if ended then return {'ended'} end
--- A running answer has a place of its own kept free.
+-- One message is reserved for a running answer.
 if count + redis.call('EXISTS', turn) >= tonumber(ARGV[6]) then return {'full'} end
-if ARGV[9] == '0' or not admitted then return {'refused', toll_reset, toll_most} end
 local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
-local wait = limited(limit, window)
-if wait then return {'limited', wait, limit} end
-local json = store(ARGV[5])
-emit('message', json)
-if cid ~= '' then redis.call('HSET', cids, 'm:' .. cid, seq) end
+local wait = session_rate_limited(limit, window)
+if wait then return {'session_limited', wait, limit} end
+local json = append_message(ARGV[5])
+append_event('message', json)
+if client_id ~= '' then redis.call('HSET', client_ids, 'm:' .. client_id, seq) end
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
-ring()
-return {'ok', json, limit - spent, window_start + window - clock}
+notify()
+return {'ok', json, limit - limit_used, limit_window + window - clock}

@@ -1,7 +1,8 @@
---! clock session
--- ARGV: who. Nothing of the session is left; whoever listens finds it gone. Returns its owner and where it
--- stood before, where it has them.
-local was = redis.call('HGET', meta, 'was') or ''
-redis.call('DEL', meta, history, live, turn, said, cids, tickets, ratings, base .. 'feeds')
+-- @include clock
+-- @include session
+-- Deletes every key of the session; its readers find it gone. ARGV: actor. Returns its owner and the hash that it had
+-- before its migration, where it has them.
+local previous_session = redis.call('HGET', meta, 'was') or ''
+redis.call('DEL', meta, messages, events, turn, answer_text, client_ids, tickets, ratings, base .. 'feeds')
 redis.call('PUBLISH', base .. 'bell', '')
-return {'ok', m[4] or '', was}
+return {'ok', session[4] or '', previous_session}

@@ -1,31 +1,31 @@
---! clock
--- An anonymous session becomes a user's, under a new id. This is what happens at its old place.
--- ARGV: the user, the new id sealed, ms for which whoever gets it all may carry it.
--- At once it is gone for everybody but him, with its tickets and feeds; what it holds waits under `moved`, its expiry
--- kept, until it stands at the new place. Asked again, he gets the same new id, and what is still to be carried.
+-- @include clock
+-- Migrates an anonymous session to a user, first step: takes it out of its old keys.
+-- ARGV: user, encrypted new id, ms for which the caller alone may import it.
+-- From now on only that user finds it; tickets and feeds end. Its data waits under `moved`, with its expiry, until it is
+-- imported under the new id. Asked again, the user gets the same new id, and the data if it is not imported yet.
 local meta = KEYS[1]
 local base = string.sub(meta, 1, -5)
 local moved = base .. 'moved'
-local kept = {'history', 'cids', 'ratings'}
-local m = redis.call('HMGET', meta, 'created', 'owner', 'ended')
-if m[1] then
-  if m[2] then return {m[2] == ARGV[1] and 'mine' or 'not_owner'} end
-  if m[3] then return {'ended'} end
+local moved_keys = {'history', 'cids', 'ratings'}
+local session = redis.call('HMGET', meta, 'created', 'owner', 'ended')
+if session[1] then
+  if session[2] then return {session[2] == ARGV[1] and 'owned' or 'not_owner'} end
+  if session[3] then return {'ended'} end
   local lease = redis.call('HGET', base .. 'turn', 'lease')
-  if lease then return {over(lease) and 'dead' or 'busy'} end
+  if lease then return {lease_expired(lease) and 'turn_expired' or 'busy'} end
   redis.call('RENAME', meta, moved)
   redis.call('HSET', moved, 'user', ARGV[1], 'to', ARGV[2])
-  for _, name in ipairs(kept) do
+  for _, name in ipairs(moved_keys) do
     if redis.call('EXISTS', base .. name) == 1 then redis.call('RENAME', base .. name, moved .. ':' .. name) end
   end
   redis.call('DEL', base .. 'live', base .. 'said', base .. 'tickets', base .. 'feeds')
   redis.call('PUBLISH', base .. 'bell', '')
 end
-local found = redis.call('HMGET', moved, 'user', 'to', 'till', 'created')
-if found[1] ~= ARGV[1] then return {'gone'} end
-if not found[4] then return {'moved', found[2]} end
-local left = tonumber(found[3] or 0) - now
-if left > 0 and left <= tonumber(ARGV[3]) then return {'wait', left} end
+local migration = redis.call('HMGET', moved, 'user', 'to', 'till', 'created')
+if migration[1] ~= ARGV[1] then return {'not_found'} end
+if not migration[4] then return {'migrated', migration[2]} end
+local wait = tonumber(migration[3] or 0) - now
+if wait > 0 and wait <= tonumber(ARGV[3]) then return {'wait', wait} end
 redis.call('HSET', moved, 'till', now + ARGV[3])
-return {'carry', found[2], redis.call('HGETALL', moved), redis.call('XRANGE', moved .. ':history', '-', '+'),
+return {'migrate', migration[2], redis.call('HGETALL', moved), redis.call('XRANGE', moved .. ':history', '-', '+'),
   redis.call('HGETALL', moved .. ':cids'), redis.call('HGETALL', moved .. ':ratings')}

@@ -1,25 +1,33 @@
---! clock session write turn
--- ARGV: who, ttl, max age, turn id ('' any), outcome (end, stopped, error), code, detail, metadata JSON,
---       citations JSON, byte offset, last text, only when dead ('1'), how long that is doubted in ms
--- KEYS after the first, where the turn has said its last: engine calls running, in all and for its address, of which it
--- is none any more.
+-- @include clock
+-- @include session
+-- @include write
+-- @include turn
+-- Ends a turn with exactly one last event.
+-- ARGV: actor, ttl, max age, turn id ('' any), outcome (end, stopped, error), code, detail, metadata JSON,
+--       citations JSON, byte offset, last text, '1' to end it only where its worker is lost, grace period for that in ms.
+-- KEYS after the first: the engine calls that run, in all and for one address, where its slot is given back too.
 for i = 2, #KEYS do redis.call('ZREM', KEYS[i], ARGV[4]) end
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
 local id = running[1]
-if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then again() return {'closed'} end
+if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then
+  refresh_ttl_for_wait()
+  return {'closed'}
+end
 if ARGV[12] == '1' then
-  if not over(running[2]) then return {'alive'} end
-  -- By a clock that jumped every lease is over: a living worker has this long to renew its own.
-  local lease, since = string.match(redis.call('HGET', turn, 'doubt') or '', '^(%d+):(%d+)$')
-  if lease ~= running[2] or tonumber(since) > clock then
-    since = clock
+  if not lease_expired(running[2]) then return {'alive'} end
+  -- After a jump of the clock every lease looks expired: a living worker renews its own within the grace period.
+  local lease, suspected_at = string.match(redis.call('HGET', turn, 'doubt') or '', '^(%d+):(%d+)$')
+  if lease ~= running[2] or tonumber(suspected_at) > clock then
+    suspected_at = clock
     redis.call('HSET', turn, 'doubt', running[2] .. ':' .. string.format('%.0f', clock))
   end
-  local left = tonumber(since) + tonumber(ARGV[13]) - clock
-  if left > 0 then return {'doubt', left} end
+  local grace = tonumber(suspected_at) + tonumber(ARGV[13]) - clock
+  if grace > 0 then return {'lease_suspected', grace} end
 end
-if ARGV[11] ~= '' then grow(id, tonumber(ARGV[10]), ARGV[11]) end
-local kind, data = close_turn(running, {outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9]})
+if ARGV[11] ~= '' then append_text(id, tonumber(ARGV[10]), ARGV[11]) end
+local kind, data = close_turn(running, {
+  outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9],
+})
 save(ARGV[12] ~= '1', tonumber(ARGV[2]), tonumber(ARGV[3]))
-ring()
+notify()
 return {'ok', kind, data}

@@ -1,18 +1,23 @@
---! clock session event_cursor no-writes
--- ARGV: who, the number of the last event seen (-1: from now), most events
+-- @include clock
+-- @include session
+-- @include event_cursor
+-- @no-writes
+-- Events after a cursor. ARGV: actor, the number of the last event seen (-1: from now on), max events.
+-- Returns ok or reset, the cursor that the events follow, ms until the lease of a running answer expires (-1: it has;
+-- '': no answer runs), types and JSON of the events.
 local after = tonumber(ARGV[2])
 if after < 0 then after = seq end
 local running = redis.call('HMGET', turn, 'lease', 'start')
-local left = running[1] and (over(running[1]) and -1 or tonumber(running[1]) - clock) or ''
+local lease_ms = running[1] and (lease_expired(running[1]) and -1 or tonumber(running[1]) - clock) or ''
 local found = {}
 
--- Whoever lost its place goes on from here, a running answer from its first word where that is still to be had.
-local function anew() return {'reset', place_of(running[2] or seq), left, {}} end
-if after > seq then return anew() end
+-- A reader whose cursor is gone goes on from here: from the first event of a running answer, where it is still there.
+local function reset_reply() return {'reset', turn_start_cursor(running[2] or seq), lease_ms, {}} end
+if after > seq then return reset_reply() end
 if after < seq then
-  found = redis.call('XRANGE', live, (after + 1) .. '-0', '+', 'COUNT', ARGV[3])
-  if not found[1] or found[1][1] ~= (after + 1) .. '-0' then return anew() end
+  found = redis.call('XRANGE', events, (after + 1) .. '-0', '+', 'COUNT', ARGV[3])
+  if not found[1] or found[1][1] ~= (after + 1) .. '-0' then return reset_reply() end
 end
 local flat = {}
 for i = 1, #found do flat[2 * i - 1], flat[2 * i] = found[i][2][2], found[i][2][4] end
-return {'ok', after, left, flat}
+return {'ok', after, lease_ms, flat}

@@ -1,22 +1,24 @@
---! clock session write
--- ARGV: '*', ticket's hash, client id, ticket ttl ms, who, ttl, max age, idle ms. Takes a ticket, a `once` ticket for
--- one alone. Of an owned session only a `signed` ticket opens to whoever has it, for it carries its owner's proof.
-local found = redis.call('HGET', tickets, ARGV[2])
-if ended or not found then return {'gone'} end
-local who, signed = ARGV[5], string.sub(found, 1, 7) == 'signed:'
-if m[4] and m[4] ~= who and who ~= '*' and not (signed and who == '') then return {'not_owner'} end
-local kind, deadline, sealed, taker = string.match(found, '^(%a+):(%d+):(%x+):(.*)$')
-if clock > tonumber(deadline) then return {'gone'} end
+-- @include clock
+-- @include session
+-- @include write
+-- Redeems a ticket; a once ticket for one client only. A session with an owner opens to anybody by a signed ticket only,
+-- which carries the owner's proof. ARGV: '*', ticket's hash, client id, ticket ttl ms, actor, ttl, max age, idle ms.
+local ticket = redis.call('HGET', tickets, ARGV[2])
+if ended or not ticket then return {'not_found'} end
+local actor, signed = ARGV[5], string.sub(ticket, 1, 7) == 'signed:'
+if session[4] and session[4] ~= actor and actor ~= '*' and not (signed and actor == '') then return {'not_owner'} end
+local kind, deadline, encrypted_id, taken_by = string.match(ticket, '^(%a+):(%d+):(%x+):(.*)$')
+if clock > tonumber(deadline) then return {'not_found'} end
 if kind ~= 'share' then
-  if taker == '' then
-    local mark = kind .. ':' .. string.format('%.0f', clock + ARGV[4]) .. ':' .. sealed .. ':@' .. ARGV[3]
-    redis.call('HSET', tickets, ARGV[2], mark)
-  elseif ARGV[3] == '' or taker ~= '@' .. ARGV[3] then
-    return {'gone'}
+  if taken_by == '' then
+    local redeemed = kind .. ':' .. string.format('%.0f', clock + ARGV[4]) .. ':' .. encrypted_id .. ':@' .. ARGV[3]
+    redis.call('HSET', tickets, ARGV[2], redeemed)
+  elseif ARGV[3] == '' or taken_by ~= '@' .. ARGV[3] then
+    return {'not_found'}
   else
-    again()
-    return {'ok', sealed, kind}  -- the same answer again: nothing moves
+    refresh_ttl_for_wait()
+    return {'ok', encrypted_id, kind}  -- the same reply again
   end
 end
-here(ARGV[6], ARGV[7], ARGV[8])
-return {'ok', sealed, kind}
+mark_seen(ARGV[6], ARGV[7], ARGV[8])
+return {'ok', encrypted_id, kind}

@@ -12,7 +12,7 @@ from app.conversations import ids
 from app.errors import EngineBusy
 from app.storage import redis_store as log_module
 from app.storage.base import TurnResult
-from app.storage.redis_store import _MINUTE, _RUNNING, RedisConversationStore
+from app.storage.redis_store import ENGINE_MINUTE_KEY, ENGINE_RUNNING_KEY, RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, words
 from tests.storage.servers import Backend
@@ -96,7 +96,10 @@ def test_feeds_are_held_to_their_number(log: RedisConversationStore) -> None:
 
 def test_the_engine_budget_holds_over_all_workers(opened: Open) -> None:
     """Twenty claims at once over two workers: as many as may run get a place; one given back is free again."""
-    logs = [opened(engines_at_once=3, engines_a_minute=100), opened(engines_at_once=3, engines_a_minute=100)]
+    logs = [
+        opened(max_engine_calls=3, max_engine_calls_per_minute=100),
+        opened(max_engine_calls=3, max_engine_calls_per_minute=100),
+    ]
     waits = at_once(20, lambda n: logs[n % 2].acquire_engine_slot(f"turn_{n}"))
     assert waits.count(0) == 3
     assert all(wait > 0 for wait in waits if wait)
@@ -109,7 +112,7 @@ def test_one_address_has_a_quarter_of_the_engine_budget(opened: Open, backend: B
     """Of six places one address gets two, a quarter rounded up, over all workers and for claims and turns alike;
     another address gets its own two; one given back is free again.
     """
-    logs = [opened(engines_at_once=6), opened(engines_at_once=6)]
+    logs = [opened(max_engine_calls=6), opened(max_engine_calls=6)]
     session_hash = new(logs[0])
     waits = at_once(20, lambda n: logs[n % 2].acquire_engine_slot(f"turn_{n}", "address-1"))
     assert waits.count(0) == 2
@@ -133,8 +136,8 @@ def test_one_address_has_a_quarter_of_the_engine_budget(opened: Open, backend: B
 
 def test_the_share_of_a_dead_worker_is_free_after_its_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place of an address that is no longer renewed is free again; one that is renewed is kept."""
-    monkeypatch.setattr(log_module, "_CLAIM_MS", 600)
-    log = opened(engines_at_once=8)
+    monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 600)
+    log = opened(max_engine_calls=8)
     assert log.acquire_engine_slot("turn_dead", "address-1") == 0
     assert log.acquire_engine_slot("turn_alive", "address-1") == 0
 
@@ -159,8 +162,8 @@ def given_up(log: RedisConversationStore) -> None:
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_claim_lives_for_as_long_as_it_is_renewed(opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
     """Renewed, the place of a long answer outlives its first claim; no longer renewed, as of the dead, it is free."""
-    monkeypatch.setattr(log_module, "_CLAIM_MS", 1_000)
-    log = opened(engines_at_once=2)
+    monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 1_000)
+    log = opened(max_engine_calls=2)
     session_hash = new(log)
     assert log.acquire_engine_slot("turn_beside") == 0
     if begun:
@@ -180,8 +183,8 @@ def test_a_claim_that_is_never_renewed_is_free_after_its_time(
     opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
     """A worker that dies at once holds its place for the time of one claim, while those of others are kept."""
-    monkeypatch.setattr(log_module, "_CLAIM_MS", 600)
-    log = opened(engines_at_once=2)
+    monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 600)
+    log = opened(max_engine_calls=2)
     session_hash = new(log)
     if begun:
         assert log.start_turn(session_hash, "", words("asked"), "turn_dead", claim=True).outcome == "begun"
@@ -193,7 +196,7 @@ def test_a_claim_that_is_never_renewed_is_free_after_its_time(
 
 def test_the_budget_of_a_minute(opened: Open, backend: Backend) -> None:
     """So many calls a minute, those that ended included, those never made not; then one waits, at most a minute."""
-    log = opened(engines_at_once=10, engines_a_minute=3)
+    log = opened(max_engine_calls=10, max_engine_calls_per_minute=3)
     assert log.acquire_engine_slot("unused") == 0
     log.release_engine_slot("unused", unused=True)
     for n in range(3):
@@ -207,8 +210,8 @@ def test_windows_from_before_the_clock_was_set_back(opened: Open, backend: Backe
     """A window whose end a clock that was set back has moved away ends no later than a window lasts; claims likewise
     are no more than their holders renew.
     """
-    log = opened(engines_at_once=1, engines_a_minute=1)
-    key, running, minute = "baton:limits:{abc}:create", _RUNNING, _MINUTE
+    log = opened(max_engine_calls=1, max_engine_calls_per_minute=1)
+    key, running, minute = "baton:limits:{abc}:create", ENGINE_RUNNING_KEY, ENGINE_MINUTE_KEY
     assert log.hit_rate_limit(key, 1, 400)[0]
     assert log.acquire_engine_slot("turn_1") == 0
     for one in backend.primaries:
@@ -224,11 +227,9 @@ def test_windows_from_before_the_clock_was_set_back(opened: Open, backend: Backe
 
 
 def test_an_address_window(log: RedisConversationStore) -> None:
-    """So many calls in a window; what is left counts down; a call given back counts no more; then it is whole again."""
+    """So many calls in a window; what remains counts down; then the window is whole again."""
     key = "baton:limits:{abc}:create"
     assert [log.hit_rate_limit(key, 2, 400)[:2] for _ in range(3)] == [(True, 1), (True, 0), (False, 0)]
-    log.undo_rate_limit_hit(key)
-    assert log.hit_rate_limit(key, 2, 400)[0]
     admitted, left, reset = log.hit_rate_limit(key, 2, 400)
     assert (admitted, left) == (False, 0)
     assert 0 < reset <= 400

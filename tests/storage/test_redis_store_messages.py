@@ -114,7 +114,7 @@ def test_eight_writers_with_fifty_each_arrive_once_in_one_order(opened: Open) ->
 
 def test_a_full_session_refuses_and_forgets_nothing(opened: Open) -> None:
     """At the limit an append is refused, a retry of a stored one is not, and what was said is all there."""
-    log = opened(most_messages=3)
+    log = opened(max_messages=3)
     session_hash = new(log)
     for n in range(3):
         log.append_message(session_hash, "", words(str(n), f"c{n}"))
@@ -127,7 +127,7 @@ def test_a_full_session_refuses_and_forgets_nothing(opened: Open) -> None:
 
 def test_a_running_answer_keeps_its_place_free(opened: Open) -> None:
     """A question needs two free places, and while it is answered appends cannot take the answer's."""
-    log = opened(most_messages=3)
+    log = opened(max_messages=3)
     session_hash = new(log)
     log.append_message(session_hash, "", words("one"))
     log.start_turn(session_hash, "", words("asked"), "turn_1")
@@ -254,19 +254,3 @@ def test_the_limit_of_a_session_counts_words_and_not_replays(opened: Open) -> No
 
     until(admitted, 5, "the window to pass")
     assert texts(log, session_hash) == ["one", "two", "three", "x", "four"]
-
-
-def test_a_refused_call_is_admitted_where_its_client_id_is_known(log: RedisConversationStore) -> None:
-    """What an address' limit refuses is raised for a new message and not for a replay; nothing is stored."""
-    session_hash = new(log)
-    log.append_message(session_hash, "", words("one", "c1"))
-    refusal = RateLimited("by address", retry_after=7)
-    assert log.append_message(session_hash, "", words("one", "c1", refusal)).fresh is False
-    for verb in (
-        log.append_message,
-        lambda session_hash, actor, said: log.start_turn(session_hash, actor, said, "turn_1"),
-    ):
-        with pytest.raises(RateLimited) as limited:
-            verb(session_hash, "", words("two", "c2", refusal))
-        assert limited.value is refusal
-    assert texts(log, session_hash) == ["one"]

@@ -19,7 +19,7 @@ from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, words
 from tests.storage.servers import Backend
-from tests.storage.test_log_life import everything
+from tests.storage.test_redis_store_lifetime import everything
 from tests.unit.test_identity import SECRET, token
 
 SECRETS = {"": SECRET}

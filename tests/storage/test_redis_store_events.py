@@ -171,7 +171,7 @@ def test_news_from_another_worker_wakes_a_reader(opened: Open) -> None:
     """A reader that waits hears of what another worker writes long before it would look by itself."""
     here, there = opened(), opened()
     session_hash = new(here)
-    with here.subscribe(session_hash, near=False) as watch:
+    with here.subscribe(session_hash, local=False) as watch:
         for n in range(5):
             there.append_message(session_hash, "", words(str(n)))
             assert watch.wait(3.0), "the bell did not ring"

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.storage.embedded_redis import EmbeddedError, EmbeddedServer, FolderInUse, embedded_url, ensure, socket_path
+from app.storage.embedded_redis import (
+    EmbeddedError,
+    EmbeddedServer,
+    FolderInUse,
+    embedded_url,
+    socket_path,
+    start_or_reuse,
+)
 from tests.conftest import ROOT, until
 
 OWNER = """
@@ -27,8 +34,8 @@ time.sleep(600)
 ENSURER = """
 import sys
 from pathlib import Path
-from app.storage.embedded_redis import ensure
-print(ensure(Path(sys.argv[1])), flush=True)
+from app.storage.embedded_redis import start_or_reuse
+print(start_or_reuse(Path(sys.argv[1])), flush=True)
 """
 
 
@@ -169,7 +176,7 @@ def test_a_restart_right_after_a_kill_waits_for_the_old_server(folder: Path, own
 def test_ensure_uses_the_server_that_runs(folder: Path, owner: subprocess.Popen[str]) -> None:
     """A worker gets the address of the server that its master started, and starts none of its own."""
     before = server_pid(embedded_url(folder))
-    assert ensure(folder) == embedded_url(folder)
+    assert start_or_reuse(folder) == embedded_url(folder)
     assert server_pid(embedded_url(folder)) == before
 
 
