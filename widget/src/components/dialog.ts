@@ -20,21 +20,21 @@ function trapFocus(event: KeyboardEvent): void {
 /** `html` is the chat's own: this comes with the talk part, which carries no copy of it. */
 export function dialog(
   html: typeof Html,
-  ask: DialogKind,
+  dialogKind: DialogKind,
   words: Language,
-  deeds: ChatController,
+  controller: ChatController,
   close: () => void,
 ): TemplateResult {
   const t = words.t;
-  const link = ask.kind === "link" ? ask.url : "";
+  const link = dialogKind.kind === "link" ? dialogKind.url : "";
   const confirm = (): void => {
     close();
-    void (ask.kind === "end" ? deeds.end() : deeds.erase());
+    void (dialogKind.kind === "end" ? controller.end() : controller.erase());
   };
   return html`<div class="overlay" @click=${(event: Event) => event.target === event.currentTarget && close()}>
     <div class="dialog" part="dialog" role="dialog" aria-modal="true" aria-labelledby="asked" aria-describedby="detail" @keydown=${trapFocus}>
-      <h2 id="asked">${t(`${ask.kind}.title`)}</h2>
-      <p id="detail">${t(`${ask.kind}.text`)}</p>
+      <h2 id="asked">${t(`${dialogKind.kind}.title`)}</h2>
+      <p id="detail">${t(`${dialogKind.kind}.text`)}</p>
       ${
         link
           ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link}
@@ -47,8 +47,8 @@ export function dialog(
             ? html`<button type="button" class="plain" part="button" @click=${close}>${t("ok")}</button>`
             : html`
           <button type="button" class="plain" part="button" data-first @click=${close}>${t("cancel")}</button>
-          <button type="button" class=${ask.kind === "delete" ? "strong danger" : "strong"} part="button"
-            @click=${confirm}>${t(ask.kind === "end" ? "end" : "delete.yes")}</button>`
+          <button type="button" class=${dialogKind.kind === "delete" ? "strong danger" : "strong"} part="button"
+            @click=${confirm}>${t(dialogKind.kind === "end" ? "end" : "delete.yes")}</button>`
         }
       </div>
     </div>

@@ -9,7 +9,7 @@ export function actions(
   open: boolean,
   state: State,
   words: Language,
-  deeds: ChatController,
+  controller: ChatController,
   toggle: (open: boolean) => void,
 ): TemplateResult {
   const t = words.t;
@@ -32,11 +32,11 @@ export function actions(
       aria-expanded=${String(open)} aria-controls="menu" @click=${() => toggle(!open)}>${icon("more")}</button>
     ${open ? html`<div class="backdrop" @click=${() => toggle(false)}></div>` : nothing}
     <ul id="menu" class="menu" part="menu" ?hidden=${!open}>
-      ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => deeds.startNew())}
-      ${item("copylink", "link", going && !state.owned, () => void deeds.copyLink())}
-      ${item("transcript", "download", there, () => void deeds.downloadTranscript())}
-      ${item("end", "end", going, () => deeds.openDialog({ kind: "end" }))}
-      ${item("delete", "delete", there && !state.openedBySharedLink, () => deeds.openDialog({ kind: "delete" }))}
+      ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => controller.startNew())}
+      ${item("copylink", "link", going && !state.owned, () => void controller.copyLink())}
+      ${item("transcript", "download", there, () => void controller.downloadTranscript())}
+      ${item("end", "end", going, () => controller.openDialog({ kind: "end" }))}
+      ${item("delete", "delete", there && !state.openedBySharedLink, () => controller.openDialog({ kind: "delete" }))}
     </ul>
   </div>`;
 }

@@ -38,7 +38,7 @@ export class MessageList {
   constructor(
     scroller: HTMLElement,
     private readonly box: HTMLElement,
-    private readonly desk: MessageHost,
+    private readonly host: MessageHost,
     private readonly announcer: LiveRegionAnnouncer,
     private readonly changed: () => void,
   ) {
@@ -91,7 +91,7 @@ export class MessageList {
     const key = last ? keyOf(last) : "";
     const news = last && key !== this.#lastKey && key !== this.#streamedKey && last.role !== "user";
     if (news && old && !fresh && !state.loading)
-      this.announcer.announce(isEmpty(last) ? this.desk.words.t("stopped") : last.content);
+      this.announcer.announce(isEmpty(last) ? this.host.words.t("stopped") : last.content);
     this.#lastKey = key;
   }
 
@@ -128,7 +128,7 @@ export class MessageList {
       message.role === "assistant" &&
       this.#streaming &&
       this.#messages![this.#messages!.length - 1] === message;
-    const view = streamed ? this.#streaming!.view : new MessageView(this.desk, message.role);
+    const view = streamed ? this.#streaming!.view : new MessageView(this.host, message.role);
     if (streamed) {
       this.#streaming = null;
       this.#streamedKey = key;
@@ -141,7 +141,7 @@ export class MessageList {
   }
 
   #day(known: HTMLElement | null, message: Message): HTMLElement {
-    const words = this.desk.words.day(message.created_at);
+    const words = this.host.words.day(message.created_at);
     if (known?.textContent === words) return known;
     return h("div", { class: "day" }, h("span", {}, words));
   }
@@ -165,7 +165,7 @@ export class MessageList {
   #updateStreaming(turn: string, text: string): void {
     if (this.#streaming?.turn !== turn) {
       this.#removeStreaming();
-      this.#streaming = { turn, view: new MessageView(this.desk, "assistant") };
+      this.#streaming = { turn, view: new MessageView(this.host, "assistant") };
       // At its final place: a node that is moved later would lose focus and selection.
       this.#list.append(this.#streaming.view.element);
     }
@@ -190,7 +190,7 @@ export class MessageList {
 
   /** Below the last message: what is being done before the first word, or Retry. */
   #renderTail(state: State, words: string): void {
-    const t = this.desk.words.t;
+    const t = this.host.words.t;
     const last = state.messages[state.messages.length - 1];
     // While the question is on its way, nobody thinks about it yet.
     const working = !words && (!!state.answering || (state.waiting && !last?.delivery));
@@ -216,7 +216,7 @@ export class MessageList {
         iconNode("retry"),
         t("retry"),
       );
-      button.addEventListener("click", () => this.desk.retry(undefined));
+      button.addEventListener("click", () => this.host.retry(undefined));
       const broken = last?.role === "user" ? [h("span", {}, t("broken"))] : [];
       this.#listEnd.append(h("div", { class: "delivery" }, ...broken, button));
     }

@@ -37,16 +37,16 @@ export function nameOf(message: Message, words: Language): string {
 }
 
 export const renderContext = (
-  desk: MessageHost,
+  host: MessageHost,
   citations: readonly Citation[],
   live = false,
 ): RenderContext => ({
-  t: (key, params) => desk.words.t(key, params),
+  t: (key, params) => host.words.t(key, params),
   citations,
   live,
   headings: { top: 7, last: 2 },
-  copied: () => desk.showToast("copied"),
-  failed: () => desk.showToast("copy.failed"),
+  copied: () => host.showToast("copied"),
+  failed: () => host.showToast("copy.failed"),
 });
 
 /** A message on the screen. `show` may be called again with a newer state of the same message. */
@@ -61,7 +61,7 @@ export class MessageView {
   message: Message | null = null;
 
   constructor(
-    private readonly desk: MessageHost,
+    private readonly host: MessageHost,
     role: Message["role"],
   ) {
     this.text = h("div", { class: "text", part: `text text-${role}` });
@@ -80,16 +80,16 @@ export class MessageView {
     if (!this.element.classList.contains("live")) {
       this.element.classList.add("live");
       this.element.setAttribute("aria-busy", "true");
-      this.#setName(this.desk.words.t("assistant"), new Date().toISOString());
+      this.#setName(this.host.words.t("assistant"), new Date().toISOString());
     }
-    this.#stream ??= new MarkdownView(this.text, renderContext(this.desk, [], true));
+    this.#stream ??= new MarkdownView(this.text, renderContext(this.host, [], true));
     this.#stream.update(text);
   }
 
   show(message: Message): void {
     const before = this.message;
     this.message = message;
-    this.#setName(nameOf(message, this.desk.words), message.created_at);
+    this.#setName(nameOf(message, this.host.words), message.created_at);
     const renderSources = citationsOf(message);
     const same =
       before &&
@@ -106,7 +106,7 @@ export class MessageView {
   }
 
   #setName(name: string, iso: string): void {
-    const when = this.desk.words.time(iso);
+    const when = this.host.words.time(iso);
     this.element.setAttribute("aria-label", when ? `${name}, ${when}` : name);
     this.#who.textContent = name;
     this.#time.textContent = when;
@@ -120,13 +120,13 @@ export class MessageView {
       return;
     }
     const { stopped, interrupted } = message.metadata;
-    const context = { ...renderContext(this.desk, sources), cutShort: !!(stopped || interrupted) };
+    const context = { ...renderContext(this.host, sources), cutShort: !!(stopped || interrupted) };
     (this.#stream ?? new MarkdownView(this.text, context)).finish(message.content, context);
     this.#stream = null;
   }
 
   #renderFooter(message: Message, sources: Citation[]): void {
-    const t = this.desk.words.t;
+    const t = this.host.words.t;
     const parts: Node[] = [];
     // Stopped before its first word: no bubble, and nothing to copy or rate.
     const empty = isEmpty(message);
@@ -158,14 +158,14 @@ export class MessageView {
         href ? externalLink(href, { title: source.snippet ?? "", part: "source" }, inner) : inner,
       );
     });
-    return h("ol", { class: "sources", "aria-label": this.desk.words.t("sources") }, ...rows);
+    return h("ol", { class: "sources", "aria-label": this.host.words.t("sources") }, ...rows);
   }
 
   #renderDelivery(message: Message): HTMLElement {
-    const t = this.desk.words.t;
+    const t = this.host.words.t;
     const row = h("div", { class: "delivery" }, h("span", {}, t(message.delivery!)));
     if (message.delivery !== "sending")
-      row.append(this.#textIconButton("retry", "retry", () => this.desk.retry(message.client_id)));
+      row.append(this.#textIconButton("retry", "retry", () => this.host.retry(message.client_id)));
     return row;
   }
 
@@ -175,14 +175,14 @@ export class MessageView {
       "button",
       { type: "button", class: "text-icon-button", part: "button" },
       iconNode(sign),
-      this.desk.words.t(key),
+      this.host.words.t(key),
     );
     button.addEventListener("click", press);
     return button;
   }
 
   #iconButton(sign: Sign, key: string, press: () => void): HTMLButtonElement {
-    const name = this.desk.words.t(key);
+    const name = this.host.words.t(key);
     const button = h(
       "button",
       { type: "button", class: "icon-button", part: "button", "aria-label": name, title: name },
@@ -197,7 +197,7 @@ export class MessageView {
     const copying = this.#iconButton("copy", own ? "copy.own" : "copy", () => {
       void copy(message.content, {
         copied: () => this.#showCopied(copying),
-        failed: () => this.desk.showToast("copy.failed"),
+        failed: () => this.host.showToast("copy.failed"),
       });
     });
     const row = h("div", { class: "tools" }, copying);
@@ -207,7 +207,7 @@ export class MessageView {
 
   /** A tick in place of the icon for a moment, and the word for those who do not see it. */
   #showCopied(button: HTMLButtonElement): void {
-    this.desk.showToast("copied");
+    this.host.showToast("copied");
     button.replaceChildren(iconNode("check"));
     setTimeout(() => button.replaceChildren(iconNode("copy")), 1600);
   }
@@ -219,7 +219,7 @@ export class MessageView {
       this.#rating = this.#rating === rating ? null : rating;
       show();
       row.parentElement?.querySelector(".feedback-form")?.remove();
-      void this.desk.rate(message.id, this.#rating);
+      void this.host.rate(message.id, this.#rating);
       if (this.#rating) row.after(this.#feedbackForm(message.id, this.#rating, row));
     };
     const up = this.#iconButton("up", "rate.up", () => press("up"));
@@ -233,7 +233,7 @@ export class MessageView {
   }
 
   #feedbackForm(id: string, rating: Rating, row: HTMLElement): HTMLElement {
-    const t = this.desk.words.t;
+    const t = this.host.words.t;
     const field = h("input", {
       type: "text",
       maxlength: "500",
@@ -254,9 +254,9 @@ export class MessageView {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (field.value.trim())
-        void this.desk
+        void this.host
           .rate(id, rating, field.value.trim())
-          .then((saved) => saved && this.desk.showToast("rate.thanks"));
+          .then((saved) => saved && this.host.showToast("rate.thanks"));
       leave();
     });
     form.addEventListener("keydown", (event) => {

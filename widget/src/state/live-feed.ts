@@ -63,10 +63,10 @@ function decodeFrame({
   }
 }
 
-export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
-  const { api, session } = parts;
+export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
+  const { api, session } = deps;
   // Where tabs cannot tell each other, one of them must not hear for all.
-  const locks = parts.platform.channel && parts.platform.locks;
+  const locks = deps.platform.channel && deps.platform.locks;
   const name = hash53(api.base + session);
   const lockNames = (kind: string) =>
     Array.from({ length: MAX_FEEDS_PER_BROWSER }, (_, n) => `baton:${kind}:${n}:${api.base}`);
@@ -94,11 +94,11 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     leaveBeat: (() => void) | null = null,
     watch: ReturnType<typeof setInterval> | undefined;
 
-  const channel = openChannel(parts.platform, `baton:${name}`, (message) => {
-    if (message.kind === "erased") return parts.onErased();
+  const channel = openChannel(deps.platform, `baton:${name}`, (message) => {
+    if (message.kind === "erased") return deps.onErased();
     if (message.kind === "moved") {
       stop();
-      return parts.onClaimPending();
+      return deps.onClaimPending();
     }
     if (message.kind === "ask") return isLeader ? replayForOtherTab() : undefined;
     if (isLeader) return;
@@ -110,7 +110,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
   function handleForwarded({ event: kind, data, id, after }: Record<string, unknown>): void {
     const event = typeof kind === "string" ? decodeEvent(kind, data) : null;
     if (!event) return;
-    const turn = parts.turn();
+    const turn = deps.turn();
     const torn =
       event.event === "answer.delta" &&
       (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
@@ -119,7 +119,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     const gap = named && (!after || after !== lastEventId);
     // Nobody looks here: on the next look the feed goes on from the old place.
     if (gap && !wanted.feed && event.event !== "session") return;
-    parts.onEvent(event);
+    deps.onEvent(event);
     if (torn) channel.post({ kind: "ask" });
     if (!named) return;
     lastEventId = cursor = id;
@@ -131,7 +131,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
 
   /** For a tab that came in the middle of an answer: the answer so far, in the form of events. */
   function replayForOtherTab(): void {
-    const turn = parts.turn();
+    const turn = deps.turn();
     channel.post({ kind: "alive" });
     if (!turn) return;
     forward("answer.start", { turn_id: turn.turn_id });
@@ -145,7 +145,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     if (syncing || stopped) return false;
     syncing = true;
     try {
-      const found = await parts.sync();
+      const found = await deps.sync();
       if (!stopped) cursor = found;
       return true;
     } catch {
@@ -169,7 +169,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
       data.at = event.at = answerOffset;
       answerOffset += event.text.length;
     }
-    parts.onEvent(event);
+    deps.onEvent(event);
     forward(frame.event, data, frame.id ?? "", after);
     return true;
   }
@@ -207,7 +207,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
       }
     } catch (cause) {
       const error = cause as ApiError;
-      if ((error.isGone || error.isForbidden) && !stopped) parts.onRefused(error);
+      if ((error.isGone || error.isForbidden) && !stopped) deps.onRefused(error);
     }
     clearTimeout(timer);
     const left = mine.signal.aborted && currentPoll !== mine;
@@ -247,11 +247,11 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
             if (open) releaseAnswerStream?.();
             setPolling(state === "buffered");
             if (state === "buffered") void sync();
-            else parts.onFeed(state);
+            else deps.onFeed(state);
           },
-          onRefused: parts.onRefused,
+          onRefused: deps.onRefused,
         },
-        parts.timing,
+        deps.timing,
       ));
       return () => {
         mine.stop();
@@ -311,7 +311,7 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
       }
       const ends = event.event === "answer.end" || event.event === "answer.error";
       if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed))
-        parts.onEvent(event);
+        deps.onEvent(event);
     });
     try {
       for (
@@ -367,13 +367,13 @@ export function createLiveFeed(parts: LiveFeedDeps): LiveFeed {
     }
     leaveBeat = acquireRole(locks, roles.beat, () => {
       const timer = setInterval(() => {
-        api.heartbeat(session).then(parts.onBeat, (error: ApiError) => {
+        api.heartbeat(session).then(deps.onBeat, (error: ApiError) => {
           if (stopped) return;
-          if (error.isGone || error.isForbidden) parts.onRefused(error);
+          if (error.isGone || error.isForbidden) deps.onRefused(error);
           else if (error.code === "session_ended")
-            parts.onEvent({ event: "session", status: "ended" });
+            deps.onEvent({ event: "session", status: "ended" });
         });
-      }, parts.heartbeat * 1000);
+      }, deps.heartbeat * 1000);
       return () => clearInterval(timer);
     });
   }
