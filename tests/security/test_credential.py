@@ -69,11 +69,11 @@ def test_r01_ids_are_random_and_distinct(target: Target) -> None:
     """R1: 10,000 ids: the format, no two alike, every character at
     every place as often as chance has it; over HTTP too.
     """
-    ids = [ids.new_session_id() for _ in range(10_000)]
-    assert len(set(ids)) == 10_000
-    assert all(re.fullmatch(r"ses_[A-Za-z0-9_-]{32}", one) for one in ids)
+    created = [ids.new_session_id() for _ in range(10_000)]
+    assert len(set(created)) == 10_000
+    assert all(re.fullmatch(r"ses_[A-Za-z0-9_-]{32}", one) for one in created)
     for place in range(4, 36):
-        seen = Counter(one[place] for one in ids)
+        seen = Counter(one[place] for one in created)
         assert len(seen) == 64
         assert max(seen.values()) < 156 + 7 * 12.5, "a character far more often than chance has it"
     with patch("secrets.token_urlsafe", side_effect=RuntimeError), pytest.raises(RuntimeError):
@@ -97,10 +97,10 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
     short = launch(target, BATON_SESSION_TTL="1")
     expired = ApiClient(short.base).create()
     assert eventually(lambda: not target.names(ids.hash_session_id(expired.id) or "-"))
-    ids = useless(target) | {"expired": expired.id}
+    dead_ids = useless(target) | {"expired": expired.id}
     for method, path in sorted(OF_A_SESSION):
         seen = set()
-        for one in ids.values():
+        for one in dead_ids.values():
             answer = knock(target, method, one, path)
             assert answer.status_code == 404, (method, path, one)
             kept = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
@@ -118,7 +118,7 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
     ]
     assert eventually(lambda: steady(target)), "Redis is never at rest"
     before = target.commands()
-    for one in [*odd, ids["malformed"], ids["a ticket"]]:
+    for one in [*odd, dead_ids["malformed"], dead_ids["a ticket"]]:
         for method, path in sorted(OF_A_SESSION):
             assert knock(target, method, quoted(one), path).status_code == 404
     assert target.commands() == before

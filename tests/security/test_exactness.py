@@ -121,9 +121,9 @@ def test_r27_created_means_kept(broken: RedisProcess, launch: Callable[..., Targ
             replica.stop()
 
 
-def break_things(proxy: Proxy, end: float) -> None:
-    """Makes Redis slow, silent and unreachable by turns."""
-    while time.monotonic() < end:
+def break_things(proxy: Proxy, over: threading.Event) -> None:
+    """Makes Redis slow, silent and unreachable by turns, until the visitors have done enough."""
+    while not over.is_set():
         for fault in ("delay", "reset", "swallow", "reset", "refuse", "hole", "reset"):
             if fault == "reset":
                 proxy.reset()
@@ -151,11 +151,17 @@ def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Ta
     feeds = [visitor.events() for visitor in everyone[::10]]
     heard: dict[int, list[str]] = {number: [] for number in range(len(everyone))}
     statuses: list[int] = []
-    end = time.monotonic() + 8
+    begun = time.monotonic()
+    over = threading.Event()
+
+    def enough() -> bool:
+        """After 8 s at least, and so much read that a word of another session would have been met."""
+        read = sum(map(len, heard.values())) > 1000 and statuses.count(503) > 20
+        return (time.monotonic() - begun > 8 and read) or time.monotonic() - begun > 60
 
     def live(first: int) -> None:
         turn = 0
-        while time.monotonic() < end:
+        while not enough():
             number = first + 20 * (turn % 10)
             visitor, name = everyone[number], f"canary-{number:03d}"
             for answer in lives(visitor, name, turn):
@@ -163,10 +169,11 @@ def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Ta
                 heard[number] += re.findall(r"canary-\d+", answer.text)
             turn += 1
 
-    breaker = threading.Thread(target=break_things, args=(proxy, end))
+    breaker = threading.Thread(target=break_things, args=(proxy, over))
     breaker.start()
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(live, range(20)))
+    over.set()
     breaker.join()
     proxy.reset()
     assert eventually(lambda: caller.post("/api/session/create").status_code == 201, 10)

@@ -25,6 +25,7 @@ def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "BATON_DATA_DIR": str(tmp_path_factory.mktemp("baton")),
             "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
             "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
+            "BATON_ENGINE_CONCURRENCY": "1000",  # all visitors share one address, which has a quarter of this
         }
     )  # fmt: skip
     yield service.url.replace("127.0.0.1", "localhost")
