@@ -69,8 +69,8 @@ def chat() -> Response:
         context.session_hash, context.actor, question.query, question.client_id, address=client_network_hash()
     )
     response = turn_as_sse(context, turn) if wants_events() else turn_as_json(context, turn)
-    if turn.left:
-        set_rate_limit_headers(response, services().store.limits.session_limit, turn.left, turn.reset)
+    if turn.remaining:
+        set_rate_limit_headers(response, services().store.limits.session_limit, turn.remaining, turn.reset_ms)
     return response
 
 
@@ -121,7 +121,7 @@ def answer_response(text: str, citations: Any, session_id: str | None, message_i
 
 def turn_as_sse(context: SessionContext, turn: TurnStart) -> Response:
     """The events of the turn; of an answer that is there already, the same with its text in one piece."""
-    if turn.outcome != "done":
+    if turn.outcome != "completed":
         return sse_response(services().conversations.stream_turn(context.session_hash, context.actor, turn))
     end = services().conversations.wait_for_answer(context.session_hash, context.actor, turn)
     tag = session_tag(context.session_hash)

@@ -42,10 +42,10 @@ def append_message(context: SessionContext) -> Response:
     stored = services().conversations.append_message(
         context.session_hash, context.actor, NewMessage(message, body.client_id or "")
     )
-    if not stored.fresh:
+    if not stored.is_new:
         return message_response(stored.message, 200)
     response = message_response(stored.message, 201)
-    return set_rate_limit_headers(response, services().store.limits.session_limit, stored.left, stored.reset)
+    return set_rate_limit_headers(response, services().store.limits.session_limit, stored.remaining, stored.reset_ms)
 
 
 def parse_message(context: SessionContext) -> schemas.AppendMessageRequest:

@@ -52,7 +52,7 @@ def page_response(session_id: str, page: ConversationPage, **more: object) -> Re
         "status": page.status,
         "has_more": snapshot.has_more,
         "cursor": page.cursor,
-        "expires_at": timestamp(snapshot.expires),
+        "expires_at": timestamp(snapshot.expires_at),
         **more,
     }
     body = b'%b,"messages":[%b]}' % (orjson.dumps(fields)[:-1], b",".join(snapshot.messages))
@@ -105,11 +105,11 @@ def get_session(context: SessionContext) -> Response:
         schemas.SessionState(
             session_id=context.session_id,
             status=page.status,
-            created_at=timestamp(snapshot.created),
-            updated_at=timestamp(snapshot.updated),
-            last_seen_at=timestamp(snapshot.seen),
-            expires_at=timestamp(snapshot.expires),
-            message_count=snapshot.count,
+            created_at=timestamp(snapshot.created_at),
+            updated_at=timestamp(snapshot.updated_at),
+            last_seen_at=timestamp(snapshot.last_seen_at),
+            expires_at=timestamp(snapshot.expires_at),
+            message_count=snapshot.message_count,
         )
     )
 

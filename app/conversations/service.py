@@ -119,11 +119,11 @@ class ConversationService:
             self._store.read_messages(session_hash, actor, "", 0, 0)  # an unknown session is 404 before it is 422
             raise InvalidRequest(direction, "names no message of this conversation")
         session = self._store.read_messages(session_hash, actor, direction, number, limit)
-        if session.turn_dead:
+        if session.turn_expired:
             self._store.expire_dead_turn(session_hash)
             session = self._store.read_messages(session_hash, actor, direction, number, limit)
         status = ids.session_status(
-            ended=session.ended, last_seen=session.seen, now=session.now, idle_timeout=self._idle_timeout_ms
+            ended=session.ended, last_seen=session.last_seen_at, now=session.now, idle_timeout=self._idle_timeout_ms
         )
         return ConversationPage(session, status, _cursor(session, direction).encode(tag))
 
@@ -148,25 +148,32 @@ class ConversationService:
         body = serialize_message("user", question, None, client_id)
         new_message = NewMessage(body, client_id or "", address=address)
         try:
-            begun = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
+            turn_start = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
         except StorageUnavailable:
             # The turn may have started and only the reply be lost. The same call again starts it at most once. If that
             # fails too, a started turn must not wait for its lease to expire with nobody answering.
             try:
-                begun = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
+                turn_start = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
             except StorageUnavailable:
                 self._runner.fail_when_storage_returns(session_hash, turn_id, address)
                 raise
-        if begun.outcome == "begun":
-            message = orjson.loads(begun.message)
+        if turn_start.outcome == "started":
+            message = orjson.loads(turn_start.message)
             number = parse_message_id(message["id"], ids.session_tag(session_hash)) or 0
-            is_retry = number != begun.start
+            is_retry = number != turn_start.start
             self._runner.start(
                 TurnRequest(
-                    session_hash, turn_id, message["content"], number, is_retry, begun.earlier, begun.metadata, address
+                    session_hash,
+                    turn_id,
+                    message["content"],
+                    number,
+                    is_retry,
+                    turn_start.history,
+                    turn_start.metadata,
+                    address,
                 )
             )
-        return begun
+        return turn_start
 
     def answer_stateless(self, question: str, address: str = "") -> StatelessAnswer:
         """An answer from the question alone; nothing is stored. Raises EngineBusy where the budget is used up."""
@@ -175,29 +182,29 @@ class ConversationService:
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
         return StatelessAnswer(self._store, turn_id, address, self._runner.stream_stateless(question, turn_id, address))
 
-    def wait_for_answer(self, session_hash: str, actor: str, begun: TurnStart) -> dict[str, Any]:
+    def wait_for_answer(self, session_hash: str, actor: str, turn_start: TurnStart) -> dict[str, Any]:
         """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""
-        if begun.outcome == "done":
-            message = orjson.loads(begun.message)
+        if turn_start.outcome == "completed":
+            message = orjson.loads(turn_start.message)
             return {"message": message, "citations": message["metadata"].get("citations", [])}
         # Most answers end soon and in this worker: then their last event need not be read from the log again.
-        terminal = self._runner.wait(begun.turn_id, 1.0)
+        terminal = self._runner.wait(turn_start.turn_id, 1.0)
         if terminal:
-            return _answer_from(terminal.kind, orjson.loads(terminal.data))
-        for event in self.stream_turn(session_hash, actor, begun):
+            return _answer_from(terminal.type, orjson.loads(terminal.data))
+        for event in self.stream_turn(session_hash, actor, turn_start):
             if event and event.type in TERMINAL_EVENTS:
                 return _answer_from(event.type, event.payload())
         raise SessionNotFound
 
-    def stream_turn(self, session_hash: str, actor: str, begun: TurnStart) -> Iterator[Event | None]:
+    def stream_turn(self, session_hash: str, actor: str, turn_start: TurnStart) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""
-        is_local = begun.outcome == "begun"
-        for event in self.stream_events(session_hash, actor, EventCursor(begun.start), is_local=is_local):
+        is_local = turn_start.outcome == "started"
+        for event in self.stream_events(session_hash, actor, EventCursor(turn_start.start), is_local=is_local):
             yield event
             if event is None:
                 continue
             if event.type == "reset" or (
-                event.type in TERMINAL_EVENTS and event.payload().get("turn_id") == begun.turn_id
+                event.type in TERMINAL_EVENTS and event.payload().get("turn_id") == turn_start.turn_id
             ):
                 return
 
@@ -257,10 +264,10 @@ class ConversationService:
         if batch.events or batch.reset:
             return True
         seconds = 1.0 if is_local else PING_SECONDS
-        if batch.turn_left is not None:
-            if batch.turn_left < 0 and self._store.expire_dead_turn(session_hash):
+        if batch.lease_remaining_ms is not None:
+            if batch.lease_remaining_ms < 0 and self._store.expire_dead_turn(session_hash):
                 return True
-            seconds = min(seconds, max(batch.turn_left / 1000 + 0.05, 0.5))
+            seconds = min(seconds, max(batch.lease_remaining_ms / 1000 + 0.05, 0.5))
         return subscription.wait(seconds)
 
     def heartbeat(self, session_hash: str, actor: str) -> int:
@@ -321,7 +328,7 @@ class ConversationService:
 
 def _cursor(session: SessionSnapshot, direction: str) -> EventCursor:
     """Where a reader of these messages continues: a running answer from its first word, no message twice."""
-    last = session.seq
+    last = session.last_event
     if direction == "after" and session.has_more:
         last = int(orjson.loads(session.messages[-1])["id"].split("_")[1])
     if session.turn_id and session.turn_start < last:

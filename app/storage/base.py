@@ -12,18 +12,18 @@ class SessionSnapshot:
     """The state of a session and some of its messages (oldest first, JSON as stored). Times in ms, by Redis' clock."""
 
     now: int
-    created: int
-    seen: int
-    updated: int
-    expires: int
+    created_at: int
+    last_seen_at: int
+    updated_at: int
+    expires_at: int
     ended: bool
-    count: int
-    seq: int
+    message_count: int
+    last_event: int
     """The number of the last event."""
     turn_id: str
     """The running turn; empty where there is none."""
     turn_start: int
-    turn_dead: bool
+    turn_expired: bool
     """Its lease has expired: its worker may be lost."""
     metadata: dict[str, Any]
     messages: list[bytes]
@@ -32,27 +32,27 @@ class SessionSnapshot:
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class AppendResult:
-    """A stored message, ``fresh`` unless its client id was known; calls ``left`` in the rate limit, ``reset`` in ms."""
+    """A stored message, ``is_new`` unless its client id was known; calls ``remaining`` in the limit."""
 
     message: bytes
-    fresh: bool
-    left: int = 0
-    reset: int = 0
+    is_new: bool
+    remaining: int = 0
+    reset_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
-    """The outcome of a question: a turn ``begun`` or ``joined`` (events follow ``start``), or an answer ``done``."""
+    """What a question led to: a turn ``started`` or ``joined`` (events follow event ``start``), or ``completed``."""
 
     outcome: str
     turn_id: str = ""
     start: int = 0
     message: bytes = b""
-    """The question of a turn that has begun, the answer of one that is done."""
-    left: int = 0
-    reset: int = 0
-    earlier: list[bytes] = field(default_factory=list)
-    """The newest messages where begun, oldest first, the question among them."""
+    """The question of a started turn, the answer of a completed one."""
+    remaining: int = 0
+    reset_ms: int = 0
+    history: list[bytes] = field(default_factory=list)
+    """Of a started turn: the newest messages, oldest first, the question among them."""
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
@@ -63,7 +63,7 @@ class EventBatch:
     after: int
     events: list[tuple[str, bytes]]
     reset: bool
-    turn_left: int | None
+    lease_remaining_ms: int | None
     """Ms until the lease of the running turn expires (negative: it has); None where none runs."""
 
 
@@ -87,7 +87,7 @@ class TurnResult:
 class TerminalEvent:
     """The event that ended a turn, as stored: ``answer.end`` or ``answer.error``, and its JSON."""
 
-    kind: str
+    type: str
     data: bytes
 
 

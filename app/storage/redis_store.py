@@ -59,7 +59,7 @@ WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
 )
 
-SUCCESS_REPLIES = (b"ok", b"begun", b"replay", b"joined", b"done", b"reset", b"migrate", b"migrated")
+SUCCESS_REPLIES = (b"ok", b"started", b"replay", b"joined", b"completed", b"reset", b"migrate", b"migrated")
 ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"not_found": lambda _: SessionNotFound(),
     b"unknown": lambda _: PathNotFound("No such answer in this conversation."),
@@ -138,7 +138,7 @@ class RedisConversationStore:
         )  # fmt: skip
         raise_for_reply(reply)
         if reply[0] == b"replay":
-            return AppendResult(reply[1], fresh=False)
+            return AppendResult(reply[1], is_new=False)
         self.notify_local(session_hash)
         return AppendResult(reply[1], True, reply[2], reply[3])
 
@@ -148,12 +148,12 @@ class RedisConversationStore:
         # In a Cluster no script may use the keys of a session and those of the budget: the slot is a step of its own.
         separate = claim and self._client.is_cluster
         wait = self.acquire_engine_slot(turn_id, message.address) if separate else 0
-        begun = None
+        start = None
         try:
-            begun = self._start_turn(session_hash, actor, message, turn_id, claim=claim and not separate, wait=wait)
-            return begun
+            start = self._start_turn(session_hash, actor, message, turn_id, claim=claim and not separate, wait=wait)
+            return start
         finally:
-            if separate and not wait and not (begun and begun.outcome == "begun"):
+            if separate and not wait and not (start and start.outcome == "started"):
                 self.release_engine_slot(turn_id, message.address, unused=True)
 
     def _start_turn(
@@ -177,14 +177,14 @@ class RedisConversationStore:
             reply[1] = wait
         raise_for_reply(reply)
         outcome = reply[0].decode()
-        if outcome == "done":
+        if outcome == "completed":
             return TurnStart(outcome, reply[2].decode(), message=reply[1])
         if outcome == "joined":
             return TurnStart(outcome, reply[1].decode(), int(reply[2]))
         self.notify_local(session_hash)
         _, turn, start, question, remaining, reset, history, stored_metadata = reply
         metadata = orjson.loads(stored_metadata) if stored_metadata else {}
-        return TurnStart("begun", turn.decode(), int(start), question, remaining, reset, history[::-1], metadata)
+        return TurnStart("started", turn.decode(), int(start), question, remaining, reset, history[::-1], metadata)
 
     def append_delta(self, session_hash: str, turn_id: str, offset: int, text: str) -> bool:
         reply = self._run("append_delta", session_hash, "*", *self._ttl_args, turn_id, LEASE_MS, offset, text)

@@ -83,7 +83,7 @@ async def chat(body: Question) -> Response:
         ["", TTL, MAX_AGE, "", serialized(body.query), 900000000, 0, 1000, 1, turn, 10000, 100, 1000, 900000000,
          120000, 1000, 0, 0],
     )  # fmt: skip
-    if started[0] != b"begun":
+    if started[0] != b"started":
         raise HTTPException(409)
     history = [orjson.loads(message) for message in started[6]]
     answer = history[0]["content"]

@@ -154,7 +154,7 @@ def test_a_listener_hears_again_after_a_failover(sentinels: Sentinels) -> None:
 
         def written() -> bool:
             try:
-                return there.append_message(session_hash, "", words("after", "c1")).fresh in (True, False)
+                return there.append_message(session_hash, "", words("after", "c1")).is_new in (True, False)
             except StorageUnavailable:
                 return False
 

@@ -69,10 +69,10 @@ def test_all_of_it_moves(log: RedisConversationStore) -> None:
     was, now = ids.session_tag(place(old)), ids.session_tag(session_hash)
     assert [one.replace(now.encode(), was.encode(), 1) for one in after.messages] == before.messages
     assert all(orjson.loads(one)["id"].endswith(f"_{now}") for one in after.messages)
-    assert log.append_message(session_hash, user, words("other", "c1")).fresh is False
-    assert log.start_turn(session_hash, user, words("other", "c2"), "turn_2").outcome == "done"
+    assert log.append_message(session_hash, user, words("other", "c1")).is_new is False
+    assert log.start_turn(session_hash, user, words("other", "c2"), "turn_2").outcome == "completed"
     number = orjson.loads(log.append_message(session_hash, user, words("more")).message)["id"].split("_")[1]
-    assert int(number) == before.seq + 1
+    assert int(number) == before.last_event + 1
 
 
 def test_the_old_place_is_empty(log: RedisConversationStore, backend: Backend) -> None:
@@ -93,7 +93,7 @@ def test_the_limit_of_a_session_moves_with_it(opened: Open) -> None:
     log.create_session(place(old), b"", "")
     log.append_message(place(old), "", words("one"))
     moved = ownership(log).claim(old, someone())
-    assert log.append_message(place(moved), someone().user, words("two")).left == 0
+    assert log.append_message(place(moved), someone().user, words("two")).remaining == 0
 
 
 def test_twenty_claims_at_once_give_one_new_id(opened: Open) -> None:
@@ -103,7 +103,7 @@ def test_twenty_claims_at_once_give_one_new_id(opened: Open) -> None:
     doors = [ownership(log) for log in logs]
     found = at_once(20, lambda number: doors[number % 2].claim(old, someone()))
     assert len(set(found)) == 1
-    assert logs[0].read_messages(place(found[0]), someone().user, "", 0, 10).count == 3
+    assert logs[0].read_messages(place(found[0]), someone().user, "", 0, 10).message_count == 3
 
 
 def test_a_claim_that_broke_off_is_taken_up(
@@ -125,7 +125,7 @@ def test_a_claim_that_broke_off_is_taken_up(
             log.read_messages(place(old), "", "", 0, 1)
         assert backend.endless() == []
         moved = ownership(log).claim(old, someone())
-        assert log.read_messages(place(moved), someone().user, "", 0, 10).count == 3
+        assert log.read_messages(place(moved), someone().user, "", 0, 10).message_count == 3
         assert ownership(log).claim(old, someone()) == moved
 
 
@@ -176,7 +176,7 @@ def test_the_answer_of_a_dead_worker_is_closed_first(
     log.create_session(place(old), b"", "")
     log.start_turn(place(old), "", words("asked"), "turn_1")
     log.append_delta(place(old), "turn_1", 0, "An")
-    until(lambda: log.read_messages(place(old), "", "", 0, 0).turn_dead, 5, "the lease to end")
+    until(lambda: log.read_messages(place(old), "", "", 0, 0).turn_expired, 5, "the lease to end")
     moved = ownership(log).claim(old, someone())
     said = [orjson.loads(one)["content"] for one in log.read_messages(place(moved), someone().user, "", 0, 10).messages]
     assert said == ["asked", "An"]

@@ -29,7 +29,7 @@ def test_activity_renews_the_life_of_a_session_and_reading_does_not(opened: Open
     log = opened(ttl=1_500)
     kept, left = new(log), new(log)
     log.append_message(left, "", words("said"))
-    started = log.read_messages(kept, "", "", 0, 0).created
+    started = log.read_messages(kept, "", "", 0, 0).created_at
 
     def past_twice() -> bool:
         with suppress(NotFound):
@@ -49,7 +49,7 @@ def test_no_activity_carries_a_session_past_its_greatest_age(opened: Open, backe
     log = opened(ttl=1_000, max_age=1_500)
     session_hash = new(log)
     look = log.read_messages(session_hash, "", "", 0, 0)
-    latest = look.created + 1_500
+    latest = look.created_at + 1_500
 
     def busy_until_gone() -> bool:
         try:

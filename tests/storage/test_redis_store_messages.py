@@ -38,9 +38,9 @@ def test_a_new_session_is_empty_and_active(log: RedisConversationStore) -> None:
     """A session begins with no message, no event and no answer, with the metadata that the site gave."""
     session_hash = new(log, b'{"page":"/pricing"}')
     look = log.read_messages(session_hash, "", "", 0, 10)
-    assert (look.count, look.seq, look.ended, look.turn_id, look.messages) == (0, 0, False, "", [])
+    assert (look.message_count, look.last_event, look.ended, look.turn_id, look.messages) == (0, 0, False, "", [])
     assert look.metadata == {"page": "/pricing"}
-    assert look.created == look.seen == look.updated <= look.now < look.expires
+    assert look.created_at == look.last_seen_at == look.updated_at <= look.now < look.expires_at
 
 
 def test_what_is_said_comes_back_as_it_was(log: RedisConversationStore) -> None:
@@ -59,7 +59,7 @@ def test_what_is_said_comes_back_as_it_was(log: RedisConversationStore) -> None:
     assert stored == [orjson.loads(one) for one in log.read_messages(session_hash, "", "", 0, 10).messages]
     look = log.read_messages(session_hash, "", "", 0, 1)
     assert stored[-1]["id"] == f"msg_{len(said)}_{ids.session_tag(session_hash)}"
-    assert stored[-1]["created_at"] == ids.timestamp(look.updated)
+    assert stored[-1]["created_at"] == ids.timestamp(look.updated_at)
     assert {one["role"] for one in stored} == {"user"}
 
 
@@ -68,7 +68,7 @@ def test_the_same_client_id_gets_the_first_answer_again(log: RedisConversationSt
     session_hash = new(log)
     first = log.append_message(session_hash, "", words("hello", "c1"))
     again = log.append_message(session_hash, "", words("other words", "c1"))
-    assert (first.fresh, again.fresh) == (True, False)
+    assert (first.is_new, again.is_new) == (True, False)
     assert again.message == first.message
     assert texts(log, session_hash) == ["hello"]
 
@@ -77,7 +77,7 @@ def test_append_and_chat_keep_their_client_ids_apart(log: RedisConversationStore
     """One client id used for an append and for a question is two messages."""
     session_hash = new(log)
     log.append_message(session_hash, "", words("said", "c1"))
-    assert log.start_turn(session_hash, "", words("asked", "c1"), "turn_1").outcome == "begun"
+    assert log.start_turn(session_hash, "", words("asked", "c1"), "turn_1").outcome == "started"
     assert texts(log, session_hash) == ["said", "asked"]
 
 
@@ -87,8 +87,8 @@ def test_twenty_racing_appends_with_one_client_id_store_one(opened: Open) -> Non
     session_hash = new(logs[0])
     found = at_once(20, lambda number: logs[number % 2].append_message(session_hash, "", words(f"try {number}", "c1")))
     assert len({one.message for one in found}) == 1
-    assert [one.fresh for one in found].count(True) == 1
-    assert logs[0].read_messages(session_hash, "", "", 0, 10).count == 1
+    assert [one.is_new for one in found].count(True) == 1
+    assert logs[0].read_messages(session_hash, "", "", 0, 10).message_count == 1
 
 
 def test_eight_writers_with_fifty_each_arrive_once_in_one_order(opened: Open) -> None:
@@ -121,7 +121,7 @@ def test_a_full_session_refuses_and_forgets_nothing(opened: Open) -> None:
     with pytest.raises(Conflict) as refused:
         log.append_message(session_hash, "", words("more"))
     assert refused.value.code == "session_full"
-    assert log.append_message(session_hash, "", words("2", "c2")).fresh is False
+    assert log.append_message(session_hash, "", words("2", "c2")).is_new is False
     assert texts(log, session_hash) == ["0", "1", "2"]
 
 
@@ -156,7 +156,7 @@ def test_an_ended_session_takes_nothing_and_is_still_readable(log: RedisConversa
     with pytest.raises(Conflict):
         log.heartbeat(session_hash, "", resume=False)
     assert log.heartbeat(session_hash, "", resume=True) > 0
-    assert log.append_message(session_hash, "", words("said", "c1")).fresh is False
+    assert log.append_message(session_hash, "", words("said", "c1")).is_new is False
     assert log.read_messages(session_hash, "", "", 0, 10).ended
     assert texts(log, session_hash) == ["said"]
     assert [kind for kind, _ in log.read_events(session_hash, "", 0).events] == ["message", "session"]
@@ -178,7 +178,7 @@ def test_a_signed_in_users_session_is_his_alone(log: RedisConversationStore, ver
         with pytest.raises(Forbidden) as refused:
             VERBS[verb](log, session_hash, actor)
         assert refused.value.code == "not_owner"
-    assert log.read_messages(session_hash, "ada", "", 0, 1).count == 0
+    assert log.read_messages(session_hash, "ada", "", 0, 1).message_count == 0
     for actor in ("ada", "*"):
         with pytest.raises(NotFound) if verb == "rate" else nullcontext():  # there is no message to rate
             VERBS[verb](log, new(log, owner="ada"), actor)
@@ -231,10 +231,10 @@ def test_the_limit_of_a_session_counts_words_and_not_replays(opened: Open) -> No
     log = opened(session_limit=3, session_window=1_000)
     session_hash = new(log)
     first = log.append_message(session_hash, "", words("one", "c1"))
-    assert (first.left, first.reset) == (2, 1_000)
-    assert log.append_message(session_hash, "", words("one", "c1")).fresh is False
-    assert log.append_message(session_hash, "", words("two")).left == 1
-    assert log.start_turn(session_hash, "", words("three", "q1"), "turn_1").left == 0
+    assert (first.remaining, first.reset_ms) == (2, 1_000)
+    assert log.append_message(session_hash, "", words("one", "c1")).is_new is False
+    assert log.append_message(session_hash, "", words("two")).remaining == 1
+    assert log.start_turn(session_hash, "", words("three", "q1"), "turn_1").remaining == 0
     log.finish_turn(session_hash, "turn_1", TurnResult("end", tail="x"))
     for refused in (
         lambda: log.append_message(session_hash, "", words("four")),
@@ -243,12 +243,12 @@ def test_the_limit_of_a_session_counts_words_and_not_replays(opened: Open) -> No
         with pytest.raises(RateLimited) as limited:
             refused()
         assert limited.value.retry_after == 1
-    assert log.append_message(session_hash, "", words("one", "c1")).fresh is False
-    assert log.start_turn(session_hash, "", words("three", "q1"), "turn_3").outcome == "done"
+    assert log.append_message(session_hash, "", words("one", "c1")).is_new is False
+    assert log.start_turn(session_hash, "", words("three", "q1"), "turn_3").outcome == "completed"
 
     def admitted() -> bool:
         try:
-            return log.append_message(session_hash, "", words("four")).left == 2
+            return log.append_message(session_hash, "", words("four")).remaining == 2
         except RateLimited:
             return False
 

@@ -121,7 +121,7 @@ def test_one_address_has_a_quarter_of_the_engine_budget(opened: Open, backend: B
     with pytest.raises(EngineBusy):
         logs[0].start_turn(session_hash, "", question, "turn_refused", claim=True)
     logs[1].release_engine_slot(f"turn_{waits.index(0)}", "address-1")
-    assert logs[0].start_turn(session_hash, "", question, "turn_begun", claim=True).outcome == "begun"
+    assert logs[0].start_turn(session_hash, "", question, "turn_begun", claim=True).outcome == "started"
     assert logs[1].acquire_engine_slot("turn_later", "address-1") > 0
     assert [logs[n % 2].acquire_engine_slot(f"turn_other_{n}", "address-2") > 0 for n in range(4)] == [
         False,
@@ -167,7 +167,7 @@ def test_a_claim_lives_for_as_long_as_it_is_renewed(opened: Open, monkeypatch: p
     session_hash = new(log)
     assert log.acquire_engine_slot("turn_beside") == 0
     if begun:
-        assert log.start_turn(session_hash, "", words("asked"), "turn_long", claim=True).outcome == "begun"
+        assert log.start_turn(session_hash, "", words("asked"), "turn_long", claim=True).outcome == "started"
     else:
         assert log.acquire_engine_slot("turn_long") == 0
     began = log.read_messages(session_hash, "", "", 0, 0).now
@@ -187,7 +187,7 @@ def test_a_claim_that_is_never_renewed_is_free_after_its_time(
     log = opened(max_engine_calls=2)
     session_hash = new(log)
     if begun:
-        assert log.start_turn(session_hash, "", words("asked"), "turn_dead", claim=True).outcome == "begun"
+        assert log.start_turn(session_hash, "", words("asked"), "turn_dead", claim=True).outcome == "started"
     else:
         assert log.acquire_engine_slot("turn_dead") == 0
     assert log.acquire_engine_slot("turn_beside") == 0

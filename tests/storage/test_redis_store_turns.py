@@ -69,12 +69,12 @@ def test_twenty_racing_questions_with_one_client_id_begin_one_turn(opened: Open)
     logs = [opened(), opened()]
     session_hash = new(logs[0])
     found = at_once(20, lambda n: logs[n % 2].start_turn(session_hash, "", words("asked", "c1"), f"turn_{n}"))
-    begun = [one for one in found if one.outcome == "begun"]
+    begun = [one for one in found if one.outcome == "started"]
     assert len(begun) == 1
     assert {(one.turn_id, one.start) for one in found} == {(begun[0].turn_id, begun[0].start)}
     logs[0].finish_turn(session_hash, begun[0].turn_id, TurnResult("end", tail="answered"))
     later = at_once(20, lambda n: logs[n % 2].start_turn(session_hash, "", words("asked", "c1"), f"turn_late_{n}"))
-    assert {one.outcome for one in later} == {"done"}
+    assert {one.outcome for one in later} == {"completed"}
     assert {orjson.loads(one.message)["content"] for one in later} == {"answered"}
     assert texts(logs[0], session_hash) == ["asked", "answered"]
 
@@ -91,7 +91,7 @@ def test_a_failed_turn_runs_again_without_asking_twice(log: RedisConversationSto
     assert kind == "answer.error"
     assert broken["code"] == "engine_failed"
     again = log.start_turn(session_hash, "", words("asked", "c1"), "turn_2")
-    assert again.outcome == "begun"
+    assert again.outcome == "started"
     assert orjson.loads(again.message)["content"] == "asked"
     log.finish_turn(session_hash, "turn_2", TurnResult("end", tail="A whole answer"))
     assert texts(log, session_hash) == ["asked", "Half an ans", "A whole answer"]
@@ -148,13 +148,13 @@ def test_a_living_turn_is_not_reaped(log: RedisConversationStore) -> None:
 def test_a_dead_workers_turn_is_closed_once(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many who find the lease run out one closes the turn: one error, the words kept, no activity of the visitor."""
     log, session_hash = dead_turn(opened, monkeypatch)
-    seen = log.read_messages(session_hash, "", "", 0, 0).seen
+    seen = log.read_messages(session_hash, "", "", 0, 0).last_seen_at
     other = opened()
     at_once(16, lambda n: (log, other)[n % 2].expire_dead_turn(session_hash))
     assert kinds(log, session_hash).count("answer.error") == 1
     stored = orjson.loads(log.read_messages(session_hash, "", "", 0, 10).messages[-1])
     assert (stored["content"], stored["metadata"]) == ("So far", {"interrupted": True})
-    assert log.read_messages(session_hash, "", "", 0, 0).seen == seen
+    assert log.read_messages(session_hash, "", "", 0, 0).last_seen_at == seen
     assert log.append_delta(session_hash, "turn_1", 6, " late") is False
 
 
@@ -181,9 +181,9 @@ def test_a_lease_from_before_the_clock_jumped(
             )
             assert log.append_delta(session_hash, "turn_1", 0, "alive")
             assert reaping.result() is False
-        assert (log.read_events(session_hash, "", -1).turn_left or 0) > 0
+        assert (log.read_events(session_hash, "", -1).lease_remaining_ms or 0) > 0
         jump()
-        assert (log.read_events(session_hash, "", -1).turn_left or 0) < 0
+        assert (log.read_events(session_hash, "", -1).lease_remaining_ms or 0) < 0
         assert log.expire_dead_turn(session_hash) is True
         assert kinds(log, session_hash)[-1] == "answer.error"
 
@@ -193,7 +193,7 @@ def test_a_question_after_a_death_is_answered(opened: Open, monkeypatch: pytest.
     for client_id in ("c1", "c2"):
         log, session_hash = dead_turn(opened, monkeypatch)
         begun = log.start_turn(session_hash, "", words("asked", client_id), "turn_2")
-        assert begun.outcome == "begun"
+        assert begun.outcome == "started"
         assert kinds(log, session_hash).count("answer.error") == 1
         assert texts(log, session_hash) == ["asked", "So far", *(["asked"] if client_id == "c2" else [])]
 

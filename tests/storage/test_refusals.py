@@ -236,7 +236,7 @@ def test_more_than_a_hundred_broken_connections_in_a_workers_life_are_nothing(se
         server.ask("CLIENT", "KILL", "TYPE", "normal")
         until(lambda: refused(lambda: log.append_message(session_hash, "", words("x"))) == "", 5, "a new connection")
         stored += 1
-    assert log.read_messages(session_hash, "", "", 0, 0).count == stored
+    assert log.read_messages(session_hash, "", "", 0, 0).message_count == stored
 
 
 def test_a_write_that_too_few_replicas_have_is_of_unknown_outcome(tmp_path: Path) -> None:
@@ -265,6 +265,6 @@ def test_a_write_that_too_few_replicas_have_is_of_unknown_outcome(tmp_path: Path
         for write in writes:
             until(lambda write=write: refused(lambda: write(log)) == "", 10, "the replica to catch up")
         assert texts(log, session_hash) == ["before", "said", "asked", "answered"]
-        assert log.append_message(session_hash, "", words("said", "c1")).fresh is False
+        assert log.append_message(session_hash, "", words("said", "c1")).is_new is False
     finally:
         servers.stop()

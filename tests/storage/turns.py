@@ -36,7 +36,7 @@ def joined(log: RedisConversationStore, session_hash: str) -> str:
 def asked(log: RedisConversationStore, session_hash: str, turn_id: str = "turn_1", client_id: str = "") -> int:
     """Begins a turn and gives where it starts."""
     begun = log.start_turn(session_hash, "", words("asked", client_id), turn_id)
-    assert begun.outcome == "begun"
+    assert begun.outcome == "started"
     return begun.start
 
 
@@ -49,7 +49,7 @@ def dead_turn(opened: Open, monkeypatch: pytest.MonkeyPatch) -> tuple[RedisConve
     log.append_delta(session_hash, "turn_1", 0, "So far")
     monkeypatch.undo()
     monkeypatch.setattr(log_module, "LEASE_GRACE_MS", 100)
-    until(lambda: (log.read_events(session_hash, "", -1).turn_left or 0) < 0, 5, "the lease to run out")
+    until(lambda: (log.read_events(session_hash, "", -1).lease_remaining_ms or 0) < 0, 5, "the lease to run out")
     return log, session_hash
 
 

@@ -66,7 +66,7 @@ def test_garbage_ends_the_turn_and_keeps_the_question(start: Start, what: str) -
     one.quiet()
     assert (events[-1][0], events[-1][1]["code"]) == ("answer.error", "engine_failed")
     assert one.history()[0]["content"] == "Why?"
-    assert one.ask(client_id="c1").outcome == "begun"
+    assert one.ask(client_id="c1").outcome == "started"
     one.quiet()
     assert [message["role"] for message in one.history()].count("user") == 1
 

@@ -19,7 +19,7 @@ local function begun(start, json)
   local history = redis.call('XREVRANGE', messages, '+', '-', 'COUNT', ARGV[11])
   for i = 1, #history do history[i] = history[i][2][2] end
   local metadata = redis.call('HGET', meta, 'metadata') or ''
-  return {'begun', turn_id, start, json, limit - limit_used, limit_window + window - clock, history, metadata}
+  return {'started', turn_id, start, json, limit - limit_used, limit_window + window - clock, history, metadata}
 end
 
 if running[1] == turn_id then  -- the reply of the first call was lost
@@ -32,7 +32,7 @@ if previous then
   if outcome == 'run' then
     replay = not expired and {'joined', running[1], running[4]}
   elseif outcome ~= 'failed' then
-    replay = {'done', get_message(outcome), previous_turn_id}
+    replay = {'completed', get_message(outcome), previous_turn_id}
   end
   if replay then
     refresh_ttl_for_wait()
