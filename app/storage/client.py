@@ -294,7 +294,8 @@ class LifoConnectionPool(ConnectionPool):
         try:
             if time.monotonic() - getattr(connection, "released_at", 0.0) > IDLE_SECONDS:
                 _disconnect_if_closed(connection)
-            connection.connect()
+            if not connection.is_connected:
+                connection.connect()
         except BaseException:
             self.release(connection)
             raise
