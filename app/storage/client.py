@@ -470,7 +470,7 @@ class _ClusterNodes:
     """redis-py's RedisCluster as the map from keys to nodes.
 
     Its own ``execute_command`` reads the slots again inside the call that failed, one caller after the other, so a dead
-    Cluster would hold requests for much longer than a second. Here that happens once for all, beside the calls.
+    Cluster would hold requests for much longer than a second. Here one thread reads them for all callers.
     """
 
     def __init__(self, addresses: NodeAddresses) -> None:
