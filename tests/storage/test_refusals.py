@@ -215,7 +215,7 @@ def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCap
 
 
 def test_a_redis_that_evicts_or_forgets_is_warned_of(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """At the start an evicting policy and a missing append-only file are each one warning; a good configuration none."""
+    """At the start an evicting policy and a missing append-only file are each one warning; a good one none."""
 
     def warnings() -> list[str]:
         return [line for line in caplog.messages if line.startswith("Redis ")]
