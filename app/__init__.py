@@ -39,7 +39,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
     services = app.extensions["baton"] = _build_services(config, store, engine)
-    # Called by the gunicorn worker when it ends: readers are told to come back, running answers are waited for.
+    # The gunicorn worker calls these at shutdown: the first ends the feeds, the second waits for running answers.
     app.extensions["baton.leaving"] = services.store.shut_down_subscribers
     app.extensions["baton.drain"] = services.answer_runner.drain
 

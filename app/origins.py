@@ -15,7 +15,7 @@ from app.extensions import cors
 PUBLIC_FILES = re.compile(r"/(widget\.js|assets/)")
 """Any page may load these: they hold nobody's data."""
 API_PATHS = re.compile(r"/(api(?!/desk(/|\Z))(/|\Z)|health\Z|openapi\.json\Z)")
-"""Readable by the allowed origins; nothing under /api/desk and /v1 is."""
+"""Readable by the allowed origins. Left out are /api/desk and /v1, where this version has no routes."""
 EXPOSED_HEADERS = (
     "Retry-After", "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit",
     "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id", "Content-Disposition",

@@ -27,14 +27,14 @@ _NO_LIMIT = 2**31
 class RedisWindows(Storage):
     """Fixed windows in the service's Redis, through its own client: Sentinel, Cluster and unix sockets work alike.
 
-    One trip counts a call and says how the window stands; that answer is kept for the rest of the request.
+    One round trip counts a call and returns the state of the window, which is cached for the rest of the request.
     """
 
     STORAGE_SCHEME = ["baton"]  # noqa: RUF012 - as the base class has it
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What tells Flask-Limiter that the storage is away."""
+        """The error by which Flask-Limiter recognises that the storage is unavailable."""
         return StorageUnavailable
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 - every call costs 1
@@ -72,9 +72,10 @@ def _windows() -> dict[str, tuple[int, float]]:
 
 
 def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """A decorator that counts every call of its views in one window an address, before anything else is looked at.
+    """A decorator that counts every call of its views, in one window per address, before the view itself runs.
 
-    It stands below the route's own decorator: above it, it would limit nothing. An empty rate is no limit.
+    It goes below the route's decorator: above it, it would limit nothing. ``session_route`` checks the form of the
+    session id and the credentials first, so what it refuses is not counted. An empty rate is no limit.
     """
 
     def count_refusal(_: RequestLimit) -> None:
@@ -104,7 +105,7 @@ def parse_rate(rate: str) -> RateLimit:
 
 
 def init_app(app: Flask) -> None:
-    """Sets up Flask-Limiter, and shows on a successful response how the limit by address stands."""
+    """Sets up Flask-Limiter, and shows the state of the address limit on successful responses."""
     limiter.init_app(app)
 
     @app.after_request

@@ -209,7 +209,7 @@ class ConversationService:
                 return
 
     def resolve_cursor(self, session_hash: str, actor: str, text: str | None) -> EventCursor:
-        """The cursor that ``text`` names; None is the end of the log. One that cannot be yields ``reset`` later."""
+        """The cursor that ``text`` names; None is the end of the log. An invalid one yields ``reset`` later."""
         end = EventCursor(self._store.read_events(session_hash, actor, -1).after)
         if text is None:
             return end
@@ -257,7 +257,7 @@ class ConversationService:
     def _wait_for_events(
         self, session_hash: str, batch: EventBatch | None, subscription: Subscription, *, is_local: bool
     ) -> bool:
-        """Waits, at most until the running turn's lease expires; False where nothing came. None: storage is away."""
+        """Waits, at most until the running turn's lease expires; False if nothing came. No batch: an outage."""
         if batch is None:
             subscription.wait(1.0)
             return False
@@ -316,7 +316,7 @@ class ConversationService:
     def set_feedback(self, session_hash: str, actor: str, message_id: str, rating: dict[str, Any] | None) -> bytes:
         """Stores a visitor's feedback on an answer (None removes it) and returns the message.
 
-        Raises SessionNotFound, with the code ``not_found`` where the session exists and the answer does not.
+        Raises SessionNotFound, or PathNotFound where the session exists and has no such answer.
         """
         number = parse_message_id(message_id, ids.session_tag(session_hash)) or 0  # 0 names no message
         return self._store.set_feedback(session_hash, actor, number, orjson.dumps(rating) if rating else b"")

@@ -14,7 +14,7 @@ FALLBACK_NOTICE = "The usual assistant is not available just now, so this answer
 
 
 class FallbackEngine:
-    """An engine, and another one that answers in its place and says so."""
+    """An engine with a fallback that answers where the first one fails, and says so."""
 
     def __init__(self, primary: Engine, fallback: Engine) -> None:
         self.name = primary.name

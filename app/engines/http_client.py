@@ -49,7 +49,7 @@ class CallGuard:
         self.timer = timer
         self.error: EngineFailed | None = None
         self.tail = b""
-        """The last bytes of the body, to tell an end from a break."""
+        """The last bytes of the body, which show whether it is complete."""
         self._cancel = cancel
         self._unparsed = 0
         self._socket: socket.socket | None = None
@@ -66,7 +66,7 @@ class CallGuard:
             _current.guard = before
 
     def reset_byte_budget(self) -> None:
-        """A complete event has come."""
+        """Starts counting again, because a complete event has come."""
         self._unparsed = 0
 
     def count_bytes(self, data: bytes) -> None:

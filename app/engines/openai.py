@@ -171,7 +171,7 @@ def _usage_from(chunk: Any) -> TokenUsage | None:
 def _parse_chunk(chunk: Any) -> tuple[str, bool]:
     """The words in a chunk, and whether it is the last. Raises EngineFailed for what is no chunk."""
     choices = getattr(chunk, "choices", None)
-    if not choices:  # usage, or a proxy's sign of life
+    if not choices:  # usage alone, or a proxy's keep-alive
         return "", False
     try:
         choice = choices[0]

@@ -20,14 +20,14 @@ _HIGH_SURROGATE = re.compile("[\ud800-\udbff]$")
 
 
 class IdleTimer:
-    """How long an engine may still be silent; every text chunk starts it anew."""
+    """How long an engine may still be silent; every text chunk restarts it."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
 
     def reset(self) -> None:
-        """Text has come."""
+        """Restarts the timer, because text has come."""
         self._deadline = time.monotonic() + self._seconds
 
     def remaining(self) -> float:

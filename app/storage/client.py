@@ -294,7 +294,8 @@ class LifoConnectionPool(ConnectionPool):
         try:
             if time.monotonic() - getattr(connection, "released_at", 0.0) > IDLE_SECONDS:
                 _disconnect_if_closed(connection)
-            connection.connect()
+            if not connection.is_connected:
+                connection.connect()
         except BaseException:
             self.release(connection)
             raise
@@ -469,7 +470,7 @@ class _ClusterNodes:
     """redis-py's RedisCluster as the map from keys to nodes.
 
     Its own ``execute_command`` reads the slots again inside the call that failed, one caller after the other, so a dead
-    Cluster would hold requests for much longer than a second. Here that happens once for all, beside the calls.
+    Cluster would hold requests for much longer than a second. Here one thread reads them for all callers.
     """
 
     def __init__(self, addresses: NodeAddresses) -> None:

@@ -116,7 +116,7 @@ def asset_response(asset: Asset | None, cache_control: str) -> Response:
     if gzips:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = cache_control
-    # Pages of any site may load these. (The middleware adds the CORS header and nosniff.)
+    # Pages of any site may load these. (flask-cors adds the CORS header, the middleware nosniff.)
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.vary.add("Accept-Encoding")
     response.set_etag(asset.digest + ("-gzip" if gzips else ""))

@@ -70,7 +70,7 @@ export function mount(
     { signal },
   );
 
-  // The site is told what is new; never the credential of the conversation.
+  // The site gets an event for what is new, never the credential of the conversation.
   let { status } = conversation.state;
   const emittedIds = new Set<string>();
   let quiet = true;

@@ -1,4 +1,4 @@
-"""An answer put together from passages: prose with its sources' numbers, a choice, or an honest "not found"."""
+"""Builds an answer from passages: prose with the numbers of its sources, a choice of pages, or "not found"."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SOURCES = 5
 SNIPPET = 600
 """Characters of a citation's snippet at most."""
 SECOND = 0.72
-"""A further passage speaks too where its score reaches this share of the best one's."""
+"""A second passage is quoted too where its score reaches this share of the best one's."""
 SHORT = 320
 """Characters of an answer beyond which one passage is enough."""
 ALSO = 0.45
@@ -42,14 +42,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A passage and what of it speaks."""
+    """A passage and the units of it that the answer quotes."""
 
     passage: Passage
     units: tuple[Unit, ...]
 
 
 def composed(db: sqlite3.Connection, found: Found, base: str) -> Answer:
-    """The answer to what was looked up."""
+    """The answer built from what the search found."""
     if not found.known:
         return _not_found(db, found)
     leaders = _leaders(found)
@@ -112,7 +112,7 @@ def _without_reply(unit: Unit) -> Unit:
 
 
 def _worth_adding(passage: Passage, first: Passage, spoken: Part) -> bool:
-    """Whether a further passage speaks too: nearly as good, covering as much, and the first one was short."""
+    """Whether to quote a second passage: nearly as good, covering as much, and the first quote was short."""
     short = sum(len(unit.plain) for unit in spoken.units) < SHORT
     return short and passage.hit.score >= SECOND * first.hit.score and passage.hit.cover >= 0.95 * first.hit.cover
 

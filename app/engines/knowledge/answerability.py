@@ -16,9 +16,9 @@ PASSAGES = 12
 """Passages that are read for one answer."""
 LOOKED_AT = 5
 ENOUGH = 4.0
-"""Where answerable and other questions part; the weights come from a logistic fit (docs/decisions/search.md)."""
+"""The score from which a question is answerable; the weights come from a logistic fit (docs/decisions/search.md)."""
 BY_SIZE, SMALL = 0.3, 50
-"""In a large folder more is found by chance: so much more is asked of it, by the logarithm of its chunks over fifty."""
+"""A large folder matches more by chance, so ``BY_SIZE`` times the logarithm of its chunks over ``SMALL`` is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ def looked_up(db: sqlite3.Connection, text: str, history: Sequence[ChatMessage],
 
 
 def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
-    """Whether what is asked is in the folder: too much of it nowhere, or never in one place, means no."""
+    """Whether the folder answers the question: not where too much of it is missing, or never found in one place."""
     return certainty(wanted, hits) >= ENOUGH + BY_SIZE * math.log(max(1.0, wanted.size / SMALL))
 
 
 def certainty(wanted: Asked, hits: Sequence[Hit]) -> float:
-    """What speaks for an answer, less what speaks against it."""
+    """A score: the evidence that there is an answer, minus the evidence against it."""
     if not hits:
         return 0.0
     against = 5 * wanted.absent(topical=True) + 1.5 * wanted.absent(topical=False)

@@ -1,4 +1,4 @@
-"""What one question may cost: time, and words whose spelling is repaired."""
+"""The limits of one question: its time, and how many of its words have their spelling corrected."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SECONDS = 0.5
-"""After this nothing more is begun, and what was found by then is the answer."""
+"""After this no further step is started, and the answer is built from what was found so far."""
 REPAIRS = 3
-"""Words of a question whose spelling is repaired: each is compared with thousands of words of the folder."""
+"""Words of a question whose spelling is corrected: each is compared with thousands of words of the folder."""
 _STEPS = 1_000
-"""Steps of SQLite between two looks at the clock."""
+"""Steps of SQLite between two checks of the clock."""
 
 
 class Budget:
-    """Begins to run out as it is made."""
+    """The time and the spelling corrections that one question has left; the time starts when this is created."""
 
     def __init__(self, seconds: float = SECONDS, repairs: int = REPAIRS) -> None:
         self._until = time.monotonic() + seconds
@@ -28,7 +28,7 @@ class Budget:
         return time.monotonic() > self._until
 
     def repairs(self, word: str) -> bool:
-        """Whether this word may be repaired; each word counts once."""
+        """Whether this word's spelling may be corrected; each word counts once."""
         if word not in self._repaired:
             if len(self._repaired) >= self._repairs or self.spent():
                 return False
@@ -36,14 +36,14 @@ class Budget:
         return True
 
     def unrepaired(self) -> Budget:
-        """The same time, with every word taken as it is spelt."""
+        """The same time limit, without spelling corrections."""
         other = Budget(repairs=0)
         other._until = self._until
         return other
 
     @contextmanager
     def bounds(self, db: sqlite3.Connection) -> Iterator[None]:
-        """Within it a query ends as the time does; what is left of the block is passed over then."""
+        """In the block SQLite stops a query when the time is over, and the rest of the block is then skipped."""
         db.set_progress_handler(self.spent, _STEPS)
         try:
             yield

@@ -1,4 +1,4 @@
-"""A Markdown page cut into chunks by its headings, each chunk a row of whole blocks."""
+"""Cuts a Markdown page into chunks at its headings; each chunk is a list of whole blocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FENCE_WORDS = re.compile(r"^\s*(?::::|///|!!!|\?\?\?).*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One whole thing of a page. ``parts`` are Markdown: sentences, list items, code lines' one text, or table rows."""
+    """One block of a page. ``parts`` are Markdown: sentences, list items, the text of a code block, or table rows."""
 
     kind: str
     """``text``, ``list``, ``code`` or ``table``; a table's first two parts are its head and its rule."""
@@ -51,7 +51,7 @@ class Heading:
 
 @dataclass(slots=True)
 class Chunk:
-    """Blocks under one heading; ``trail`` holds the headings above and over it, the page's title left out."""
+    """Blocks under one heading; ``trail`` is the path of headings down to its own, without the page's title."""
 
     trail: tuple[str, ...]
     anchor: str
@@ -102,7 +102,7 @@ def _size(chunk: Chunk) -> int:
 
 
 def _tops(tokens: list[Token]) -> Iterator[int]:
-    """The positions of what stands on its own; headings inside lists or quotes still get their anchors."""
+    """The positions of top-level blocks and of all headings, since those inside lists or quotes get anchors too."""
     for at, token in enumerate(tokens):
         if token.type == "heading_open" or (token.level == 0 and token.nesting >= 0):
             yield at

@@ -1,4 +1,4 @@
-"""Everyday English: which words need no repair, and which name things of their own."""
+"""Everyday English: which words need no spelling correction, and which name a topic."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _listed(name: str) -> frozenset[str]:
 
 
 def known(word: str) -> bool:
-    """Whether a lower-case word is everyday English, so that its absence from a folder is no slip of the fingers."""
+    """Whether a lower-case word is everyday English: one that the folder lacks is then no typing mistake."""
     return any(
         form in _listed("data/common_words.txt") or form in _listed("data/topic_words.txt") for form in _forms(word)
     )
 
 
 def topical(word: str) -> bool:
-    """Whether a word names a matter of its own ("pizza", "kubernetes"), rather than any matter's ("method", "bigger").
+    """Whether a word names a topic ("pizza", "kubernetes"), unlike general words ("method", "bigger").
 
     The first kind missing from a folder says that a question is about something else; the second says little.
     """

@@ -18,7 +18,7 @@ MAX_MARKS = 30_000
 """Punctuation marks and line breaks of a page that are shown: the time to render it grows with these. Half a megabyte
 of prose has fewer. Of documentation with many tables and links about 300 KB are shown, of the densest page 30."""
 MOST = 50_000
-"""Files that are looked at."""
+"""The most files that are indexed."""
 FORMAT = "11"
 """Part of every fingerprint: another format of the index means another index."""
 

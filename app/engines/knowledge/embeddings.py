@@ -1,4 +1,4 @@
-"""The second voice of the search: an embeddings endpoint orders passages by meaning; without it words alone decide."""
+"""Ranks passages by meaning, with vectors from an embeddings endpoint; without one the search uses words alone."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from app.threadpool import run_in_thread
 _log = logging.getLogger(__name__)
 
 QUERY_SECONDS = 1.0
-"""What a question waits for its vector; after that words alone decide."""
+"""How long a question waits for its vector; after that the search uses words alone."""
 BATCH_SECONDS = 30.0
 BATCH, MOST_CHARS = 32, 2_000
 PAUSE_SECONDS = 30.0
-"""After trouble nothing is asked of the endpoint for so long."""
+"""After a failure the endpoint is not called for this long."""
 ROUGH = 100
-"""Passages compared in full; they are the nearest by the signs of their numbers alone, which is quick."""
+"""Passages whose vectors are compared in full: the nearest ones by the signs of the numbers, a quick first pass."""
 RANK = 60
 """The constant of reciprocal rank fusion: how little the first places count more than those after them."""
 _TABLE = "CREATE TABLE vectors (chunk INTEGER PRIMARY KEY, digest BLOB, vector BLOB)"
@@ -150,7 +150,7 @@ class Voice:
 
 
 def fused(db: sqlite3.Connection, found: Found, order: Sequence[int]) -> Found:
-    """What words found, ordered by both voices. Whether the folder answers at all remains a matter of words."""
+    """What words found, ranked by words and vectors together. Words alone decide whether there is an answer."""
     if not order or not found.known:
         return found
     worth: dict[int, float] = {}

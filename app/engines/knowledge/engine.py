@@ -127,11 +127,11 @@ class KnowledgeEngine:
         return self._shelf.status() | ({"embeddings": self._voice.status()} if self._voice else {})
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Closes the index."""
         self._shelf.close()
 
     def _looking(self, question: str, history: Sequence[Any]) -> Callable[[sqlite3.Connection], Found]:
-        """How to look a question up; the second voice, where there is one, is heard before the index is taken."""
+        """A function that looks the question up. Vectors, if any, are fetched before the index is locked."""
         if self._voice is None:
             return lambda db: looked_up(db, question, history, Budget())
         index = self._shelf.serving
@@ -166,7 +166,7 @@ def _read(row: tuple[Any, ...], version: str) -> Page:
 
 
 def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:
-    """The text a few words at a time, as long as anybody wants it."""
+    """The text a few words at a time, until the turn is cancelled."""
     held = ""
     for word in _WORDS.findall(text):
         held += word

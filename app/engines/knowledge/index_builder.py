@@ -45,7 +45,7 @@ CREATE TABLE words (word TEXT PRIMARY KEY, stem TEXT NOT NULL, size INTEGER NOT 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What an index says of itself; ``problems`` name pages and what is wrong with them, in plain words."""
+    """What an index records about itself; ``problems`` name pages and what is wrong with them, in plain words."""
 
     pages: int
     chunks: int
@@ -54,7 +54,7 @@ class Built:
 
 
 def build(folder: Path, out: Path, *, previous: Path | None = None) -> Built:
-    """Index ``folder`` into the new file ``out``, which appears whole or not at all.
+    """Indexes ``folder`` into the new file ``out``, which is renamed into place when it is complete.
 
     A file that cannot be read keeps the text it had in ``previous``; one that is too large is left out. Raises
     ``OSError`` when the folder cannot be read or the index cannot be written.
@@ -78,7 +78,7 @@ def build(folder: Path, out: Path, *, previous: Path | None = None) -> Built:
 
 
 def about(db: sqlite3.Connection) -> Built:
-    """What the open index says of itself."""
+    """What an open index records about itself."""
     told = dict(db.execute("SELECT key, value FROM meta"))
     return Built(int(told["pages"]), int(told["chunks"]), told["indexed_at"], tuple(json.loads(told["problems"])))
 

@@ -1,4 +1,4 @@
-"""Which index serves: opened when it fits the folder, built anew when the folder changed, swapped when it is whole."""
+"""Which index is in use: opened if it fits the folder, rebuilt when the folder changes, swapped in when complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = getLogger(__name__)
 T = TypeVar("T")
 
 LOOK = 2.0
-"""Seconds between two looks at the folder; more where a look itself takes long."""
+"""Seconds between two scans of the folder; more where a scan takes long."""
 SMALL = 300
 """Pages up to which an index is built at once, in this process."""
 PATIENCE = 2.0
@@ -58,7 +58,7 @@ class Shelf:
         self.look()
 
     def use(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """What ``work`` makes of the index that serves; ``otherwise`` while there is none.
+        """The result of ``work`` on the index in use; ``otherwise`` while there is none.
 
         It runs beside the event loop, one at a time. Raises EngineBusy where too many wait.
         """
@@ -72,7 +72,7 @@ class Shelf:
             self._swap.release()
 
     def read(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """The same for what takes no time: it waits for no search and runs where it is called."""
+        """Like ``use``, for quick reads: on a connection of their own, without waiting for a search or a thread."""
         self.look()
         with self._read:
             return otherwise if self._reader is None else work(self._reader)
@@ -115,7 +115,7 @@ class Shelf:
             self._reader = None
 
     def look(self) -> None:
-        """See whether the folder has changed, at most every couple of seconds, and set a new index going."""
+        """Checks, every two seconds at most, whether the folder has changed, and then starts building a new index."""
         now = time.monotonic()
         if now - self._looked < self._pause:
             return
@@ -217,7 +217,7 @@ class Shelf:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One builder at a time over all workers; waits without blocking a loop of green threads."""
+        """One builder at a time over all workers; the wait does not block gevent's event loop."""
         with (self._data / f"{self._mine}.lock").open("w") as lock:
             end = time.monotonic() + BUILD_LIMIT
             while True:

@@ -1,4 +1,4 @@
-"""What everybody's English holds: words that ask, words that weigh little, words that mean nearly the same."""
+"""English word lists: stop words, words of asking, which weigh little, and words of similar meaning."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ends ended ending turn turned turning turns bring become becomes hold stay live 
 bottom part parts kind whole hand hands onto piece reach
 """
 ASKING = frozenset(_ASKING.split())
-"""Words of asking and telling: they retrieve, but their absence from a folder says little."""
+"""Words of asking and telling: they help to find passages, but a folder may answer without containing them."""
 
 LIGHT = frozenset(stem(word) for word in ASKING)
 
@@ -233,4 +233,4 @@ def _kin() -> dict[str, tuple[str, ...]]:
 
 
 KIN = _kin()
-"""Stems that may stand for another in a question, at a discount."""
+"""By stem, those of words with a similar or a broader meaning, which count for less."""

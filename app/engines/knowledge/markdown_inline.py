@@ -1,4 +1,4 @@
-"""Runs of text: a page's inline Markdown in the few forms an answer may hold, its sentences, its plain text."""
+"""Inline Markdown of a page (a run): reduced to what an answer may hold, cut into sentences, as plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A visitor's question read: what it asks for, in the folder's own words, and whether it leans on what was said."""
+"""Parses a visitor's question: its terms, spelled as in the folder, and whether it follows up an earlier one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from app.engines.knowledge.spelling import everyday, repaired
 from app.engines.knowledge.tokenizer import derived, normal, plain_words, stem, words
 
 LIGHTNESS = 0.3
-"""What a word of asking weighs beside a word that names something."""
+"""The weight of a word of asking; a word that names something has 1."""
 LIGHT_FINDS = 2.0
 """How much more such a word counts in finding a passage than in judging whether there is one."""
 CONTEXT = 0.45
-"""What a word of the earlier question weighs beside a word of the present one."""
+"""The weight of a word of the earlier question; a word of the present one has 1."""
 ASIDE = 0.5
-"""What a word of a story's telling sentences weighs beside one of its asking sentences."""
+"""The weight of a word in a sentence that tells something; a word in a sentence that asks has 1."""
 RARE = 3.0
 """The idf beyond which a word's rarity says nothing more about whether the folder answers."""
 PLAIN = 0.6
-"""What an absent word of everyday English ("forgot") weighs beside one that names a matter of its own."""
+"""The weight of an absent word of everyday English ("forgot"); an absent word that names a topic has 1."""
 HEAVY = 0.4
 MOST_TERMS = 32
 MOST_CHARS = 4_000
@@ -73,7 +73,7 @@ _OPENS = re.compile(r"^\s*(?:and|but|or|also|what about|how about|what if)\b", r
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing that is asked for: stems that stand for it, in full or (``kin``) at a discount."""
+    """One term of a question: its own stems, and (``kin``) related ones, which count for less."""
 
     word: str
     own: tuple[str, ...]
@@ -82,16 +82,16 @@ class Term:
     weight: float
     absent: bool
     topical: bool = False
-    """Absent, and naming a matter of its own."""
+    """Absent, and naming a topic."""
 
     @property
     def mass(self) -> float:
-        """What finding this term tells of where the answer stands."""
+        """The weight of the term in ranking passages."""
         return self.idf * (self.weight if self.heavy else LIGHT_FINDS * self.weight)
 
     @property
     def stake(self) -> float:
-        """What finding it tells of whether there is an answer: beyond a point, rarer says no more."""
+        """The weight of the term in deciding whether there is an answer, with its idf capped at ``RARE``."""
         plain = PLAIN if self.absent and not self.topical else 1.0
         return min(self.idf, RARE) * self.weight * plain
 
@@ -103,7 +103,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as the search wants it. ``context`` are terms lent by earlier questions."""
+    """A parsed question. ``context`` holds terms taken from earlier questions."""
 
     terms: tuple[Term, ...]
     focus: tuple[Term, ...]
@@ -132,7 +132,7 @@ def asked(db: sqlite3.Connection, text: str, budget: Budget) -> Asked:
 
 
 def leaning(db: sqlite3.Connection, now: Asked, history: Sequence[ChatMessage], budget: Budget) -> Asked | None:
-    """The question ``now`` with what it leaves unsaid taken from the visitor's earlier questions; None without any."""
+    """The question ``now`` with terms of the visitor's earlier questions as context; None where they have none."""
     earlier = [said.content for said in history if said.role == "user"][-4:]
     lent: dict[str, Term] = {}
     weight = CONTEXT
@@ -160,12 +160,12 @@ def leans(text: str) -> bool:
 
 
 def bounded(text: str) -> str:
-    """As much of a question, or of what was said before it, as is read."""
+    """The part of a question, or of an earlier one, that is read."""
     return normal(text[:MOST_CHARS])[:MOST_CHARS]
 
 
 def _parts(text: str) -> tuple[str, str]:
-    """What a text tells and what it asks; a text without a question asks with all of itself."""
+    """The sentences of a text that tell and those that ask; a text without a question counts as asking."""
     sentences = [part for part in _SENTENCE.split(text.strip()) if part.strip()]
     asking = [part for part in sentences if _ASKS.search(part)]
     if not asking or len(sentences) == 1:

@@ -15,18 +15,18 @@ from app.engines.knowledge.query import ASIDE, Asked, Term
 
 TITLE, HEAD, BODY = 3.0, 2.0, 1.0
 PAGE = 2.0
-"""What a page's score counts beside its chunk's."""
+"""The weight of a page's score; that of the chunk itself has 1."""
 KIN = 0.3
-"""What a near word counts beside the word itself."""
+"""The weight of a related word; the word itself has 1."""
 NEAR = 0.7
-"""The share of a term that counts as covered by a near word."""
+"""The share of a term that a related word covers."""
 CANDIDATES = 60
 BEST_PAGES, EACH = 8, 3
-"""Pages that bring chunks of their own among the candidates, and how many each."""
+"""How many of the best pages add candidates of their own, and how many each."""
 COVER = 0.5
 """The share of a score that depends on how much of the question is covered."""
 NAMED, HEADED = 0.9, 0.1
-"""What a term counts besides where it stands in the title, or in the headings."""
+"""The bonus for a term that is in the title, and for one in the headings."""
 _AVERAGE = {"title": 5.0, "head": 4.0, "body": 90.0}
 
 
@@ -35,8 +35,8 @@ class Hit:
     """A chunk that was found.
 
     ``cover`` is the share of the question that it and its headings hold, ``named`` the share that its title and
-    headings hold, 0 to 1; ``matched`` counts the terms it holds that name something, those of a
-    story's telling sentences by half.
+    headings hold, 0 to 1; ``matched`` counts the terms it holds that name something, by half where they come from
+    sentences that only tell something.
     """
 
     chunk: int

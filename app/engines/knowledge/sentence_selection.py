@@ -58,7 +58,7 @@ class Unit:
 
 
 def units(passage: Passage) -> list[Unit]:
-    """A passage taken apart."""
+    """The units of a passage."""
     found: list[Unit] = []
     for at, block in enumerate(passage.blocks):
         if block.kind == "text":

@@ -1,4 +1,4 @@
-"""Small talk: a kind word back to a greeting, thanks or goodbye, and what to ask about."""
+"""Small talk: replies to a greeting, thanks or a goodbye, with a few topics to ask about."""
 
 from __future__ import annotations
 

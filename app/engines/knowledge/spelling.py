@@ -1,4 +1,4 @@
-"""Spelling repaired against the folder's own words."""
+"""Corrects spelling against the folder's own words."""
 
 from __future__ import annotations
 

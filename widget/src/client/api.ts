@@ -37,7 +37,7 @@ export interface Resumed extends History {
   session_id: string;
   /** It was a link made for sharing. */
   shared?: boolean;
-  /** What proves its owner: a link that he made brought it along. */
+  /** The owner's user token, where the owner made the link. */
   user_token?: string;
 }
 
@@ -80,7 +80,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     const headers: Record<string, string> = { Accept: accept };
     if (session) headers.Authorization = `Bearer ${session}`;
     if (!__WIDGET__ && userToken) headers["Baton-User"] = userToken;
-    // A header, for a browser asks leave (a preflight) again for every other address.
+    // A header and no query parameter: the browser would send another preflight for each new address.
     if (after) headers["Last-Event-ID"] = after;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     try {
@@ -127,11 +127,11 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     base,
     json,
     request,
-    /** Every call goes through what this makes of the way before. */
+    /** Wraps the fetch function that every call uses. */
     intercept(around: (way: Fetch) => Fetch): void {
       fetchIt = around(fetchIt);
     },
-    /** On the full page: what proves the owner of its conversation. */
+    /** On the full page: the user token of the conversation's owner. */
     setUserToken(token?: string): void {
       userToken = token;
     },
@@ -187,7 +187,7 @@ async function problem(response: Response): Promise<ApiError> {
     (body.success === false ||
       typeof said === "boolean" ||
       Boolean(response.headers.get("Content-Type")?.includes("problem+json")));
-  // What no problem of ours explains came from a proxy, and passes.
+  // An error that is no problem of ours came from a proxy, and is temporary.
   const retryable = !ours || (typeof said === "boolean" ? said : status >= 500 || status === 429);
   return new ApiError(
     ours ? String(body.code) : `http_${status}`,

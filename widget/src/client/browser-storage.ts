@@ -1,4 +1,4 @@
-/** What the browser remembers of a conversation, by scope; storage that is blocked or full is survived in memory. */
+/** What the browser remembers of a conversation, by scope; in memory where storage is blocked or full. */
 
 export interface StoredSession {
   id: string;
@@ -6,11 +6,11 @@ export interface StoredSession {
   seen: number;
   /** Opened by a link that others may hold too. */
   elsewhere?: boolean;
-  /** Opened by a link for once, of a session that this browser did not know: whose it was cannot be told. */
+  /** Opened by a one-time link to a session that this browser did not know: it may be somebody else's. */
   handed?: boolean;
-  /** A short name of the signed-in user whose it is: without his token it is left alone. */
+  /** A fingerprint of the signed-in user who owns it: not resumed without that user's token. */
   user?: string;
-  /** A short name of the conversation that the user claimed, which has become this one. */
+  /** A fingerprint of the anonymous conversation that was claimed and became this one. */
   from?: string;
   /** On the full page: the token that a link brought, for this tab alone. */
   token?: string;
@@ -54,7 +54,7 @@ export function browserStorages(view: Window = window): BrowserStorages {
 export type BrowserStorage = ReturnType<typeof createBrowserStorage>;
 
 /**
- * `base` is the service's address: two services on one site never meet. On the full page (`own`) the tab keeps its
+ * `base` is the service's address: two services on one site never meet. On the full page the tab keeps its
  * conversation for itself and shares it with the browser only where the browser has none.
  */
 export function createBrowserStorage(
@@ -113,7 +113,7 @@ export function createBrowserStorage(
     for (const name of ["session", "draft", "unsent", "asked", "opening", "user"])
       write(tab, name, null);
   };
-  // Since this tab last looked, somebody signed out (in any tab): nothing of his is left here.
+  // Somebody has signed out (in any tab) since this tab last checked: nothing of theirs is left here.
   const reset = read(local, "reset");
   if (reset !== read(tab, "reset")) {
     clearTabState();
@@ -140,11 +140,11 @@ export function createBrowserStorage(
       if (!__WIDGET__ && isFullPage && sharedSession()?.id === saved.id)
         write(local, "session", JSON.stringify({ ...saved, token: undefined }));
     },
-    /** Lets the browser's other tabs have it too: begun here, from nothing. */
+    /** Shares a conversation that began in this tab with the browser's other tabs. */
     share(saved: StoredSession): void {
       if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved));
     },
-    /** Another tab may have stored another meanwhile: that one stays. `why` is left to read in the `storage` event alone. */
+    /** A session that another tab has stored meanwhile stays. Other tabs read `why` in their `storage` event. */
     forget(id: string | null, why: string | null = null): void {
       const clear = (place: Storage | null) => {
         if (why) write(place, "session", why);

@@ -1,6 +1,6 @@
-/** Parts that are fetched when they are first needed: the list of messages with its Markdown, and the words of other languages. */
+/** Chunks that are fetched when they are first needed: the list of messages with its Markdown, and the texts of other languages. */
 
-/** File names by part, put in by the build; none where everything is in one file. */
+/** File names by chunk, put in by the build; none where everything is in one file. */
 declare const __CHUNKS__: Record<string, string>;
 
 const files: Record<string, string> = typeof __CHUNKS__ === "undefined" ? {} : __CHUNKS__;
@@ -19,7 +19,7 @@ export function setChunkLoader(loader: (file: string) => Promise<unknown>): void
   load = loader;
 }
 
-/** Puts a part where `part` finds it, without fetching. */
+/** Registers a chunk that is already here, so that `getChunk` finds it. */
 export function registerChunk(name: string, content: unknown): void {
   loaded.set(name, content);
 }
@@ -28,11 +28,11 @@ export function getChunk<T>(name: string): T | undefined {
   return loaded.get(name) as T | undefined;
 }
 
-/** Least milliseconds between two tries to fetch the same part. */
+/** Least milliseconds between two tries to fetch the same chunk. */
 const RETRY_MS = 2500;
 
 /**
- * Fetches a part; true once it is there. After a failure the next call later on tries again,
+ * Fetches a chunk; true once it is there. After a failure the next call later on tries again,
  * under another address, because browsers remember a module that failed.
  */
 export async function loadChunk(name: string): Promise<boolean> {

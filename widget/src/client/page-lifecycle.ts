@@ -1,6 +1,6 @@
-/** What becomes of the page: seen or hidden, on or off the network, woken, and what other tabs store. */
+/** The page's lifecycle: visible or hidden, online or offline, woken from sleep, and what other tabs store. */
 
-/** A tab in the background stays in the conversation for so long, in ms: a look elsewhere is no leaving. */
+/** How long a tab in the background still counts as visible, in ms: visitors look elsewhere for a moment. */
 const HIDDEN_GRACE_MS = 10_000;
 
 export interface PageParts {

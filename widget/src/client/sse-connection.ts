@@ -7,7 +7,7 @@ export interface SseHandlers {
   connect(cursor: string, signal: AbortSignal): Promise<Response>;
   cursor(): string;
   onFrame(frame: Frame): void;
-  /** The feed speaks ("open"), is being taken up again ("trying"), or cannot speak through what lies between ("buffered"). */
+  /** The feed delivers data ("open"), is reconnecting ("trying"), or is held back by a proxy ("buffered"). */
   onState(state: "open" | "trying" | "buffered"): void;
   /** The session is gone, or is not ours any more: the feed has ended for good. */
   onRefused(error: ApiError): void;
@@ -31,7 +31,7 @@ const BACKOFF: Timing = {
 export interface SseConnection {
   stop(): void;
   /** Leaves this connection for another, from the cursor as it is now. */ reconnect(): void;
-  /** Something woke the page: come back at once where the feed is not plainly alive. */ wake(): void;
+  /** The page woke up: reconnects at once unless the feed is clearly alive. */ wake(): void;
 }
 
 export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): SseConnection {
@@ -47,7 +47,7 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
       let wait: number;
       try {
         const spoke = await connectOnce();
-        // The service ended it kindly (a deploy, the cap on a connection's life): soon, but not all at the same moment.
+        // The service closed it in order (a deploy, the time limit of a feed): soon, but not all clients at the same moment.
         wait = spoke ? random() * first : backoff();
       } catch (error) {
         if (stopped) return;
@@ -133,7 +133,7 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
         failures = 0;
         skipBackoff();
       }
-      // After a ping's time without a word the connection may have died in its sleep.
+      // After so long without a ping the connection may have died while the page slept.
       else if (current && now() - heard > silence * 0.8) current.abort();
     },
   };

@@ -15,7 +15,7 @@ export class StreamTooLarge extends Error {
   }
 }
 
-/** Feeds on chunks cut anywhere; calls back for every whole event. Throws StreamTooLarge past the bound. */
+/** Takes chunks cut anywhere; calls back for every complete event. Throws StreamTooLarge past the limit. */
 export function createParser(
   onFrame: (frame: Frame) => void,
   limit = LIMIT,

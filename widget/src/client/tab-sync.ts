@@ -1,4 +1,4 @@
-/** Tabs of one browser: which of them does a thing for all (Web Locks), and how they tell each other (BroadcastChannel). */
+/** Tabs of one browser: which of them acts for all (Web Locks), and their messages to each other (BroadcastChannel). */
 export type Locks = Pick<LockManager, "request">;
 
 /** Where the platform has neither, every tab does everything itself. */
@@ -111,7 +111,7 @@ export interface Channel {
   close(): void;
 }
 
-/** What others on this origin post is only data: `hear` must check it. */
+/** Any script of this origin may post here: `onMessage` must check what it gets. */
 export function openChannel(
   { channel }: Platform,
   name: string,

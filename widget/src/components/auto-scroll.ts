@@ -12,7 +12,7 @@ export class AutoScroller {
     private readonly changed: () => void,
   ) {
     box.addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    // A picture of the layout may change without a scroll: keyboard, rotation, a grown composer.
+    // The layout may change without a scroll: keyboard, rotation, a taller composer.
     new ResizeObserver(() => this.isPinnedToEnd && this.scrollToEnd()).observe(box);
   }
 

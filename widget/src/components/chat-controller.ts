@@ -28,7 +28,7 @@ export class ChatController {
     this.chat.focus();
   }
 
-  /** The tab is opened within the click, so that no blocker minds; its address follows when the ticket is there. */
+  /** Opens the tab within the click, so that no popup blocker stops it, and sets its address when the ticket arrives. */
   async openPage(): Promise<void> {
     const tab = window.open("about:blank", "_blank");
     if (tab) tab.opener = null;

@@ -26,7 +26,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
   declare compact: boolean;
   /** Gives a conversation to an element that a page wrote by itself. */
   static onStandaloneConnected: ((chat: BatonChat) => void) | undefined;
-  /** Who asked last: a text that could not be sent comes back to it alone. */
+  /** The element that sent last: a text that could not be sent goes back to this one alone. */
   static lastSender: BatonChat | undefined;
   /** Set by the panel: how to close it. */
   onClose: (() => void) | undefined;

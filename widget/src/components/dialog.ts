@@ -17,7 +17,7 @@ function trapFocus(event: KeyboardEvent): void {
   next?.focus();
 }
 
-/** `html` is the chat's own: this comes with the talk part, which carries no copy of it. */
+/** `html` is passed in, because this file is in the messages chunk, which has no copy of Lit. */
 export function dialog(
   html: typeof Html,
   dialogKind: DialogKind,

@@ -26,9 +26,9 @@ export class MessageList {
   #streaming: { turn: string; view: MessageView } | null = null;
   #messages: readonly Message[] | null = null;
   #lastKey = "";
-  /** The message that a streamed answer became: it has been told already. */
+  /** The message that a streamed answer became: a screen reader has heard it already. */
   #streamedKey = "";
-  /** Messages before this place have not been built yet. */
+  /** Messages before this index have not been built yet. */
   #from = 0;
   #idle = 0;
   readonly scroller: AutoScroller;
@@ -85,7 +85,7 @@ export class MessageList {
     return !!last && keyOf(messages[messages.length - 1]!) !== keyOf(last);
   }
 
-  /** A message that came whole is told once; history, one's own words and a streamed answer are not. */
+  /** Announces a message that came in one piece, once; not history, the visitor's own messages or a streamed answer. */
   #announce(state: State, old: readonly Message[] | null, fresh: boolean): void {
     const last = state.messages[state.messages.length - 1];
     const key = last ? keyOf(last) : "";
@@ -174,7 +174,7 @@ export class MessageList {
     this.#markUnseen();
   }
 
-  /** New words came; a visitor who reads further up is told so, not moved. */
+  /** New words came: a visitor who has scrolled up gets a hint, and is not moved. */
   #markUnseen(): void {
     if (this.scroller.isPinnedToEnd || this.unseen) return;
     this.unseen = true;

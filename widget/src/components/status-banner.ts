@@ -10,7 +10,7 @@ export interface Line {
   counting?: boolean;
   /** Offers "New chat" beside it. */
   offerNewChat?: boolean;
-  /** What is said before it, in the same notice. */
+  /** A sentence before it, in the same notice. */
   lead?: string;
   /** The quieter question beside it: "Not yours?", and the offer of a new one. */
   notYoursOffer?: boolean;

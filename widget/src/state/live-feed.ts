@@ -1,4 +1,4 @@
-/** One conversation, live in many tabs: one of them holds the feed, one the heartbeat, and tells the others what comes. */
+/** One conversation, live in many tabs: one of them holds the feed and forwards its events, one sends the heartbeat. */
 import type { Api, ApiError } from "../client/api";
 import { createParser, type Frame } from "../client/sse-parser";
 import { connectSse, type SseConnection, type Timing } from "../client/sse-connection";
@@ -40,13 +40,13 @@ export interface LiveFeed {
 
 /** Feeds of different conversations that one browser keeps open at a time: it has six connections for all its tabs. */
 const MAX_FEEDS_PER_BROWSER = 2;
-/** A tab without a feed looks so often for what is new; the look ends when no more comes for so long, or after a second. */
+/** How often a tab without a feed polls; a poll ends when nothing came for so long, and after so long at most. */
 const POLL_MS = 3_000,
   QUIET_MS = 300,
   POLL_WINDOW_MS = 1_000;
 /** How long a question's own stream may hold a connection where there is a feed. */
 const ANSWER_STREAM_MS = 5_000;
-/** A tab that hears nothing of the one that holds the feed for so long helps itself. */
+/** A tab that gets nothing from the one that holds the feed for so long opens a feed of its own. */
 const LEADER_TIMEOUT_MS = 25_000;
 
 /** The event in a frame, and its data to pass on; null for what is none. */
@@ -65,7 +65,7 @@ function decodeFrame({
 
 export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const { api, session } = deps;
-  // Where tabs cannot tell each other, one of them must not hear for all.
+  // Without a channel between the tabs each needs a feed of its own, so there is nothing to lock.
   const locks = deps.platform.channel && deps.platform.locks;
   const name = hash53(api.base + session);
   const lockNames = (kind: string) =>
@@ -117,7 +117,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     const named = typeof id === "string" && id !== "" && id.length <= 100;
     // Not the next after what this tab heard last: something may have been missed, and the history has it.
     const gap = named && (!after || after !== lastEventId);
-    // Nobody looks here: on the next look the feed goes on from the old place.
+    // This tab is out of sight: when it is visible again, its feed goes on from the old cursor.
     if (gap && !wanted.feed && event.event !== "session") return;
     deps.onEvent(event);
     if (torn) channel.post({ kind: "ask" });
@@ -155,7 +155,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     }
   }
 
-  /** What a feed, or a look at it, brings: told here and in the other tabs. False where the wanted position is gone. */
+  /** Handles a frame of a feed or a poll, here and in the other tabs. False where the requested cursor is gone. */
   function handleFrame(frame: Frame): boolean {
     const read = decodeFrame(frame),
       after = lastEventId;
@@ -174,7 +174,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     return true;
   }
 
-  /** A short look at the feed where none can be held; where not a byte comes, the history is read. */
+  /** Reads the feed for a moment, where it cannot be kept open; where not a byte comes, reads the history. */
   async function pollOnce(): Promise<void> {
     channel.post({ kind: "alive" });
     if (currentPoll || stopped) return;
@@ -218,7 +218,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
 
   function becomeLeader(): () => void {
     isLeader = true;
-    // Until there is a free connection for a feed, or where a proxy holds its words back, there are only looks at it.
+    // Polls until there is a free connection for a feed, and where a proxy holds the feed back.
     let pollTimer: ReturnType<typeof setInterval> | undefined;
     const setPolling = (on: boolean) => {
       clearInterval(pollTimer);
@@ -235,7 +235,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
           cursor: () => cursor,
           onFrame(frame) {
             if (resyncing || handleFrame(frame)) return;
-            // What comes now follows on something that was missed: nothing of it is used until the history was read.
+            // Events were missed: what comes now is ignored until the history has been read.
             resyncing = true;
             void sync().then(() => {
               resyncing = false;
@@ -276,8 +276,8 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   }
 
   /**
-   * A question's own stream: its words until the feed speaks, for the first answer need not wait for that; to its end
-   * where this tab has no feed. It is told by the feed, or by the looks at it, once more, in the order of all that is told.
+   * Reads a question's own response stream until the feed is open, so that the first answer need not wait for the feed;
+   * to its end where this tab has no feed. The feed, or a poll, brings the same events again, in the order of the log.
    */
   async function consumeAnswerStream(response: Response): Promise<void> {
     const reader = response.body?.getReader();

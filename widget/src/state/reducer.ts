@@ -110,7 +110,7 @@ export interface Transcript {
   /** In the service's order; local ones, not acknowledged yet, come last. */
   messages: readonly Message[];
   turn: Turn | null;
-  /** Turns that are over: what is told of them again changes nothing. */
+  /** Turns that are over: events of theirs that arrive again change nothing. */
   finishedTurns: readonly string[];
   /** The code of the last turn's failure, until another begins. */
   failed: string | null;
@@ -459,7 +459,7 @@ export function reduceTranscript(before: Transcript, event: ChatEvent): Transcri
 
 function startTurn(before: Transcript, turn_id: string): Transcript {
   if (before.finishedTurns.includes(turn_id)) return before;
-  // Told again from its first word: what is shown stays, and the deltas are laid over it.
+  // Replayed from its first word: the text shown stays, and the deltas overwrite it.
   const text = before.turn?.turn_id === turn_id ? before.turn.text : "";
   return { ...before, failed: null, turn: { turn_id, text, at: 0 } };
 }
@@ -500,7 +500,7 @@ function upsertMessage(messages: readonly Message[], message: Message): readonly
   );
   if (found >= 0) return messages.with(found, message);
   let place = messages.length;
-  // An answer may be told before its question is told again: what was taken already stands before it.
+  // An answer may arrive before its question does: a local question that the service has accepted stays before it.
   const later = (one: Message) =>
     isLocal(one) && (Boolean(one.delivery) || message.role === "user");
   while (place > 0 && later(messages[place - 1]!)) place--;
@@ -555,7 +555,7 @@ export function mergeHistory(
     page.flatMap((one) => (one.role === "user" && one.client_id ? [one.client_id] : [])),
   );
   const has = new Set(page.map((one) => one.id));
-  // In the order in which they stand: an answer may have been told while its question is still a local one.
+  // In their present order: an answer may have arrived while its question is still a local one.
   const rest = before.messages.filter((one) =>
     isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !has.has(one.id),
   );
