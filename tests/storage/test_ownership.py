@@ -64,7 +64,17 @@ def test_all_of_it_moves(log: RedisConversationStore) -> None:
     assert moved != old
     session_hash, user = place(moved), someone().user
     after = log.read_messages(session_hash, user, "", 0, 10)
-    for name in ("created", "seen", "updated", "expires", "count", "seq", "metadata", "ended", "has_more"):
+    for name in (
+        "created_at",
+        "last_seen_at",
+        "updated_at",
+        "expires_at",
+        "message_count",
+        "last_event",
+        "metadata",
+        "ended",
+        "has_more",
+    ):
         assert getattr(after, name) == getattr(before, name), name
     was, now = ids.session_tag(place(old)), ids.session_tag(session_hash)
     assert [one.replace(now.encode(), was.encode(), 1) for one in after.messages] == before.messages
