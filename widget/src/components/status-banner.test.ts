@@ -52,6 +52,7 @@ describe("the status region", () => {
       { status: "none", notice: { key: "deadLink", tone: "warning" } },
       { openedBySharedLink: true, notice: { key: "continued", tone: "info" } },
       { status: "gone", notice: { key: "gone", tone: "info" } },
+      { openedBySharedLink: true, notice: { key: "full", tone: "warning" } },
     ];
     for (const state of states)
       expect(

@@ -56,5 +56,5 @@ export function statusLines(state: State, words: Language): Line[] {
   if (found[0]?.key === "elsewhere" && RESUME_NOTICES.has(found[1]?.key ?? ""))
     found[0].lead = found.splice(1, 1)[0]!.text;
   const first = found.findIndex((line) => line.offerNewChat);
-  return found.map((line, i) => ({ ...line, renew: line.offerNewChat && i === first }));
+  return found.map((line, i) => ({ ...line, offerNewChat: i === first }));
 }
