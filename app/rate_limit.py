@@ -16,6 +16,7 @@ from flask.globals import g
 from flask_limiter import RequestLimit
 from limits.storage import Storage
 
+from app.config import Settings
 from app.errors import RateLimited, StorageUnavailable
 from app.extensions import limiter, services
 from app.metrics import RATE_LIMITED_TOTAL
@@ -106,6 +107,8 @@ def parse_rate(rate: str) -> RateLimit:
 
 def init_app(app: Flask) -> None:
     """Sets up Flask-Limiter, and shows the state of the address limit on successful responses."""
+    config: Settings = app.extensions["baton"].config
+    app.config["RATELIMIT_ENABLED"] = bool(config.rate_limit_create or config.rate_limit_address)
     limiter.init_app(app)
 
     @app.after_request
