@@ -39,7 +39,7 @@ def start(tmp_path: Path, pages: Path) -> Iterator[Open]:
         engine.close()
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether something became true in time."""
     end = time.monotonic() + seconds
     while not true():
