@@ -40,7 +40,7 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the git history here does not hold {PREVIOUS[:7]} (0.1.0): this test needs a full clone")
     folder = tmp_path_factory.mktemp("previous")
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as sources:
-        sources.extractall(folder, filter="data")
+        sources.extractall(folder)
     return folder
 
 
