@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import Any, Self
 
 import gevent
+from gevent.socket import socket as GeventSocket  # noqa: N812 - gevent's class has the name of the module
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import errors as http_errors
 from gunicorn.workers.ggevent import GeventWorker
@@ -113,23 +114,25 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._waits: set[_RequestTimeout] = set()
-        self._open_connections = 0
         self._exit_started_at = 0.0
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serves one connection; app/slow_clients.py says which other may be closed for it."""
         network = importlib.import_module("app.client_address").network
         address = network(str(addr[0])) if isinstance(addr, tuple) else "unix"
+        if type(client) is GeventSocket:  # and not TLS, which a --certfile on the command line would bring
+            client = _slow_clients().ClientSocket(client, address, self.cfg.keepalive)
         _client.set((client, address))
-        self._open_connections += 1
-        try:
-            _slow_clients().make_room(self._open_connections, self.worker_connections)
+        _slow_clients().worker_connections = self.worker_connections
+        with _slow_clients().connection_open():
             super().handle(listener, client, addr)
-        finally:
-            self._open_connections -= 1
 
     def timeout_ctx(self) -> _RequestTimeout:
-        """Bounds the wait for a request's head, and lets the end of the worker cut it short."""
+        """Bounds the wait for a request's head, and lets the end of the worker cut it short.
+
+        First other connections have their turn: requests that were sent all at once would be answered all at once.
+        """
+        gevent.sleep(0)
         return _RequestTimeout(self.cfg.keepalive, *_client.get(), self._waits)
 
     def handle_exit(self, sig: int, frame: Any) -> None:

@@ -1,27 +1,87 @@
-"""Bounds what slow clients cost a worker: idle connections, and requests that arrive a byte at a time.
+"""Bounds what slow and greedy clients cost a worker: idle connections, requests that arrive a byte at a time, responses
+that nobody reads, and floods on one connection.
 
 A worker holds a limited number of connections (gunicorn's ``worker_connections``). Every wait for a client has a
 deadline, but one address could still open connections faster than the deadlines close them. So when a worker is
-three quarters full, each new connection closes the longest-waiting one of the address that has the most of them.
-Connections that are being answered, live feeds among them, are never closed here.
+three quarters full, each wait that begins closes the longest-waiting one of the address that has the most of them.
+Connections whose client takes what it is sent, live feeds among them, are never closed here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-_waiting: dict[str, dict[socket.socket, None]] = {}
-"""By address, the connections of this worker whose client has still to send something; the longest-waiting first."""
+import gevent
+from gevent.socket import cancel_wait_ex  # type: ignore[attr-defined]
+from gevent.socket import socket as GeventSocket  # noqa: N812 - gevent's class has the name of the module
+
+_waiting: dict[str, dict[Any, int]] = {}
+"""By address, the connections of this worker that wait for their client, with how to shut them down to end the wait;
+the longest-waiting first."""
+
+
+worker_connections = 4000
+"""How many connections a worker may have open; the worker sets it to gunicorn's setting."""
+_open_connections = 0
+
+
+class ClientSocket(GeventSocket):
+    """An accepted connection whose client can neither keep the worker to itself nor leave a response unread.
+
+    gevent switches to another greenlet only where a call would block: while bytes keep coming, it never would.
+    """
+
+    __slots__ = ("_address", "_patience")
+
+    def __init__(self, accepted: GeventSocket, address: str, patience: float) -> None:
+        """Takes ``accepted`` over. A client that takes nothing of a response for ``patience`` seconds is given up."""
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+        self._address, self._patience = address, patience
+
+    def recv(self, *args: Any) -> bytes:
+        """What the client has sent, after all others had their turn; nothing once ``stop_reading`` was called."""
+        gevent.sleep(0)
+        try:
+            received: bytes = super().recv(*args)
+        except cancel_wait_ex:  # gevent's error for a wait that a shutdown has ended
+            return b""
+        return received
+
+    def send(self, data: Any, flags: int = 0, **options: Any) -> int:
+        """How many bytes were taken; ``sendall`` calls this too. Raises BrokenPipeError where none is for too long."""
+        send: Callable[..., int] = super().send
+        with contextlib.suppress(BlockingIOError):
+            return send(data, flags, timeout=0.0)
+        gone = BrokenPipeError(errno.EPIPE, "the client does not read")
+        try:
+            with waiting(self, self._address, socket.SHUT_RDWR), gevent.Timeout(self._patience, gone):
+                return send(data, flags, **options)
+        except cancel_wait_ex:
+            raise gone from None
 
 
 @contextmanager
-def waiting(connection: socket.socket, address: str) -> Iterator[None]:
-    """While this worker waits for the client of ``connection`` to send a request or the rest of one."""
+def connection_open() -> Iterator[None]:
+    """While this worker has one more connection open."""
+    global _open_connections  # noqa: PLW0603 - a worker is a process
+    _open_connections += 1
+    try:
+        yield
+    finally:
+        _open_connections -= 1
+
+
+@contextmanager
+def waiting(connection: Any, address: str, how: int = socket.SHUT_RD) -> Iterator[None]:
+    """While this worker waits for the client of ``connection``: to send a request or the rest of one, or to read."""
     connections = _waiting.setdefault(address, {})
-    connections[connection] = None
+    connections[connection] = how
+    make_room()
     try:
         yield
     finally:
@@ -30,21 +90,24 @@ def waiting(connection: socket.socket, address: str) -> Iterator[None]:
             del _waiting[address]
 
 
-def make_room(open_connections: int, worker_connections: int) -> None:
-    """Called for each new connection; closes a waiting one when the worker is three quarters full.
+def make_room() -> None:
+    """Closes a waiting connection when the worker is three quarters full.
 
     An address keeps a sixteenth of the worker's connections in any case.
     """
-    if open_connections <= worker_connections * 3 // 4:
+    if _open_connections <= worker_connections * 3 // 4:
         return
     connections = max(_waiting.values(), key=len, default={})
     if len(connections) > worker_connections // 16:
         oldest = next(iter(connections))
-        del connections[oldest]
-        stop_reading(oldest)
+        _shut_down(oldest, connections.pop(oldest))
 
 
-def stop_reading(connection: socket.socket) -> None:
+def stop_reading(connection: Any) -> None:
     """Ends the wait for more bytes: the reader sees the end of the stream and closes the connection itself."""
+    _shut_down(connection, socket.SHUT_RD)
+
+
+def _shut_down(connection: Any, how: int) -> None:
     with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)
+        connection.shutdown(how)

@@ -1,10 +1,13 @@
-"""R37: clients that send a byte now and then, or nothing, take no worker away from the others."""
+"""R37: clients that send or read a byte now and then, or nothing, or flood a connection, take no worker from others."""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -12,7 +15,7 @@ import httpx
 import pytest
 
 from tests.contract.api_client import ApiClient
-from tests.contract.launch import RedisProcess, Service, eventually
+from tests.contract.launch import ROOT, RedisProcess, Service, eventually
 from tests.security.conftest import SETTINGS
 from tests.security.target import Target
 
@@ -94,7 +97,10 @@ def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Target]) 
         for _ in range(2):
             for byte in body:
                 connection.sendall(bytes([byte]))
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            with http.client.HTTPResponse(connection, method="POST") as response:  # its head and body come apart
+                response.begin()
+                assert response.status == 200
+                assert response.read()
             connection.sendall(head)
 
 
@@ -117,3 +123,78 @@ def test_one_address_cannot_fill_a_worker(small: Target, sent: bytes) -> None:
             said = other.post(visitor.path("/messages"), json={"message": f"message {number}"})
             assert said.status_code == 201
         assert feed.until("message", count=5)
+
+
+def flood(aim: Target) -> socket.socket:
+    """A connection whose client asks for a large file again and again and reads nothing."""
+    page = json.loads((ROOT / "app/static/manifest.json").read_text())["page.js"]
+    connection = socket.create_connection(("127.0.0.1", aim.service.port), timeout=10)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.sendall(b"GET /assets/%b HTTP/1.1\r\nHost: x\r\n\r\n" % page.encode() * 100)
+    return connection
+
+
+def test_unread_responses_cannot_fill_a_worker(small: Target) -> None:
+    """Far more clients of one address than the worker has room for ask again and again and read nothing: a client at
+    another address is served.
+    """
+    aim = small
+    with ExitStack() as stack:
+        other = stack.enter_context(client_at(aim, "127.0.0.2"))
+        for _ in range(100):
+            stack.enter_context(flood(aim))
+
+        def served() -> bool:
+            with contextlib.suppress(httpx.TimeoutException):
+                return other.post("/api/session/create", timeout=2).status_code == 201
+            return False
+
+        assert eventually(served, 60, 0.1)
+        for _ in range(5):
+            assert other.post("/api/session/create", timeout=30).status_code == 201
+    assert '"Socket error' not in aim.service.log()
+
+
+def test_a_client_that_reads_nothing_is_given_up(launch: Callable[..., Target]) -> None:
+    """The connection of a client that does not take its responses is closed, however few there are."""
+    aim = launch(GUNICORN_CMD_ARGS="--keep-alive 1")
+    with flood(aim) as connection:
+
+        def closed() -> bool:
+            try:
+                connection.send(b"G")
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+            return False
+
+        assert eventually(closed, 30, 0.2)
+
+
+def test_many_requests_at_once_do_not_hold_up_others(small: Target) -> None:
+    """Requests that a client sends all at once are answered in turn with those of others, not before them."""
+    aim = small
+    many = 3000
+    with connect(aim, b"") as greedy, client_at(aim, "127.0.0.2") as other:
+        answered = 0
+
+        def read() -> None:
+            nonlocal answered
+            tail = b""
+            while answered < many and (received := greedy.recv(1 << 16)):
+                answered += (tail + received).count(b"HTTP/1.1 404")
+                tail = (tail + received)[-11:]
+
+        reader = threading.Thread(target=read)
+        sender = threading.Thread(target=greedy.sendall, args=(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n" * many,))
+        reader.start()
+        sender.start()
+        assert eventually(lambda: answered > 0, 10, 0.001)
+        for _ in range(3):
+            assert other.get("/nope").status_code == 404
+        overtaken = answered
+        sender.join()
+        reader.join()
+    assert answered == many, "each of them is answered"
+    assert overtaken < many // 2
