@@ -107,8 +107,10 @@ def test_r23_the_engine_budget_holds(launch: Callable[..., Target], where: str) 
 
     statuses = at_once(20, ask)
     assert set(statuses) == {200, 503}
-    assert 1 <= statuses.count(200) <= 5
-    refused = [caller.post("/api/chat", json={"query": "echo"}) for _ in range(6)][-1]
+    later = [caller.post("/api/chat", json={"query": "echo"}) for _ in range(15)]  # the first may find a place taken
+    assert statuses.count(200) >= 1
+    assert statuses.count(200) + [answer.status_code for answer in later].count(200) <= 5
+    refused = later[-1]
     assert is_problem(refused, 503, "engine_busy")["retryable"] is True
     assert 0 < int(refused.headers["retry-after"]) <= 60
 
