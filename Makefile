@@ -1,4 +1,4 @@
-# Baton. `make run` and `make test` need nothing but Python 3.11 or newer and make.
+# Baton. `make run` needs Python 3.11 or newer and make; `make test` Chromium too, and Node 20 for the widget's own tests.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
