@@ -88,12 +88,12 @@ def _check(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     off = len(questions) - len(ranks)
     right = {most: sum(1 for rank in ranks if 0 < rank <= most) for most in (1, 3)}
-    print(f"answerable {len(ranks)}: recall@1 {_share(right[1], len(ranks))}, @3 {_share(right[3], len(ranks))}, "
+    print(f"answerable {len(ranks)}: recall@1 {_ratio(right[1], len(ranks))}, @3 {_ratio(right[3], len(ranks))}, "
           f"refused {refused}")  # fmt: skip
-    print(f"off topic {off}: false answers {answered}, refused {_share(off - answered, off)}")
+    print(f"off topic {off}: false answers {answered}, refused {_ratio(off - answered, off)}")
     print(f"{1000 * seconds / max(1, len(questions)):.1f} ms a question")
     return 0 if off == 0 or answered <= 0.1 * off else 1
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.2f}" if whole else "-"
+def _ratio(part: int, total: int) -> str:
+    return f"{part / total:.2f}" if total else "-"

@@ -36,12 +36,12 @@ class ClientSocket(GeventSocket):
     gevent switches to another greenlet only where a call would block: while bytes keep coming, it never would.
     """
 
-    __slots__ = ("_address", "_patience")
+    __slots__ = ("_address", "_send_timeout")
 
-    def __init__(self, accepted: GeventSocket, address: str, patience: float) -> None:
-        """Takes ``accepted`` over. A client that takes nothing of a response for ``patience`` seconds is given up."""
+    def __init__(self, accepted: GeventSocket, address: str, send_timeout: float) -> None:
+        """Takes ``accepted`` over. A client that takes nothing of a response for ``send_timeout`` seconds is closed."""
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
-        self._address, self._patience = address, patience
+        self._address, self._send_timeout = address, send_timeout
 
     def recv(self, *args: Any) -> bytes:
         """What the client has sent, after all others had their turn; nothing once ``stop_reading`` was called."""
@@ -59,7 +59,7 @@ class ClientSocket(GeventSocket):
             return send(data, flags, timeout=0.0)
         gone = BrokenPipeError(errno.EPIPE, "the client does not read")
         try:
-            with waiting(self, self._address, socket.SHUT_RDWR), gevent.Timeout(self._patience, gone):
+            with waiting(self, self._address, socket.SHUT_RDWR), gevent.Timeout(self._send_timeout, gone):
                 return send(data, flags, **options)
         except cancel_wait_ex:
             raise gone from None

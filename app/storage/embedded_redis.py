@@ -76,7 +76,7 @@ def start_or_reuse(folder: Path) -> str:
     deadline = time.monotonic() + START_SECONDS / 3
     while not _ping(socket_path(folder)):
         try:
-            server = EmbeddedServer(folder, patience=0)
+            server = EmbeddedServer(folder, lock_timeout=0)
             server.start()
             atexit.register(server.stop)
         except FolderInUse:
@@ -89,19 +89,19 @@ def start_or_reuse(folder: Path) -> str:
 class EmbeddedServer:
     """One server on one data folder, owned by the process that calls ``start``.
 
-    ``patience``: seconds to wait for a service on the same folder that is just stopping.
+    ``lock_timeout``: seconds to wait for a service on the same folder that is just stopping.
     """
 
-    def __init__(self, folder: Path, *, patience: float = 3.0) -> None:
+    def __init__(self, folder: Path, *, lock_timeout: float = 3.0) -> None:
         self.folder = Path(os.path.realpath(folder))
-        self._patience = patience
+        self._lock_timeout = lock_timeout
         self._owner = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
         """Start it, wait until it answers, and return its URL. Raises EmbeddedError."""
         binary, path = server_binary(), socket_path(self.folder)
-        with _data_dir_lock(self.folder, self._patience) as lock:
+        with _data_dir_lock(self.folder, self._lock_timeout) as lock:
             _ensure_private_dir(path.parent)
             command = [sys.executable, "-I", "-S", os.path.realpath(__file__), str(binary), str(path), str(lock)]
             self._supervisor = subprocess.Popen(
@@ -158,9 +158,9 @@ os.register_at_fork(after_in_child=_close_pipes_after_fork)
 
 
 @contextlib.contextmanager
-def _data_dir_lock(folder: Path, patience: float) -> Iterator[int]:
+def _data_dir_lock(folder: Path, lock_timeout: float) -> Iterator[int]:
     """The lock on a data folder, as a file descriptor that the child processes go on holding."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + lock_timeout
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

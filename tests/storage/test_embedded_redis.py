@@ -136,7 +136,7 @@ def test_a_polite_signal_to_the_server_does_not_take_it_from_the_service(folder:
 def test_a_second_service_on_the_folder_refuses_with_one_line(folder: Path, owner: subprocess.Popen[str]) -> None:
     """Two services cannot share a data folder: the second says so, names it and says what to do."""
     with pytest.raises(FolderInUse) as refused:
-        EmbeddedServer(folder, patience=0.1).start()
+        EmbeddedServer(folder, lock_timeout=0.1).start()
     assert str(folder) in str(refused.value)
     assert "BATON_DATA_DIR" in str(refused.value)
     assert "\n" not in str(refused.value)

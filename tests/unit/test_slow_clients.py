@@ -14,9 +14,9 @@ from app.slow_clients import ClientSocket
 Pair = tuple[ClientSocket, gevent.socket.socket]
 
 
-def pair(patience: float = 5.0) -> Pair:
+def pair(send_timeout: float = 5.0) -> Pair:
     served, client = gevent.socket.socketpair()
-    return ClientSocket(served, "192.0.2.1", patience), client
+    return ClientSocket(served, "192.0.2.1", send_timeout), client
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_connections_are_read_in_turn(pairs: list[Pair]) -> None:
 
 def test_a_response_that_nobody_reads_ends(pairs: list[Pair]) -> None:
     """Once the client has taken nothing for as long as the service is patient."""
-    served, client = pair(patience=0.05)
+    served, client = pair(send_timeout=0.05)
     pairs.append((served, client))
     with pytest.raises(BrokenPipeError):
         served.sendall(b"x" * 50_000_000)

@@ -55,8 +55,10 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         with guard.activate():
             sent = {"model": self.model, "input": list(texts)}
-            told = http_client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
-        found = sorted(told["data"], key=lambda one: int(one["index"]))
+            response = (
+                http_client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
+            )
+        found = sorted(response["data"], key=lambda one: int(one["index"]))
         if len(found) != len(texts):
             raise ValueError("not a vector for every text")
         return [_unit(one["embedding"]) for one in found]
