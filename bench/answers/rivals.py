@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from app.engines.knowledge.documents import paths, read, scan, written
+from app.engines.knowledge.old_documents import paths, read, scan, written
 
 Ranked = Callable[[str], list[str]]
 """From a question to the paths of pages, best first, at most five."""

@@ -21,7 +21,8 @@ from app.conversations import ids
 from app.conversations.events import parse_cursor, parse_message_id
 from app.engines import citations, prompt, sanitize, webhook_parsers
 from app.engines.base import CancelToken, ChatMessage, Citation, EngineRequest
-from app.engines.knowledge import KnowledgeEngine, chunker, documents, markdown_inline, small_talk, tokenizer
+from app.engines.knowledge import KnowledgeEngine, chunker, markdown_inline, small_talk, tokenizer
+from app.engines.knowledge import old_documents as documents
 from app.engines.knowledge.query import leans
 from app.engines.knowledge.sentence_selection import asks_for
 from app.web.markdown import render

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.engines.knowledge.chunker import Block, Chunk, chunks
-from app.engines.knowledge.documents import (
+from app.engines.knowledge.old_documents import (
     BadPage,
     Found,
     TooLarge,
