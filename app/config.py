@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -27,6 +28,19 @@ REDIS_URL_PATTERNS = dict.fromkeys(("redis", "rediss"), rf"{_HOSTS}(/[0-9]*)?([?
 OPENAI = {"openai_base_url", "openai_api_key", "openai_model"}
 UNPREFIXED_SETTINGS = OPENAI | {"port", "host", "redis_url", "web_concurrency", "railway_public_domain"}
 """Settings whose variable is their name in capitals; every other one begins with ``BATON_``."""
+PAGES = ("demo", "install", "docs", "knowledge", "metrics")
+"""What BATON_PAGES can leave out. The full page, the widget and the health check are always served."""
+LOGO_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".svg": "image/svg+xml",
+    ".ico": "image/x-icon",
+}
+MAX_LOGO_BYTES = 256 * 1024
 
 
 class ConfigError(ValueError):
@@ -148,6 +162,89 @@ def _parse_identity_secret(value: object) -> str | None:
         for _, _, secret in pairs:
             _parse_secret(secret.strip())
     return text
+
+
+def text(max_chars: int) -> BeforeValidator:
+    """One line of text to be shown as it is."""
+
+    def parse(value: object) -> str:
+        line = str(value).strip()
+        if not 0 < len(line) <= max_chars or _UNSHOWABLE.search(line):
+            raise SettingError(f"be one line of 1 to {max_chars} characters")
+        return line
+
+    return BeforeValidator(parse)
+
+
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line breaks and overrides of the writing direction."""
+
+
+def _parse_suggestions(value: object) -> tuple[str, ...]:
+    """At most eight questions, the number that the widget shows."""
+    given = value
+    with contextlib.suppress(ValueError, RecursionError):
+        given = json.loads(value) if isinstance(value, str) else value
+    questions = (
+        [one.strip() if isinstance(one, str) else "" for one in given] if isinstance(given, list | tuple) else [""]
+    )
+    if len(questions) > 8 or not all(0 < len(one) <= 200 and not _UNSHOWABLE.search(one) for one in questions):
+        raise SettingError('be a JSON list of at most 8 texts of 1 to 200 characters, such as ["What does it cost?"]')
+    return tuple(questions)
+
+
+def _parse_color(value: object) -> str:
+    if not re.fullmatch(r"#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})", str(value)):
+        raise SettingError("be a colour such as #0b6e5f")
+    return str(value)
+
+
+def _parse_lang(value: object) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", str(value)):
+        raise SettingError("be a language tag such as en, de, ar or de-AT")
+    return str(value)
+
+
+def _parse_logo(value: object) -> str:
+    """The path of an image file, or an https address."""
+    logo = str(value)
+    if logo.lower().startswith("https://"):
+        return _parse_url(logo, "an image file or an address such as https://www.example.com/logo.png")
+    path = Path(logo).expanduser()
+    if "://" in logo or path.suffix.lower() not in LOGO_TYPES or not path.is_file():
+        kinds = ", ".join(suffix[1:] for suffix in LOGO_TYPES)
+        raise SettingError(f"be an image file that exists ({kinds}) or an address that begins with https://")
+    if path.stat().st_size > MAX_LOGO_BYTES:
+        raise SettingError(f"be a file of at most {MAX_LOGO_BYTES // 1024} KB")
+    return str(path.resolve())
+
+
+def _parse_contact_url(value: object) -> str:
+    contact = str(value)
+    if re.fullmatch(r"mailto:[^@\s/?#<>\"]+@[^@\s/?#<>\"]+(\?[^\s#<>\"]*)?", contact, re.IGNORECASE):
+        return contact
+    with contextlib.suppress(SettingError):
+        if contact.lower().startswith("https://"):
+            _parse_url(contact.partition("#")[0])
+            return contact
+    raise SettingError("be an address such as https://www.example.com/contact or mailto:help@example.com", hide=True)
+
+
+def _parse_pages(value: object) -> frozenset[str]:
+    names = value.lower().split(",") if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
+    wanted = {name.strip() for name in names if name.strip()}
+    if not wanted or not wanted <= {"all", *PAGES}:
+        raise SettingError(f"be all, or a comma list of {', '.join(PAGES[:-1])} and {PAGES[-1]}")
+    return frozenset(PAGES if "all" in wanted else wanted)
+
+
+def _parse_hosts(value: object) -> tuple[str, ...]:
+    """Host names as browsers send them, in lower case and punycode."""
+    names = value.split(",") if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
+    hosts = [_to_ascii(f"https://{name.strip().lower()}").partition("://")[2] for name in names if name.strip()]
+    if not hosts or not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", host) for host in hosts):
+        raise SettingError("be a comma list of host names such as docs.example.com, without https:// and path")
+    return tuple(dict.fromkeys(hosts))
 
 
 def _parse_rate(value: object) -> str:
@@ -274,6 +371,18 @@ class Settings(BaseModel):
     trusted_proxies: Annotated[int, int_between(0, 100)] = 0
     log_level: Annotated[str, choice("debug", "info", "warning", "error")] = "info"
     data_dir: Annotated[Path, existing_path("new folder")] = ROOT / ".data"
+    title: Annotated[str | None, text(80)] = None
+    greeting: Annotated[str | None, text(500)] = None
+    suggestions: Annotated[tuple[str, ...], BeforeValidator(_parse_suggestions)] = ()
+    color: Annotated[str | None, BeforeValidator(_parse_color)] = None
+    theme: Annotated[str, choice("auto", "light", "dark")] = "auto"
+    lang: Annotated[str | None, BeforeValidator(_parse_lang)] = None
+    assistant_name: Annotated[str, text(60)] = "Assistant"
+    logo: Annotated[str | None, BeforeValidator(_parse_logo)] = None
+    contact_url: Annotated[str | None, BeforeValidator(_parse_contact_url)] = None
+    pages: Annotated[frozenset[str], BeforeValidator(_parse_pages)] = frozenset(PAGES)
+    link_hosts: Annotated[tuple[str, ...], BeforeValidator(_parse_hosts)] = ()
+    typing_speed: Annotated[int, int_between(0, 1000, " of words a second")] = 0
     rate_limit_create: Rate = "30 per minute"
     rate_limit_session: Rate = "100 per hour"
     rate_limit_address: Rate = "120 per minute"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import ConfigError, Settings, env_name, unknown_names
+from app.config import PAGES, ConfigError, Settings, env_name, unknown_names
 
 ROOT = Path(__file__).resolve().parents[2]
 DURATIONS = [
@@ -41,6 +41,18 @@ WRONG = {
     "BATON_FEEDS_PER_SESSION": ["0"],
     "BATON_DATA_DIR": ["/etc/hostname"],
     "BATON_EMBEDDINGS_URL": ["x"],
+    "BATON_TITLE": ["x" * 81, "two\nlines"],
+    "BATON_GREETING": ["x" * 501, "a\u202eb"],
+    "BATON_SUGGESTIONS": ["What?", '{"a": 1}', "[1]", '[""]', '["a","b","c","d","e","f","g","h","i"]', "[" * 50_000],
+    "BATON_COLOR": ["blurple", "#12345", "0b6e5f", "#0b6e5f;x", "red;}"],
+    "BATON_THEME": ["purple"],
+    "BATON_LANG": ["german language", "d", "klingon", "de_"],
+    "BATON_ASSISTANT_NAME": ["x" * 61],
+    "BATON_LOGO": ["/no/such.png", "http://x.test/logo.png", "/etc/hostname", "javascript:x", "https://"],
+    "BATON_CONTACT_URL": ["http://x.test/", "javascript:alert(1)", "help@x.test", "mailto:", "https:// x", "tel:1"],
+    "BATON_PAGES": ["demo,chat", "none", ","],
+    "BATON_LINK_HOSTS": ["https://x.test", "x.test/path", "*.x.test", "a b", ","],
+    "BATON_TYPING_SPEED": ["-1", "fast", "1.5", "1001"],
 }
 WRONG_ORIGINS = ["https://u@a.test", r"https://a\.test", "https://a.test:0", "https://a.test:99999", "https://a.test?x"]
 
@@ -143,6 +155,47 @@ def test_origins_become_what_browsers_send() -> None:
 def test_the_public_address_is_known_without_asking(environ: dict[str, str], url: str) -> None:
     """The public address is BATON_PUBLIC_URL, else the platform's domain, else the address listened on."""
     assert Settings.from_env(environ).public_url == url
+
+
+def test_what_visitors_see_is_set_in_one_place(tmp_path: Path) -> None:
+    """Each setting of the site's face is taken as the contract names it; unset, it is the widget's own default."""
+    unset = Settings.from_env({})
+    assert (unset.title, unset.greeting, unset.suggestions, unset.color, unset.lang) == (None, None, (), None, None)
+    assert (unset.theme, unset.assistant_name, unset.logo, unset.contact_url) == ("auto", "Assistant", None, None)
+    assert (unset.pages, unset.link_hosts, unset.typing_speed) == (frozenset(PAGES), (), 0)
+    logo = tmp_path / "logo.PNG"
+    logo.write_bytes(b"\x89PNG")
+    config = Settings.from_env(
+        {
+            "BATON_TITLE": " Grüezi\u00a0! 👩\u200d🚒 ",
+            "BATON_SUGGESTIONS": '["What does it cost?", " Wo seid ihr? "]',
+            "BATON_COLOR": "#7C3AED",
+            "BATON_THEME": "Dark",
+            "BATON_LANG": "de-AT",
+            "BATON_LOGO": str(logo),
+            "BATON_CONTACT_URL": "mailto:help@example.com?subject=Chat",
+            "BATON_PAGES": "knowledge, Docs,",
+            "BATON_LINK_HOSTS": "Docs.example.com, münchen.de,docs.example.com",
+            "BATON_TYPING_SPEED": "25",
+        }
+    )
+    assert (config.title, config.suggestions) == ("Grüezi\u00a0! 👩\u200d🚒", ("What does it cost?", "Wo seid ihr?"))
+    assert (config.color, config.theme, config.lang) == ("#7C3AED", "dark", "de-AT")
+    assert (config.logo, config.contact_url) == (str(logo), "mailto:help@example.com?subject=Chat")
+    assert config.pages == {"knowledge", "docs"}
+    assert config.link_hosts == ("docs.example.com", "xn--mnchen-3ya.de")
+    assert config.typing_speed == 25
+    assert Settings.from_env({"BATON_LOGO": "https://x.test/a.png?v=1"}).logo == "https://x.test/a.png?v=1"
+    assert Settings.from_env({"BATON_PAGES": "all"}).pages == frozenset(PAGES)
+    assert Settings.from_env({"BATON_CONTACT_URL": "https://x.test/#form"}).contact_url == "https://x.test/#form"
+
+
+def test_a_large_logo_is_refused(tmp_path: Path) -> None:
+    """A logo that is too large for every visitor to fetch is refused at the start."""
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(bytes(256 * 1024 + 1))
+    with pytest.raises(ConfigError, match=r"^BATON_LOGO: must be a file of at most 256 KB"):
+        Settings.from_env({"BATON_LOGO": str(logo)})
 
 
 def test_empty_counts_as_unset_and_switches_limits_off() -> None:
