@@ -22,7 +22,7 @@ class Block:
     text: str
     markdown: str
     items: tuple[str, ...] = ()
-    """Of a list its items, of a table its rows without the head, of definitions each term with its meaning: Markdown."""
+    """Of a list its items, of a table its rows, of definitions each term with its meaning: Markdown."""
     item_texts: tuple[str, ...] = ()
     """``items`` as plain text, one to one."""
     head: str = ""

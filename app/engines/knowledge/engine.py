@@ -18,9 +18,9 @@ from app.engines.knowledge.answer_builder import Answer, composed, sources
 from app.engines.knowledge.answerability import Found, looked_up
 from app.engines.knowledge.budget import Budget
 from app.engines.knowledge.chunker import Heading, headings
-from app.engines.knowledge.old_documents import front_matter, shown_part
 from app.engines.knowledge.embeddings import Endpoint, Voice, fused
 from app.engines.knowledge.index_manager import Shelf
+from app.engines.knowledge.old_documents import front_matter, shown_part
 from app.engines.knowledge.small_talk import small_talk, topics
 
 _WORDS = re.compile(r"\S+\s*|\s+")

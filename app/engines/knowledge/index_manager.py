@@ -16,8 +16,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.engines.knowledge.old_documents import Found, fingerprint, scan
 from app.engines.knowledge.index_builder import Built, about, build
+from app.engines.knowledge.old_documents import Found, fingerprint, scan
 from app.errors import EngineBusy
 from app.threadpool import run_in_thread
 
