@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
-from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
+from pythonjsonlogger.orjson import OrjsonFormatter
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _redact_value(value: object) -> Any:
     return redact(str(value))
 
 
-class JsonFormatter(BaseJsonFormatter):
+class JsonFormatter(OrjsonFormatter):
     """One JSON object a record: time, level, logger, message, request_id and the extra fields."""
 
     converter = staticmethod(time.gmtime)
@@ -113,6 +113,18 @@ class JsonFormatter(BaseJsonFormatter):
         log_data["level"] = log_data["level"].lower()
         if current := request_id():
             log_data["request_id"] = current
+
+
+class AccessFormatter(JsonFormatter):
+    """The same for access lines, whose fields (``record.fields``) the middleware made: nothing in them to redact."""
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Adds the fields as they are."""
+        log_data["time"] = record.asctime
+        log_data["level"] = record.levelname.lower()
+        log_data["logger"] = record.name
+        log_data["message"] = redact(record.message)
+        log_data.update(record.__dict__.get("fields", message_dict))
 
 
 def request_id() -> str:
@@ -146,19 +158,21 @@ def configure(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"redact": {"()": RedactingFilter}},
-        "formatters": {"json": {"()": JsonFormatter}},
+        "formatters": {"json": {"()": JsonFormatter}, "access": {"()": AccessFormatter}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stderr",
                 "formatter": "json",
                 "filters": ["redact"],
-            }
+            },
+            "access": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "access"},
         },
         "root": {"level": quieter, "handlers": ["stderr"]},
         "loggers": {
             "app": {"level": wanted, **own},
             "baton": {"level": wanted, **own},
+            "baton.access": {"level": wanted, "handlers": ["access"], "propagate": False},
             "gunicorn.error": {"level": wanted, **own},
             # Its line would hold the query string and the Referer; the middleware writes one instead.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},

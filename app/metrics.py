@@ -7,6 +7,7 @@ imported); without one, or without its folder, this process counts for itself al
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 if not os.path.isdir(os.environ.get(_FOLDER, "")):
@@ -48,8 +49,15 @@ RATE_LIMITED_TOTAL = Counter("baton_limited_total", "Calls refused by a limit.",
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """Counts a request that has been answered after ``seconds``."""
-    REQUESTS.labels(method, route, status).inc()
-    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    requests, request_seconds = _request_metrics(method, route, status)
+    requests.inc()
+    request_seconds.observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _request_metrics(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """The two metrics with their labels set, which costs as much as counting does."""
+    return REQUESTS.labels(method, route, status), REQUEST_SECONDS.labels(method, route)
 
 
 def turn_metrics() -> TurnMetrics:

@@ -9,6 +9,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 import limits
 from flask import Flask, Response
@@ -82,7 +84,25 @@ def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[..., R
     def count_refusal(_: RequestLimit) -> None:
         RATE_LIMITED_TOTAL.labels(name).inc()
 
-    return limiter.shared_limit(rate, scope=name, on_breach=count_refusal)
+    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+        limited_view = limiter.shared_limit(rate, scope=name, on_breach=count_refusal)(view)
+
+        @wraps(view)
+        def call(*args: Any, **named: Any) -> Response:
+            if not limiter.enabled:
+                return view(*args, **named)
+            g.reached_limited_view = True
+            return limited_view(*args, **named)
+
+        return call
+
+    return decorate
+
+
+@limiter.request_filter
+def has_no_limit() -> bool:
+    """Keeps Flask-Limiter's hook before every request from looking for limits: only the decorators above set any."""
+    return "reached_limited_view" not in g
 
 
 create_limit = _by_address("create", lambda: services().config.rate_limit_create)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,21 +37,24 @@ class ClientSocket(GeventSocket):
     gevent switches to another greenlet only where a call would block: while bytes keep coming, it never would.
     """
 
-    __slots__ = ("_address", "_send_timeout")
+    __slots__ = ("_address", "_send_timeout", "body_wait")
 
     def __init__(self, accepted: GeventSocket, address: str, send_timeout: float) -> None:
         """Takes ``accepted`` over. A client that takes nothing of a response for ``send_timeout`` seconds is closed."""
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self._address, self._send_timeout = address, send_timeout
+        self.body_wait: BodyWait | None = None
 
     def recv(self, *args: Any) -> bytes:
         """What the client has sent, after all others had their turn; nothing once ``stop_reading`` was called."""
         gevent.sleep(0)
-        try:
-            received: bytes = super().recv(*args)
-        except cancel_wait_ex:  # gevent's error for a wait that a shutdown has ended
-            return b""
-        return received
+        receive: Callable[..., bytes] = super().recv
+        with contextlib.suppress(cancel_wait_ex):  # gevent's error for a wait that a shutdown has ended
+            if self.body_wait is None:
+                return receive(*args)
+            with self.body_wait.limit(self):
+                return receive(*args)
+        return b""
 
     def send(self, data: Any, flags: int = 0, **options: Any) -> int:
         """How many bytes were taken; ``sendall`` calls this too. Raises BrokenPipeError where none is for too long."""
@@ -63,6 +67,37 @@ class ClientSocket(GeventSocket):
                 return send(data, flags, **options)
         except cancel_wait_ex:
             raise gone from None
+
+
+class BodyWait:
+    """Bounds all waits for one request's body. Costs nothing where the body has arrived with the head, as most do."""
+
+    __slots__ = ("_address", "_deadline")
+
+    def __init__(self, address: Callable[[], str], seconds: float) -> None:
+        self._address, self._deadline = address, time.monotonic() + seconds
+
+    @contextmanager
+    def limit(self, connection: Any) -> Iterator[None]:
+        """One wait. Raises gevent.Timeout once the time for the whole body is over."""
+        with waiting(connection, self._address()), gevent.Timeout(max(self._deadline - time.monotonic(), 0.001)):
+            yield
+
+
+def read_body(connection: Any, read: Callable[[], bytes], address: Callable[[], str], seconds: float) -> bytes:
+    """What ``read`` returns, which reads a request's body from ``connection``. Raises gevent.Timeout.
+
+    ``address`` says for whom the connection waits.
+    """
+    wait = BodyWait(address, seconds)
+    if not isinstance(connection, ClientSocket):
+        with wait.limit(connection):  # TLS, whose reads are not ours
+            return read()
+    connection.body_wait = wait
+    try:
+        return read()
+    finally:
+        connection.body_wait = None
 
 
 @contextmanager

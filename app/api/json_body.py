@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from contextlib import ExitStack
 from json.decoder import JSONDecoder
 from typing import Any, NoReturn
 
@@ -71,6 +70,11 @@ def _charset() -> str:
     return request.mimetype_params.get("charset", "utf-8").lower()
 
 
+def _read() -> bytes:
+    raw: bytes = request.stream.read(MAX_BYTES + 1)
+    return raw
+
+
 def _read_body() -> bytes:
     length = request.content_length
     if length is not None and length > MAX_BYTES:
@@ -79,11 +83,10 @@ def _read_body() -> bytes:
         return b""
     connection: Any = request.environ.get("gunicorn.socket")
     try:
-        with ExitStack() as deadline:
-            if connection is not None:
-                deadline.enter_context(slow_clients.waiting(connection, client_network_hash()))
-                deadline.enter_context(gevent.Timeout(services().config.body_timeout))
-            raw = request.stream.read(MAX_BYTES + 1)
+        if connection is None:  # not gunicorn
+            raw = _read()
+        else:
+            raw = slow_clients.read_body(connection, _read, client_network_hash, services().config.body_timeout)
     except gevent.Timeout:
         slow_clients.stop_reading(connection)  # so the connection closes after the response
         raise BadRequest("The body took too long to arrive.") from None

@@ -30,13 +30,14 @@ def line(message: str, *args: object, error: BaseException | None = None, **extr
     return json.loads(formatted(record))
 
 
-def configured_handler() -> logging.StreamHandler[io.StringIO]:
+def configured_handler(name: str = "stderr") -> logging.StreamHandler[io.StringIO]:
     """A handler with the filters and the formatter of the configured one, that writes into a text."""
     settings = logging_config.configure("debug")
     handler = logging.StreamHandler(io.StringIO())
-    for name in settings["handlers"]["stderr"]["filters"]:
-        handler.addFilter(settings["filters"][name]["()"]())
-    handler.setFormatter(settings["formatters"]["json"]["()"]())
+    configured = settings["handlers"][name]
+    for filter_name in configured.get("filters", []):
+        handler.addFilter(settings["filters"][filter_name]["()"]())
+    handler.setFormatter(settings["formatters"][configured["formatter"]]["()"]())
     return handler
 
 
@@ -62,7 +63,7 @@ def raised(words: str) -> BaseException:
 @pytest.fixture
 def access() -> Iterator[io.StringIO]:
     """The access lines, switched on."""
-    handler = configured_handler()
+    handler = configured_handler("access")
     logger = logging_config.access_logger
     before = logger.level
     logger.setLevel(logging.INFO)
