@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from app import client_address, engines, error_handlers, metrics, middleware, origins, rate_limit
-from app.api import chat, health, messages, openapi, sessions, sse, websocket
+from app.api import chat, health, messages, openapi, sessions, site, sse, websocket
 from app.auth import user_tokens
 from app.config import Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
@@ -43,13 +43,14 @@ def create_app(
     app.extensions["baton.leaving"] = services.store.shut_down_subscribers
     app.extensions["baton.drain"] = services.answer_runner.drain
 
-    for views in (sessions, messages, chat, sse, websocket, pages):
+    for views in (site, sessions, messages, chat, sse, websocket, pages):
         app.register_blueprint(views.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))
     app.register_blueprint(
         openapi.blueprint(server=config.public_url, version=VERSION, max_chars=config.max_message_chars)
     )
+    pages.init_app(app, shown=config.pages)
 
     origins.init_app(app, allowed=config.allowed_origins, public_url=config.public_url)
     rate_limit.init_app(app)

@@ -24,6 +24,8 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _SECURITY_HEADERS: Headers = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
 _NO_STORE = ("Cache-Control", "no-store")
 _ACCESS_RECORD = {"name": access_logger.name, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"}
+CACHEABLE_API_PATH = "/api/site"
+"""The only path under /api that holds nobody's data."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -49,7 +51,8 @@ class Middleware:
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             headers += _SECURITY_HEADERS
             headers.append(("X-Request-Id", request_id))
-            if environ.get("PATH_INFO", "").startswith("/api"):
+            path = environ.get("PATH_INFO", "")
+            if path.startswith("/api") and not (path.rstrip("/") == CACHEABLE_API_PATH and status.startswith("200")):
                 _forbid_caching(headers)
             if status.startswith("204") or environ["REQUEST_METHOD"] == "OPTIONS":
                 _drop_content_type(headers)

@@ -340,6 +340,21 @@ class Transcript(BaseModel):
     messages: list[Message]
 
 
+class Site(Success):
+    """What visitors see, as set on the server; null where the widget's own words and looks are to be shown."""
+
+    title: str | None
+    greeting: str | None
+    suggestions: list[str]
+    color: Annotated[str | None, Field(description="`#rgb` or `#rrggbb`.")]
+    theme: Literal["auto", "light", "dark"]
+    lang: Annotated[str | None, Field(description="A BCP 47 tag.")]
+    assistant_name: str
+    logo_url: Annotated[str | None, Field(description="An image, served by this service.")]
+    contact_url: Annotated[str | None, Field(description="An https or mailto address.")]
+    people: Annotated[Literal["off", "away", "online"], Field(description="Whether people answer too.")]
+
+
 class Health(BaseModel):
     """Whether the service can work; where it cannot, `redis` says why."""
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 
+from app.extensions import services
+
 blueprint = Blueprint("assets", __name__)
 STATIC = Path(__file__).resolve().parent.parent / "static"
 TYPES = {
@@ -50,11 +52,14 @@ def get_asset(name: str) -> Asset | None:
 
 @lru_cache(maxsize=128)
 def _read(path: Path, _changed: int, _size: int) -> Asset:
-    body = path.read_bytes()
+    return _make_asset(path.read_bytes(), TYPES[path.suffix])
+
+
+def _make_asset(body: bytes, kind: str) -> Asset:
     return Asset(
         body=body,
         gzipped=gzip.compress(body, 9, mtime=0),
-        kind=TYPES[path.suffix],
+        kind=kind,
         digest=hashlib.sha256(body).hexdigest()[:12],
         integrity="sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode(),
     )
@@ -75,15 +80,36 @@ def versioned_url(name: str) -> str:
     return f"/assets/{name}?v={asset.digest}" if asset else f"/assets/{name}"
 
 
+OPTIONS_START = b"{__proto__:null,"
+"""Where the options begin in the built script: what is written in here counts, unless the tag says otherwise."""
+
+
+def widget_script(color: str | None, lang: str | None, theme: str) -> Asset | None:
+    """The script to paste, with the site's colour, language and theme for the launcher; as built where none is set."""
+    built = get_asset("widget.js")
+    options = {"color": color, "lang": lang, "theme": None if theme == "auto" else theme}
+    given = json.dumps({name: value for name, value in options.items() if value})
+    return _with_options(built, given[1:-1]) if built and given != "{}" else built
+
+
+@lru_cache(maxsize=4)
+def _with_options(script: Asset, options: str) -> Asset:
+    return _make_asset(script.body.replace(OPTIONS_START, OPTIONS_START + options.encode() + b",", 1), script.kind)
+
+
 @blueprint.get("/widget.js")
 def widget() -> Response:
     """The script to paste: always the newest, revalidated after five minutes."""
-    return asset_response(get_asset("widget.js"), CACHE_SHORT)
+    config = services().config
+    return asset_response(widget_script(config.color, config.lang, config.theme), CACHE_SHORT)
 
 
 @blueprint.get("/assets/<version>/widget.js")
 def pinned_widget(version: str) -> Response:
-    """The script to paste at one version, for a tag with an integrity hash; gone after the next release."""
+    """The script as built, for a tag with an integrity hash; gone after the next release.
+
+    It knows no settings, so that a changed colour does not make browsers refuse it.
+    """
     asset = get_asset("widget.js")
     return asset_response(asset if asset and asset.digest == version else None, CACHE_IMMUTABLE)
 

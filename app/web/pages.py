@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Flask, Response, abort, redirect, render_template
 
 from app.cache import ByteBoundedCache
 from app.errors import ERRORS
 from app.extensions import services
-from app.web import assets
+from app.web import assets, face, logo
 from app.web.markdown import RenderedPage, render
 
 blueprint = Blueprint("pages", __name__, template_folder="../templates")
 blueprint.register_blueprint(assets.blueprint)
+blueprint.register_blueprint(logo.blueprint)
+blueprint.register_blueprint(face.blueprint)
+VIEWS = {
+    "demo": ["pages.demo"],
+    "install": ["pages.install"],
+    "docs": ["pages.api", "openapi.openapi"],
+    "knowledge": ["pages.knowledge"],
+    "metrics": ["health.metrics_view"],
+}
+"""The views of each name in BATON_PAGES."""
 KNOWLEDGE_PATH = "/knowledge"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors {frame_ancestors}"
 )
-ERROR_PAGE_TEXT = {
-    404: "There is nothing at this address.",
-    405: "This address does not take what was sent to it.",
-    429: "That was a little too often. Please wait a moment and try again.",
-    503: "The service is not quite there at the moment. Please try again shortly.",
-}
 _rendered: ByteBoundedCache[RenderedPage] = ByteBoundedCache(32 * 1024 * 1024)
+
+
+def init_app(app: Flask, *, shown: Collection[str]) -> None:
+    """Takes away the pages that are not ``shown``: 404, and for the demo site a redirect to the full page."""
+    for name, endpoints in VIEWS.items():
+        if name not in shown:
+            replacement = _redirect_to_chat if name == "demo" else _not_found
+            app.view_functions.update(dict.fromkeys(endpoints, replacement))
+
+
+def _not_found(**_: Any) -> Response:
+    abort(404)
+
+
+def _redirect_to_chat() -> Any:
+    return redirect("/chat", 302)
 
 
 def page_response(
@@ -43,11 +64,18 @@ def page_response(
 @blueprint.app_context_processor
 def template_functions() -> dict[str, Any]:
     """What every template can call. ``has_page``: the knowledge folder may be about something else than Baton."""
+    config = services().config
     return {
         "versioned": assets.versioned_url,
         "built": assets.asset_url,
-        "has_page": services().knowledge.has,
+        "has_page": services().knowledge.has if "knowledge" in config.pages else lambda _: False,
+        **face.template_values(config),
     }
+
+
+def _render_english(template: str, **values: Any) -> str:
+    """A page that is written in English, whatever the language of the site."""
+    return render_template(template, **face.template_values(services().config, english=True), **values)
 
 
 @blueprint.get("/")
@@ -57,16 +85,21 @@ def demo() -> Response:
     weight = f"{len(loader.gzipped) / 1024:.1f} KB" if loader else "under 2 KB"
     config = services().config
     return page_response(
-        render_template("demo.html", weight=weight, public_url=config.public_url, chat_page=config.chat_page)
+        _render_english("demo.html", weight=weight, public_url=config.public_url, chat_page=config.chat_page)
     )
 
 
 @blueprint.get("/chat")
 def chat() -> Response:
     """The full page: the same bytes for everybody; the browser restores the conversation."""
-    origins = services().config.allowed_origins
+    config = services().config
+    origins = config.allowed_origins
     frame_ancestors = "*" if origins is None else " ".join(origins) or "'none'"
-    response = page_response(render_template("chat.html"), frame_ancestors=frame_ancestors, cache_control="no-store")
+    response = page_response(
+        render_template("chat.html", options=face.chat_options(config)),
+        frame_ancestors=frame_ancestors,
+        cache_control="no-store",
+    )
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 
@@ -76,7 +109,7 @@ def install() -> Response:
     """The tag to paste. Its address comes from the settings, never from the Host header."""
     config = services().config
     return page_response(
-        render_template(
+        _render_english(
             "install.html",
             public_url=config.public_url,
             chat_page=config.chat_page,
@@ -89,7 +122,7 @@ def install() -> Response:
 @blueprint.get("/docs")
 def api() -> Response:
     """The API, drawn from /openapi.json by our own script."""
-    return page_response(render_template("api.html", public_url=services().config.public_url, errors=ERRORS))
+    return page_response(_render_english("api.html", public_url=services().config.public_url, errors=ERRORS))
 
 
 @blueprint.get(KNOWLEDGE_PATH, defaults={"path": ""}, strict_slashes=False)
@@ -98,7 +131,7 @@ def knowledge(path: str) -> Response:
     """A page of the knowledge folder, where a citation opens."""
     page = services().knowledge.page(path.rstrip("/"))
     if page is None:
-        return error_page(404, "There is no such page here. It may have been renamed or taken away.")
+        return error_page(404, face.WORDS["error_no_page"][face.language(services().config.lang)])
     rendered = _rendered.get(
         (page.file, page.version),
         lambda: render(page.markdown, page.file, KNOWLEDGE_PATH),
@@ -120,5 +153,5 @@ def favicon() -> Response:
 
 def error_page(status: int, detail: str = "") -> Response:
     """The page for people that explains ``status``, for whatever is outside of /api."""
-    detail = detail or ERROR_PAGE_TEXT.get(status, "The page could not be shown. Please try again in a moment.")
+    detail = detail or face.error_text(status, services().config)
     return page_response(render_template("error.html", detail=detail, status=status), status=status)

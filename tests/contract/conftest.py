@@ -49,6 +49,21 @@ LIMITED = {**SCRIPTED, "BATON_RATE_LIMIT_CREATE": "5 per minute", "BATON_RATE_LI
 BUDGET = {**NO_LIMITS, **SCRIPTED, "BATON_ENGINE_CONCURRENCY": "8", "BATON_ENGINE_PER_MINUTE": "6"}
 
 
+FACE = {
+    "BATON_TITLE": "Teehaus Grün",
+    "BATON_GREETING": "Grüß Gott! Was möchten Sie wissen?",
+    "BATON_SUGGESTIONS": '["Wann haben Sie offen?", "Was kostet der Versand?"]',
+    "BATON_COLOR": "#7c3aed",
+    "BATON_THEME": "dark",
+    "BATON_LANG": "de",
+    "BATON_ASSISTANT_NAME": "Matcha",
+    "BATON_CONTACT_URL": "mailto:hallo@teehaus.example",
+    "BATON_PAGES": "knowledge,docs",
+    "BATON_ALLOWED_ORIGINS": "https://teehaus.example",
+}
+LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="4" fill="#7c3aed"/></svg>'
+
+
 class RunningService:
     """A service with a Redis of its own, or the one at a given URL."""
 
@@ -123,6 +138,14 @@ def limited() -> Iterator[RunningService]:
 def budget() -> Iterator[RunningService]:
     """Two turns at once, six a minute."""
     yield from _running(BUDGET)
+
+
+@pytest.fixture(scope="session")
+def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A site with a title, a logo and whatever else visitors see; of the pages only knowledge and docs; one origin."""
+    logo = tmp_path_factory.mktemp("face") / "logo.svg"
+    logo.write_text(LOGO)
+    yield from _running({**FACE, "BATON_LOGO": str(logo)})
 
 
 @pytest.fixture
