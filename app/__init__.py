@@ -13,6 +13,7 @@ from app.auth import user_tokens
 from app.config import Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
+from app.conversations.names import NamedConversations
 from app.conversations.service import ConversationService
 from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
@@ -68,13 +69,16 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics())
     answer_runner = AnswerRunner(store, engine, runner_config)
     conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000)
+    claims = ClaimService(store.ownership, store, conversations)
+    api_key = config.api_key.get_secret_value() if config.api_key else ""
     identity_secret = config.identity_secret
     return Services(
         config=config,
         store=store,
         answer_runner=answer_runner,
         conversations=conversations,
-        claims=ClaimService(store.ownership, store, conversations),
+        claims=claims,
+        names=NamedConversations(store.ownership, store, conversations, claims, api_key),
         engine=engine,
         knowledge=knowledge,
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},

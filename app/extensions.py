@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.config import Settings
     from app.conversations.answer_runner import AnswerRunner
     from app.conversations.claims import ClaimService
+    from app.conversations.names import NamedConversations
     from app.conversations.service import ConversationService
     from app.engines.base import Engine
     from app.storage.redis_store import RedisConversationStore
@@ -60,6 +61,7 @@ class Services:
     answer_runner: AnswerRunner
     conversations: ConversationService
     claims: ClaimService
+    names: NamedConversations
     engine: Engine
     knowledge: Any
     identity_secrets: Mapping[str, str]

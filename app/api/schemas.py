@@ -19,6 +19,7 @@ NOT_BLANK = "[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f
 """Matches text that is not white space alone. White space as Unicode has it: in Python's own ``\\s`` and in
 JavaScript's it differs."""
 CLIENT_ID = "^[A-Za-z0-9_.:-]{1,64}$"
+SESSION_KEY = "^[A-Za-z0-9_.:@-]{1,128}$"
 _SENTENCES = {
     "missing": "is missing",
     "string_type": "must be a string",
@@ -31,6 +32,7 @@ _SENTENCES = {
     "less_than_equal": "must be at most {le}",
     NOT_BLANK: "must not be empty",
     CLIENT_ID: "must be 1 to 64 of A-Z a-z 0-9 _ . : -",
+    SESSION_KEY: "must be 1 to 128 of A-Z a-z 0-9 _ . : @ -",
 }
 """What is wrong with a field, by pydantic's type of error or by the pattern. Pydantic's own messages may quote it."""
 
@@ -110,16 +112,38 @@ UserToken = Annotated[
 ]
 
 
+def _not_a_session_id(key: str) -> str:
+    if key.startswith("ses_"):
+        raise _wrong("must not begin with ses_: that is a session id, not a name")
+    return key
+
+
+SessionKey = Annotated[
+    str,
+    Field(
+        pattern=SESSION_KEY,
+        description="The name of a conversation; it does not begin with `ses_`.",
+        json_schema_extra={"not": {"pattern": "^ses_"}},
+    ),
+    AfterValidator(_not_a_session_id),
+]
+
+
 def _example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class CreateSessionRequest(RequestModel):
-    """A new conversation."""
+    """A new conversation, or with a `key` the one of that name."""
 
     model_config = _example(metadata={"page": "/pricing"})
     metadata: Metadata | None = None
     user_token: UserToken | None = None
+    key: SessionKey | None = Field(
+        None,
+        description="Finds the conversation of that name again, for the signed-in user, or for the server with the API "
+        "key. Needs the proof of one of them; with both it is the user's.",
+    )
 
 
 class AppendMessageRequest(RequestModel):
@@ -159,10 +183,15 @@ class ResumeRequest(RequestModel):
 
 
 class ClaimRequest(RequestModel):
-    """The token of the user whose conversation it becomes."""
+    """The token of the user whose conversation it becomes, and the name that they find it by."""
 
     model_config = _example(user_token="TOKEN")  # noqa: S106
     user_token: UserToken | None = None
+    key: SessionKey | None = Field(
+        None,
+        description="The name that the conversation gets. Where the user has a living conversation of that name "
+        "already, that one is the answer, and the anonymous one stays as it is.",
+    )
 
 
 class ChatRequest(RequestModel):

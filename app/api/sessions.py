@@ -22,10 +22,12 @@ from app.api.json_body import read_json_object
 from app.api.openapi import SESSION_ERRORS, ResponseSpec, openapi_operation
 from app.auth.user_tokens import SignedInUser
 from app.conversations.ids import TicketKind, hash_session_id, parse_ticket, timestamp
+from app.conversations.names import NamedSession, SessionName, server_session_name, user_session_name
 from app.conversations.service import ConversationPage, ResumeResult
 from app.errors import (
     BadToken,
     InvalidRequest,
+    NotOwner,
     RateLimited,
     SessionEnded,
     SessionNotFound,
@@ -62,36 +64,57 @@ def page_response(session_id: str, page: ConversationPage, **more: object) -> Re
 @blueprint.post("/api/session/create")
 @openapi_operation(
     {
+        200: ResponseSpec(
+            "The living session that this `key` names.", {"application/json": schemas.SessionCreated}, ("Location",)
+        ),
         201: ResponseSpec(
             "The session; `session_id` is a capability to it.",
             {"application/json": schemas.SessionCreated},
             ("Location",),
-        )
+        ),
     },
     body=schemas.CreateSessionRequest,
     body_required=False,
-    errors=(BadToken, RateLimited, StorageUnavailable),
+    errors=(BadToken, NotOwner, RateLimited, StorageUnavailable),
 )
 @create_limit
 def create_session() -> Response:
-    """Start a conversation."""
-    is_api_key_request()  # refuses a browser that carries it
+    """Start a conversation, or find the one that `key` names."""
+    is_owner = is_api_key_request()  # refuses a browser that carries it
     body = schemas.CreateSessionRequest.parse(read_json_object(optional=True))
     user = get_signed_in_user(body.user_token)
+    if body.key is not None:
+        name = session_name(body.key, user, is_owner=is_owner)
+        return session_created(services().names.get_or_create(name, body.metadata))
     session_id, created, expires = services().conversations.create_session(body.metadata, user.user if user else "")
     if user:
         services().claims.set_last_session(user, session_id)
+    return session_created(NamedSession(session_id, True, created, created, expires))
+
+
+def session_name(key: str, user: SignedInUser | None, *, is_owner: bool) -> SessionName:
+    """Whose name ``key`` is: the user's, else the owner's. Raises NotOwner where the call proves neither."""
+    if user is not None:
+        return user_session_name(user, key)
+    api_key = services().config.api_key
+    if not is_owner or api_key is None:
+        raise NotOwner("A key needs a user's token or the API key: it names a conversation of theirs.")
+    return server_session_name(api_key.get_secret_value(), key)
+
+
+def session_created(session: NamedSession) -> Response:
+    """The response to a create: 201 for a new session, 200 for one that was found."""
     response = json_response(
         schemas.SessionCreated(
-            session_id=session_id,
-            created_at=timestamp(created),
-            expires_at=timestamp(expires),
-            expires_in=round((expires - created) / 1000),
+            session_id=session.session_id,
+            created_at=timestamp(session.created_at),
+            expires_at=timestamp(session.expires_at),
+            expires_in=round((session.expires_at - session.now) / 1000),
             chat_url=services().config.chat_page,
         ),
-        201,
+        201 if session.is_new else 200,
     )
-    response.headers["Location"] = f"/api/session/{session_id}"
+    response.headers["Location"] = f"/api/session/{session.session_id}"
     return response
 
 
@@ -189,17 +212,19 @@ def resume_session() -> Response:
     errors=(BadToken, SessionEnded, TurnInProgress, *SESSION_ERRORS),
 )
 def claim_session(context: SessionContext) -> Response:
-    """Make an anonymous conversation the signed-in user's, by `user_token` or `Baton-User`; it gets a new id."""
+    """Make an anonymous conversation the signed-in user's, by `user_token` or `Baton-User`, and name it by `key`."""
 
-    def get_claimant() -> SignedInUser:
+    def get_claimant() -> tuple[SignedInUser, str | None]:
         body = schemas.ClaimRequest.parse(read_json_object(optional=True))
         user = get_signed_in_user(body.user_token, context.session_hash)
         if user is None:  # no token, or one that is good for another session only
             raise InvalidRequest("user_token", "is missing")
-        return user
+        if body.key is not None and user.session_hash:
+            raise NotOwner("This token is good for one conversation; a key may name another one.")
+        return user, body.key
 
-    user = validate_after_session_exists(context, get_claimant)
-    return resume_by_id(services().claims.claim(context.session_id, user), user)
+    user, key = validate_after_session_exists(context, get_claimant)
+    return resume_by_id(services().names.claim(context.session_id, user, key), user)
 
 
 def resume_by_id(session_id: str, user: SignedInUser) -> Response:

@@ -52,6 +52,11 @@ class SignedInUser:
                 return session_id
         return None
 
+    def derive_keys(self, purpose: bytes) -> tuple[bytes, ...]:
+        """32 bytes from this user's subject and each secret still in use, the one of the token first."""
+        secrets = dict.fromkeys((self._secret, *self._secrets))
+        return tuple(hmac.digest(secret.encode(), purpose + self._sub, "sha256") for secret in secrets)
+
     def _key(self, secret: str, session_hash: str) -> bytes:
         return hmac.digest(secret.encode(), b"latest:" + session_hash.encode() + self._sub, "sha256")
 

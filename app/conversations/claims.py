@@ -48,7 +48,8 @@ class OwnershipStore(Protocol):
     def finish_migration(self, session_hash: str, user: str) -> None:
         """Deletes what was kept under the old id."""
 
-    def owns(self, user: str, session_hash: str) -> bool: ...
+    def is_unnamed(self, user: str, session_hash: str) -> bool:
+        """Whether the session is the user's, and they have given it no name."""
 
     def set_last_session(self, user: str, session_hash: str, encrypted_id: str) -> None:
         """Remembers a user's last session."""
@@ -99,9 +100,9 @@ class ClaimService:
             raise TurnInProgress("An answer is being written. Wait for it.", retry_after=2)
 
     def set_last_session(self, user: SignedInUser, session_id: str) -> None:
-        """Remembers the user's last conversation; does nothing where it is not theirs."""
+        """Remembers the user's last conversation; does nothing where it is not theirs, or is found by its name."""
         session_hash = ids.hash_session_id(session_id) or ""
-        if self._ownership.owns(user.user, session_hash):
+        if self._ownership.is_unnamed(user.user, session_hash):
             self._ownership.set_last_session(user.user, session_hash, user.encrypt(session_hash, session_id))
 
     def get_last_session(self, user: SignedInUser) -> str:

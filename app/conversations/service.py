@@ -99,11 +99,12 @@ class ConversationService:
         self._runner = runner
         self._idle_timeout_ms = idle_timeout_ms
 
-    def create_session(self, metadata: dict[str, Any] | None, owner: str = "") -> tuple[str, int, int]:
-        """A new conversation: its id, when it was created and when it expires (ms)."""
+    def create_session(self, metadata: dict[str, Any] | None, owner: str = "", name: str = "") -> tuple[str, int, int]:
+        """A new conversation: its id, when it was created and when it expires (ms). ``name``: the entry of its name."""
         session_id = ids.new_session_id()
         session_hash = ids.hash_session_id(session_id) or ""
-        created, expires = self._store.create_session(session_hash, orjson.dumps(metadata) if metadata else b"", owner)
+        stored_metadata = orjson.dumps(metadata) if metadata else b""
+        created, expires = self._store.create_session(session_hash, stored_metadata, owner, name)
         return session_id, created, expires
 
     def get_page(

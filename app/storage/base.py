@@ -121,8 +121,8 @@ class ConversationStore(Protocol):
     a signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
     """
 
-    def create_session(self, session_hash: str, metadata: bytes, owner: str) -> tuple[int, int]:
-        """Creates a session; when it was created and when it expires, in ms."""
+    def create_session(self, session_hash: str, metadata: bytes, owner: str, name: str = "") -> tuple[int, int]:
+        """Creates a session; when it was created and when it expires, in ms. ``name``: the entry that leads to it."""
 
     def append_message(self, session_hash: str, actor: str, message: NewMessage) -> AppendResult: ...
 

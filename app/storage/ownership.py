@@ -1,4 +1,5 @@
-"""Signed-in users in Redis: moving an anonymous session to its user, and which of a user's sessions was the last."""
+"""Signed-in users in Redis: moving an anonymous session to its user, which of a user's sessions was the last, and the
+entries of named sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ MIGRATION_FIELDS = (b"user", b"to", b"till")
 
 
 class RedisOwnershipStore:
-    """OwnershipStore on Redis.
+    """OwnershipStore and NameStore on Redis.
 
     The old and the new keys of a session may be on different servers of a Cluster, so a move takes three steps.
     """
@@ -52,8 +53,9 @@ class RedisOwnershipStore:
     def finish_migration(self, session_hash: str, user: str) -> None:
         raise_for_reply(self._run("finish_migration", session_hash, user, self._limits.ticket_ttl))
 
-    def owns(self, user: str, session_hash: str) -> bool:
-        return bool(self._client.call("HGET", f"baton:{{{session_hash}}}:meta", "owner") == user.encode())
+    def is_unnamed(self, user: str, session_hash: str) -> bool:
+        owner, names = self._client.call("HMGET", f"baton:{{{session_hash}}}:meta", "owner", "names")
+        return bool(owner == user.encode() and b"baton:name:user:" not in (names or b""))
 
     def set_last_session(self, user: str, session_hash: str, sealed: str) -> None:
         self._client.run(
@@ -63,3 +65,19 @@ class RedisOwnershipStore:
     def get_last_session(self, user: str) -> tuple[str, str] | None:
         value = self._client.call("GET", last_session_key(user))
         return (value[:32].decode(), value[32:].decode()) if value else None
+
+    def get_name(self, entry: str) -> bytes:
+        return bytes(self._client.call("GET", entry) or b"")
+
+    def set_name(self, entry: str, known: bytes, value: bytes, created_at: int, expires_at: int) -> bool:
+        if self._client.is_cluster:  # activity of the session cannot reach the entry
+            expires_at = created_at + self._limits.max_age
+        reply = self._client.run(load_script("set_name"), (entry,), known, value, expires_at, wait=True)
+        return bool(raise_for_reply(reply)[0] == b"ok")
+
+    def add_name(self, session_hash: str, actor: str, entry: str) -> bool:
+        return bool(raise_for_reply(self._run("add_name", session_hash, actor, entry))[0] == b"ok")
+
+    def get_names(self, session_hash: str) -> list[str]:
+        names = self._client.call("HGET", f"baton:{{{session_hash}}}:meta", "names")
+        return names.decode().split() if names else []

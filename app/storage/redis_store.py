@@ -43,7 +43,7 @@ from app.storage.client import RedisClient, load_script
 from app.storage.pubsub import PubSubNotifier
 
 if TYPE_CHECKING:
-    from app.conversations.claims import OwnershipStore
+    from app.storage.ownership import RedisOwnershipStore
 
 LEASE_MS = 10_000  # well below MAX_LEASE_MS in _clock.lua
 LEASE_GRACE_MS = 2_000
@@ -59,7 +59,7 @@ WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
 )
 
-SUCCESS_REPLIES = (b"ok", b"started", b"replay", b"joined", b"completed", b"reset", b"migrate", b"migrated")
+SUCCESS_REPLIES = (b"ok", b"started", b"replay", b"joined", b"completed", b"reset", b"migrate", b"migrated", b"taken")
 ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"not_found": lambda _: SessionNotFound(),
     b"unknown": lambda _: PathNotFound("No such answer in this conversation."),
@@ -110,7 +110,7 @@ class RedisConversationStore:
     """ConversationStore on Redis. The keys of a session share its hash as hash tag, and so one Cluster slot."""
 
     def __init__(
-        self, client: RedisClient, notifier: PubSubNotifier, limits: StoreLimits, ownership: OwnershipStore
+        self, client: RedisClient, notifier: PubSubNotifier, limits: StoreLimits, ownership: RedisOwnershipStore
     ) -> None:
         self._client = client
         self._notifier = notifier
@@ -126,8 +126,9 @@ class RedisConversationStore:
         reply: list[Any] = self._client.run(load_script(verb), (meta, *keys), *args, wait=wait)
         return reply
 
-    def create_session(self, session_hash: str, metadata: bytes, owner: str) -> tuple[int, int]:
-        reply = self._run("create_session", session_hash, *self._ttl_args, metadata, owner, wait=True)
+    def create_session(self, session_hash: str, metadata: bytes, owner: str, name: str = "") -> tuple[int, int]:
+        args = (*self._ttl_args, metadata, owner, name)
+        reply = raise_for_reply(self._run("create_session", session_hash, *args, wait=True))
         return reply[1], reply[2]
 
     def append_message(self, session_hash: str, actor: str, message: NewMessage) -> AppendResult:
@@ -292,11 +293,12 @@ class RedisConversationStore:
         return with_feedback([message], {str(number): rating})[0] if rating else bytes(message)
 
     def delete_session(self, session_hash: str, actor: str) -> None:
-        _, owner, previous = raise_for_reply(self._run("delete_session", session_hash, actor, wait=True))
+        _, owner, previous, names = raise_for_reply(self._run("delete_session", session_hash, actor, wait=True))
         self.notify_local(session_hash)
         with suppress(StorageUnavailable):  # a pointer that stays leads nowhere, and expires
-            if owner:
-                self._client.run(load_script("delete_pointers"), (last_session_key(owner.decode()),), session_hash)
+            pointers = [last_session_key(owner.decode())] if owner else []
+            for pointer in (*pointers, *names.decode().split()):
+                self._client.run(load_script("delete_pointers"), (pointer,), session_hash)
             if previous:
                 self._client.run(load_script("delete_pointers"), (f"baton:{{{previous.decode()}}}:moved",))
 

@@ -7,7 +7,7 @@ local messages, events, turn, answer_text = base .. 'history', base .. 'live', b
 local client_ids, tickets, ratings = base .. 'cids', base .. 'tickets', base .. 'ratings'
 
 local session = redis.call('HMGET', meta, 'created', 'expires', 'ended', 'owner', 'count', 'seq',
-  'seen', 'updated', 'window', 'spent')
+  'seen', 'updated', 'window', 'spent', 'names')
 if not session[1] then return {'not_found'} end
 if session[4] and session[4] ~= ARGV[1] and ARGV[1] ~= '*' then return {'not_owner'} end
 local created, expires, ended = tonumber(session[1]), tonumber(session[2]), session[3]

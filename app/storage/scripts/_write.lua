@@ -23,6 +23,17 @@ local function session_rate_limited(limit, window)
   return nil
 end
 
+-- The entries of the session's names expire with it. In a Cluster they are in other slots, which fails here: there each is
+-- kept for as long as its session can live.
+local function extend_names()
+  for entry in string.gmatch(session[11], '%S+') do
+    local value = redis.pcall('GET', entry)
+    if type(value) == 'string' and string.sub(value, 1, 32) == string.sub(base, 8, 39) then
+      redis.pcall('PEXPIREAT', entry, expires)
+    end
+  end
+end
+
 -- Writes the counters and sets every key's expiry. `active`: the call is activity, which extends the session's life.
 local function save(active, ttl, max_age)
   if active then
@@ -35,6 +46,7 @@ local function save(active, ttl, max_age)
   for _, key in ipairs({meta, messages, turn, answer_text, client_ids, tickets, ratings}) do
     redis.call('PEXPIREAT', key, expires)
   end
+  if session[11] then extend_names() end
   -- Events are kept for five minutes after the last one, but at least until a running answer is done.
   if redis.call('EXISTS', turn) == 1 then
     redis.call('PEXPIREAT', events, expires)
