@@ -1,4 +1,4 @@
-/** What is fetched when there is a first message to show: the list of messages, Markdown, the dialogs, their styles, and the actions. */
+/** What is fetched with a conversation: the list of messages, Markdown, dialogs, their styles, the actions, and the live feed. */
 import { messageStyles } from "./components/message.styles";
 import { proseStyles } from "./components/prose.styles";
 
@@ -8,6 +8,7 @@ export { default as words } from "./locales/en.json";
 export { dialog } from "./components/dialog";
 export { copyLink, downloadTranscript } from "./components/share";
 export { createAnswerWatchdog } from "./state/answer-watchdog";
+export { createLiveFeed } from "./state/live-feed";
 export { createActions } from "./state/actions";
 export { MessageList } from "./components/message-list";
 export const messagesStyles = [messageStyles, proseStyles];

@@ -4,11 +4,12 @@ import * as locks from "../src/locks.chunk";
 import { registerChunk } from "../src/client/lazy-chunks";
 import { createActions } from "../src/state/actions";
 import { createAnswerWatchdog } from "../src/state/answer-watchdog";
+import { createLiveFeed } from "../src/state/live-feed";
 import { randomId } from "../src/client/tab-sync";
 import type { Conversation, Options } from "../src/types";
 import type { FakeService } from "./fake-service";
 
-registerChunk("messages", { createActions, createAnswerWatchdog });
+registerChunk("messages", { createActions, createAnswerWatchdog, createLiveFeed });
 registerChunk("locks", locks);
 
 export class MemoryStorage {

@@ -194,7 +194,7 @@ export function createConversation(
     dispose() {
       dispatch({ type: "disposed", value: true });
       outbox.dispose();
-      sessions.dispose();
+      sessions.closeFeed();
       page.dispose();
       stopWatchdog?.();
       clearInterval(timer);

@@ -281,7 +281,7 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
       );
       dispatch({ type: "claiming" });
       sessions.feed?.broadcast("moved");
-      sessions.feed?.stop();
+      sessions.closeFeed();
       try {
         const found = await claim(session);
         // "Gone" was reported meanwhile by a tab that claimed it later than this one: it is this user's.

@@ -7,7 +7,7 @@ import type { Page } from "../client/page-lifecycle";
 import type { Timing } from "../client/sse-connection";
 import { hash53, randomId, withLock, type Platform } from "../client/tab-sync";
 import type { Settings } from "../options";
-import { createLiveFeed, type LiveFeed } from "./live-feed";
+import type { LiveFeed } from "./live-feed";
 import type { LossReason } from "./reducer";
 import { isBusy, isClosed, type ConversationStore } from "./store";
 
@@ -27,12 +27,16 @@ export interface SessionManagerDeps {
   requestToken(claimed: StoredSession): Promise<boolean>;
 }
 
+type MessagesChunk = typeof import("../messages.chunk");
+
 export type SessionManager = ReturnType<typeof createSessionManager>;
 
 export function createSessionManager(deps: SessionManagerDeps) {
   const { api, store, storage, platform, page, options, isFullPage } = deps;
   const { dispatch } = store;
   let feed: LiveFeed | null = null,
+    feedWanted: object | null = null,
+    cursor = "",
     started: Promise<void> | null = null,
     ready: Promise<unknown> | null = null;
   /** A fingerprint of the conversation taken up last. */
@@ -57,13 +61,41 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
   store.subscribe(updateFeed);
 
+  /** The feed is in the messages chunk: opened at once where that is here, else as soon as it can be fetched. */
   function openFeed(session: string): void {
+    const mine = (feedWanted = {});
+    feed = null;
+    cursor = "";
+    const open = (): void => {
+      const chunk = getChunk<MessagesChunk>("messages");
+      if (feedWanted !== mine) return;
+      if (chunk) return startFeed(session, chunk.createLiveFeed);
+      void loadChunk("messages").then(async (there) => {
+        if (!there) await page.sleepUntilWake(3_000);
+        open();
+      });
+    };
+    open();
+  }
+
+  function closeFeed(): void {
+    feed?.stop();
+    feed = feedWanted = null;
+  }
+
+  /** Where the feed goes on from, once the history was read. */
+  function setCursor(at: string): void {
+    cursor = at;
+    feed?.setCursor(at);
+  }
+
+  function startFeed(session: string, create: MessagesChunk["createLiveFeed"]): void {
     let downTimer: ReturnType<typeof setTimeout> | undefined;
     const isCurrent = () => feed === mine;
     const setDown = (down: boolean) => {
       if (isCurrent() && store.state.feedDown !== down) dispatch({ type: "feedDown", value: down });
     };
-    const mine = (feed = createLiveFeed({
+    const mine = (feed = create({
       api,
       session,
       platform,
@@ -102,6 +134,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
         if (isCurrent()) onSessionLost("erased");
       },
     }));
+    if (cursor) feed.setCursor(cursor);
     updateFeed();
   }
 
@@ -123,7 +156,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
   // --- taking up a session, and losing it ---
 
   function adopt(id: string, was: Partial<StoredSession> = {}): void {
-    feed?.stop();
+    closeFeed();
     // An answer that arrives after the end of this chat must not be remembered.
     if (store.state.disposed) return;
     // Without a prototype: what the page added to Object.prototype was not stored.
@@ -150,7 +183,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
       });
     }
     mergeHistory(found, null);
-    feed?.setCursor(found.cursor);
+    setCursor(found.cursor);
   }
 
   const messagesOf = ({ messages }: History) =>
@@ -169,8 +202,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
   const onForbiddenOrGone = (error: ApiError) => onSessionLost(error.isGone ? "gone" : "signIn");
 
   function forget(reason: LossReason | null): void {
-    feed?.stop();
-    feed = null;
+    closeFeed();
     storage.forget(store.state.session, reason);
     // A token from a link is valid for that link's conversation alone.
     if (!__WIDGET__) api.setUserToken();
@@ -232,8 +264,8 @@ export function createSessionManager(deps: SessionManagerDeps) {
       isLate = () => generation !== store.state.generation;
     for (let tries = 0; !isLate() && !store.state.disposed; tries++) {
       try {
-        const cursor = await sync();
-        if (!isLate()) feed?.setCursor(cursor);
+        const found = await sync();
+        if (!isLate()) setCursor(found);
         return;
       } catch (cause) {
         const error = cause as ApiError;
@@ -356,6 +388,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
     notice: "continued" | "restored",
     was?: StoredSession,
   ): Promise<void> {
+    void loadChunk("messages");
     for (let tries = 0; !store.state.disposed; tries++) {
       try {
         const found = await api.resume(what, client_id);
@@ -484,8 +517,6 @@ export function createSessionManager(deps: SessionManagerDeps) {
     updateLastSeen,
     sync,
     onStorage,
-    dispose(): void {
-      feed?.stop();
-    },
+    closeFeed,
   };
 }
