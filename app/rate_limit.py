@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import limits
 from flask import Flask, Response
@@ -23,6 +23,8 @@ from app.errors import RateLimited, StorageUnavailable
 from app.extensions import limiter, services
 from app.metrics import RATE_LIMITED_TOTAL
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _NO_LIMIT = 2**31
 """For the counting script: Flask-Limiter compares the count with the limit itself."""
 
@@ -74,7 +76,7 @@ def _windows() -> dict[str, tuple[int, float]]:
     return windows
 
 
-def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """A decorator that counts every call of its views, in one window per address, before the view itself runs.
 
     It goes below the route's decorator: above it, it would limit nothing. ``session_route`` checks the form of the
@@ -84,11 +86,11 @@ def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[..., R
     def count_refusal(_: RequestLimit) -> None:
         RATE_LIMITED_TOTAL.labels(name).inc()
 
-    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+    def decorate(view: Callable[P, T]) -> Callable[P, T]:
         limited_view = limiter.shared_limit(rate, scope=name, on_breach=count_refusal)(view)
 
         @wraps(view)
-        def call(*args: Any, **named: Any) -> Response:
+        def call(*args: P.args, **named: P.kwargs) -> T:
             if not limiter.enabled:
                 return view(*args, **named)
             g.reached_limited_view = True

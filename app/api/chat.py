@@ -64,14 +64,18 @@ def chat() -> Response:
     if session_id is None:
         return answer_without_session(parse_question(fields).query)
     context = load_session_context(session_id)
-    question = validate_after_session_exists(context, lambda: parse_question(fields))
-    turn = services().conversations.start_turn(
-        context.session_hash, context.actor, question.query, question.client_id, address=client_network_hash()
-    )
+    turn = ask(context, validate_after_session_exists(context, lambda: parse_question(fields)))
     response = turn_as_sse(context, turn) if wants_events() else turn_as_json(context, turn)
     if turn.remaining:
         set_rate_limit_headers(response, services().store.limits.session_limit, turn.remaining, turn.reset_ms)
     return response
+
+
+def ask(context: SessionContext, question: schemas.ChatRequest) -> TurnStart:
+    """Starts the turn of a question that was validated, on the engine budget of the caller's address."""
+    return services().conversations.start_turn(
+        context.session_hash, context.actor, question.query, question.client_id, address=client_network_hash()
+    )
 
 
 def read_body_or_404() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.conversations.export import render_transcript
 from app.errors import InvalidRequest, PathNotFound, RoleForbidden, SessionFull
 from app.extensions import services
 from app.rate_limit import address_limit, set_rate_limit_headers
-from app.storage.base import NewMessage
+from app.storage.base import AppendResult, NewMessage
 
 blueprint = Blueprint("messages", __name__)
 MEDIA_TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
@@ -37,10 +37,8 @@ def message_response(message: bytes, status: int) -> Response:
 @address_limit
 def append_message(context: SessionContext) -> Response:
     """Append a message; a known client id gets its first answer again."""
-    body = validate_after_session_exists(context, lambda: parse_message(context))
-    message = serialize_message(body.role or "user", body.message, body.metadata, body.client_id)
-    stored = services().conversations.append_message(
-        context.session_hash, context.actor, NewMessage(message, body.client_id or "")
+    stored = store_message(
+        context, validate_after_session_exists(context, lambda: parse_message(context, read_json_object()))
     )
     if not stored.is_new:
         return message_response(stored.message, 200)
@@ -48,9 +46,16 @@ def append_message(context: SessionContext) -> Response:
     return set_rate_limit_headers(response, services().store.limits.session_limit, stored.remaining, stored.reset_ms)
 
 
-def parse_message(context: SessionContext) -> schemas.AppendMessageRequest:
-    """The message of the body. Raises BadRequest, RoleForbidden or InvalidRequest."""
-    fields = read_json_object()
+def store_message(context: SessionContext, body: schemas.AppendMessageRequest) -> AppendResult:
+    """Stores a message that was validated."""
+    message = serialize_message(body.role or "user", body.message, body.metadata, body.client_id)
+    return services().conversations.append_message(
+        context.session_hash, context.actor, NewMessage(message, body.client_id or "")
+    )
+
+
+def parse_message(context: SessionContext, fields: dict[str, Any]) -> schemas.AppendMessageRequest:
+    """The message in ``fields``. Raises RoleForbidden or InvalidRequest."""
     if fields.get("role") not in (None, "user") and context.actor != OWNER:
         raise RoleForbidden("Only the service's owner may speak in another role than user.")
     return schemas.AppendMessageRequest.parse(fields, max_chars=services().config.max_message_chars)

@@ -1,27 +1,36 @@
-"""Live events by WebSocket (RFC 6455): the same events as server-sent ones, one JSON object a frame."""
+"""Live events by WebSocket (RFC 6455): the same events as server-sent ones, one JSON object a frame.
+
+The client may speak too: ``COMMANDS`` are the HTTP calls of the same name, with their rules and limits.
+"""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from typing import Any
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
 from app.api import schemas
-from app.api.auth import bearer_token, load_session_context, validate_after_session_exists
+from app.api.auth import SessionContext, bearer_token, load_session_context, validate_after_session_exists
+from app.api.chat import ask, parse_question
+from app.api.json_body import MAX_BYTES, parse_json_object
+from app.api.messages import parse_message, store_message
 from app.api.openapi import SESSION_ERRORS, ResponseSpec, openapi_operation
 from app.api.sse import open_feed
 from app.conversations.events import PING, Event
-from app.errors import InvalidRequest, MethodNotAllowed, RateLimited
+from app.errors import InvalidRequest, MethodNotAllowed, PathNotFound, RateLimited
+from app.extensions import services
+from app.rate_limit import address_limit
 
 blueprint = Blueprint("websocket", __name__)
 SUBPROTOCOL = "baton"
-OPTIONS = {"subprotocols": [SUBPROTOCOL], "max_message_size": 4096, "ping_interval": 25}
+OPTIONS = {"subprotocols": [SUBPROTOCOL], "max_message_size": MAX_BYTES, "ping_interval": 25}
 _sock = Sock(blueprint)
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
@@ -76,11 +85,16 @@ def release(_error: BaseException | None) -> None:
     query=schemas.EventsQuery,
     errors=(InvalidRequest, RateLimited, *SESSION_ERRORS),
 )
-def websocket(socket: Server, session_id: str | None = None) -> None:  # noqa: ARG001 - authorize() has read it
-    """Follow the conversation over a WebSocket: one `{id, event, data}` a frame."""
+def websocket(socket: Server, session_id: str | None = None) -> None:
+    """Follow the conversation over a WebSocket: one `{id, event, data}` a frame.
+
+    The client may send `{"type": "ping"}`, and `chat` (`query`), `message` (`message`), `stop`, `heartbeat` and
+    `typing`, with a `client_id` where the call of that name takes one. Each is answered by `ack` or `problem`.
+    """
     request.environ["baton.sockets"].append(socket)
     sending = threading.Lock()
-    threading.Thread(target=ping_loop, args=(socket, sending), daemon=True).start()
+    answer = FrameHandler(current_app._get_current_object(), request.environ, session_id)  # type: ignore[attr-defined]
+    threading.Thread(target=receive_loop, args=(socket, sending, answer), daemon=True).start()
     events: Iterator[Event | None] = request.environ["baton.events"]
     with closing(events), suppress(ConnectionClosed, OSError):  # type: ignore[type-var]
         for event in events:
@@ -89,22 +103,80 @@ def websocket(socket: Server, session_id: str | None = None) -> None:  # noqa: A
         socket.close(1012, "come back with the last id")
 
 
-def ping_loop(socket: Server, sending: threading.Lock) -> None:
-    """Answers the client's pings until the connection closes."""
+def receive_loop(socket: Server, sending: threading.Lock, answer: Callable[[str | bytes], bytes]) -> None:
+    """Answers the client's frames until the connection closes."""
     with suppress(ConnectionClosed, OSError):
         while True:
-            if is_ping(socket.receive()):
-                with sending:
-                    socket.send('{"event":"pong"}')
+            reply = answer(socket.receive()).decode()
+            with sending:
+                socket.send(reply)
 
 
-def is_ping(frame: object) -> bool:
-    """Whether the frame is ``{"type": "ping"}``; anything else is ignored."""
-    try:
-        message = orjson.loads(frame)  # type: ignore[arg-type]
-    except (orjson.JSONDecodeError, TypeError):
-        return False
-    return isinstance(message, dict) and message.get("type") == "ping"
+class FrameHandler:
+    """Answers one frame of a client. Each has a request context of its own, so that rate limits count every one."""
+
+    def __init__(self, app: Flask, environ: dict[str, Any], session_id: str | None) -> None:
+        self._app = app
+        self._environ = {name: value for name, value in environ.items() if not name.startswith("baton.")}
+        self._session_id = session_id_from_subprotocol() if session_id is None else session_id
+
+    def __call__(self, frame: str | bytes) -> bytes:
+        """The frame to send back."""
+        name, sent_id = "", ""
+        with self._app.request_context(self._environ.copy()):
+            try:
+                fields = parse_json_object(frame.encode() if isinstance(frame, str) else frame)
+                name, sent_id = str(fields.get("type")), str(fields.get("client_id", ""))[:64]
+                if name == "ping":
+                    return b'{"event":"pong"}'
+                if name not in COMMANDS:
+                    raise InvalidRequest("type", f"must be ping, {', '.join(COMMANDS)}")
+                COMMANDS[name](load_session_context(self._session_id), fields)
+            except Exception as error:  # noqa: BLE001 - the handlers of the HTTP calls, which log what is unforeseen
+                problem = self._app.make_response(self._app.handle_user_exception(error)).get_json()
+                return orjson.dumps({"event": "problem", "data": problem | _client_id(sent_id)})
+        return orjson.dumps({"event": "ack", "data": {"type": name} | _client_id(sent_id)})
+
+
+def _client_id(sent_id: str) -> dict[str, str]:
+    return {"client_id": sent_id} if sent_id else {}
+
+
+@address_limit
+def chat_command(context: SessionContext, fields: dict[str, Any]) -> None:
+    """``POST /api/chat``; the answer comes as events."""
+    ask(context, parse_question(fields))
+
+
+@address_limit
+def message_command(context: SessionContext, fields: dict[str, Any]) -> None:
+    """``POST /api/session/<id>/messages``."""
+    store_message(context, parse_message(context, fields))
+
+
+def stop_command(context: SessionContext, _: dict[str, Any]) -> None:
+    """``POST /api/session/<id>/stop``."""
+    services().conversations.stop_turn(context.session_hash, context.actor)
+
+
+def heartbeat_command(context: SessionContext, _: dict[str, Any]) -> None:
+    """``POST /api/session/<id>/heartbeat``."""
+    services().conversations.heartbeat(context.session_hash, context.actor)
+
+
+def typing_command(context: SessionContext, _: dict[str, Any]) -> None:
+    """``POST /api/session/<id>/typing``, which does not exist while no person can join. Raises PathNotFound."""
+    services().conversations.get_page(context.session_hash, context.actor)
+    raise PathNotFound("No operators answer here.")
+
+
+COMMANDS: dict[str, Callable[[SessionContext, dict[str, Any]], None]] = {
+    "chat": chat_command,
+    "message": message_command,
+    "stop": stop_command,
+    "heartbeat": heartbeat_command,
+    "typing": typing_command,
+}
 
 
 def reject_plain_http(session_id: str | None = None) -> Response:  # noqa: ARG001 - authorize() reads it

@@ -1,0 +1,111 @@
+"""What a client may send over a WebSocket: the calls of the same name, with their rules and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.contract.api_client import ApiClient, Visitor
+from tests.contract.conftest import RunningService
+from tests.contract.feeds import Event, Feed, WsFeed, joined
+
+
+@pytest.fixture
+def feed(visitor: Visitor) -> Iterator[WsFeed]:
+    with visitor.ws() as opened:
+        yield opened
+
+
+def replies(feed: Feed, count: int) -> list[Event]:
+    """The first ``count`` answers to frames, once they are all there."""
+    feed.until("ack", "problem", count=count)
+    return feed.named("ack", "problem")[:count]
+
+
+def test_a_conversation_needs_nothing_else(visitor: Visitor, feed: WsFeed) -> None:
+    """A question, its acknowledgement, its events, and the same history as any other client's."""
+    feed.send({"type": "chat", "query": "tokens=20", "client_id": "q-1"})
+    (ack,) = replies(feed, 1)
+    assert (ack.event, ack.data, ack.id) == ("ack", {"type": "chat", "client_id": "q-1"}, None)
+    end = feed.until("answer.end")[-1]
+    assert joined(feed.events) == end.data["message"]["content"]
+    feed.send({"type": "message", "message": "a note", "client_id": "m-1", "metadata": {"page": "/tea"}})
+    feed.until("message", count=2)
+    feed.send({"type": "heartbeat"})
+    assert replies(feed, 3)[2].data == {"type": "heartbeat"}
+    assert [said["content"] for said in visitor.history()] == ["tokens=20", end.data["message"]["content"], "a note"]
+    assert visitor.history()[2]["metadata"] == {"page": "/tea"}
+
+
+def test_a_frame_sent_again_stores_nothing_twice(visitor: Visitor, feed: WsFeed) -> None:
+    """A client id makes a frame as safe to repeat as a call."""
+    for frame in ({"type": "message", "message": "once"}, {"type": "chat", "query": "also once"}):
+        for _ in range(2):
+            feed.send(frame | {"client_id": "c-1"})
+    assert [reply.event for reply in replies(feed, 4)] == ["ack"] * 4
+    feed.until("answer.end")
+    assert visitor.texts() == ["once", "also once", "echo: also once"]
+
+
+def test_stop(visitor: Visitor, feed: WsFeed) -> None:
+    """A frame stops the answer that another has asked for."""
+    feed.send({"type": "chat", "query": "tokens=2000 delay=0.05"})
+    feed.until("answer.delta")
+    feed.send({"type": "stop"})
+    end = feed.until("answer.end")[-1]
+    assert end.data["message"]["metadata"] == {"stopped": True}
+    assert [reply.data["type"] for reply in replies(feed, 2)] == ["chat", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "status", "code"),
+    [
+        ({"type": "chat", "query": " "}, 422, "invalid_request"),
+        ({"type": "chat"}, 422, "invalid_request"),
+        ({"type": "chat", "query": "x" * 4001}, 422, "invalid_request"),
+        ({"type": "message", "message": 7}, 422, "invalid_request"),
+        ({"type": "message", "message": "x", "role": "assistant"}, 403, "role_forbidden"),
+        ({"type": "typing"}, 404, "not_found"),
+        ({"type": "nothing"}, 422, "invalid_request"),
+        ([], 400, "invalid_json"),
+        ("x", 400, "invalid_json"),
+    ],
+)
+def test_what_a_call_refuses_a_frame_refuses(
+    visitor: Visitor, feed: WsFeed, frame: Any, status: int, code: str
+) -> None:
+    """The same problem, and the connection stays open."""
+    feed.send(frame)
+    (problem,) = replies(feed, 1)
+    assert problem.event == "problem"
+    assert (problem.data["status"], problem.data["code"], problem.data["success"]) == (status, code, False)
+    feed.send({"type": "ping"})
+    feed.until("pong")
+    assert visitor.texts() == []
+
+
+def test_an_ended_conversation(visitor: Visitor, feed: WsFeed) -> None:
+    """No question and no message after the end."""
+    visitor.post("/end")
+    feed.until("session")
+    feed.send({"type": "chat", "query": "too late", "client_id": "q-9"})
+    (problem,) = replies(feed, 1)
+    assert (problem.data["code"], problem.data["client_id"]) == ("session_ended", "q-9")
+
+
+def test_limits_count_frames(limited: RunningService) -> None:
+    """Questions and messages in frames count against the session's limit and the address's, as calls do."""
+    visitor = ApiClient(limited.base, address="127.0.0.201").create()
+    with WsFeed(f"{limited.base}/api/session/{visitor.id}/ws") as feed:  # the feed comes from 127.0.0.1
+        for number in range(8):
+            feed.send({"type": "message", "message": f"m{number}"})
+        answered = replies(feed, 8)
+        assert [reply.event for reply in answered] == ["ack"] * 6 + ["problem"] * 2
+        assert {reply.data["code"] for reply in answered[6:]} == {"rate_limited"}
+        for _ in range(8):
+            feed.send({"type": "chat", "query": "again"})
+        details = [reply.data["detail"] for reply in replies(feed, 16)[12:]]
+    assert details == ["Too many requests from this address."] * 4
+    assert len(visitor.texts()) == 6
