@@ -3,7 +3,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check widget bench lock clean test-resilience check-widget-build chromium faketime widget-tests
+.PHONY: help run test check widget bench lock clean test-resilience audit sbom env-example check-widget-build check-railway \
+	chromium faketime widget-tests
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -26,11 +27,22 @@ run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WE
 test: .venv/.dev chromium widget-tests ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
 	$(PY) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-check: .venv/.dev check-widget-build ## lint, format, types, import rules, and the committed widget against its sources
+check: .venv/.dev check-widget-build check-railway ## lint, format, types, import rules, the built widget, Docker and Railway files, licences
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict app
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint Dockerfile
+	$(PY) -m scripts.sbom
+
+audit: .venv/.dev ## ask a public database for known vulnerabilities of what runs (needs the network)
+	$(PY) -m scripts.audit
+
+sbom: .venv/.dev ## write bills of materials (CycloneDX) into sbom/ and check licences; needs no network
+	$(PY) -m scripts.sbom
+
+env-example: .venv/.dev ## write .env.example out of app/config.py and docs/operating.md
+	$(PY) -m scripts.env_example
 
 widget: widget/node_modules/.stamp ## build app/static out of widget/
 	cd widget && npm run check && npm run build
@@ -48,7 +60,7 @@ lock: ## compile requirements*.txt from pyproject.toml, with hashes and without 
 	@! grep -n '://' requirements.txt requirements-dev.txt
 
 clean: ## remove what was installed and built for tests; the data folder stays
-	rm -rf .venv widget/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv widget/node_modules .railway/node_modules sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define pin
@@ -103,9 +115,18 @@ widget/node_modules/.stamp: widget/package-lock.json
 	@touch $@
 
 widget-tests:
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory widget/node_modules/.stamp && cd widget && npm test; \
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory widget/node_modules/.stamp .railway/node_modules/.stamp && cd widget && npm test; \
 	elif [ -n "$$CI" ]; then echo "The widget's own tests need Node 20 or newer."; exit 1; \
 	else echo "Left out: the widget's own unit tests (no Node here); the browser tests run all the same."; fi
+
+# Types only: the file is applied by Railway's own command line, with an account.
+check-railway: .railway/node_modules/.stamp widget/node_modules/.stamp
+	widget/node_modules/.bin/tsc --project .railway/tsconfig.json
+
+.railway/node_modules/.stamp: .railway/package-lock.json
+	cd .railway && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 check-widget-build:
 	@command -v npm >/dev/null || { echo "make check needs Node 20 or newer."; exit 1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import tomllib
 from collections.abc import Callable
 
 from flask import Flask
@@ -10,7 +11,7 @@ from flask import Flask
 from app import client_address, engines, error_handlers, metrics, middleware, origins, rate_limit
 from app.api import chat, health, messages, openapi, sessions, site, sse, websocket
 from app.auth import user_tokens
-from app.config import Settings
+from app.config import ROOT, Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
 from app.conversations.names import NamedConversations
@@ -22,7 +23,8 @@ from app.storage import open_store
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 from app.web import pages
 
-VERSION = "0.1.0"
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+"""The version of this service. pyproject.toml is the only place where it is written."""
 
 
 def create_app(

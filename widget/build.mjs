@@ -10,6 +10,23 @@ const out = fileURLToPath(new URL("../app/static/", import.meta.url));
 const verify = process.argv.includes("--verify");
 const budgets = { "widget.js": 2048, "panel.js": 30 * 1024 };
 
+/** The packages whose code is in a bundle; their licences ask for their texts to be passed on. */
+const bundled = new Set();
+
+/** The licence of each package in the bundles, as it comes with the package. */
+async function licenses() {
+  const texts = [...bundled].sort().map(async (name) => {
+    const folder = `${here}node_modules/${name}/`;
+    const { version, license } = JSON.parse(await readFile(`${folder}package.json`, "utf8"));
+    const file = (await readdir(folder)).find((entry) => /^licen[sc]e/i.test(entry));
+    if (!file) throw new Error(`${name} comes without the text of its licence`);
+    const text = (await readFile(folder + file, "utf8")).replaceAll("\r\n", "\n");
+    return `${name} ${version} (${license})\n\n${text.trim()}\n`;
+  });
+  const head = "Parts of other projects in the built files beside this one, and their licences.\n";
+  return [head, ...(await Promise.all(texts))].join(`\n${"-".repeat(80)}\n\n`);
+}
+
 /** One bundle as text; the same sources always give the same bytes. */
 async function bundle(entry, format, define = { __WIDGET__: "true" }) {
   const result = await build({
@@ -33,6 +50,10 @@ async function bundle(entry, format, define = { __WIDGET__: "true" }) {
     metafile: true,
   });
   if (process.argv.includes("--weights")) weigh(entry, result.metafile);
+  for (const path of Object.keys(result.metafile.inputs)) {
+    const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];
+    if (name) bundled.add(name);
+  }
   return result.outputFiles[0].text;
 }
 
@@ -225,11 +246,12 @@ for (const [name, text] of Object.entries({
     process.exitCode = 1;
   }
 }
+files["licenses.txt"] = await licenses();
 files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
 const mine = (name) =>
-  /^((widget|panel|page|messages|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json)$/.test(
+  /^((widget|panel|page|messages|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
     name,
   );
 const present = (await readdir(out)).filter(mine);

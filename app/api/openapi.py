@@ -142,6 +142,7 @@ def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -
             "description": "A chat whose conversation can change hands. A session id is a capability: "
             "browsers send it as a bearer credential to the `me` forms, so that no URL carries it. Any call may carry "
             "the token of a signed-in visitor in the header `Baton-User`; without it their sessions answer 403.",
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": server}],
         "tags": [{"name": name} for name in dict.fromkeys(TAGS.values())],

@@ -21,6 +21,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
     ".map": "application/json",
 }
 CACHE_IMMUTABLE = "public, max-age=31536000, immutable"

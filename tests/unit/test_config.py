@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import PydanticUndefined
 
 from app.config import PAGES, ConfigError, Settings, env_name, unknown_names
 
@@ -226,9 +227,23 @@ def test_settings_are_frozen() -> None:
 
 def test_each_setting_is_documented() -> None:
     """The table in docs/operating.md names every variable, and no variable that is none."""
+    assert set(documented()) == {env_name(name) for name in Settings.model_fields}
+
+
+def test_the_documented_defaults_are_the_real_ones() -> None:
+    """A default that is a value stands in the table as it is; one that is none or worked out stands there in words."""
+    for name, field in Settings.model_fields.items():
+        shown, default = documented()[env_name(name)], field.default
+        if default in (None, "", PydanticUndefined) or isinstance(default, Path):
+            assert not re.search(r"\d", shown.replace("HOST:PORT", "")), (name, shown)
+        else:
+            assert re.match(rf"`?{re.escape(str(default).lower())}\b", shown), (name, shown, default)
+
+
+def documented() -> dict[str, str]:
+    """The variables of the table in docs/operating.md, with their defaults."""
     section = (ROOT / "docs" / "operating.md").read_text("utf-8").partition("## Settings")[2].partition("\n## ")[0]
-    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE))
-    assert documented == {env_name(name) for name in Settings.model_fields}
+    return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", section, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
