@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app.config import Settings, env_name
+from app.config import PAGES, Settings, env_name
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / ".env.example"
@@ -35,7 +35,7 @@ def text() -> str:
     """The file as it should be."""
     described = descriptions()
     blocks = [
-        f"# {described[name]}\n# {name}={_default(name, field.default)}"
+        f"# {described[name]}\n# {name}={default_text(name, field.default)}"
         for name, field in ((env_name(field_name), field) for field_name, field in Settings.model_fields.items())
     ]
     return f"{HEAD}\n" + "\n\n".join(blocks) + "\n"
@@ -48,7 +48,7 @@ def descriptions() -> dict[str, str]:
     return {name: re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", what).replace("`", "") for name, _, what in rows}
 
 
-def _default(name: str, value: object) -> str:
+def default_text(name: str, value: object) -> str:
     """The default as it may stand in the file: with quotes where a shell needs them, paths relative to this folder."""
     if name in PLACEHOLDERS:
         return PLACEHOLDERS[name]
@@ -58,8 +58,10 @@ def _default(name: str, value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, frozenset):
+        return "all" if value == frozenset(PAGES) else ",".join(sorted(value))
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(value)
     return f'"{value}"' if " " in str(value) else str(value)
 
 
