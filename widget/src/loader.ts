@@ -65,9 +65,8 @@ type Method = "open" | "close" | "toggle" | "end";
       .split(",")
       .map((n) => parseInt(n) || 0);
     const side = options.position === "bottom-left" ? "left" : "right";
-    host!.dataset.side = side;
     return (
-      `:host{all:initial!important;position:fixed!important;bottom:0!important;${side}:0!important;z-index:2147483647!important;` +
+      `:host{all:initial!important;position:fixed!important;z-index:2147483647!important;` +
       `--baton-x:${x}px;--baton-y:${y}px;--_primary:var(--baton-color-primary,var(--baton-fill,${color}))}` +
       `button{position:fixed;${side}:var(--baton-x);bottom:var(--baton-y);width:56px;height:56px;padding:0;border:0;border-radius:50%;cursor:pointer;` +
       `display:grid;place-items:center;background:var(--_primary);color:var(--baton-color-on-primary,var(--baton-on-fill,${ink}));box-shadow:0 4px 16px #0004}` +
@@ -149,7 +148,7 @@ type Method = "open" | "close" | "toggle" | "end";
       gone = false;
       const place = () =>
         safe(() => {
-          if (host && anew) {
+          if (host && anew && !panel?.update()) {
             clear();
             draw();
           }
@@ -165,7 +164,7 @@ type Method = "open" | "close" | "toggle" | "end";
 
   /** Nothing of the visitor is kept here, and the panel begins anew. */
   const resetPanel = () => {
-    options.user = 0;
+    options.user = NaN;
     if (!gone) init({});
   };
   // Signed out in another tab.

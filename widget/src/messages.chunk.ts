@@ -5,7 +5,7 @@ import { proseStyles } from "./components/prose.styles";
 export { LiveRegionAnnouncer } from "./components/live-region";
 /** The English words that are needed here alone; the build leaves them out of the panel. */
 export { default as words } from "./locales/en.json";
-export { dialog } from "./components/dialog";
+export { askToEnd, dialog } from "./components/dialog";
 export { copyLink, downloadTranscript } from "./components/share";
 export { createAnswerWatchdog } from "./state/answer-watchdog";
 export { createLiveFeed } from "./state/live-feed";

@@ -3,8 +3,10 @@ import { createConversation } from "./state/conversation";
 import { BatonChat } from "./components/chat";
 import { mountPanel } from "./components/panel";
 import type { TokenProvider } from "./state/identity";
+import { getChunk, loadChunk } from "./client/lazy-chunks";
 import { readOptions } from "./options";
 import { createBrowserStorage, browserStorages } from "./client/browser-storage";
+import type { Conversation } from "./types";
 import { isLocal } from "./state/reducer";
 
 export interface Panel {
@@ -13,68 +15,111 @@ export interface Panel {
   toggle(): void;
   end(): void;
   identify(user: TokenProvider): void;
+  /** Shows what has changed in the options; false where that takes a new start. */
+  update(): boolean;
   destroy(): void;
 }
 
 interface Site {
   init(options: { user: TokenProvider }): void;
 }
+type Emit = (event: string, detail?: unknown) => void;
+type Standalone = typeof import("./standalone.chunk");
 
 /** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page; `site`: `window.Baton`. */
 export function mount(
   host: HTMLElement,
   raw: Record<string, unknown>,
   base: string,
-  emit: (event: string, detail?: unknown) => void,
+  emit: Emit,
   site: Site,
 ): Panel {
   const options = readOptions(raw);
+  const before = { ...raw };
   const conversation = createConversation({ ...options, apiUrl: base });
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
   const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
+  let chats: ReturnType<Standalone["bindStandaloneChats"]> | undefined;
   // Somebody else was in this tab before: it begins anew. Other tabs speak for the users that their own pages named.
-  const identify = (user: TokenProvider) =>
-    conversation.identify(user, () => {
-      store.clearTabState();
-      site.init({ user });
-    });
-  if (raw.user) identify(raw.user as TokenProvider);
-  const chats = bindStandaloneChats((chat) => {
-    Object.assign(chat, {
-      options: { ...readOptions({ ...raw, ...chat.dataset }), apiUrl: base },
-      conversation,
-    });
-    conversation.setActive(true);
-    void conversation.start();
-  });
+  const identify = (user: unknown, one = conversation) => {
+    if (user)
+      one.identify(user as TokenProvider, () => {
+        store.clearTabState();
+        site.init({ user: user as TokenProvider });
+      });
+  };
+  identify(raw.user);
+  const updateActive = () => conversation.setActive(panel.isOpen() || !!chats?.show(conversation));
   const listening = new AbortController();
   const { signal } = listening;
 
-  host.addEventListener(
-    "baton-open",
-    () => {
-      store.open = true;
-      conversation.setActive(true);
-      void conversation.start();
-      emit("open");
-    },
-    { signal },
-  );
-  host.addEventListener(
-    "baton-close",
-    () => {
-      store.open = false;
-      conversation.setActive(chats.some((chat) => chat.isConnected));
-      emit("close");
-    },
-    { signal },
-  );
+  const bind = (chat: BatonChat): void =>
+    void loadChunk("standalone").then((there) => {
+      if (signal.aborted) return;
+      if (!there) return void setTimeout(bind, 3000, chat);
+      chats ??= getChunk<Standalone>("standalone")!.bindStandaloneChats({
+        raw,
+        base,
+        conversation,
+        create: createConversation,
+        identify,
+        update: updateActive,
+        watch,
+      });
+      chats.connected(chat);
+    });
+  BatonChat.standalone = {
+    connected: bind,
+    disconnected: (chat) => chats?.disconnected(chat),
+  };
+  for (const chat of document.querySelectorAll("baton-chat"))
+    if (chat instanceof BatonChat) bind(chat);
 
-  // The site gets an event for what is new, never the credential of the conversation.
+  for (const event of ["open", "close"])
+    host.addEventListener(
+      `baton-${event}`,
+      () => {
+        store.open = panel.isOpen();
+        updateActive();
+        if (store.open) void conversation.start();
+        emit(event);
+      },
+      { signal },
+    );
+  const stop = watch(conversation, emit);
+
+  return {
+    ...panel,
+    identify(user) {
+      identify(user);
+      chats?.identify(user);
+    },
+    update() {
+      for (const name in raw) if (raw[name] !== before[name] && !LOOKS.test(name)) return false;
+      panel.update({ ...readOptions(raw), apiUrl: base });
+      chats?.update();
+      return true;
+    },
+    destroy() {
+      listening.abort();
+      stop();
+      BatonChat.standalone = undefined;
+      chats?.dispose();
+      panel.destroy();
+      conversation.dispose();
+    },
+  };
+}
+
+/** The options that change in an open panel; each of the others takes a new start. */
+const LOOKS = /^(title|greeting|suggestions|color|theme|lang)$/;
+
+/** The site gets an event for what is new, never the credential of the conversation. */
+function watch(conversation: Conversation, emit: Emit): () => void {
   let { status } = conversation.state;
   const emittedIds = new Set<string>();
   let quiet = true;
-  const stop = conversation.subscribe(() => {
+  return conversation.subscribe(() => {
     const { state } = conversation;
     if (state.status !== status) emit("session", { status: (status = state.status) });
     // What was there before is no news.
@@ -83,41 +128,8 @@ export function mount(
     for (const one of state.messages.slice(-20)) {
       if (isLocal(one) || emittedIds.has(one.id)) continue;
       emittedIds.add(one.id);
-      if (!restored)
-        emit("message", {
-          id: one.id,
-          role: one.role,
-          content: one.content,
-          created_at: one.created_at,
-        });
+      const { id, role, content, created_at } = one;
+      if (!restored) emit("message", { id, role, content, created_at });
     }
   });
-
-  return {
-    open: () => panel.open(),
-    close: () => panel.close(),
-    toggle: () => panel.toggle(),
-    end: () => panel.end(),
-    identify,
-    destroy() {
-      listening.abort();
-      stop();
-      BatonChat.onStandaloneConnected = undefined;
-      for (const chat of chats) chat.conversation = undefined;
-      panel.destroy();
-      conversation.dispose();
-    },
-  };
-}
-
-/** The `<baton-chat>` elements that the page wrote itself, those to come included: they show the same conversation. */
-function bindStandaloneChats(settle: (chat: BatonChat) => void): BatonChat[] {
-  const chats: BatonChat[] = [];
-  BatonChat.onStandaloneConnected = (chat) => {
-    chats.push(chat);
-    settle(chat);
-  };
-  for (const chat of document.querySelectorAll("baton-chat"))
-    if (chat instanceof BatonChat) BatonChat.onStandaloneConnected(chat);
-  return chats;
 }

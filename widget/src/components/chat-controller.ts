@@ -6,6 +6,7 @@ import type { DialogKind } from "./dialog";
 /** What the controller, and what it calls, needs of the chat. */
 export interface ChatHost {
   readonly conversation: Conversation | undefined;
+  readonly offsetParent: Element | null;
   offerBlockedPage(url: string): void;
   showToast(key: string): void;
   openDialog(dialog: DialogKind): void;
@@ -44,6 +45,10 @@ export class ChatController {
 
   copyLink(): Promise<void> {
     return this.withMessages((chunk) => chunk.copyLink(this.chat));
+  }
+
+  askToEnd(): Promise<void> {
+    return this.withMessages((chunk) => chunk.askToEnd(this.chat));
   }
 
   downloadTranscript(): Promise<void> {

@@ -24,8 +24,8 @@ export class BatonChat extends HTMLElement implements MessageHost {
   declare variant: "panel" | "page";
   /** The panel fills the screen: its close button then is the only one. */
   declare compact: boolean;
-  /** Gives a conversation to an element that a page wrote by itself. */
-  static onStandaloneConnected: ((chat: BatonChat) => void) | undefined;
+  /** Gives a conversation to an element that a page wrote by itself, and takes it back. */
+  static standalone: Record<"connected" | "disconnected", (chat: BatonChat) => void> | undefined;
   /** The element that sent last: a text that could not be sent goes back to this one alone. */
   static lastSender: BatonChat | undefined;
   /** Set by the panel: how to close it. */
@@ -85,7 +85,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
 
   connectedCallback(): void {
     this.#unwatch = watchTheme(() => this.applyTheme());
-    if (!this.conversation) BatonChat.onStandaloneConnected?.(this);
+    if (!this.conversation) BatonChat.standalone?.connected(this);
     this.#onPropertyChange("conversation");
   }
 
@@ -94,6 +94,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
     for (const timer of [this.#toastTimer, this.#retryTimer]) clearTimeout(timer);
+    BatonChat.standalone?.disconnected(this);
   }
 
   /** Resolves when what is known now is on the screen. */
@@ -241,6 +242,11 @@ export class BatonChat extends HTMLElement implements MessageHost {
 
   override focus(): void {
     (this.field ?? this.#root.querySelector<HTMLElement>("#log"))?.focus();
+  }
+
+  /** Asks whether to end the chat, as its button does. */
+  end(): void {
+    void this.controller.askToEnd();
   }
 
   showToast(key: string): void {

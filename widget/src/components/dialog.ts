@@ -1,7 +1,8 @@
 /** The dialogs of the chat: before ending, before deleting, and the link where it cannot be copied. */
 import type { html as Html, TemplateResult } from "lit/html.js";
 import type { Language } from "../locales/i18n";
-import type { ChatController } from "./chat-controller";
+import type { Conversation } from "../types";
+import type { ChatController, ChatHost } from "./chat-controller";
 
 export type DialogKind = { kind: "end" } | { kind: "delete" } | { kind: "link"; url: string };
 
@@ -53,4 +54,26 @@ export function dialog(
       </div>
     </div>
   </div>`;
+}
+
+/** Opens the question before an end, where there is a chat to end and it is in sight. */
+export async function askToEnd(chat: ChatHost): Promise<void> {
+  if ((await isGoing(chat.conversation!)) && chat.offsetParent) chat.openDialog({ kind: "end" });
+}
+
+/** Whether there is a chat to end, known within three seconds: a conversation is restored first. */
+function isGoing(conversation: Conversation): Promise<boolean> {
+  return new Promise((done) => {
+    const check = (): void => {
+      if (/active|abandoned/.test(conversation.state.status)) settle(true);
+    };
+    const settle = (result: boolean): void => {
+      clearTimeout(timer);
+      stop();
+      done(result);
+    };
+    const timer = setTimeout(settle, 3000, false);
+    const stop = conversation.subscribe(check);
+    check();
+  });
 }

@@ -15,7 +15,7 @@ const styles = css`
 .panel.left { right: auto; left: var(--_x, var(--baton-x, 20px)); transform-origin: bottom left; }
 .panel[hidden] { display: none; }
 .panel.full {
-  inset: var(--_top, 0) 0 auto 0; width: 100%; height: var(--_h, 100dvh); max-width: none; max-height: none; border: 0; border-radius: 0;
+  inset: var(--_top, 0) 0 auto 0; width: 100%; height: var(--_h, 100dvh); border: 0; border-radius: 0;
 }
 .panel > baton-chat { width: 100%; height: 100%; }
 [part~=launcher] { background: var(--_primary); color: var(--_on-primary); touch-action: manipulation; }

@@ -12,8 +12,10 @@ export interface Panel {
   toggle(): void;
   /** Opens the panel and asks whether to end the chat. */
   end(): void;
+  /** Shows changed options: words, colours and language. */
+  update(options: Options): void;
   destroy(): void;
-  readonly isOpen: boolean;
+  isOpen(): boolean;
 }
 
 const SMALL = "(max-width: 520px), (max-height: 460px)";
@@ -29,12 +31,12 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   const launcher = root.querySelector<HTMLButtonElement>("[part~=launcher]");
   let words = language(options.lang);
   const chat = new BatonChat();
-  Object.assign(chat, { conversation, options, variant: "panel", onClose: () => close() });
+  Object.assign(chat, { conversation, variant: "panel", onClose: () => close() });
   chat.setAttribute("exportparts", PARTS);
   const panel = document.createElement("div");
   const attributes = { role: "dialog", part: "panel", tabindex: "-1", hidden: "" };
   for (const [name, value] of Object.entries(attributes)) panel.setAttribute(name, value);
-  panel.classList.add("panel");
+  panel.className = "panel";
   if (options.position === "bottom-left") panel.classList.add("left");
   const [x = "", y = ""] = (options.offset ?? "")
     .split(",")
@@ -96,7 +98,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     void chat.updateComplete.then(() =>
       matchMedia("(pointer: coarse)").matches ? panel.focus() : chat.focus(),
     );
-    host.dispatchEvent(new CustomEvent("baton-open", { bubbles: true, composed: true }));
+    host.dispatchEvent(new CustomEvent("baton-open", { bubbles: true }));
   }
   function close(): void {
     if (!isOpen) return;
@@ -107,7 +109,7 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
     fit();
     label();
     if (inside) (before?.isConnected && before !== document.body ? before : launcher)?.focus();
-    host.dispatchEvent(new CustomEvent("baton-close", { bubbles: true, composed: true }));
+    host.dispatchEvent(new CustomEvent("baton-close", { bubbles: true }));
   }
   const toggle = (): void => (isOpen ? close() : open());
   const escape = (event: KeyboardEvent): void => {
@@ -130,27 +132,26 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   on(small, "change", fit);
   on(view, "resize", fit);
   on(view, "scroll", fit);
-  paint();
   fit();
-  label();
-  void loadLocale(options.lang).then(() => {
-    words = language(options.lang);
+  const update = (changed: Options): void => {
+    chat.options = options = changed;
+    paint();
     label();
-  });
+    void loadLocale(options.lang).then(() => {
+      words = language(options.lang);
+      label();
+    });
+  };
+  update(options);
 
   return {
+    update,
     open,
     close,
     toggle,
     end(): void {
       open();
-      void once(
-        conversation,
-        () => conversation.state.status === "active" || conversation.state.status === "abandoned",
-      ).then(async (going) => {
-        await chat.updateComplete;
-        if (going && isOpen) await chat.openDialog({ kind: "end" });
-      });
+      chat.end();
     },
     destroy(): void {
       close();
@@ -159,24 +160,8 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
       listening.abort();
       panel.remove();
     },
-    get isOpen() {
-      return isOpen;
-    },
+    isOpen: () => isOpen,
   };
-}
-
-/** True as soon as `holds`, false when it does not within three seconds: a conversation is restored first. */
-function once(conversation: Conversation, holds: () => boolean): Promise<boolean> {
-  return new Promise((done) => {
-    const settle = (result: boolean): void => {
-      clearTimeout(timer);
-      stop();
-      done(result);
-    };
-    const timer = setTimeout(() => settle(false), 3000);
-    const stop = conversation.subscribe(() => holds() && settle(true));
-    if (holds()) settle(true);
-  });
 }
 
 /** The element with the focus, also inside open shadow roots; the body counts as none. */
@@ -209,11 +194,10 @@ function countUnread(
   let n = 0;
   let own = "";
   const title = (): void => {
-    const plain =
-      own && document.title === own ? document.title.replace(/^\(\d+\) /, "") : document.title;
-    if (n) document.title = own = `(${n}) ${plain}`;
-    else if (own && document.title === own) document.title = plain;
-    if (!n) own = "";
+    const now = document.title;
+    const plain = now === own ? now.replace(/^\(\d+\) /, "") : now;
+    if (n || own) document.title = n ? `(${n}) ${plain}` : plain;
+    own = n ? document.title : "";
   };
   const changed = (): void => {
     const now = conversation.state.messages;
