@@ -73,7 +73,7 @@ _PLAIN_ROLES = names(
 _ROLE_TARGET = re.compile(r"(.*?)[ ]*<([^<>]*)>")
 _WIKILINK = re.compile(r"(!?)\[\[([^\[\]\n|\\]{1,300})(?:\\?\|([^\[\]\n]{0,300}))?\]\]")
 _SHORTCODE = re.compile(
-    r"\{\{[<%]-?[ ]*(?P<hugo>[^\n]*?)[ ]*/?-?[%>]\}\}|\{%-?[ ]*(?P<liquid>[^\n]*?)[ ]*-?%\}|\{\{[^{}\n]*\}\}"
+    r"\{\{[<%](?P<hugo>(?:[^{}]|\{[^{}\n]{0,100}\}){0,1000}?)/?-?[%>]\}\}|\{%(?P<liquid>(?:[^{}]|\{[^{}\n]{0,100}\}){0,1000}?)-?%\}|\{\{(?:[^{}\n]++|\{[^{}\n]*+\})*+\}\}"
 )
 _REF_LINK = re.compile(r"\]\(\{\{[<%]-?[ ]*(?:rel)?ref[ ]+\"?([^\s\"%>]+)\"?[^\n]*?[%>]\}\}([^)\n]*)\)")
 _INLINE = (
@@ -81,6 +81,7 @@ _INLINE = (
     (re.compile(r"\{\+\+([^\n]*?)\+\+\}|\{==([^\n]*?)==\}"), r"\1\2"),
     (re.compile(r"(?<![=\w])==(?=[^\s=])([^=\n]*[^\s=])==(?![=\w])"), r"\1"),
     (re.compile(r"(?<!\+)\+\+([a-z][a-z0-9+-]*)\+\+(?!\+)"), r"\1"),
+    (re.compile(r":(?:material|fontawesome|octicons|simple)-[a-z0-9-]{1,80}:"), ""),
     (re.compile(r"(?<![\w:/.])[ ]?:[a-z][a-z0-9_+-]{1,60}:(?![\w:/])"), ""),
     (re.compile(r"(?<=\S)[ ]{1,3}\^[A-Za-z0-9-]{3,64}[ ]*$", re.MULTILINE), ""),
     (re.compile(r"^\^[A-Za-z0-9-]{3,64}[ ]*$", re.MULTILINE), ""),
@@ -274,7 +275,7 @@ def _dedent(line: str, indent: int) -> str:
 
 def _inline(text: str, kept: list[str], mdx: bool) -> str:
     """The second pass, over the whole text: imports, tags, shortcodes, roles, links of wikis and attributes."""
-    text = _without_esm(text)
+    text = _without_esm(html_tags.put_preformatted_aside(text, kept))
     text = html_tags.convert(text, kept, ANCHOR, _BOX_NAMES)
     text = _REF_LINK.sub(r"](\1\2)", text)
     text = _shortcodes(text, kept)
@@ -312,8 +313,8 @@ def _shortcodes(text: str, kept: list[str]) -> str:
     pos = 0
     code_from = -1
     for found in _SHORTCODE.finditer(text):
-        words = (found["hugo"] or found["liquid"] or "").strip()
-        name = words.split(" ")[0].strip("/").lower().removeprefix("end")
+        words = " ".join((found["hugo"] or found["liquid"] or "").lstrip("-").split())
+        name = words.lstrip("/ ").split(" ")[0].strip("/").lower().removeprefix("end")
         closes = words.startswith(("/", "end"))
         if code_from >= 0 and not (closes and name in ("highlight", "code-toggle")):
             continue
@@ -324,7 +325,7 @@ def _shortcodes(text: str, kept: list[str]) -> str:
             kept.append(f"~~~~~~\n{code}\n~~~~~~")
             out.append(f"\n\ue000{len(kept) - 1}\ue001\n")
             code_from = -1
-        elif name in ("highlight", "code-toggle") and not closes:
+        elif name in ("highlight", "code-toggle") and not closes and not found[0].endswith(("/>}}", "/%}}")):
             code_from = len(out)
         else:
             out.append(_shortcode(name, words, closes, _is_alone(text, found)))
@@ -416,9 +417,8 @@ class _Boxes:
         quote = _QUOTE.match(line)[0]  # type: ignore[index]
         depth = quote.count(">")
         body = line[len(quote) :] if depth else line
-        if line.strip():
-            while self._open and self._has_ended(self._open[-1], depth, body):
-                self._close()
+        while self._open and self._has_ended(self._open[-1], depth, body):
+            self._close()
         stripped = sum(1 for box in self._open if box.by == "quote")
         if depth:
             kept = "> " * (depth - stripped)
@@ -426,11 +426,24 @@ class _Boxes:
         else:
             kept = ""
         body = _dedent(body, sum(4 for box in self._open if box.by == "indent"))
-        self._content(kept, body, depth)
+        self._content(kept, self._within_list(body), depth)
+
+    def _within_list(self, body: str) -> str:
+        """A line of a box that stands in a list item, indented like the box; a heading ends an unclosed box."""
+        floor = max((box.lead.count(" ") for box in self._open if box.by in ":/" and ">" not in box.lead), default=0)
+        if not floor or not body.strip() or len(body) - len(body.lstrip(" ")) >= floor:
+            return body
+        if not body.startswith("#"):
+            return " " * floor + body.lstrip(" ")
+        while self._open and self._open[-1].by in ":/":
+            self._close()
+        return body
 
     def _has_ended(self, box: _Box, depth: int, body: str) -> bool:
         if box.by == "quote":
             return depth < box.quotes
+        if not body.strip():
+            return False
         return box.by == "indent" and (len(body) - len(body.lstrip(" ")) <= box.indent or depth < box.quotes)
 
     def _content(self, lead: str, body: str, depth: int) -> None:

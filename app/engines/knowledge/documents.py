@@ -88,6 +88,10 @@ class Document:
     """A hash of ``source``."""
     mtime: float
     """When the file was last written, seconds since 1970."""
+    folder: int = 0
+    """Which of the folders it is in."""
+    aliases: tuple[str, ...] = ()
+    """Other names that links may use: the front matter's ``slug``, ``id``, ``permalink``, ``aliases``."""
 
 
 @dataclass(frozen=True, slots=True)

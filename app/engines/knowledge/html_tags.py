@@ -47,10 +47,26 @@ _ANCHOR_LINK = re.compile(
     r"<a\s[^<>]*?\bhref\s*=\s*[\"']([^\"'<>\s]*)[\"'][^<>]*>([^<>\[\]\n]{1,300})</a\s*>", re.IGNORECASE
 )
 _HEADING = re.compile(r"^([ ]*)<h([1-6])\b([^<>]*)>([^\n]*?)</h\2\s*>[ ]*$", re.IGNORECASE | re.MULTILINE)
-_INLINE_CODE = re.compile(r"<code\b[^<>]*>([^<>\n`]*)</code\s*>", re.IGNORECASE)
+_INLINE_CODE = re.compile(r"<code\b[^<>]*>([^<>\n`\ue000]*)</code\s*>", re.IGNORECASE)
+_MASK = re.compile("\ue000(\\d+)\ue001")
+_PRE = re.compile(r"<pre(?:\s[^<>]*)?>", re.IGNORECASE)
+_PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
 _LITERAL = re.compile(r"(?<![\\$\w])\{\s*(?:\"([^\"{}\n]*)\"|'([^'{}\n]*)'|`([^`{}\n]*)`)\s*\}")
 _EXPRESSION = re.compile(rf"(?<![\\$]){_BRACES}")
 _LINE_START = re.compile(r"[ ]*(?:(?:[-*+]|\d{1,9}[.)])[ ]+)*")
+
+
+def put_preformatted_aside(text: str, kept: list[str]) -> str:
+    """``<pre>`` elements as code."""
+    parts: list[str] = []
+    pos = 0
+    while (found := _PRE.search(text, pos)) and (end := _PRE_END.search(text, found.end())):
+        inner = _TAG.sub("", text[found.end() : end.start()])
+        code = _MASK.sub(lambda mask: kept[int(mask[1])], html.unescape(inner)).strip("\n")
+        ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+        parts += [text[pos : found.start()], "\n\n", _put_aside(kept, f"{ticks}\n{code}\n{ticks}"), "\n\n"]
+        pos = end.end()
+    return "".join([*parts, text[pos:]])
 
 
 def convert(text: str, kept: list[str], anchor: str, boxes: frozenset[str]) -> str:
@@ -117,14 +133,10 @@ class _Converter:
                 pos = found.end()
                 continue
             self._hold(self._text[pos : found.start()])
-            end = self._end_of(name, found) if name in _UNSEEN or name == "pre" else -1
+            end = self._end_of(name, found) if name in _UNSEEN else -1
             if end < 0:
                 self._tag(name, found)
-                pos = found.end()
-            else:
-                if name == "pre":
-                    self._preformatted(self._text[found.end() : self._lower.rfind("<", 0, end)])
-                pos = end
+            pos = max(end, found.end())
         self._hold(self._text[pos:])
         return "".join(self._out)
 
@@ -143,11 +155,6 @@ class _Converter:
         if end < 0:
             self._unclosed.add(name)
         return end + 1 if end >= 0 else -1
-
-    def _preformatted(self, inner: str) -> None:
-        code = html.unescape(_TAG.sub("", inner)).strip("\n")
-        ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
-        self._out.append("\n\n" + _put_aside(self._kept, f"{ticks}\n{code}\n{ticks}") + "\n\n")
 
     def _hold(self, text: str) -> None:
         """Text between two tags; inside of an element its common indent goes where it would make the text code."""

@@ -35,8 +35,10 @@ class PageName:
 class Links:
     """Finds pages by any spelling: with or without ending, slash, ``index`` or order number, by alias or by name."""
 
-    def __init__(self, pages: Iterable[PageName], base_url: str) -> None:
+    def __init__(self, pages: Iterable[PageName], base_url: str, *, own_urls: bool = True) -> None:
+        """``own_urls``: whether a page is linked at the ``url`` of its front matter, else always below ``base_url``."""
         self._base = base_url.rstrip("/")
+        self._own_urls = own_urls
         self._pages: dict[str, PageName] = {}
         self._by_spelling: dict[tuple[int, str], str] = {}
         self._by_name: dict[str, str] = {}
@@ -74,14 +76,14 @@ class Links:
             return None
         fragment = f"#{parts.fragment}" if parts.fragment else ""
         if not parts.path:
-            return f"{self._own_url(page)}{fragment}" if fragment else None
+            return (self._own_url(page) if self._own_urls else "") + fragment or None
         path = self._target(unquote(parts.path), page)
         if path is not None:
             return self._own_url(self._pages[path]) + fragment
         return urljoin(f"{self._base}/", href) if parts.path in SERVICE_PAGES else None
 
     def _own_url(self, page: PageName) -> str:
-        return page_url(page.path, page.url, self._base)
+        return page_url(page.path, page.url if self._own_urls else None, self._base)
 
     def _wiki(self, href: str, page: PageName) -> str | None:
         name, _, heading = unquote(href.removeprefix("wiki:")).partition("#")

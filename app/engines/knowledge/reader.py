@@ -350,6 +350,8 @@ def document(source: str, page: PageName, links: Links, *, mtime: float = 0.0) -
         source=source,
         version=hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=16).hexdigest(),
         mtime=mtime,
+        folder=page.folder,
+        aliases=page.aliases,
     )
 
 
