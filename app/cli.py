@@ -10,16 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.config import ConfigError, Settings
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
-
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
     given = _options().parse_args(arguments)
-    folder = given.folder or Path(DOCS)
+    try:
+        folder = given.folder or Settings.from_env().knowledge_dir
+    except ConfigError as error:
+        print(error)
+        return 2
     if not folder.is_dir():
         print(f"{folder} is not a folder")
         return 2
@@ -49,7 +52,7 @@ def _options() -> argparse.ArgumentParser:
     check.add_argument("questions", type=Path)
     check.set_defaults(run=_check)
     for command in (ask, check):
-        command.add_argument("--dir", dest="folder", type=Path, default=None, help="the folder (default: docs)")
+        command.add_argument("--dir", dest="folder", type=Path, help="the folder (default: BATON_KNOWLEDGE_DIR)")
     for command in (ask, index, check):
         command.add_argument("--data", type=Path, default=None, help="where the index is kept (default: nowhere)")
         command.add_argument("--url", default="/knowledge", help="where the pages can be opened")

@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.engines.knowledge.local_embeddings import LocalEmbeddings, missing_packages
+
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
-from app.engines.knowledge.local_embeddings import LocalEmbeddings, missing_packages
 from bench.answers.rivals import RIVALS, Chunk, Ranked, missing
 from bench.answers.sets import Question, QuestionSet, answers_dir, fetch, page_path, question_sets
 

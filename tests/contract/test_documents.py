@@ -28,20 +28,3 @@ def test_the_client_of_the_protocol_page_prints_a_whole_answer(plain: RunningSer
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
-
-
-def test_every_curl_line_of_the_quickstart_works_as_typed(plain: RunningService) -> None:
-    """Copied into a shell one after the other, each is answered with success."""
-    text = (DOCS / "quickstart.md").read_text("utf-8")
-    lines = re.findall(r"^curl .*$", text, re.MULTILINE)
-    assert len(lines) == 4
-    create = subprocess.run(
-        ["bash", "-c", f"URL={plain.base}; {lines[0]} -s"], capture_output=True, text=True, check=True
-    )
-    session = re.search(r"ses_[A-Za-z0-9_-]{32}", create.stdout)
-    assert session is not None
-    for line in lines[1:]:
-        typed = f"URL={plain.base}; ID={session[0]}; {line} -sf"
-        ran = subprocess.run(["bash", "-c", typed], capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, (line, ran.stdout, ran.stderr)
-        assert re.search(r'"success": ?true', ran.stdout)

@@ -60,9 +60,3 @@ def listens(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/").status_code == 405
     except httpx.HTTPError:
         return False
-
-
-@pytest.mark.parametrize("holding", ["prediction/YOUR-FLOW-ID", "chat-messages", "my_graph"])
-def test_the_recipes_are_python(holding: str) -> None:
-    """The recipes compile."""
-    compile(block(holding), "recipe", "exec")

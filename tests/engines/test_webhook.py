@@ -107,7 +107,7 @@ def test_the_documented_check_in_javascript_works(sse: Settings, server: FaultyS
     request = server.requests[-1]
     payload = {"stamp": request.headers["x-baton-timestamp"], "sign": request.headers["x-baton-signature"],
             "body": request.body.decode()}  # fmt: skip
-    code = snippet("javascript", "function fromBaton") + (
+    code = snippet("js", "function fromBaton") + (
         f"\nconst t = {json.dumps(payload)}, secret = 'shared-secret-of-both';"
         "console.log(JSON.stringify([fromBaton(secret, t.stamp, t.sign, t.body),"
         "fromBaton(secret, t.stamp, t.sign, t.body + ' '), fromBaton('other', t.stamp, t.sign, t.body),"
