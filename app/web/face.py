@@ -30,38 +30,38 @@ WORDS: dict[str, dict[str, str]] = {
         "ar": "هذه الصفحة أطول من أن تُعرض كاملة.",
     },
     "nothing_elsewhere": {
-        "en": "This page loaded nothing from any other host and set no cookie.",
+        "en": "This page loaded nothing from other hosts and set no cookies.",
         "de": "Diese Seite hat nichts von anderen Servern geladen und kein Cookie gesetzt.",
         "ar": "لم تحمّل هذه الصفحة شيئًا من خادم آخر ولم تضع أي ملف تعريف ارتباط.",
     },
     "noscript": {
-        "en": "This chat needs JavaScript. Please allow it for this page and load it again: your conversation is kept.",
+        "en": "This chat needs JavaScript. Please allow it for this page and reload: your conversation is kept.",
         "de": "Dieser Chat braucht JavaScript. Bitte erlauben Sie es für diese Seite und laden Sie sie neu: "
         "Ihr Gespräch bleibt erhalten.",
         "ar": "تحتاج هذه الدردشة إلى JavaScript. اسمح به لهذه الصفحة ثم أعد تحميلها: محادثتك محفوظة.",
     },
     "nothing_here": {"en": "There is nothing here", "de": "Hier ist nichts", "ar": "لا يوجد شيء هنا"},
     "went_wrong": {"en": "Something went wrong", "de": "Etwas ist schiefgegangen", "ar": "حدث خطأ ما"},
-    "to_start": {"en": "Go to the start", "de": "Zur Startseite", "ar": "إلى البداية"},
-    "to_documents": {"en": "Look in the documents", "de": "In den Dokumenten nachsehen", "ar": "ابحث في المستندات"},
+    "to_start": {"en": "Go to the start page", "de": "Zur Startseite", "ar": "إلى البداية"},
+    "to_documents": {"en": "Browse the documents", "de": "In den Dokumenten nachsehen", "ar": "ابحث في المستندات"},
     "error_404": {
         "en": "There is nothing at this address.",
         "de": "Unter dieser Adresse gibt es nichts.",
         "ar": "لا يوجد شيء في هذا العنوان.",
     },
     "error_no_page": {
-        "en": "There is no such page here. It may have been renamed or taken away.",
+        "en": "There is no such page here. It may have been renamed or removed.",
         "de": "Diese Seite gibt es hier nicht. Vielleicht wurde sie umbenannt oder entfernt.",
         "ar": "لا توجد صفحة كهذه هنا. ربما أُعيدت تسميتها أو أُزيلت.",
     },
     "error_405": {
-        "en": "This address does not take what was sent to it.",
+        "en": "This address does not accept that kind of request.",
         "de": "Diese Adresse nimmt nicht an, was an sie gesendet wurde.",
         "ar": "هذا العنوان لا يقبل ما أُرسل إليه.",
     },
     "error_429": {
-        "en": "That was a little too often. Please wait a moment and try again.",
-        "de": "Das war etwas zu oft. Bitte warten Sie einen Moment und versuchen Sie es noch einmal.",
+        "en": "Too many requests. Please wait a moment and try again.",
+        "de": "Zu viele Anfragen. Bitte warten Sie einen Moment und versuchen Sie es noch einmal.",
         "ar": "طلبات كثيرة في وقت قصير. انتظر لحظة ثم حاول مرة أخرى.",
     },
     "error_503": {

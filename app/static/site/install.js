@@ -111,12 +111,12 @@ function judgeOrigin(site) {
 function judgeAddress(site) {
   const ours = new URL(service);
   if (site.protocol === "https:" && ours.protocol === "http:" && !/^(localhost|127\.|\[::1\])/.test(ours.hostname)) {
-    tell("bad", "Your site is https and this service’s address is http. Browsers refuse that mixture: give the service an https address in BATON_PUBLIC_URL.");
+    tell("bad", "Your site is https and this service’s address is http. Browsers block that combination: give the service an https address in BATON_PUBLIC_URL.");
   }
   if (/^(localhost|127\.|\[::1\])/.test(ours.hostname) && !/^(localhost|127\.|\[::1\])/.test(site.hostname)) {
     tell("bad", `The tag names ${ours.host}, which is your own machine. Visitors elsewhere cannot reach it: set BATON_PUBLIC_URL to the service’s public address.`);
   } else if (ours.origin !== location.origin) {
-    tell("note", `You opened this page at ${location.origin}, but the tag names ${ours.origin}. Visitors need the second to work.`);
+    tell("note", `You opened this page at ${location.origin}, but the tag names ${ours.origin}. Visitors need the second address to work.`);
   }
 }
 
