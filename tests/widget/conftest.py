@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.conftest import Service
+from tests.conftest import ROOT, Service
 
 DEADLINE = 15_000
+PACKAGES = ROOT / "widget/node_modules"
 
 
 @pytest.fixture(scope="session")
@@ -33,18 +34,25 @@ def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """A customer's site: each page has the tag, with the attributes of ``?tag=`` and the head of ``?head=``."""
+    """A customer's site: each page has the tag, with the attributes of ``?tag=`` and the head of ``?head=``.
+
+    ``?html=`` is a page of its own instead; below ``/packages/`` are the files of npm packages.
+    """
 
     baton = ""
 
     def do_GET(self) -> None:
-        asked = parse_qs(urlsplit(self.path).query)
+        path, asked = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         tag, head, body = (asked.get(name, [""])[0] for name in ("tag", "head", "body"))
         script = f'<script src="{self.baton}/widget.js" defer {tag}></script>'
         top = f"<!doctype html><html lang=en><head><title>A site</title>{head}</head>"
         page = f"{top}<body><main><h1>A site</h1>{body}</main>{script}</body></html>"
+        page = asked.get("html", [page])[0]
+        kind = "text/html"
+        if path.startswith("/packages/"):
+            kind, page = "text/javascript", (PACKAGES / path.removeprefix("/packages/")).read_text()
         self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
         if "csp" in asked:
             self.send_header(
                 "Content-Security-Policy", f"default-src 'none'; script-src {self.baton}; connect-src {self.baton}"

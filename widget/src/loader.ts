@@ -18,25 +18,27 @@ type Method = "open" | "close" | "toggle" | "end";
 
   /** Calls a method of the document past its named elements: `<img name="querySelector">` would stand in for it. */
   const page = (
-    method: "createElement" | "createElementNS" | "querySelector" | "querySelectorAll",
+    method: "createElement" | "querySelector" | "querySelectorAll",
     ...given: unknown[]
-  ): any => (Document.prototype[method] as any).call(document, ...given);
+  ): any => (Document.prototype[method] as any).apply(document, given);
   const address = /^(.*?\/)(assets\/([^/]+\/)?)?widget\.js(?![^?#])/;
-  const script: HTMLScriptElement | null =
+  const findScript = (): HTMLScriptElement | null =>
     Reflect.get(Document.prototype, "currentScript", document) ??
     [...page("querySelectorAll", "script")].findLast((tag) => address.test(tag.src));
+  const script = findScript();
   const service = address.exec(script?.src as string)?.[1] ?? location.origin + "/";
 
   // Without a prototype: what the page added to Object.prototype is no option.
   const options: Raw = { __proto__: null, ...script?.dataset };
   let host: HTMLElement | null = null,
+    made: HTMLElement | null | undefined,
+    // React 18 hydrates a whole document without an error where only the body's end has something of ours.
+    home = "body",
     button: HTMLButtonElement;
   let panel: Panel | null = null,
     loading: Promise<void> | null = null,
     suffix = "",
-    generation = 0,
     gone = false;
-  const queuedCalls: Method[] = [];
   const listeners: Record<string, Set<(detail?: unknown) => void>> = {};
 
   /** Nothing that goes wrong here may reach the page. */
@@ -55,23 +57,19 @@ type Method = "open" | "close" | "toggle" | "end";
     listeners[event]?.forEach((listener) => safe(() => listener(detail)));
 
   function launcherCss(): string {
-    let color = String(options.color);
+    let color = options.color as string;
     if (!CSS.supports("color", color)) color = "#0b6e5f";
-    const [r, g, b] = color
-      .match(/^#\w{6}$/.test(color) ? /\w\w/g : /\w/g)!
-      .map((c) => parseInt((c + c).slice(0, 2), 16)) as [number, number, number];
-    const ink = r * 299 + g * 587 + b * 114 > 15e4 ? "#111" : "#fff";
     const [x = 20, y = x] = String(options.offset ?? 20)
       .split(",")
       .map((n) => parseInt(n) || 0);
     const side = options.position === "bottom-left" ? "left" : "right";
     return (
-      `:host{all:initial!important;position:fixed!important;z-index:2147483647!important;` +
+      `:host{all:initial!important;position:fixed!important;inset:0 auto auto 0!important;z-index:2147483647!important;` +
       `--baton-x:${x}px;--baton-y:${y}px;--_primary:var(--baton-color-primary,var(--baton-fill,${color}))}` +
-      `button{position:fixed;${side}:var(--baton-x);bottom:var(--baton-y);width:56px;height:56px;padding:0;border:0;border-radius:50%;cursor:pointer;` +
-      `display:grid;place-items:center;background:var(--_primary);color:var(--baton-color-on-primary,var(--baton-on-fill,${ink}));box-shadow:0 4px 16px #0004}` +
-      `button:focus-visible{outline:3px solid var(--_primary);outline-offset:3px}` +
-      `svg{width:26px;fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}`
+      `button{position:fixed;${side}:var(--baton-x);bottom:var(--baton-y);width:56px;height:56px;border:0;border-radius:50%;cursor:pointer;` +
+      `display:grid;place-items:center;background:var(--_primary);color:var(--baton-color-on-primary,var(--baton-on-fill,oklch(from var(--_primary) calc(70 - 99*l) 0 0)));box-shadow:0 4px 16px #0004}` +
+      `button::before{content:"";width:20px;height:15px;border:2px solid;border-radius:8px 8px 8px 0}` +
+      `@media print{:host{display:none!important}}`
     );
   }
 
@@ -81,22 +79,12 @@ type Method = "open" | "close" | "toggle" | "end";
     sheet.replaceSync(launcherCss());
     root.adoptedStyleSheets = [sheet];
     button = page("createElement", "button");
-    button.setAttribute("part", "launcher");
+    (button as any).part = "launcher";
     button.setAttribute(
       "aria-label",
       ({ de: "Chat öffnen", ar: "فتح الدردشة" } as Raw)[String(options.lang).slice(0, 2)] ??
         "Open chat",
     );
-    const space = "http://www.w3.org/2000/svg",
-      icon = page("createElementNS", space, "svg"),
-      path = page("createElementNS", space, "path");
-    icon.setAttribute("viewBox", "0 0 24 24");
-    path.setAttribute(
-      "d",
-      "M5 4h14a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2",
-    );
-    icon.append(path);
-    button.append(icon);
     root.replaceChildren(button);
     button.onpointerenter = button.onfocus = load;
     button.onclick = () => panel || call("open");
@@ -104,30 +92,28 @@ type Method = "open" | "close" | "toggle" | "end";
   }
 
   function load(): Promise<void> {
-    const mine = generation;
-    return (loading ??= import(`${service}assets/${__PANEL__}${suffix}`).then(
+    if (loading) return loading;
+    const mine = (loading = import(`${service}assets/${__PANEL__}${suffix}`).then(
       ({ mount }) => {
-        if (host && mine === generation) panel = mount(host, options, base(), emit, Baton as any);
+        if (loading === mine) panel = mount(host, options, base(), emit, Baton as any);
       },
-      (error) => {
+      () => {
         loading = null;
         suffix += "?";
         button.title = "The chat cannot be reached. Try again.";
-        console.warn("Baton:", error);
       },
     ));
+    return mine;
   }
 
-  const call = (method: Method) =>
-    void safe(() => {
-      if (gone) return;
-      if (!host) queuedCalls.push(method);
-      else if (panel) panel[method]();
-      else void load().then(() => safe(() => panel?.[method]()));
-    });
+  const call = (method: Method): void => {
+    if (gone) return;
+    if (!host) addEventListener("DOMContentLoaded", () => Baton[method]());
+    else if (panel) panel[method]();
+    else void load().then(() => safe(() => panel?.[method]()));
+  };
 
   function clear(): void {
-    generation++;
     safe(() => panel?.destroy());
     panel = loading = null;
   }
@@ -138,29 +124,41 @@ type Method = "open" | "close" | "toggle" | "end";
     if (host) clear();
     host = element;
     draw();
-    for (const method of queuedCalls.splice(0)) call(method);
   }
 
-  const init = (more?: Raw) =>
-    void safe(() => {
-      const anew = more || gone;
-      Object.assign(options, more);
-      gone = false;
-      const place = () =>
-        safe(() => {
-          if (host && anew && !panel?.update()) {
-            clear();
-            draw();
-          }
-          const found = host ?? page("querySelector", name) ?? page("createElement", name);
-          // Not into the body, whose transform would move it and whose emptying would take it away.
-          if (!found.isConnected) page("querySelector", "html").append(found);
-          attach(found);
-          if (page("querySelector", "baton-chat")) void load();
-        });
-      if (page("querySelector", "body")) place();
-      else addEventListener("DOMContentLoaded", place);
-    });
+  /** The page took the element away that was made here: it comes back. */
+  const comeBack = () => {
+    if (host !== made || host?.isConnected) return;
+    home = "html";
+    if (!page("querySelector", "body")) return void setTimeout(comeBack, 99);
+    if (panel) {
+      clear();
+      draw();
+    }
+    init();
+  };
+
+  const init = (more?: Raw): void => {
+    const anew = more || gone;
+    Object.assign(options, more);
+    gone = false;
+    const place = () =>
+      safe(() => {
+        if (host && anew && !panel?.update()) {
+          clear();
+          draw();
+        }
+        const found = host ?? page("querySelector", name) ?? (made = page("createElement", name));
+        if (!found.isConnected) page("querySelector", home).append(found);
+        attach(found);
+        // Beside a body whose transform would move it.
+        const { x, y } = found.getBoundingClientRect();
+        if (found === made && (x || y)) page("querySelector", (home = "html")).append(found);
+        if (page("querySelector", "baton-chat")) void load();
+      });
+    if (page("querySelector", "body")) place();
+    else addEventListener("DOMContentLoaded", place);
+  };
 
   /** Nothing of the visitor is kept here, and the panel begins anew. */
   const resetPanel = () => {
@@ -168,34 +166,46 @@ type Method = "open" | "close" | "toggle" | "end";
     if (!gone) init({});
   };
   // Signed out in another tab.
-  addEventListener("storage", (event) => event.key === key("reset") && resetPanel());
+  addEventListener("storage", (event) => event.key === key("reset") && safe(resetPanel));
 
   const Baton: Raw = {
+    /** The name of the conversation; where the site gives none, one of this browser's own. */
+    get sessionKey() {
+      return safe(
+        () =>
+          options.sessionKey ||
+          ((localStorage as Raw)[key("key")] ??=
+            "webchat:" + Math.random().toString(36).slice(2) + Date.now()),
+      );
+    },
+  };
+  const methods: Record<string, (...given: any[]) => unknown> = {
     init,
-    identify(user: any) {
+    identify(user) {
       options.user = user;
       panel?.identify(user);
     },
-    reset: () =>
-      void safe(() => {
-        resetPanel();
-        (localStorage as Raw)[key("reset")] = Math.random();
-        delete localStorage[key("session")];
-      }),
-    destroy: () =>
-      void safe(() => {
-        clear();
-        gone = true;
-        host?.remove();
-        host = null;
-      }),
-    on(event: string, hear: () => void) {
+    reset() {
+      resetPanel();
+      (localStorage as Raw)[key("reset")] = Math.random();
+      for (const name in localStorage)
+        if (name.startsWith(key("session"))) delete localStorage[name];
+    },
+    destroy() {
+      clear();
+      gone = true;
+      host?.remove();
+      host = null;
+    },
+    on(event, hear) {
       (listeners[event] ??= new Set()).add(hear);
       return () => listeners[event]!.delete(hear);
     },
   };
   for (const method of ["open", "close", "toggle", "end"] as const)
-    Baton[method] = () => call(method);
+    methods[method] = () => call(method);
+  for (const method in methods)
+    Baton[method] = (...given: unknown[]) => safe(() => methods[method]!(...given));
   (window as Raw).Baton = Baton;
 
   // Where somebody else has defined the element, the console says so and nothing is drawn.
@@ -206,14 +216,15 @@ type Method = "open" | "close" | "toggle" | "end";
         connectedCallback(): void {
           safe(() => attach(this));
         }
+        disconnectedCallback(): void {
+          queueMicrotask(() => safe(comeBack));
+        }
       },
     );
     init();
   });
   // What was called before this script was there: Baton = [["open"], ["init", {...}]].
   safe(() =>
-    (earlier as [string, ...unknown[]][])?.map(([method, ...given]) =>
-      safe(() => Baton[method](...given)),
-    ),
+    (earlier as [string, ...unknown[]][])?.map(([method, ...given]) => Baton[method]?.(...given)),
   );
 })();

@@ -96,10 +96,10 @@ function olderButton(chat: BatonChat, state: State): Part {
 
 function jumpToLatest(chat: BatonChat): Part {
   const log = chat.messageList;
-  if (!log || log.scroller.isPinnedToEnd) return nothing;
+  if (!log || log.scroller.isAtEnd) return nothing;
   const words = chat.words.t("words.new");
   return html`<button type="button" class=${log.unseen ? "latest news" : "latest"} part="button" aria-label=${words}
-    @click=${() => log.scroller.scrollToEnd()}>${icon("latest")}${log.unseen ? words : nothing}</button>`;
+    @click=${() => log.scroller.follow("end")}>${icon("latest")}${log.unseen ? words : nothing}</button>`;
 }
 
 function notices(chat: BatonChat, state: State): TemplateResult {

@@ -10,7 +10,7 @@ export const chatStyles = css`
 }
 :host([hidden]) { display: none; }
 *, *::before, *::after { box-sizing: border-box; }
-.chat { position: relative; height: 100%; font: 400 var(--_size)/1.55 var(--_font); text-align: start; overflow-wrap: anywhere; -webkit-text-size-adjust: 100%; }
+.chat { position: relative; height: 100%; font: 400 var(--_size)/1.55 var(--_font); text-align: start; overflow-wrap: anywhere; -webkit-text-size-adjust: 100%; -webkit-user-select: text; user-select: text; }
 .layout { height: 100%; display: flex; flex-direction: column; }
 .visually-hidden { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 [hidden] { display: none !important; }

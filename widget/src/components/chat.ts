@@ -52,6 +52,8 @@ export class BatonChat extends HTMLElement implements MessageHost {
   #frame = 0;
   #lastDraftNumber = 0;
   #empty = true;
+  /** The first message when older ones were asked for. */
+  #oldest: string | undefined;
   /** Enter was pressed while an answer is being written: the text goes out when that is done. */
   #sendWhenIdle = false;
   #toastTimer: ReturnType<typeof setTimeout> | undefined;
@@ -159,9 +161,18 @@ export class BatonChat extends HTMLElement implements MessageHost {
     this.#restoreReturnedDraft(state);
     if (this.field) autoGrow(this.field);
     if (state.messages.length || state.waiting) this.#loadMessageList();
+    this.#loadWhole(state);
     if (!this.#sendWhenIdle || state.answering || state.waiting) return;
     this.#sendWhenIdle = false;
     if (!state.canRetry && this.field) this.send(this.field.value);
+  }
+
+  /** The full page has the whole conversation, for searching and printing; a page that does not come is not asked for again. */
+  #loadWhole({ messages, hasOlder, loading }: State): void {
+    if (__WIDGET__ || this.variant !== "page") return;
+    if (!hasOlder || loading || messages[0]?.id === this.#oldest) return;
+    this.#oldest = messages[0]?.id;
+    void this.conversation!.loadOlder();
   }
 
   #attachConversation(): void {
@@ -290,9 +301,11 @@ export class BatonChat extends HTMLElement implements MessageHost {
     if (!(await loadChunk("messages"))) return this.requestUpdate();
     this.dialog = kind;
     this.requestUpdate();
-    void this.updateComplete.then(() =>
-      this.#root.querySelector<HTMLElement>("[role=dialog] [data-first]")?.focus(),
-    );
+    void this.updateComplete.then(() => {
+      const first = this.#root.querySelector<HTMLElement>("[role=dialog] [data-first]");
+      first?.focus();
+      if (first instanceof HTMLInputElement) first.select();
+    });
   }
 
   closeDialog(): void {
@@ -319,7 +332,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
     }
     this.blockedPopupUrl = "";
     BatonChat.lastSender = this;
-    this.messageList?.scroller.scrollToEnd();
+    this.messageList?.scroller.follow("question");
     this.#loadMessageList();
     void this.conversation!.send(text);
     this.requestUpdate();

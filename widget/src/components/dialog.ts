@@ -38,8 +38,7 @@ export function dialog(
       <p id="detail">${t(`${dialogKind.kind}.text`)}</p>
       ${
         link
-          ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link}
-        @focus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />`
+          ? html`<input data-first type="text" readonly dir="ltr" aria-label=${t("link.field")} .value=${link} />`
           : ""
       }
       <div class="choices">

@@ -26,6 +26,7 @@ export class MessageList {
   #streaming: { turn: string; view: MessageView } | null = null;
   #messages: readonly Message[] | null = null;
   #lastKey = "";
+  #questionKey = "";
   /** The message that a streamed answer became: a screen reader has heard it already. */
   #streamedKey = "";
   /** Messages before this index have not been built yet. */
@@ -43,10 +44,14 @@ export class MessageList {
     private readonly changed: () => void,
   ) {
     box.append(this.#list, this.#listEnd);
-    this.scroller = new AutoScroller(scroller, () => {
-      if (this.scroller.isPinnedToEnd) this.unseen = false;
-      changed();
-    });
+    this.scroller = new AutoScroller(
+      scroller,
+      () => this.#lastQuestion(),
+      () => {
+        if (this.scroller.isAtEnd) this.unseen = false;
+        changed();
+      },
+    );
     scroller.addEventListener("keydown", (event) => this.#onPageKey(event));
   }
 
@@ -56,7 +61,7 @@ export class MessageList {
     if (state.answering && words) this.#updateStreaming(state.answering.turn_id, words);
     else if (this.#streaming) this.#removeStreaming();
     this.#renderTail(state, words);
-    if (this.scroller.isPinnedToEnd) this.scroller.contentChanged();
+    this.scroller.contentChanged();
   }
 
   /** The anchor for keeping the place when messages are added above. */
@@ -76,8 +81,24 @@ export class MessageList {
       this.#markUnseen();
     this.#sync();
     this.#announce(state, old, fresh);
-    if (fresh) this.scroller.scrollToEnd();
+    this.#follow(state, fresh);
     if (this.#from > 0) this.#scheduleIdleBatch();
+  }
+
+  /** What was said before is shown to its end; an answer that is being written, from its question on. */
+  #follow(state: State, fresh: boolean): void {
+    const question = state.messages.findLast(({ role }) => role === "user");
+    const key = question ? keyOf(question) : "";
+    const isNew = key !== this.#questionKey && (state.answering !== null || state.waiting);
+    this.#questionKey = key;
+    if (fresh) this.scroller.follow(isNew ? "question" : "end");
+    else if (isNew && !this.scroller.isReading) this.scroller.follow("question");
+  }
+
+  #lastQuestion(): Element | null {
+    let found = this.#list.lastElementChild;
+    while (found && !found.classList.contains("user")) found = found.previousElementSibling;
+    return found;
   }
 
   #grewAtEnd(messages: readonly Message[], old: readonly Message[] | null): boolean {
@@ -176,7 +197,7 @@ export class MessageList {
 
   /** New words came: a visitor who has scrolled up gets a hint, and is not moved. */
   #markUnseen(): void {
-    if (this.scroller.isPinnedToEnd || this.unseen) return;
+    if (!this.scroller.isReading || this.unseen) return;
     this.unseen = true;
     this.changed();
   }

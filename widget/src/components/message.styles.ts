@@ -74,6 +74,19 @@ time { font-variant-numeric: tabular-nums; }
 }
 @keyframes fade { from { opacity: 0; } }
 @keyframes blink { 50% { opacity: .25; } }
+@media print {
+  :host { --_text: #000 !important; --_text-muted: #444 !important; --_accent: #000 !important; --_surface: #fff !important; --_surface-raised: #fff !important; --_surface-sunken: #f4f4f4 !important; --_user-bubble: #eee !important; --_divider: #bbb !important; --_border: #888 !important; }
+  :host, .chat, .layout, .body, .main { display: block; height: auto; }
+  .log { display: block; overflow: visible; }
+  .icon-button, .tools, .earlier, .footer, .menu, .overlay, .aside, .suggestions, .latest, .delivery button, .text-button { display: none !important; }
+  .message { content-visibility: visible; break-inside: auto; }
+  .head, .bar { break-after: avoid; }
+  .code pre { white-space: pre-wrap; overflow: visible; background: none; }
+  .code pre code { white-space: inherit; overflow-wrap: anywhere; }
+  .table { overflow: visible; background: none; }
+  table { width: 100%; }
+  .user .text, .code, .table { print-color-adjust: exact; }
+}
 @media (forced-colors: active) {
   .user .text, .source, .strong, .latest, .dialog { border: 1px solid CanvasText; }
   .assistant .who::before, .live .text ::after { forced-color-adjust: none; background: CanvasText; }

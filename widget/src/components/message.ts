@@ -201,7 +201,7 @@ export class MessageView {
       });
     });
     const row = h("div", { class: "tools" }, copying);
-    if (!own) this.#ratings(message, row);
+    if (!own && !message.metadata["interrupted"]) this.#ratings(message, row);
     return row;
   }
 

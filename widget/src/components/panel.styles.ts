@@ -19,7 +19,8 @@ const styles = css`
 }
 .panel > baton-chat { width: 100%; height: 100%; }
 [part~=launcher] { background: var(--_primary); color: var(--_on-primary); touch-action: manipulation; }
-[part~=launcher].open svg { opacity: 0; }
+[part~=launcher].open::before { opacity: 0; }
+[part~=launcher]:focus-visible { outline: 3px solid var(--_primary); outline-offset: 3px; }
 [part~=launcher].open::after {
   content: ""; position: absolute; width: 14px; height: 14px; border: solid currentColor; border-width: 0 2.4px 2.4px 0;
   rotate: 45deg; translate: 0 -4px; box-sizing: border-box;
@@ -33,7 +34,7 @@ const styles = css`
 @media (prefers-reduced-motion: no-preference) {
   .panel:not([hidden]) { animation: rise .26s cubic-bezier(.2, .9, .25, 1); }
   .panel.full:not([hidden]) { animation-name: slide; }
-  [part~=launcher] svg { transition: opacity .15s; }
+  [part~=launcher]::before { transition: opacity .15s; }
   [part~=launcher]:hover { filter: brightness(1.06); }
 }
 @keyframes rise { from { opacity: 0; transform: translateY(14px) scale(.97); } }

@@ -132,6 +132,13 @@ export function mountPanel(host: HTMLElement, conversation: Conversation, option
   on(small, "change", fit);
   on(view, "resize", fit);
   on(view, "scroll", fit);
+  // A modal dialog of the page takes back any focus outside of it, and some pages forbid to select and copy: not here.
+  const hide = (event: Event) => {
+    const { target } = event;
+    if (target === host || target instanceof BatonChat) event.stopImmediatePropagation();
+  };
+  for (const kind of ["focus", "focusin", "selectstart", "copy", "cut", "paste", "contextmenu"])
+    addEventListener(kind, hide, { capture: true, signal: listening.signal });
   fit();
   const update = (changed: Options): void => {
     chat.options = options = changed;

@@ -35,10 +35,11 @@ export const proseStyles = css`
 .code pre { margin: 0; padding: 12px 14px; background: linear-gradient(to left, var(--_surface-sunken) 40%, transparent) 100% 0 / 36px 100% no-repeat local, linear-gradient(to left, color-mix(in oklab, var(--_text) 24%, transparent), transparent) 100% 0 / 18px 100% no-repeat; overflow: auto; scrollbar-width: thin; tab-size: 4; line-height: 1.45; text-align: left; }
 .code pre:focus-visible, .table:focus-visible { outline-offset: -2px; }
 .code pre code { padding: 0; background: none; font-size: .875em; line-height: inherit; white-space: pre; overflow-wrap: normal; }
-.table { overflow: auto; border: 1px solid var(--_divider); border-radius: 12px; scrollbar-width: thin; }
-table { border-collapse: collapse; width: 100%; font-size: .93em; line-height: 1.42; overflow-wrap: normal; font-variant-numeric: tabular-nums; }
-th, td { padding: 8px 13px; text-align: start; vertical-align: top; min-width: 5em; }
-th { background: var(--_surface-sunken); font-weight: 640; }
+.table { overflow: auto; border: 1px solid var(--_divider); border-radius: 12px; scrollbar-width: thin; scrollbar-color: var(--_border) transparent; }
+.table { background: linear-gradient(to left, var(--_surface) 40%, transparent) 100% 0 / 36px 100% no-repeat local, linear-gradient(to left, color-mix(in oklab, var(--_text) 24%, transparent), transparent) 100% 0 / 18px 100% no-repeat; }
+table { border-collapse: collapse; width: max-content; min-width: 100%; font-size: .93em; line-height: 1.42; overflow-wrap: normal; font-variant-numeric: tabular-nums; }
+th, td { padding: 8px 13px; text-align: start; vertical-align: top; min-width: 5em; max-width: 17em; }
+th { background: color-mix(in oklab, var(--_text) 5%, transparent); font-weight: 640; }
 tr + tr > td, tbody td { border-top: 1px solid var(--_divider); }
 .nowrap { white-space: nowrap; }
 .chip { display: inline-grid; place-items: center; min-width: 1.62em; height: 1.62em; padding: 0 .4em; margin-inline: .18em .06em; border-radius: .55em; background: var(--_user-bubble); color: var(--_text); font-size: .74em; font-weight: 680; line-height: 1; vertical-align: .16em; text-decoration: none; font-variant-numeric: tabular-nums; }

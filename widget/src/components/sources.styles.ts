@@ -1,10 +1,10 @@
-/** The look of the sources beside a wide page. */
+/** The look of the sources in the margin of a wide page: the messages stand where they stood, with sources or without. */
 import { css } from "../theme/stylesheet";
 
 export const asideStyles = css`
 .aside { display: none; }
-@container chat (min-width: 1080px) {
-  .aside { display: block; width: 330px; flex: none; overflow: auto; padding: 24px 22px; border-inline-start: 1px solid var(--_divider); background: var(--_surface-sunken); scrollbar-width: thin; }
+@container chat (min-width: 1240px) {
+  .aside { display: block; position: absolute; inset-block: 61px 0; inset-inline-end: 14px; width: min(330px, (100% - 46rem) / 2 - 24px); overflow: auto; padding: 24px 2px; scrollbar-width: thin; }
   .aside h2 { font-size: .87em; font-weight: 650; color: var(--_text-muted); }
   .aside ol { list-style: none; display: grid; gap: 10px; margin-top: 12px; }
   .card { padding: 13px 15px 11px; border-radius: var(--_radius); background: var(--_surface-raised); border: 1px solid var(--_divider); font-size: .9em; }
