@@ -126,15 +126,25 @@ type Method = "open" | "close" | "toggle" | "end";
     draw();
   }
 
+  const drawAnew = () => {
+    clear();
+    draw();
+  };
+
+  function put(element: HTMLElement): void {
+    if (!element.isConnected) page("querySelector", home).append(element);
+    attach(element);
+    // Beside a body whose transform would move it.
+    const { x, y } = element.getBoundingClientRect();
+    if (element === made && (x || y)) page("querySelector", (home = "html")).append(element);
+  }
+
   /** The page took the element away that was made here: it comes back. */
   const comeBack = () => {
     if (host !== made || host?.isConnected) return;
     home = "html";
     if (!page("querySelector", "body")) return void setTimeout(comeBack, 99);
-    if (panel) {
-      clear();
-      draw();
-    }
+    if (panel) drawAnew();
     init();
   };
 
@@ -144,16 +154,8 @@ type Method = "open" | "close" | "toggle" | "end";
     gone = false;
     const place = () =>
       safe(() => {
-        if (host && anew && !panel?.update()) {
-          clear();
-          draw();
-        }
-        const found = host ?? page("querySelector", name) ?? (made = page("createElement", name));
-        if (!found.isConnected) page("querySelector", home).append(found);
-        attach(found);
-        // Beside a body whose transform would move it.
-        const { x, y } = found.getBoundingClientRect();
-        if (found === made && (x || y)) page("querySelector", (home = "html")).append(found);
+        if (host && anew && !panel?.update()) drawAnew();
+        put(host ?? page("querySelector", name) ?? (made = page("createElement", name)));
         if (page("querySelector", "baton-chat")) void load();
       });
     if (page("querySelector", "body")) place();
