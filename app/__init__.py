@@ -70,6 +70,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     engine = engine or engines.create_engine(config)
     runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics())
     answer_runner = AnswerRunner(store, engine, runner_config)
+    _start_thread(answer_runner.forget_problem)
     conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000)
     claims = ClaimService(store.ownership, store, conversations)
     api_key = config.api_key.get_secret_value() if config.api_key else ""

@@ -186,6 +186,12 @@ class EngineFailed(BatonError):
     when = "The answer could not be made. The question is kept; the same call tries again."
 
 
+class EngineRefused(EngineFailed):
+    """The engine's server refuses every call, for example for a wrong key: only the operator can mend that."""
+
+    retryable = False
+
+
 class EngineBusy(EngineFailed):
     """The budget of engine calls is used up for now."""
 

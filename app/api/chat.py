@@ -26,7 +26,7 @@ from app.api.sse import sse_response
 from app.client_address import client_network_hash
 from app.conversations.events import Event, EventCursor, parse_message_id
 from app.conversations.ids import hash_session_id, session_tag
-from app.engines.base import AnswerChunk, Citation, CitationsChunk, TextChunk
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, FinishReason, TextChunk
 from app.errors import (
     BatonError,
     EngineBusy,
@@ -173,6 +173,7 @@ def stream_without_session(chunks: Iterable[AnswerChunk]) -> Iterator[Event]:
     """The same events as those of a turn in a session, without ids."""
     text: list[str] = []
     citations: list[dict[str, str]] = []
+    metadata: dict[str, str] = {}
     yield answer_event("answer.start", None)
     try:
         for chunk in chunks:
@@ -181,10 +182,13 @@ def stream_without_session(chunks: Iterable[AnswerChunk]) -> Iterator[Event]:
                 yield answer_event("answer.delta", None, text=chunk.text)
             elif isinstance(chunk, CitationsChunk):
                 citations = citations_as_dicts(chunk)
+            elif isinstance(chunk, FinishReason):
+                metadata["finish_reason"] = chunk.reason
     except EngineFailed as error:
-        yield answer_event("answer.error", None, code=error.code, detail=error.detail)
+        final: dict[str, Any] = {} if error.retryable else {"retryable": False}
+        yield answer_event("answer.error", None, code=error.code, detail=error.detail, **final)
         return
-    unstored: dict[str, Any] = {"id": None, "metadata": {}, "created_at": None}
+    unstored: dict[str, Any] = {"id": None, "metadata": metadata, "created_at": None}
     message = {"role": "assistant", "content": "".join(text), **unstored}
     yield answer_event("answer.end", None, message=message, citations=citations)
 

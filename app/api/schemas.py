@@ -392,6 +392,7 @@ class Health(BaseModel):
     durability: str = ""
     version: str = ""
     engine: str = ""
+    engine_problem: Annotated[str, Field(description="What only the operator can mend, such as a wrong key.")] = ""
     knowledge: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -26,7 +26,9 @@ from app.engines.base import (
     Engine,
     EngineRequest,
     FallbackNotice,
+    FinishReason,
     TextChunk,
+    ThinkingChunk,
     TokenUsage,
 )
 from app.errors import BatonError, EngineFailed, EngineTimeout, SessionNotFound, StorageUnavailable
@@ -168,6 +170,7 @@ class AnswerBuffer:
     word_count: int = 0
     citations: Sequence[Citation] = ()
     fallback_reason: str = ""
+    finish_reason: str = ""
     tokens: tuple[int, int] = (0, 0)
     """Of prompt and completion."""
     _in_word: bool = False
@@ -190,13 +193,19 @@ class AnswerBuffer:
             self._add_text(chunk.text)
         elif isinstance(chunk, CitationsChunk) and isinstance(chunk.citations, Sequence):
             self.citations = tuple(chunk.citations)[:5]
-        elif isinstance(chunk, FallbackNotice):
+        else:
+            self._add_note(chunk)
+        return True
+
+    def _add_note(self, chunk: object) -> None:
+        if isinstance(chunk, FallbackNotice):
             self.fallback_reason = chunk.reason
         elif isinstance(chunk, TokenUsage):
             self.tokens = (self.tokens[0] + chunk.prompt, self.tokens[1] + chunk.completion)
-        else:
+        elif isinstance(chunk, FinishReason):
+            self.finish_reason = chunk.reason
+        elif not isinstance(chunk, ThinkingChunk):
             raise EngineFailed("The engine returned something that is not part of an answer.")
-        return True
 
     def _add_text(self, text: str) -> None:
         # Half a surrogate pair cannot be stored; the rest of the chunk can.
@@ -217,6 +226,8 @@ class AnswerBuffer:
             metadata: dict[str, object] = {"citations": citations} if citations else {}
             if self.fallback_reason:
                 metadata["degraded"] = self.fallback_reason
+            if self.finish_reason:
+                metadata["finish_reason"] = self.finish_reason
             return TurnResult("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
         except (TypeError, ValueError):
             raise EngineFailed("The engine returned something that is not part of an answer.") from None
@@ -247,6 +258,7 @@ class AnswerRunner:
         self._config = config
         self._metrics = config.metrics
         self._running: dict[str, TurnRequest] = {}
+        self._has_problem = False
 
     def start(self, turn: TurnRequest) -> None:
         """Starts the turn and returns."""
@@ -260,18 +272,21 @@ class AnswerRunner:
         thread = EngineThread(self.engine, request, self._config.start_thread)
         buffer = AnswerBuffer()
         try:
-            running = True
+            running, deadline = True, time.monotonic() + MAX_ANSWER_SECONDS
             while running:
                 chunks = thread.get(SLOT_RENEW_SECONDS)
                 slot.renew()
+                if time.monotonic() > deadline:
+                    raise EngineTimeout("The answer took too long.")
                 for chunk in chunks:
                     running = buffer.add(chunk)
-                    if running and not isinstance(chunk, TokenUsage):
+                    if running and not isinstance(chunk, TokenUsage | ThinkingChunk):
                         yield chunk  # type: ignore[misc]  # add() accepts nothing but chunks
             buffer.result()
         finally:
             cancel.set()
             self._metrics.on_usage(self.engine.name, buffer.word_count, *buffer.tokens)
+            self._report_problem()
 
     def fail_when_storage_returns(self, session_hash: str, turn_id: str, address: str = "") -> None:
         """Closes a turn that may have started and that nobody runs, as soon as storage is back; returns at once."""
@@ -320,6 +335,19 @@ class AnswerRunner:
                 self._store.release_engine_slot(turn.turn_id, turn.address)
             self._running.pop(turn.turn_id, None)
 
+    def forget_problem(self) -> None:
+        """Forgets what was wrong with the engine before this start: the settings may be others now."""
+        with suppress(StorageUnavailable):
+            self._store.set_engine_problem("")
+
+    def _report_problem(self) -> None:
+        """Tells all workers' /health what only the operator can mend about the engine, and when that is over."""
+        problem = str(getattr(self.engine, "problem", ""))
+        if problem or self._has_problem:
+            with suppress(StorageUnavailable):
+                self._store.set_engine_problem(problem)
+            self._has_problem = bool(problem)
+
     def _answer(self, turn: TurnRequest) -> str:
         history = LazyHistory(turn.history, turn.question_number, is_retry=turn.is_retry)
         request = EngineRequest(
@@ -337,9 +365,11 @@ class AnswerRunner:
                 return "stopped"
             result = buffer.result()
         except EngineFailed as error:
-            result = TurnResult("error", error.code, error.detail, b'{"interrupted":true}')
+            final = not error.retryable
+            result = TurnResult("error", error.code, error.detail, b'{"interrupted":true}', final=final)
         finally:
             self._metrics.on_usage(self.engine.name, buffer.word_count, *buffer.tokens)
+            self._report_problem()
         result = replace(result, offset=buffer.bytes_written, tail=buffer.flushable)
         turn.terminal_event = self._retry_while_unavailable(
             lambda: self._store.finish_turn(turn.session_hash, turn.turn_id, result, release=True, address=turn.address)

@@ -27,6 +27,7 @@ from app.engines.base import AnswerChunk
 from app.errors import (
     EngineBusy,
     EngineFailed,
+    EngineRefused,
     EngineTimeout,
     InvalidRequest,
     SessionNotFound,
@@ -351,5 +352,7 @@ def _answer_from(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data of ``answer.end``; ``answer.error`` is raised."""
     if event_type == "answer.end":
         return data
+    if data.get("retryable") is False:
+        raise EngineRefused(data["detail"])
     error = EngineTimeout if data["code"] == EngineTimeout.code else EngineFailed
     raise error(data["detail"])

@@ -22,7 +22,7 @@ def create_engine(config: Settings) -> Engine:
     if config.engine.startswith("python:"):
         from app.engines.python import PythonEngine
 
-        return PythonEngine(config.engine.removeprefix("python:"))
+        return PythonEngine(config.engine.removeprefix("python:"), config.knowledge_url or "")
     if config.engine == "knowledge":
         return get_knowledge_engine(config)
     engine = _create_remote_engine(config)

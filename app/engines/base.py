@@ -57,7 +57,19 @@ class TokenUsage:
     completion: int
 
 
-AnswerChunk = TextChunk | CitationsChunk | FallbackNotice | TokenUsage
+@dataclass(frozen=True, slots=True)
+class ThinkingChunk:
+    """A sign of life without words: the model thinks. Visitors see that it does, never what it thinks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishReason:
+    """Why the answer ends early: ``length`` (the model's limit) or ``content_filter``; a complete answer has none."""
+
+    reason: str
+
+
+AnswerChunk = TextChunk | CitationsChunk | FallbackNotice | TokenUsage | ThinkingChunk | FinishReason
 
 
 class CancelToken:

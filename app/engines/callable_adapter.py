@@ -9,7 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
-from app.engines.base import CitationsChunk, EngineRequest, FallbackNotice, TextChunk, TokenUsage
+from app.engines.base import AnswerChunk, CitationsChunk, EngineRequest
 from app.engines.citations import renumber_citations
 from app.errors import EngineFailed
 
@@ -91,7 +91,7 @@ def _normalize_result(result: Any) -> Iterator[Any]:
         yield from _run_async_generator(result)
     elif isinstance(result, Mapping):
         yield from _chunks_from_mapping(result)
-    elif isinstance(result, (str, TextChunk, CitationsChunk, FallbackNotice, TokenUsage)):
+    elif isinstance(result, str | AnswerChunk):
         yield result
     elif isinstance(result, Iterable):
         for chunk in result:

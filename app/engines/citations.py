@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from app.engines.base import Citation
-from app.engines.sanitize import MAX_CITATIONS, clean_citations, strip_fragment
+from app.engines.sanitize import MAX_CITATIONS, clean_citations, page_of, strip_fragment
 
 _NUMBERS = r"[0-9]{1,3}(?:[ ]?[,;][ ]?[0-9]{1,3}){0,9}"
 _LINK_TARGET = r"\](?:\(|:)\s{0,99}<?[^\s<>()]{0,300}"
@@ -33,7 +32,9 @@ _LINE_CHARS = 99
 _FENCE_INDENT = re.compile(r"[\s>*+\-0-9.]*\Z")
 _LOOKS_LIKE_URL = re.compile(r":|//|\\|&|www\.", re.IGNORECASE)
 _RELATIVE = re.compile(r"(?!//)[A-Za-z0-9._~/#?=+-]+\Z")
-_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9A-Fa-f:]+\](?::[0-9]+)?)(?=[/?#]|\Z)", re.IGNORECASE)
+_ORIGIN = re.compile(
+    r"(?:https?://|(?=www\.))([A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9A-Fa-f:]+\](?::[0-9]+)?)(?=[/?#]|\Z)", re.IGNORECASE
+)
 
 
 class CitationRewriter:
@@ -45,9 +46,9 @@ class CitationRewriter:
     of a marker or a URL.
     """
 
-    def __init__(self, sources: Sequence[Citation]) -> None:
+    def __init__(self, sources: Sequence[Citation], trusted_hosts: frozenset[str] = frozenset()) -> None:
         self._sources = sources
-        self._hosts = {urlsplit(source.url).netloc.lower() for source in sources}
+        self._hosts = trusted_hosts | {host_of(source.url) for source in sources}
         self._used: dict[str, Citation] = {}
         self._buffer = ""
         self._code = ""
@@ -118,7 +119,7 @@ class CitationRewriter:
         """A link's target, or a URL that a Markdown renderer would link."""
         matched = match[0]
         url = match["to"] or match["auto"] or match["bare"] or ""
-        if self._is_trusted_link(url) and not (match["bare"] and _RELATIVE.match(url)):
+        if self._is_trusted_host(url) or (_RELATIVE.match(url) and not match["bare"]):  # or a page of the same site
             return matched
         prefix = matched[: len(matched) - len(url)]
         if match["target"]:
@@ -147,29 +148,33 @@ class CitationRewriter:
             self._used[key] = self._sources[index]
         return list(self._used).index(key) + 1
 
-    def _is_trusted_link(self, url: str) -> bool:
-        """Whether a link may stay one: to a page of the same site, or to the host of a source."""
-        if _RELATIVE.match(url):
-            return True
-        host = _ORIGIN.match(url)
-        return host is not None and host[1].lower() in self._hosts
+    def _is_trusted_host(self, url: str) -> bool:
+        return _ORIGIN.match(url) is not None and host_of(url) in self._hosts
+
+
+def host_of(url: str) -> str:
+    """The host of an http or https address, with a port that is not the scheme's own; one without a scheme is http."""
+    match = _ORIGIN.match(url)
+    if match is None:
+        return ""
+    default_port = ":443" if url[:6].lower() == "https:" else ":80"
+    return match[1].lower().removesuffix(default_port)
 
 
 def renumber_citations(text: str, citations: Sequence[object]) -> tuple[str, tuple[Citation, ...]]:
     """A complete answer and its own citations, cleaned; its markers follow where that moved or dropped some."""
     cleaned = clean_citations(citations)
-    by_page = {strip_fragment(citation.url): number for number, citation in enumerate(cleaned, 1)}
+    by_page = {page_of(citation): number for number, citation in enumerate(cleaned, 1)}
     new_numbers = [
-        by_page.get(strip_fragment(item[0].url)) if (item := clean_citations([given])) else None
-        for given in citations[:100]
+        by_page.get(page_of(item[0])) if (item := clean_citations([given])) else None for given in citations[:100]
     ]
     if new_numbers == list(range(1, len(citations) + 1)):
         return text, cleaned
 
     def renumber(match: re.Match[str]) -> str:
-        index = int(match[1]) - 1
+        space, index = match[1], int(match[2]) - 1
         if not 0 <= index < len(new_numbers):
             return match[0]
-        return f"[{new_numbers[index]}]" if new_numbers[index] else ""
+        return f"{space}[{new_numbers[index]}]" if new_numbers[index] else ""
 
-    return re.sub(r"\[([0-9]{1,3})\](?![(:])", renumber, text), cleaned
+    return re.sub(r"( ?)\[([0-9]{1,3})\](?![(:])", renumber, text), cleaned

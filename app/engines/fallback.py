@@ -21,6 +21,11 @@ class FallbackEngine:
         self._primary = primary
         self._fallback = fallback
 
+    @property
+    def problem(self) -> str:
+        """What only the operator can mend about the first engine."""
+        return str(getattr(self._primary, "problem", ""))
+
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """The first engine's chunks; ``FallbackNotice`` and the second's where the first fails without text."""
         has_text = False

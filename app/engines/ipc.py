@@ -16,7 +16,9 @@ from app.engines.base import (
     CitationsChunk,
     EngineRequest,
     FallbackNotice,
+    FinishReason,
     TextChunk,
+    ThinkingChunk,
     TokenUsage,
 )
 from app.engines.sanitize import MAX_CHARS, sanitize_non_text
@@ -84,6 +86,10 @@ def encode_chunk(chunk: object) -> bytes:
         return encode({"citations": encode_citations(chunk.citations)})
     if isinstance(chunk, TokenUsage):
         return encode({"usage": astuple(chunk)})
+    if isinstance(chunk, ThinkingChunk):
+        return encode({"thinking": True})
+    if isinstance(chunk, FinishReason):
+        return encode({"finish": chunk.reason})
     assert isinstance(chunk, FallbackNotice)  # noqa: S101 - sanitize_non_text() returns nothing else
     return encode({"fallback": chunk.reason})
 
@@ -96,6 +102,10 @@ def decode_chunk(message: Message) -> AnswerChunk:
         return CitationsChunk(decode_citations(message["citations"]))
     if "usage" in message:
         return TokenUsage(*message["usage"])
+    if "thinking" in message:
+        return ThinkingChunk()
+    if "finish" in message:
+        return FinishReason(message["finish"])
     return FallbackNotice(message["fallback"])
 
 

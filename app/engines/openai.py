@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import email.utils
 import logging
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from app.engines import prompt
-from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk, TokenUsage
-from app.engines.citations import CitationRewriter
+from app.engines.base import (
+    AnswerChunk,
+    Citation,
+    CitationsChunk,
+    EngineRequest,
+    FinishReason,
+    TextChunk,
+    ThinkingChunk,
+    TokenUsage,
+)
+from app.engines.citations import CitationRewriter, host_of
 from app.engines.http_client import CallGuard, http_client
-from app.engines.sanitize import MAX_CITATIONS, IdleTimer, sanitize_chunks
+from app.engines.sanitize import MAX_CITATIONS, IdleTimer, finish_reason, sanitize_chunks
+from app.engines.thinking import hide_thinking
+from app.engines.upstream import ChatParameters, Refusal, read_refusal, retry_after
 from app.errors import EngineFailed, EngineTimeout
 
 if TYPE_CHECKING:
-    import openai
-
     from app.config import Settings
 
 _log = logging.getLogger(__name__)
@@ -42,8 +49,14 @@ class OpenAIEngine:
         self._model = config.openai_model
         self._system_prompt = prompt.load_system_prompt(config.openai_prompt_file)
         self._history_tokens = config.openai_history_tokens
-        max_tokens = "max_tokens" if config.openai_base_url else "max_completion_tokens"
-        self._limits: dict[str, Any] = {max_tokens: config.openai_max_tokens, "stream_options": {"include_usage": True}}
+        names = ("max_tokens", "max_completion_tokens")
+        limit_names = names if config.openai_base_url else names[::-1]
+        self._parameters = ChatParameters(config.openai_max_tokens, limit_names)
+        own = (config.public_url, config.knowledge_base, config.chat_page, *(config.allowed_origins or ()))
+        self._trusted_hosts = frozenset(filter(None, map(host_of, own))) | frozenset(config.link_hosts)
+        self._secrets = (config.openai_api_key.get_secret_value(),) if config.openai_api_key else ()
+        self.problem = ""
+        """What only the operator can mend, such as a wrong key; empty while the model answers."""
         self._api = openai.OpenAI(
             base_url=config.openai_base_url or OPENAI_BASE_URL,
             api_key=config.openai_api_key.get_secret_value() if config.openai_api_key else "none",
@@ -60,13 +73,14 @@ class OpenAIEngine:
     def _chunks(self, request: EngineRequest, timer: IdleTimer) -> Iterator[AnswerChunk]:
         sources = self._find_sources(request)
         messages = prompt.build_messages(request, self._system_prompt, sources, self._history_tokens)
-        rewriter = CitationRewriter(sources)
+        rewriter = CitationRewriter(sources, self._trusted_hosts)
+        guard = CallGuard(request.cancel, timer)
         failure: EngineFailed | None = None
         try:
-            for chunk in self._stream_with_retry(request, CallGuard(request.cancel, timer), messages):
-                if isinstance(chunk, TokenUsage):
+            for chunk in hide_thinking(self._stream_with_retry(request, guard, messages)):
+                if not isinstance(chunk, TextChunk):
                     yield chunk
-                elif text := rewriter.feed(chunk):
+                elif text := rewriter.feed(chunk.text):
                     yield TextChunk(text)
         except EngineFailed as error:
             failure = error
@@ -86,30 +100,44 @@ class OpenAIEngine:
 
     def _stream_with_retry(
         self, request: EngineRequest, guard: CallGuard, messages: list[dict[str, str]]
-    ) -> Iterator[str | TokenUsage]:
-        """The model's text; one retry where it may help, and never after the first token."""
-        started = False
-        for last_try in (False, True):
+    ) -> Iterator[AnswerChunk]:
+        """The model's chunks; one retry where it may help, and never after the first one."""
+        started, retried, parameters = False, False, self._parameters
+        while True:
             try:
-                for chunk in self._stream(guard, messages):
+                for chunk in self._stream(guard, parameters.arguments(messages)):
                     started = True
                     yield chunk
+                self.problem = ""
                 return
             except Exception as error:  # noqa: BLE001 - all of it becomes an EngineFailed
                 if request.cancel.is_set():
                     return
-                delay = None if started or last_try or guard.error else self._retry_delay(error)
+                refusal = self._refusal(error, request)
+                if refusal and not started and (learned := parameters.after(refusal)):
+                    _log.warning("the model refused a parameter, and is asked without it from now on: %s", refusal)
+                    self._parameters = parameters = learned
+                    continue
+                delay = None if started or retried or guard.error else self._retry_delay(error, refusal)
                 if delay is None or delay >= guard.timer.remaining():
-                    raise self._engine_error(error, guard, started=started) from None
+                    raise self._engine_error(error, refusal, guard, started=started) from None
                 _log.info("the model failed (%s), retrying in %.1f s", type(error).__name__, delay)
+            retried = True
             if request.cancel.wait(delay):
                 return
 
-    def _stream(self, guard: CallGuard, messages: list[dict[str, str]]) -> Iterator[str | TokenUsage]:
-        create: Any = self._api.chat.completions.create  # its overloads do not understand **limits
+    def _refusal(self, error: Exception, request: EngineRequest) -> Refusal | None:
+        """What a server that answered with an error status says of it."""
+        if not isinstance(error, self._sdk.APIStatusError):
+            return None
+        private = (request.question, *(message.content for message in request.history))
+        return read_refusal(error.status_code, error.body, secrets=self._secrets, private=private)
+
+    def _stream(self, guard: CallGuard, arguments: dict[str, Any]) -> Iterator[AnswerChunk]:
+        create: Any = self._api.chat.completions.create  # its overloads do not understand **arguments
         with guard.activate():
-            chunks = create(model=self._model, messages=messages, stream=True, **self._limits)
-        ended, usage = False, None
+            chunks = create(model=self._model, stream=True, **arguments)
+        finished, usage = "", None
         try:
             while True:
                 with guard.activate():
@@ -118,24 +146,27 @@ class OpenAIEngine:
                     break
                 guard.reset_byte_budget()
                 usage = _usage_from(chunk) or usage
-                text, finished = _parse_chunk(chunk)
-                ended = ended or finished
-                if text:
+                part, reason = _parse_chunk(chunk)
+                finished = reason or finished
+                if part is not None:
                     guard.timer.reset()
-                    yield text
+                    yield part
                 else:
                     guard.timer.remaining()
         finally:
             chunks.close()
-        if not ended and b"[DONE]" not in guard.tail:
+        if not finished and b"[DONE]" not in guard.tail:
             raise EngineFailed(BROKEN)
         if usage is not None:
             yield usage
+        if reason := finish_reason(finished):
+            _log.warning("the model ended its answer early: %s", reason)
+            yield FinishReason(reason)
 
-    def _retry_delay(self, error: Exception) -> float | None:
+    def _retry_delay(self, error: Exception, refusal: Refusal | None) -> float | None:
         """Seconds to wait before a retry; None where a retry cannot help."""
         sdk = self._sdk
-        if isinstance(error, sdk.APITimeoutError):
+        if isinstance(error, sdk.APITimeoutError) or (refusal and refusal.is_final):
             return None
         if isinstance(error, sdk.APIConnectionError):
             return DEFAULT_RETRY_SECONDS
@@ -144,17 +175,23 @@ class OpenAIEngine:
             return DEFAULT_RETRY_SECONDS if delay is None else delay if delay <= MAX_RETRY_SECONDS else None
         return None
 
-    def _engine_error(self, error: Exception, guard: CallGuard, *, started: bool) -> EngineFailed:
-        """The error in words that may be shown; the log gets the type, never the text."""
+    def _engine_error(
+        self, error: Exception, refusal: Refusal | None, guard: CallGuard, *, started: bool
+    ) -> EngineFailed:
+        """The error in words that may be shown; the log gets its type, and what the server itself says of it."""
         sdk = self._sdk
-        _log.warning("the model failed: %s", f"{type(error).__name__} {getattr(error, 'status_code', '')}".strip())
+        if refusal is not None:
+            _log.warning("the model failed: %s %s", type(error).__name__, refusal)
+            self.problem = f"the model refuses every call: {refusal}" if refusal.is_final else self.problem
+        else:
+            _log.warning("the model failed: %s", type(error).__name__)
         for known in (guard.error, error, error.__cause__):
             if isinstance(known, EngineFailed):
                 return known
         if isinstance(error, sdk.APITimeoutError):
             return EngineTimeout()
-        if isinstance(error, sdk.APIStatusError):
-            return _error_from_status(error)
+        if refusal is not None and isinstance(error, sdk.APIStatusError):
+            return refusal.as_error("The model", error.response.headers.get("retry-after", ""))
         if isinstance(error, sdk.APIConnectionError):
             return EngineFailed(BROKEN if started else UNREACHABLE)
         return EngineFailed("The answer could not be read.")
@@ -168,17 +205,28 @@ def _usage_from(chunk: Any) -> TokenUsage | None:
     return TokenUsage(*valid) if len(valid) == 2 else None
 
 
-def _parse_chunk(chunk: Any) -> tuple[str, bool]:
-    """The words in a chunk, and whether it is the last. Raises EngineFailed for what is no chunk."""
+def _parse_chunk(chunk: Any) -> tuple[AnswerChunk | None, str]:
+    """The words or the sign of life in a chunk, and why the answer ends, in the last one.
+
+    Raises EngineFailed for what is no chunk.
+    """
     choices = getattr(chunk, "choices", None)
     if not choices:  # usage alone, or a proxy's keep-alive
-        return "", False
+        return None, ""
     try:
         choice = choices[0]
         delta = getattr(choice, "delta", None)  # some servers leave it out, or send null, in the last chunk
-        return _text_from(getattr(delta, "content", None)), bool(getattr(choice, "finish_reason", None))
+        text = _text_from(getattr(delta, "content", None)) or _text_from(getattr(delta, "refusal", None))
+        part = TextChunk(text) if text else ThinkingChunk() if _is_thinking(delta) else None
+        return part, str(getattr(choice, "finish_reason", None) or "")
     except (TypeError, IndexError, KeyError):
         raise EngineFailed("The answer could not be read.") from None
+
+
+def _is_thinking(delta: Any) -> bool:
+    """Whether a delta without words holds some of the model's thoughts, under any of the names in use."""
+    fields = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "content")
+    return any(getattr(delta, name, None) for name in fields)
 
 
 def _text_from(content: Any) -> str:
@@ -189,24 +237,3 @@ def _text_from(content: Any) -> str:
         raise TypeError
     parts = [part.get("text") if isinstance(part, dict) else getattr(part, "text", None) for part in content]
     return "".join(part for part in parts if isinstance(part, str))
-
-
-def _error_from_status(error: openai.APIStatusError) -> EngineFailed:
-    if error.status_code == 429:
-        delay = retry_after(error.response.headers.get("retry-after", ""))
-        return EngineFailed("The model is too busy just now.", retry_after=int(min(delay or 1, 3_600)) or 1)
-    if error.status_code >= 500:
-        return EngineFailed("The model is in trouble just now.")
-    return EngineFailed("The model refused the question.")
-
-
-def retry_after(value: str) -> float | None:
-    """Seconds from a Retry-After header, a number or a date; None where there is none."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None

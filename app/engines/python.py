@@ -17,6 +17,7 @@ from app.config import ConfigError
 from app.engines import ipc
 from app.engines.base import AnswerChunk, EngineRequest
 from app.engines.sanitize import IdleTimer, sanitize_chunks
+from app.engines.thinking import hide_thinking
 from app.errors import EngineFailed, EngineTimeout
 
 _log = logging.getLogger(__name__)
@@ -112,9 +113,10 @@ class PythonEngine:
 
     name = "python"
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, citation_base: str = "") -> None:
         """Raises ConfigError where it cannot be imported or called."""
         self._target = target
+        self._citation_base = citation_base
         self._replacing = threading.Lock()
         self._process = EngineProcess(target)
         self._process.settled.wait(START_SECONDS)
@@ -125,7 +127,7 @@ class PythonEngine:
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed where the code raises or its process dies, EngineTimeout when it is silent."""
         timer = IdleTimer(request.idle_timeout)
-        return sanitize_chunks(self._chunks(request, timer), timer, request.cancel)
+        return sanitize_chunks(hide_thinking(self._chunks(request, timer)), timer, request.cancel, self._citation_base)
 
     def close(self) -> None:
         """End the process."""

@@ -7,9 +7,19 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from app.engines.base import AnswerChunk, CancelToken, Citation, CitationsChunk, FallbackNotice, TextChunk, TokenUsage
+from app.engines.base import (
+    AnswerChunk,
+    CancelToken,
+    Citation,
+    CitationsChunk,
+    FallbackNotice,
+    FinishReason,
+    TextChunk,
+    ThinkingChunk,
+    TokenUsage,
+)
 from app.errors import EngineFailed, EngineTimeout
 
 MAX_CHARS = 100_000
@@ -17,6 +27,24 @@ MAX_CITATIONS = 5
 MAX_TITLE, MAX_URL, MAX_SNIPPET = 200, 2_000, 600
 _MAX_CITATIONS_READ = 100
 _HIGH_SURROGATE = re.compile("[\ud800-\udbff]$")
+_FINISH_REASONS = {
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "refusal": "content_filter",
+}
+"""What servers call the end of an incomplete answer, and what Baton calls it."""
+_NO_WORD = {
+    "": "The engine had no answer.",
+    "length": "The model reached its limit before the first word.",
+    "content_filter": "The model's content filter withheld the answer.",
+}
+_WITH_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 
 
 class IdleTimer:
@@ -37,15 +65,21 @@ class IdleTimer:
         raise EngineTimeout
 
 
+def finish_reason(reason: object) -> str:
+    """``length`` or ``content_filter`` where an answer ended early, by whatever name; empty for a complete one."""
+    return _FINISH_REASONS.get(reason.lower(), "") if isinstance(reason, str) else ""
+
+
 def sanitize_chunks(
-    chunks: Iterable[AnswerChunk | str], timer: IdleTimer, cancel: CancelToken
+    chunks: Iterable[AnswerChunk | str], timer: IdleTimer, cancel: CancelToken, citation_base: str = ""
 ) -> Iterator[AnswerChunk]:
     """An engine's chunks, made fit to be stored.
 
-    Strings become text chunks; halves of a surrogate pair are joined. Raises EngineFailed for an answer without text,
-    an endless one and for what is no chunk, EngineTimeout where chunks come but no text. A cancelled one just ends.
+    Strings become text chunks; halves of a surrogate pair are joined; relative addresses of citations are joined to
+    ``citation_base``. Raises EngineFailed for an answer without text, an endless one and for what is no chunk,
+    EngineTimeout where chunks come but neither text nor thoughts. A cancelled one just ends.
     """
-    chars, half = 0, ""
+    chars, half, finished = 0, "", ""
     for chunk in chunks:
         if isinstance(chunk, (str, TextChunk)):
             text, half = split_surrogates(half + (chunk if isinstance(chunk, str) else chunk.text))
@@ -55,21 +89,29 @@ def sanitize_chunks(
                 yield TextChunk(text)
             if chars > MAX_CHARS:
                 raise EngineFailed("The answer was too long.")
+        elif isinstance(chunk, ThinkingChunk):
+            timer.reset()
+            yield chunk
         else:
-            yield sanitize_non_text(chunk)
+            finished = chunk.reason if isinstance(chunk, FinishReason) else finished
+            yield sanitize_non_text(chunk, citation_base)
         timer.remaining()
     if half:
         yield TextChunk("\ufffd")
     if not chars and not half and not cancel.is_set():
-        raise EngineFailed("The engine had no answer.")
+        raise EngineFailed(_NO_WORD[finish_reason(finished)])
 
 
-def sanitize_non_text(chunk: object) -> AnswerChunk:
+def sanitize_non_text(chunk: object, citation_base: str | None = None) -> AnswerChunk:
     """A chunk that is not text, made clean. Raises EngineFailed for anything else."""
     if isinstance(chunk, CitationsChunk):
-        return CitationsChunk(clean_citations(chunk.citations))
+        return CitationsChunk(clean_citations(chunk.citations, citation_base))
     if isinstance(chunk, FallbackNotice):
         return FallbackNotice(one_line(chunk.reason, MAX_SNIPPET))
+    if isinstance(chunk, FinishReason):
+        return FinishReason(finish_reason(chunk.reason))
+    if isinstance(chunk, ThinkingChunk):
+        return chunk
     if isinstance(chunk, TokenUsage) and isinstance(chunk.prompt, int) and isinstance(chunk.completion, int):
         return TokenUsage(max(0, chunk.prompt), max(0, chunk.completion))
     raise EngineFailed("The engine gave something that is not part of an answer.")
@@ -86,18 +128,25 @@ def split_surrogates(text: object) -> tuple[str, str]:
     return complete.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), half
 
 
-def clean_citations(citations: object) -> tuple[Citation, ...]:
+def clean_citations(citations: object, base: str | None = None) -> tuple[Citation, ...]:
     """At most five citations, one per page, with http or https addresses only.
 
-    Takes Citations or mappings with ``title``, ``url`` and ``snippet``; what is neither is left out.
+    Takes Citations or mappings with ``title``, ``url`` and ``snippet``; what is neither is left out. A relative address
+    is joined to ``base``; without one (empty) the citation is shown without a link. None leaves it as it is, for a
+    later call that knows the base.
     """
     by_page: dict[str, Citation] = {}
     for number, item in enumerate(citations if isinstance(citations, (list, tuple)) else ()):
         if number == _MAX_CITATIONS_READ or len(by_page) == MAX_CITATIONS:
             break
-        if (citation := _clean_citation(item)) is not None:
-            by_page.setdefault(strip_fragment(citation.url), citation)
+        if (citation := _clean_citation(item, base)) is not None:
+            by_page.setdefault(page_of(citation), citation)
     return tuple(by_page.values())
+
+
+def page_of(citation: Citation) -> str:
+    """What two citations of one page have in common: the address without its heading, or the title."""
+    return strip_fragment(citation.url) or f" {citation.title}"
 
 
 def strip_fragment(url: str) -> str:
@@ -113,7 +162,7 @@ def one_line(value: object, max_chars: int) -> str:
     return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
 
 
-def _clean_citation(item: object) -> Citation | None:
+def _clean_citation(item: object, base: str | None) -> Citation | None:
     title: Any
     url: Any
     snippet: Any
@@ -123,11 +172,23 @@ def _clean_citation(item: object) -> Citation | None:
         title, url, snippet = (item.get(name) for name in ("title", "url", "snippet"))
     else:
         return None
-    if not isinstance(url, str) or not is_safe_url(url.strip()):
-        return None
-    url = url.strip()
-    title = one_line(title, MAX_TITLE) or html.unescape(urlsplit(url).netloc)
-    return Citation(title, url, one_line(snippet, MAX_SNIPPET))
+    given = url.strip() if isinstance(url, str) else ""
+    if is_safe_url(given):
+        link = given
+    elif _WITH_SCHEME.match(given):
+        return None  # an address that must not be opened
+    else:
+        link = _join(base, given)
+    title = one_line(title, MAX_TITLE) or html.unescape(urlsplit(link).netloc) or one_line(given, MAX_TITLE)
+    return Citation(title, link, one_line(snippet, MAX_SNIPPET)) if title else None
+
+
+def _join(base: str | None, relative: str) -> str:
+    """An address that is not absolute, joined to the base; empty where that gives none to link to."""
+    if base is None:
+        return relative if is_safe_url(urljoin("https://base.invalid/", relative)) else ""
+    url = urljoin(base.rstrip("/") + "/", relative) if base and relative else ""
+    return url if is_safe_url(url) else ""
 
 
 def is_safe_url(url: str) -> bool:

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -17,6 +18,8 @@ from app.engines import webhook_parsers
 from app.engines.base import AnswerChunk, EngineRequest
 from app.engines.http_client import CallGuard, http_client
 from app.engines.sanitize import IdleTimer, is_safe_url, sanitize_chunks
+from app.engines.thinking import hide_thinking
+from app.engines.upstream import read_refusal
 from app.errors import EngineBusy, EngineFailed, EngineTimeout
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 3
+MAX_ERROR_BLOCKS = 16
+"""How much of the body of an error is read."""
 _UNREADABLE = "The answer could not be read."
 
 
@@ -37,16 +42,24 @@ class WebhookEngine:
         self._url = config.webhook_url or ""
         self._secret = config.webhook_secret.get_secret_value() if config.webhook_secret else ""
         self._allow_private = config.webhook_allow_private
+        self._citation_base = config.knowledge_url or ""
+        self.problem = ""
+        """What only the operator can mend, such as a wrong address; empty while the service answers."""
 
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """Raises EngineFailed for every failure of the service, EngineTimeout when it is silent for too long."""
         timer = IdleTimer(request.idle_timeout)
-        return sanitize_chunks(self._chunks(request, timer), timer, request.cancel)
+        chunks = hide_thinking(self._chunks(request, timer))
+        return sanitize_chunks(chunks, timer, request.cancel, self._citation_base)
 
     def _chunks(self, request: EngineRequest, timer: IdleTimer) -> Iterator[AnswerChunk]:
         guard = CallGuard(request.cancel, timer)
         try:
-            yield from self._parse(self._post(guard, encode_body(request)), guard)
+            response = self._post(guard, encode_body(request))
+            if response.status_code != 200:
+                raise self._error_from_status(response, guard, request)
+            yield from self._parse(response, guard)
+            self.problem = ""
         except Exception as error:  # noqa: BLE001 - all of it becomes an EngineFailed
             if request.cancel.is_set():
                 return
@@ -84,8 +97,6 @@ class WebhookEngine:
     def _parse(self, response: httpx2.Response, guard: CallGuard) -> Iterator[AnswerChunk]:
         blocks = response.iter_bytes()
         try:
-            if response.status_code != 200:
-                raise _error_from_status(response)
             content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if (parse := webhook_parsers.PARSERS.get(content_type)) is None:
                 raise EngineFailed(_UNREADABLE)
@@ -95,6 +106,25 @@ class WebhookEngine:
         finally:
             with guard.activate():
                 response.close()
+
+    def _error_from_status(self, response: httpx2.Response, guard: CallGuard, request: EngineRequest) -> EngineFailed:
+        """The error for a status that is not 200; the log gets what the service says of it."""
+        try:
+            body = json.loads(b"".join(islice(_guarded(response.iter_bytes(), guard), MAX_ERROR_BLOCKS)))
+        except (httpx2.HTTPError, EngineFailed, ValueError, RecursionError):
+            body = None  # the status alone says enough
+        finally:
+            with guard.activate():
+                response.close()
+        private = (request.question, *(message.content for message in request.history))
+        refusal = read_refusal(response.status_code, body, secrets=(self._secret,), private=private)
+        _log.warning("the webhook answered %s", refusal)
+        if response.status_code in (429, 503):
+            return EngineBusy("The answering service is too busy just now.", retry_after=5)
+        if refusal.is_final:
+            self.problem = f"the webhook refuses every call: {refusal}"
+            return refusal.as_error("The answering service")
+        return EngineFailed("The answering service is in trouble just now.")
 
 
 def encode_body(request: EngineRequest) -> bytes:
@@ -121,13 +151,6 @@ def _guarded(blocks: Iterator[bytes], guard: CallGuard) -> Iterator[bytes]:
             return
         yield block
         guard.timer.remaining()
-
-
-def _error_from_status(response: httpx2.Response) -> EngineFailed:
-    _log.warning("the webhook answered %d", response.status_code)
-    if response.status_code in (429, 503):
-        return EngineBusy("The answering service is too busy just now.", retry_after=5)
-    return EngineFailed("The answering service is in trouble just now.")
 
 
 def _engine_error(error: Exception, guard: CallGuard) -> EngineFailed:

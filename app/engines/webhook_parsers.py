@@ -4,54 +4,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
-from app.engines.base import AnswerChunk, CitationsChunk, TextChunk
+from app.engines.base import AnswerChunk, CitationsChunk, FinishReason, TextChunk
 from app.engines.citations import renumber_citations
-from app.engines.sanitize import clean_citations
+from app.engines.webhook_events import (
+    end_of_answer,
+    find_citations,
+    read_answer,
+    read_event,
+    unreadable,
+    upstream_failed,
+)
 from app.errors import EngineFailed
 
 MAX_BYTES = 512 * 1024
 """The largest JSON answer, and the longest line or event of a stream."""
 MAX_LINES = 1_000
 """The most lines of one event."""
-_TEXT_FIELDS = ("text", "answer", "output")
-"""Fields that may hold the text, the documented one first; ``output`` is the name that n8n's agents use."""
+_FIRST_EVENTS = ("begin", "item")
+"""Types of the objects with which n8n begins a stream."""
 
 
 def parse_json(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
-    """``{"answer": ..., "citations": [...]}``, also as the only entry of a list."""
-    buffer = bytearray()
+    """``{"answer": ..., "citations": [...]}``, also as the only entry of a list.
+
+    Objects one a line are a stream, whatever the content type says: n8n streams like that.
+    """
+    buffer, first = bytearray(), None
     for block in blocks:
         buffer += block
         if len(buffer) > MAX_BYTES:
             raise EngineFailed("The answer was too long.")
+        rest = block
+        if first is None and b"\n" in (so_far := bytes(buffer).lstrip()):
+            line, _, rest = so_far.partition(b"\n")
+            first = _first_object(line)
+        if first and (rest.strip() or first.get("type") in _FIRST_EVENTS):
+            yield from parse_ndjson(chain((bytes(buffer),), blocks))
+            return
     payload = _load_json(bytes(buffer))
     if isinstance(payload, list) and len(payload) == 1:
         payload = payload[0]
     if not isinstance(payload, Mapping):
-        raise _unreadable()
-    citations = payload.get("citations")
-    text, cleaned = renumber_citations(_text_from(payload), citations if isinstance(citations, list) else [])
+        raise unreadable()
+    text, cleaned = renumber_citations(read_answer(payload), find_citations(payload) or [])
     yield TextChunk(text)
     yield CitationsChunk(cleaned)
+    if reason := end_of_answer(payload):
+        yield FinishReason(reason)
 
 
 def parse_ndjson(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
     """``{"text": ...}`` and ``{"citations": [...]}``, one per line."""
     for line in _split_lines(blocks):
         if line.strip():
-            yield from _chunks_from(_load_json(line))
+            yield from read_event(_load_json(line))
 
 
 def parse_sse(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
     """The same objects as the data of server-sent events; ``[DONE]`` ends the answer, an event ``error`` fails it."""
     for name, data in _sse_events(blocks):
         if name == b"error":
-            raise _upstream_failed()
+            raise upstream_failed()
         if data == b"[DONE]":
             return
-        yield from _chunks_from(_load_json(data))
+        yield from read_event(_load_json(data))
 
 
 PARSERS: dict[str, Callable[[Iterator[bytes]], Iterator[AnswerChunk]]] = {
@@ -79,7 +98,7 @@ def _sse_events(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
         elif field == b"event":
             name = value.strip()
         if size > MAX_BYTES or len(data) > MAX_LINES:
-            raise _unreadable()
+            raise unreadable()
     if data and data != [b"[DONE]"]:
         raise EngineFailed("The answer broke off.")
 
@@ -93,39 +112,22 @@ def _split_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
             buffer.clear()
         buffer += rest
         if len(buffer) > MAX_BYTES:
-            raise _unreadable()
+            raise unreadable()
     if buffer:
         yield bytes(buffer).removesuffix(b"\r")
 
 
-def _chunks_from(payload: Any) -> Iterator[AnswerChunk]:
-    if not isinstance(payload, Mapping):
-        raise _unreadable()
-    if payload.get("error"):
-        raise _upstream_failed()
-    if any(name in payload for name in _TEXT_FIELDS):
-        yield TextChunk(_text_from(payload))
-    if "citations" in payload:
-        yield CitationsChunk(clean_citations(payload["citations"]))
-
-
-def _text_from(payload: Mapping[str, Any]) -> str:
-    for name in _TEXT_FIELDS:
-        if isinstance(text := payload.get(name), str):
-            return text
-    raise _unreadable()
+def _first_object(line: bytes) -> dict[str, Any]:
+    """The object that the first line is; empty where it is none, as in JSON with indents."""
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return first if isinstance(first, dict) else {}
 
 
 def _load_json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise _unreadable() from None
-
-
-def _unreadable() -> EngineFailed:
-    return EngineFailed("The answer could not be read.")
-
-
-def _upstream_failed() -> EngineFailed:
-    return EngineFailed("The answering service is in trouble just now.")
+        raise unreadable() from None

@@ -81,6 +81,8 @@ class TurnResult:
     citations: bytes = b"[]"
     offset: int = 0
     tail: str = ""
+    final: bool = False
+    """An error that the same question would meet again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +186,6 @@ class ConversationStore(Protocol):
 
     def release_engine_slot(self, member: str, address: str = "", *, unused: bool = False) -> None:
         """Gives the slot back; ``unused``: no call was made, so it does not count for the minute either."""
+
+    def set_engine_problem(self, problem: str) -> None:
+        """Keeps what is wrong with the engine for ten minutes, for /health; empty where nothing is."""

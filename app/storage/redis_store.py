@@ -54,6 +54,8 @@ EVENT_BATCH_SIZE = 500
 OUTAGE_GRACE_SECONDS = 2.0
 HISTORY_LIMIT = 100
 ENGINE_RUNNING_KEY, ENGINE_MINUTE_KEY = "baton:limits:{engine}:running", "baton:limits:{engine}:minute"
+PROBE_KEY, ENGINE_PROBLEM_KEY = "baton:limits:{engine}:probe", "baton:limits:{engine}:problem"
+ENGINE_PROBLEM_MS = 600_000
 STOPPED_BY_USER = TurnResult("stopped", metadata=b'{"stopped":true}')
 WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
@@ -224,7 +226,7 @@ class RedisConversationStore:
         reply = self._run(
             "finish_turn", session_hash, actor, *self._ttl_args, turn_id, closing.outcome, closing.code,
             closing.detail, closing.metadata, closing.citations, closing.offset, closing.tail,
-            "1" if closing is WORKER_LOST else "0", LEASE_GRACE_MS, keys=keys, wait=True,
+            "1" if closing is WORKER_LOST else "0", LEASE_GRACE_MS, "1" if closing.final else "0", keys=keys, wait=True,
         )  # fmt: skip
         raise_for_reply(reply)
         self.notify_local(session_hash)
@@ -349,19 +351,23 @@ class RedisConversationStore:
         self._notifier.close()
 
     def health(self) -> dict[str, str]:
-        """``redis``: ``ok`` or the kind of failure; ``durability``: ``append-only``, ``none`` or ``unknown``."""
+        """``redis``: ``ok`` or the kind of failure; ``durability``: ``append-only``, ``none`` or ``unknown``.
+
+        ``engine_problem``: what is wrong with the engine, where a worker has met that.
+        """
         try:
-            self._client.call("PING")
+            problem = self._client.run(load_script("probe"), (PROBE_KEY, ENGINE_PROBLEM_KEY))[1].decode()
         except StorageUnavailable as error:
             return {"redis": error.kind, "durability": "unknown"}
+        state = {"redis": "ok", "durability": "unknown", "engine_problem": problem}
         try:
             config = self._client.call("CONFIG GET", "appendonly")
         except (StorageUnavailable, RedisError):  # a managed Redis may forbid CONFIG; that is no failure
-            return {"redis": "ok", "durability": "unknown"}
-        return {
-            "redis": "ok",
-            "durability": {"yes": "append-only", "no": "none"}.get(config.get("appendonly"), "unknown"),
-        }
+            return state
+        return state | {"durability": {"yes": "append-only", "no": "none"}.get(config.get("appendonly"), "unknown")}
+
+    def set_engine_problem(self, problem: str) -> None:
+        self._client.run(load_script("set_engine_problem"), (ENGINE_PROBLEM_KEY,), problem, ENGINE_PROBLEM_MS)
 
 
 def _engine_keys(address: str) -> tuple[str, str, str]:

@@ -46,8 +46,8 @@ def answer(config: Settings, question: str, *history: str, **more: object) -> li
     return list(engines.create_engine(config).answer(ask(question, *history, **more)))
 
 
-def python_engine(name: str, module: str = "tests.engines.sample_engines") -> PythonEngine:
-    OPENED.append(PythonEngine(f"{module}:{name}"))
+def python_engine(name: str, module: str = "tests.engines.sample_engines", citation_base: str = "") -> PythonEngine:
+    OPENED.append(PythonEngine(f"{module}:{name}", citation_base))
     return OPENED[-1]
 
 

@@ -63,6 +63,10 @@ class FaultyServer:
     """Set when a client closed the connection before it had its answer."""
     redirect_to: str = ""
     """Where POST /elsewhere redirects to (``?code=``, 307)."""
+    refuses: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """Status and JSON of the answer to a request whose body has a field of that name, or a message of that role."""
+    script: tuple[str, list[bytes | float]] | None = None
+    """What every request gets instead: a content type, and blocks of the body with seconds to wait between them."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
@@ -111,6 +115,17 @@ class FaultyServer:
             peer.sendall(f"HTTP/1.1 {code} Go\r\nLocation: {self.redirect_to}\r\nContent-Length: 0\r\n\r\n".encode())
             return True
         payload = request.json
+        fields = [*payload, *(message["role"] for message in payload.get("messages", ()))]
+        for name in filter(self.refuses.__contains__, fields):
+            _refuse(peer, *self.refuses[name])
+            return True
+        if self.script:
+            response = _Response(peer, "scripted")
+            response.head(self.script[0])
+            for block in self.script[1]:
+                self._over.wait(block) if isinstance(block, float) else response.send(block)
+            response.end()
+            return True
         model = parts.path.endswith("/chat/completions")
         question = payload["messages"][-1]["content"] if model else payload["query"]
         usage = bool((payload.get("stream_options") or {}).get("include_usage"))
@@ -174,6 +189,12 @@ class FaultyServer:
         if peer.recv(1) == b"":
             self.client_closed.set()
         raise _CloseConnection
+
+
+def _refuse(peer: socket.socket, status: int, body: Any) -> None:
+    data = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    peer.sendall(head.encode() + data)
 
 
 class _CloseConnection(OSError):

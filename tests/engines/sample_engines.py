@@ -174,3 +174,16 @@ def keeps(request: EngineRequest) -> str:
 
 
 instance = Caller()
+
+
+def thinks(request: EngineRequest) -> Iterator[str]:
+    """Says what a model behind it says, thoughts included."""
+    yield "<thi"
+    yield "nk>hmm"
+    yield "</think>"
+    yield "Yes."
+
+
+def cites_relative() -> dict[str, Any]:
+    """Cites without an address, and with one that is not absolute."""
+    return {"answer": "See [1] and [2].", "citations": [{"title": "Handbook"}, {"title": "Prices", "url": "/prices"}]}

@@ -12,10 +12,10 @@ import pytest
 
 from app import engines
 from app.config import Settings
-from app.engines.base import AnswerChunk, ChatMessage, CitationsChunk, TextChunk, TokenUsage
+from app.engines.base import AnswerChunk, ChatMessage, CitationsChunk, FinishReason, TextChunk, TokenUsage
 from app.engines.prompt import estimate_tokens, fit_history
 from app.errors import EngineFailed
-from tests.engines.conftest import SOURCES, answer, ask, text_of
+from tests.engines.conftest import SOURCES, MakeSettings, answer, ask, text_of
 from tests.engines.faulty_server import FaultyServer
 
 
@@ -182,3 +182,60 @@ def test_fifty_conversations_keep_their_prompts_apart(openai: Settings, server: 
     starts = [json.loads(request.body)["messages"][-1]["content"] for request in server.requests]
     assert len(set(starts)) == 50
     assert all(a != b for a, b in pairwise(starts))
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_that_was_cut_says_so(openai: Settings, server: FaultyServer, reason: str) -> None:
+    """M5: an answer that the model ended early is marked; one without a word fails in words that say why."""
+
+    def event(delta: dict[str, str], finish: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return b"data: " + json.dumps({"id": "c", "object": "x", "choices": [choice]}).encode() + b"\n\n"
+
+    server.script = ("text/event-stream", [event({"content": "Half an"}, None), event({}, reason)])
+    chunks = answer(openai, "hello")
+    assert text_of(chunks) == "Half an"
+    assert FinishReason(reason) in chunks
+    server.script = ("text/event-stream", [event({}, reason)])
+    with pytest.raises(EngineFailed, match="limit" if reason == "length" else "filter"):
+        answer(openai, "hello")
+    server.script = ("text/event-stream", [event({"content": "Whole."}, None), event({}, "stop")])
+    assert not any(isinstance(chunk, FinishReason) for chunk in answer(openai, "hello"))
+
+
+OWN = {
+    "public_url": "https://chat.example.com",
+    "allowed_origins": "https://www.example.com,https://shop.example.com:8443,http://intern.example.com:80",
+    "knowledge_url": "https://help.example.com/docs",
+    "chat_page_url": "https://page.example.com/talk",
+    "link_hosts": "partner.test",
+}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://chat.example.com/knowledge/a#b", "https://www.example.com", "https://shop.example.com:8443/cart?x=1",
+        "http://intern.example.com/", "https://help.example.com/docs/start", "https://page.example.com/talk",
+        "https://partner.test/a", "HTTPS://WWW.EXAMPLE.COM/Up", "https://www.example.com:443/x", "www.example.com/x",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["See {} now.", "<{}>", "[here]({})"])
+def test_own_links_stay_links(settings: MakeSettings, server: FaultyServer, url: str, form: str) -> None:
+    """M8: links to the site's own pages, and to BATON_LINK_HOSTS, stay as the model wrote them, however it is cut."""
+    config = settings(engine="openai", **OWN)
+    for chunk in (3, 1000):
+        assert text_of(answer(config, f"chunk={chunk} say:{form.format(url)}")) == form.format(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/", "https://evil.test/www.example.com", "https://www.example.com.evil.test/",
+        "https://www.example.com@evil.test/", "https://www.example.com:444/", "http://shop.example.com/",
+        "https://sub.partner.test/", "www.evil.test", "javascript://www.example.com/%0aalert(1)",
+    ],
+)  # fmt: skip
+def test_foreign_links_do_not(settings: MakeSettings, server: FaultyServer, url: str) -> None:
+    """What only looks like an own address becomes code, which is no link."""
+    assert f"`{url}`" in text_of(answer(settings(engine="openai", **OWN), f"say:See <{url}> and {url} now."))

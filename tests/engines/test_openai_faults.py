@@ -21,7 +21,7 @@ FAULTS = {
     "refuse": "reached",
     "status=429": "busy",
     "status=500": "trouble",
-    "status=401": "refused",
+    "status=401": "operator",
     "status=400": "refused",
     "garbage": "read",
     "html": "broke off|no answer",
@@ -38,13 +38,17 @@ FAULTS = {
 def test_every_fault_fails_the_turn_in_plain_words(
     openai: Settings, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever the server does, the turn ends with EngineFailed, and neither key nor question is shown or logged."""
+    """Whatever the server does, the turn ends with EngineFailed, and neither key nor question is shown or logged.
+
+    What the server says of a refusal is logged, and not shown.
+    """
     with pytest.raises(EngineFailed, match=FAULTS[fault]) as failed:
         answer(openai, f"{fault} my-private-words")
     shown = failed.value.detail + caplog.text
     assert "sk-secret" not in shown
     assert "my-private-words" not in shown
-    assert "scripted" not in shown
+    assert "scripted" not in failed.value.detail
+    assert ("scripted" in caplog.text) == fault.startswith("status=")
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang-body", "drip", "stall-after=3"])

@@ -238,7 +238,7 @@ def test_markers_follow_their_citations() -> None:
         {"title": "bad", "url": "ftp://x.test/"}, {"title": "b", "url": "https://x.test/b"},
         {"title": "b", "url": "https://x.test/b#2"}]}  # fmt: skip
     chunks = list(webhook_parsers.parse_json(iter([json.dumps(payload).encode()])))
-    assert text_of(chunks) == "A , b [1], c [1], [9]."
+    assert text_of(chunks) == "A, b [1], c [1], [9]."
     assert len(chunks[-1].citations) == 1
 
 

@@ -11,7 +11,7 @@ export interface Message {
   id: string;
   role: "user" | "assistant" | "system";
   content: string;
-  /** May hold: citations: Citation[], stopped, interrupted, operator (a name), degraded (a sentence), feedback {rating, comment}. */
+  /** May hold: citations: Citation[], stopped, interrupted, finish_reason (length or content_filter), operator (a name), degraded (a sentence), feedback {rating, comment}. */
   metadata: Record<string, unknown>;
   created_at: string;
   client_id?: string;

@@ -22,6 +22,7 @@ local function close_turn(running, result)
   if failed then
     kind, data = 'answer.error', '{"turn_id":"' .. id .. '","code":' .. cjson.encode(result.code)
       .. ',"detail":' .. cjson.encode(result.detail)
+    if result.final then data = data .. ',"retryable":false' end
     if json then data = data .. ',"message":' .. json end
   else
     kind, data = 'answer.end', '{"turn_id":"' .. id .. '","message":' .. json .. ',"citations":' .. result.citations

@@ -4,7 +4,8 @@
 -- @include turn
 -- Ends a turn with exactly one last event.
 -- ARGV: actor, ttl, max age, turn id ('' any), outcome (end, stopped, error), code, detail, metadata JSON,
---       citations JSON, byte offset, last text, '1' to end it only where its worker is lost, grace period for that in ms.
+--       citations JSON, byte offset, last text, '1' to end it only where its worker is lost, grace period for that in ms,
+--       '1' for an error that the same question would meet again.
 -- KEYS after the first: the engine calls that run, in all and for one address, where its slot is given back too.
 for i = 2, #KEYS do redis.call('ZREM', KEYS[i], ARGV[4]) end
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
@@ -27,6 +28,7 @@ end
 if ARGV[11] ~= '' then append_text(id, tonumber(ARGV[10]), ARGV[11]) end
 local kind, data = close_turn(running, {
   outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9],
+  final = ARGV[14] == '1',
 })
 save(ARGV[12] ~= '1', tonumber(ARGV[2]), tonumber(ARGV[3]))
 notify()

@@ -152,6 +152,20 @@ describe("the chat", () => {
     expect(root.querySelector("#live")!.textContent).toBe("Stopped");
   });
 
+  it.each([
+    ["length", "This answer reached its length limit and is not complete."],
+    ["content_filter", "The rest of this answer was held back by a content filter."],
+    ["stop", ""],
+  ])("says under an answer that ended by %s that it is not complete", async (reason, line) => {
+    const metadata = { finish_reason: reason };
+    const { articles } = await show({
+      status: "active",
+      messages: [message("user", "Hi"), message("assistant", "Half an", { metadata })],
+    });
+    await vi.waitFor(() => expect(articles()).toHaveLength(2));
+    expect(articles()[1]!.querySelector(".note")?.textContent ?? "").toBe(line);
+  });
+
   it("sends on Enter, but not on Shift+Enter nor while a word is being composed", async () => {
     const { stage, field } = await show();
     field().value = "What is it?";

@@ -119,8 +119,9 @@ export class MessageView {
       this.text.replaceChildren(h("p", { dir: "auto", class: "typed" }, message.content));
       return;
     }
-    const { stopped, interrupted } = message.metadata;
-    const context = { ...renderContext(this.host, sources), cutShort: !!(stopped || interrupted) };
+    const { stopped, interrupted, finish_reason } = message.metadata;
+    const cutShort = !!(stopped || interrupted || finish_reason === "length");
+    const context = { ...renderContext(this.host, sources), cutShort };
     (this.#stream ?? new MarkdownView(this.text, context)).finish(message.content, context);
     this.#stream = null;
   }
@@ -132,11 +133,16 @@ export class MessageView {
     const empty = isEmpty(message);
     this.text.hidden = empty;
     if (sources.length) parts.push(this.#sources(sources));
-    const { degraded, stopped, interrupted } = message.metadata;
+    const { degraded, stopped, interrupted, finish_reason } = message.metadata;
     if (typeof degraded === "string" && degraded)
       parts.push(h("p", { class: "note", dir: "auto" }, degraded));
-    if (stopped) parts.push(h("p", { class: "note" }, t("stopped")));
-    if (interrupted) parts.push(h("p", { class: "note" }, t("interrupted")));
+    const notes: [boolean, string][] = [
+      [!!stopped, t("stopped")],
+      [!!interrupted, t("interrupted")],
+      [finish_reason === "length", t("cut.length")],
+      [finish_reason === "content_filter", t("cut.filter")],
+    ];
+    for (const [applies, text] of notes) if (applies) parts.push(h("p", { class: "note" }, text));
     if (message.delivery) parts.push(this.#renderDelivery(message));
     else if (message.role !== "system" && !empty) parts.push(this.#messageActions(message));
     this.#footer.replaceChildren(...parts);
