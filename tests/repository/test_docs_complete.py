@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,13 @@ INSTALL = (ROOT / "app" / "templates" / "install.html").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
-def service(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+def service(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application with every route."""
-    yield create_app(Settings(redis_url=redis_server, data_dir=tmp_path_factory.mktemp("data")))
+    return create_app(Settings(redis_url=redis_server, data_dir=tmp_path_factory.mktemp("data")))
 
 
 def test_every_route_is_documented(service: Flask) -> None:
-    """Each route stands in docs/protocol.md; forms with `me` and the other addresses of the icon stand for one there."""
+    """Each route stands in docs/protocol.md; forms with `me` and other addresses of the icon are the same."""
     told = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", PROTOCOL))
     routes = {
         f"{method} {path_in_docs(rule.rule)}"
