@@ -35,7 +35,7 @@ export default defineRailway((context) => {
       BATON_TRUSTED_PROXIES: "1",
       // Without it links are made from RAILWAY_PUBLIC_DOMAIN, which Railway sets.
       ...(DOMAIN ? { BATON_PUBLIC_URL: `https://${DOMAIN}` } : {}),
-      // These are yours: set them with `railway variables`, and apply leaves them as they are.
+      // These are yours: set them with `railway variable set`, and apply leaves them as they are.
       BATON_ALLOWED_ORIGINS: preserve(),
       BATON_API_KEY: preserve(),
       BATON_IDENTITY_SECRET: preserve(),

@@ -325,3 +325,11 @@ def test_the_signature_check_in_javascript_accepts_our_calls(tmp_path: Path) -> 
     )
     (tmp_path / "check.mjs").write_text(code)
     assert run("node", tmp_path / "check.mjs").strip() == "true false"
+
+
+@pytest.mark.parametrize("file", ["members.html", "after-a-click.html"])
+def test_the_files_for_webflow_hold_what_the_guide_shows(file: str) -> None:
+    """The longer snippets for Webflow are the guide's own, below a comment that says where they go."""
+    comment, _, html = (ROOT / "widget" / "webflow" / file).read_text("utf-8").partition("\n")
+    assert comment.startswith("<!-- Baton: ")
+    assert html in {snippet.text for snippet in in_language("html")}
