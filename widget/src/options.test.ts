@@ -52,3 +52,28 @@ test("suggestions that are no texts are left out", () => {
     "Two?",
   ]);
 });
+
+test("what the server says of the site's face stands where the tag says nothing, or nothing sound", () => {
+  const site = {
+    title: "Teehaus",
+    greeting: "Grüß Gott!",
+    suggestions: ["Offen?"],
+    color: "#7c3aed",
+    theme: "dark",
+    lang: "de",
+    assistant_name: "Matcha",
+    logo_url: "https://chat.test/logo",
+  };
+  const given = { title: "Kasse", greeting: " ", theme: "purple", lang: undefined, color: null };
+  expect(readOptions(given, site)).toMatchObject({
+    title: "Kasse",
+    greeting: "Grüß Gott!",
+    suggestions: ["Offen?"],
+    color: "#7c3aed",
+    theme: "dark",
+    lang: "de",
+    assistantName: "Matcha",
+    logoUrl: "https://chat.test/logo",
+  });
+  expect(readOptions({}, { logo_url: "javascript:alert(1)" }).logoUrl).toBeUndefined();
+});

@@ -12,8 +12,17 @@ type Raw = Readonly<Record<string, unknown>>;
 
 const SESSION = /^ses_[A-Za-z0-9_-]{32}$/;
 
-/** Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away. */
-export function readOptions(given: Raw): Settings {
+/**
+ * Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away.
+ * `site` is what the server tells of the site's face; an option that is given goes before it.
+ */
+export function readOptions(given: Raw, site?: Raw): Settings {
+  const result = parse(given) as Settings & Record<string, unknown>;
+  for (const [name, value] of Object.entries(parse(site))) result[name] ??= value;
+  return result;
+}
+
+function parse(given: Raw | undefined): Settings {
   // Own properties alone: what the page added to Object.prototype is no option.
   const raw: Raw = { __proto__: null, ...given };
   const sessionKey = text(raw.sessionKey);
@@ -31,6 +40,8 @@ export function readOptions(given: Raw): Settings {
     autoRestore: parseBoolean(raw.autoRestore),
     chatUrl: address(raw.chatUrl),
     apiUrl: address(raw.apiUrl),
+    assistantName: text(raw.assistant_name),
+    logoUrl: address(raw.logo_url),
   };
 }
 

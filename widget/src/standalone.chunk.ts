@@ -1,6 +1,6 @@
 /** What pages need that have a `<baton-chat>` of their own: each element gets its options and its conversation. */
 import type { BatonChat } from "./components/chat";
-import { readOptions } from "./options";
+import type { Settings } from "./options";
 import type { Conversation, Options } from "./types";
 
 type Emit = (event: string, detail?: unknown) => void;
@@ -8,7 +8,10 @@ type Emit = (event: string, detail?: unknown) => void;
 export interface StandaloneDeps {
   /** The options of the tag and of Baton.init: the attributes of an element go before them. */
   raw: Readonly<Record<string, unknown>>;
-  base: string;
+  /** Reads options; what they leave open is as the server says. */
+  read(options: Readonly<Record<string, unknown>>): Settings & { apiUrl: string };
+  /** What the first rendering waits for. */
+  ready: Promise<unknown>;
   /** The panel's. */
   conversation: Conversation;
   create(options: Options & { apiUrl: string }): Conversation;
@@ -28,13 +31,10 @@ const CONVERSATION = [
 ];
 
 export function bindStandaloneChats(deps: StandaloneDeps) {
-  const { raw, base } = deps;
+  const { raw } = deps;
   const bound = new Map<BatonChat, () => void>();
   // Addresses come from the tag and from Baton.init, never from an element: credentials are sent there.
-  const read = (attributes: object) => ({
-    ...readOptions({ ...raw, ...attributes, chatUrl: raw.chatUrl }),
-    apiUrl: base,
-  });
+  const read = (attributes: object) => deps.read({ ...raw, ...attributes, chatUrl: raw.chatUrl });
   const name = (options: object) => JSON.stringify(options, CONVERSATION);
   const others = new Map<string, Conversation>();
   const panelName = name(read({}));
@@ -63,7 +63,7 @@ export function bindStandaloneChats(deps: StandaloneDeps) {
     const attributes = JSON.stringify(chat.dataset);
     const options = read({ ...chat.dataset });
     const conversation = conversationFor(options);
-    chat.options = options;
+    Object.assign(chat, { ready: deps.ready, options });
     if (chat.conversation !== conversation) chat.conversation = conversation;
     const stop = deps.watch(conversation, (event, detail) =>
       chat.dispatchEvent(new CustomEvent(`baton-${event}`, { detail })),

@@ -78,7 +78,8 @@ export interface Conversation {
   startNew(): void;
   loadOlder(): Promise<void>;
   /** A link to the full page: `once` for opening it now, `share` to copy. */
-  link(kind: "once" | "share"): Promise<string>;
+  /** `withWords`: it is opened from here at once, so title and greeting go along. */
+  link(kind: "once" | "share", withWords?: boolean): Promise<string>;
   transcript(format: "md" | "txt" | "json"): Promise<Blob>;
   erase(): Promise<void>;
   feedback(messageId: string, rating: "up" | "down" | null, comment?: string): Promise<void>;
@@ -106,6 +107,9 @@ export interface Options {
   autoRestore?: boolean;
   chatUrl?: string;
   apiUrl?: string;
+  /** Set on the server alone: who answers, and the address of the logo. */
+  assistantName?: string;
+  logoUrl?: string;
   /** Distance from the corner in CSS pixels, e.g. to stay clear of a badge: "20" or "20,80" (x,y). */
   offset?: string;
 }

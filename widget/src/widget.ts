@@ -23,6 +23,7 @@ export interface Panel {
 interface Site {
   init(options: { user: TokenProvider }): void;
 }
+type Raw = Readonly<Record<string, unknown>>;
 type Emit = (event: string, detail?: unknown) => void;
 type Standalone = typeof import("./standalone.chunk");
 
@@ -34,11 +35,17 @@ export function mount(
   emit: Emit,
   site: Site,
 ): Panel {
-  const options = readOptions(raw);
+  let face: Raw | undefined;
+  const read = (given: Raw) => ({ ...readOptions(given, face), apiUrl: base });
+  const options = read(raw);
   const before = { ...raw };
-  const conversation = createConversation({ ...options, apiUrl: base });
+  const conversation = createConversation(options);
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
-  const panel = mountPanel(host, conversation, { ...options, apiUrl: base });
+  const ready = fetchFace(base).then((found) => {
+    face = found;
+    if (face && !signal.aborted) update();
+  });
+  const panel = mountPanel(host, conversation, options, ready);
   let chats: ReturnType<Standalone["bindStandaloneChats"]> | undefined;
   // Somebody else was in this tab before: it begins anew. Other tabs speak for the users that their own pages named.
   const identify = (user: unknown, one = conversation) => {
@@ -49,6 +56,10 @@ export function mount(
       });
   };
   identify(raw.user);
+  const update = () => {
+    panel.update(read(raw));
+    chats?.update();
+  };
   const updateActive = () => conversation.setActive(panel.isOpen() || !!chats?.show(conversation));
   const listening = new AbortController();
   const { signal } = listening;
@@ -59,7 +70,8 @@ export function mount(
       if (!there) return void setTimeout(bind, 3000, chat);
       chats ??= getChunk<Standalone>("standalone")!.bindStandaloneChats({
         raw,
-        base,
+        read,
+        ready,
         conversation,
         create: createConversation,
         identify,
@@ -96,8 +108,7 @@ export function mount(
     },
     update() {
       for (const name in raw) if (raw[name] !== before[name] && !LOOKS.test(name)) return false;
-      panel.update({ ...readOptions(raw), apiUrl: base });
-      chats?.update();
+      update();
       return true;
     },
     destroy() {
@@ -110,6 +121,16 @@ export function mount(
     },
   };
 }
+
+/** What the server says of the site's face; undefined where it says nothing in time. */
+const fetchFace = (base: string): Promise<Raw | undefined> =>
+  fetch(base + "api/site", {
+    credentials: "omit",
+    referrerPolicy: "no-referrer",
+    signal: AbortSignal.timeout(3000),
+  })
+    .then((response) => (response.ok ? response.json() : undefined))
+    .catch(() => undefined);
 
 /** The options that change in an open panel; each of the others takes a new start. */
 const LOOKS = /^(title|greeting|suggestions|color|theme|lang)$/;

@@ -34,7 +34,7 @@ export class ChatController {
     const tab = window.open("about:blank", "_blank");
     if (tab) tab.opener = null;
     try {
-      const url = await this.conversation.link("once");
+      const url = await this.conversation.link("once", true);
       if (tab && !tab.closed) tab.location.replace(url);
       else this.chat.offerBlockedPage(url);
     } catch {

@@ -4,7 +4,7 @@ import { getChunk } from "../client/lazy-chunks";
 import type { State } from "../types";
 import type { BatonChat } from "./chat";
 import { composer } from "./composer";
-import { icon, mark } from "./icons";
+import { icon } from "./icons";
 import { actions } from "./menu";
 import { statusLines } from "./status-banner";
 
@@ -57,16 +57,21 @@ const textIconButton = (words: string, press: () => void): TemplateResult =>
 
 function header(chat: BatonChat, state: State, page: boolean): TemplateResult {
   const t = chat.words.t;
-  const title = html`<bdi>${chat.options.title || t("title")}</bdi>`;
+  const { title: given, logoUrl, assistantName = "" } = chat.options;
+  const title = html`<bdi>${given || t("title")}</bdi>`;
   return html`<header class="header" part="header">
     ${page && chat.controller.canGoBack() ? iconButton(t("back"), icon("back"), () => chat.controller.back()) : nothing}
-    ${mark}
+    ${given || logoUrl ? logo([...(given || assistantName)][0], logoUrl) : html`<i class="mark"></i>`}
     ${page ? html`<h1 part="title">${title}</h1>` : html`<h2 part="title">${title}</h2>`}
     ${page ? nothing : iconButton(t("fullpage"), icon("page"), () => void chat.controller.openPage())}
     ${actions(chat.menu, state, chat.words, chat.controller, (open) => chat.toggleMenu(open))}
     ${!page && chat.onClose ? iconButton(t(chat.compact ? "launcher.close" : "panel.close"), icon("close"), () => chat.onClose!()) : nothing}
   </header>`;
 }
+
+/** The site's logo; its initial where there is none, or where the page's CSP forbids images. */
+const logo = (initial: string | undefined, url: string | undefined): TemplateResult =>
+  html`<b class="logo" aria-hidden="true">${initial}${url ? html`<img src=${url} alt="" referrerpolicy="no-referrer" @error=${(event: Event) => (event.target as Element).remove()} />` : nothing}</b>`;
 
 function intro(chat: BatonChat, state: State): Part {
   const { t } = chat.words;

@@ -17,12 +17,13 @@ export const chatStyles = css`
 button, textarea, input { font: inherit; color: inherit; letter-spacing: inherit; margin: 0; }
 button { touch-action: manipulation; -webkit-tap-highlight-color: transparent; }
 :focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-.icon, .mark { width: 20px; height: 20px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }
+.icon { width: 20px; height: 20px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }
 .header { display: flex; align-items: center; gap: 2px; min-height: 60px; padding: 8px 8px 8px var(--_gutter); border-bottom: 1px solid var(--_divider); flex: none; }
 [dir=rtl] .header { padding: 8px var(--_gutter) 8px 8px; }
-.mark { width: 26px; height: 26px; margin-inline-end: 8px; stroke-width: 3.2; }
-.mark .giver, .mark .taker { stroke: var(--_text); opacity: .2; }
-.mark .baton { stroke: var(--_accent); }
+.mark { width: 5px; height: 22px; margin-inline: 8px 16px; border-radius: 3px; background: var(--_accent); rotate: 32deg; }
+.logo { display: grid; place-items: center; min-width: 30px; height: 30px; margin-inline-end: 10px; border-radius: 9px; background: var(--_primary); color: var(--_on-primary); text-transform: uppercase; }
+.logo:has(img) { background: none; font-size: 0; }
+.logo img { height: 30px; max-width: 108px; object-fit: contain; }
 h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .header h1, .header h2 { flex: 1; min-width: 0; font-size: 1.07em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .icon-button { display: inline-grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 12px; background: none; color: var(--_text-muted); cursor: pointer; }
@@ -79,7 +80,7 @@ textarea::placeholder, input::placeholder { color: var(--_text-muted); opacity: 
   .greeting.long { font-size: 1.5em; }
   .suggestions { grid-template-columns: 1fr 1fr; }
 }
-@container chat (max-width: 340px) { .mark { display: none; } }
+@container chat (max-width: 340px) { .mark, .logo { display: none; } }
 @media (prefers-reduced-motion: no-preference) {
   .typing-indicator i { animation: pass 1.2s infinite ease-in-out; }
   .typing-indicator i:nth-child(2) { animation-delay: .16s; }

@@ -28,6 +28,8 @@ export class BatonChat extends HTMLElement implements MessageHost {
   static standalone: Record<"connected" | "disconnected", (chat: BatonChat) => void> | undefined;
   /** The element that sent last: a text that could not be sent goes back to this one alone. */
   static lastSender: BatonChat | undefined;
+  /** What the first rendering waits for. */
+  ready: Promise<unknown> | undefined;
   /** Set by the panel: how to close it. */
   onClose: (() => void) | undefined;
 
@@ -137,6 +139,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
     if (this.#pending) return;
     this.#pending = true;
     this.#updated = Promise.resolve().then(async () => {
+      await this.ready;
       await loadLocale(this.options.lang);
       this.#pending = false;
       if (this.isConnected) this.#update();

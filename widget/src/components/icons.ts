@@ -21,8 +21,3 @@ export type Icon = keyof typeof PATHS;
 export function icon(name: Icon): TemplateResult {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">${svg`<path d=${PATHS[name]} />`}</svg>`;
 }
-
-/** The mark: a baton at the moment it changes hands. */
-export const mark = html`<svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-  <path class="giver" d="M4.5 18.5 10 9" /><path class="taker" d="M14 15 19.5 5.5" /><path class="baton" d="M9.2 16.3 14.8 7.7" />
-</svg>`;

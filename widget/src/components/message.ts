@@ -3,12 +3,13 @@ import type { Language } from "../locales/i18n";
 import type { RenderContext } from "../markdown/render";
 import { MarkdownView } from "../markdown/streaming";
 import { copy, h, externalLink, safeLink } from "../dom";
-import type { Citation, Message } from "../types";
+import type { Citation, Message, Options } from "../types";
 import { iconNode, type Sign } from "./icon-nodes";
 
 /** What a message may ask of the chat around it. */
 export interface MessageHost {
   readonly words: Language;
+  readonly options: Options;
   showToast(key: string): void;
   retry(clientId: string | undefined): void;
   /** True when it was saved. */
@@ -29,11 +30,17 @@ export function citationsOf(message: Message): Citation[] {
 export const isEmpty = (message: Message): boolean =>
   message.role !== "user" && !message.content.trim();
 
-export function nameOf(message: Message, words: Language): string {
+export function nameOf(message: Message, host: MessageHost): string {
   const operator = message.metadata["operator"];
-  if (message.role === "user") return words.t("you");
-  if (message.role === "system") return words.t("notice");
-  return typeof operator === "string" && operator ? operator : words.t("assistant");
+  if (message.role === "user") return host.words.t("you");
+  if (message.role === "system") return host.words.t("notice");
+  return typeof operator === "string" && operator ? operator : assistantName(host);
+}
+
+/** The name that the site gave it; the default is said in the visitor's language. */
+function assistantName({ options, words }: MessageHost): string {
+  const given = options.assistantName;
+  return given && given !== "Assistant" ? given : words.t("assistant");
 }
 
 export const renderContext = (
@@ -80,7 +87,7 @@ export class MessageView {
     if (!this.element.classList.contains("live")) {
       this.element.classList.add("live");
       this.element.setAttribute("aria-busy", "true");
-      this.#setName(this.host.words.t("assistant"), new Date().toISOString());
+      this.#setName(assistantName(this.host), new Date().toISOString());
     }
     this.#stream ??= new MarkdownView(this.text, renderContext(this.host, [], true));
     this.#stream.update(text);
@@ -89,7 +96,7 @@ export class MessageView {
   show(message: Message): void {
     const before = this.message;
     this.message = message;
-    this.#setName(nameOf(message, this.host.words), message.created_at);
+    this.#setName(nameOf(message, this.host), message.created_at);
     const renderSources = citationsOf(message);
     const same =
       before &&

@@ -25,13 +25,19 @@ const PARTS =
   "header,title,menu,log,greeting,suggestion,message,message-user,message-assistant,message-system,text,text-user,text-assistant," +
   "code,chip,source,footer,dock,notice,composer,input,send,button,dialog";
 
-export function mountPanel(host: HTMLElement, conversation: Conversation, options: Options): Panel {
+/** `ready`: what the first rendering waits for. */
+export function mountPanel(
+  host: HTMLElement,
+  conversation: Conversation,
+  options: Options,
+  ready?: Promise<unknown>,
+): Panel {
   setChunkLoader((file) => import(new URL(file, import.meta.url).href));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const launcher = root.querySelector<HTMLButtonElement>("[part~=launcher]");
   let words = language(options.lang);
   const chat = new BatonChat();
-  Object.assign(chat, { conversation, variant: "panel", onClose: () => close() });
+  Object.assign(chat, { conversation, ready, variant: "panel", onClose: () => close() });
   chat.setAttribute("exportparts", PARTS);
   const panel = document.createElement("div");
   const attributes = { role: "dialog", part: "panel", tabindex: "-1", hidden: "" };

@@ -22,6 +22,8 @@ const ME = "api/session/me";
 
 /** The options that a link passes on to the full page. */
 const APPEARANCE_PARAMS = ["color", "theme", "lang"] as const;
+/** The full page takes these from a site that may embed the chat, and from nobody else. */
+const WORD_PARAMS = ["title", "greeting"] as const;
 
 export type Actions = Pick<
   Conversation,
@@ -137,7 +139,7 @@ export function createActions({
       });
     },
 
-    async link(kind) {
+    async link(kind, withWords) {
       await sessions.start();
       try {
         if (!store.state.session) await sessions.getOrCreate();
@@ -155,7 +157,7 @@ export function createActions({
       searchParams.set("session", found.ticket);
       // The appearance goes along, where the address of the page does not set it.
       if (!options.chatUrl)
-        for (const name of APPEARANCE_PARAMS)
+        for (const name of withWords ? [...APPEARANCE_PARAMS, ...WORD_PARAMS] : APPEARANCE_PARAMS)
           if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
       return url.href;
     },

@@ -175,7 +175,7 @@ export function createConversation(
     startNew: () => sessions.startNew(),
     end: () => withActions((all) => all.end()),
     loadOlder: () => withActions((all) => all.loadOlder()).catch(() => {}),
-    link: (kind) => withActions((all) => all.link(kind)),
+    link: (kind, withWords) => withActions((all) => all.link(kind, withWords)),
     transcript: (format) => withActions((all) => all.transcript(format)),
     erase: () => withActions((all) => all.erase()),
     feedback: (...given) => withActions((all) => all.feedback(...given)),
