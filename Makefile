@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test check widget bench lock clean test-resilience audit sbom env-example check-widget-build check-railway \
-	chromium faketime widget-tests
+	chromium faketime widget-tests example-apps
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -24,7 +24,7 @@ run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WE
 	echo "The demo site: http://$$shown:$$PORT/"; \
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 
-test: .venv/.dev chromium widget-tests ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
+test: .venv/.dev chromium widget-tests example-apps ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
 	$(PY) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 check: .venv/.dev check-widget-build check-railway ## lint, format, types, import rules, the built widget, Docker and Railway files, licences
@@ -60,7 +60,7 @@ lock: ## compile requirements*.txt from pyproject.toml, with hashes and without 
 	@! grep -n '://' requirements.txt requirements-dev.txt
 
 clean: ## remove what was installed and built for tests; the data folder stays
-	rm -rf .venv widget/node_modules .railway/node_modules sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv widget/node_modules widget/*/dist examples/node_modules examples/*/dist .railway/node_modules sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define pin
@@ -127,6 +127,16 @@ check-railway: .railway/node_modules/.stamp widget/node_modules/.stamp
 .railway/node_modules/.stamp: .railway/package-lock.json
 	cd .railway && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+examples/node_modules/.stamp: examples/package-lock.json $(wildcard examples/*/package.json)
+	cd examples && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The components for React and Vue, and what the applications that use them need.
+example-apps:
+	@command -v npm >/dev/null || { echo "Left out: the components for React and Vue (no Node here)."; exit 0; }; \
+	$(MAKE) --no-print-directory widget/node_modules/.stamp examples/node_modules/.stamp \
+	&& cd widget && npm run --silent build:components
 
 check-widget-build:
 	@command -v npm >/dev/null || { echo "make check needs Node 20 or newer."; exit 1; }

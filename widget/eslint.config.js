@@ -6,10 +6,10 @@ import tseslint from "typescript-eslint";
 const complexity = (max) => ({ complexity: ["error", { max, variant: "modified" }] });
 
 export default tseslint.config(
-  { ignores: ["node_modules/", "react/", "vue/", "webflow/", "vitest.config.ts"] },
+  { ignores: ["node_modules/", "react/dist/", "vue/dist/", "webflow/", "vitest.config.ts"] },
   js.configs.recommended,
   {
-    files: ["**/*.ts"],
+    files: ["**/*.{ts,tsx}"],
     extends: [...tseslint.configs.recommended, lit["flat/recommended"]],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {

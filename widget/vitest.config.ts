@@ -5,7 +5,7 @@ export default defineConfig({
   define: { __WIDGET__: "false" },
   test: {
     environment: "happy-dom",
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["{src,shared,test}/**/*.test.ts"],
     testTimeout: 10_000,
   },
 });
