@@ -27,11 +27,13 @@ def short(path: Path) -> str:
 
 
 def test_there_is_one_version() -> None:
-    """pyproject.toml has the version; the service reads it, the widget's package and the CHANGELOG have the same."""
+    """pyproject.toml has the version; the service reads it, npm's packages and the CHANGELOG have the same."""
     assert PROJECT["version"] == app.VERSION
-    widget = json.loads((ROOT / "widget" / "package.json").read_text("utf-8"))
+    packages = {short(path): json.loads(path.read_text("utf-8")).get("version") for path in PACKAGES}
+    assert packages["widget/package.json"] == PROJECT["version"]
+    assert set(packages.values()) <= {PROJECT["version"], None}, packages
     lock = json.loads((ROOT / "widget" / "package-lock.json").read_text("utf-8"))
-    assert {widget["version"], lock["version"], lock["packages"][""]["version"]} == {PROJECT["version"]}
+    assert {lock["version"], lock["packages"][""]["version"]} == {PROJECT["version"]}
     versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert next(version for version in versions if version != "Unreleased") == PROJECT["version"]
     written = [path for path in (ROOT / "app").rglob("*.py") if f'"{PROJECT["version"]}"' in path.read_text("utf-8")]
