@@ -19,7 +19,7 @@ from app.api.auth import (
     session_route,
     validate_after_session_exists,
 )
-from app.api.json_body import read_json_object
+from app.api.json_body import MAX_BYTES, read_json_object
 from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
 from app.api.sessions import json_response
 from app.api.sse import sse_response
@@ -78,10 +78,10 @@ def ask(context: SessionContext, question: schemas.ChatRequest) -> TurnStart:
     )
 
 
-def read_body_or_404() -> dict[str, Any]:
+def read_body_or_404(max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The body. Where it is broken, a session that is named outside of it and does not exist is reported instead."""
     try:
-        return read_json_object()
+        return read_json_object(max_bytes=max_bytes)
     except BatonError:
         session_hash = hash_session_id(request.args.get("session") or bearer_token())
         if session_hash:
@@ -124,20 +124,26 @@ def answer_response(text: str, citations: Any, session_id: str | None, message_i
 
 
 def turn_as_sse(context: SessionContext, turn: TurnStart) -> Response:
-    """The events of the turn; of an answer that is there already, the same with its text in one piece."""
+    """The events of the turn."""
+    return sse_response(turn_events(context, turn))
+
+
+def turn_events(context: SessionContext, turn: TurnStart) -> Iterator[Event | None]:
+    """The events of a turn, and None whenever nothing came for a while.
+
+    Of an answer that is there already: the same, with its text in one piece.
+    """
     if turn.outcome != "completed":
-        return sse_response(services().conversations.stream_turn(context.session_hash, context.actor, turn))
+        return services().conversations.stream_turn(context.session_hash, context.actor, turn)
     end = services().conversations.wait_for_answer(context.session_hash, context.actor, turn)
     tag = session_tag(context.session_hash)
     position = EventCursor(parse_message_id(end["message"]["id"], tag) or 0).encode(tag)  # of the logged answer.end
-    return sse_response(
-        iter(
-            [
-                answer_event("answer.start", turn.turn_id),
-                answer_event("answer.delta", turn.turn_id, text=end["message"]["content"]),
-                answer_event("answer.end", turn.turn_id, position, **end),
-            ]
-        )
+    return iter(
+        [
+            answer_event("answer.start", turn.turn_id),
+            answer_event("answer.delta", turn.turn_id, text=end["message"]["content"]),
+            answer_event("answer.end", turn.turn_id, position, **end),
+        ]
     )
 
 

@@ -48,13 +48,13 @@ _decode = JSONDecoder(
 ).decode
 
 
-def read_json_object(*, optional: bool = False) -> dict[str, Any]:
+def read_json_object(*, optional: bool = False, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The JSON object in the body of the current request.
 
     With ``optional``, an absent or empty body is ``{}`` and needs no content type.
     Raises PayloadTooLarge (before a long body is read to its end), UnsupportedMediaType or BadRequest.
     """
-    raw = _read_body()
+    raw = _read_body(max_bytes)
     is_json = request.mimetype == "application/json" and _charset() in ("utf-8", "utf8")
     # A form that a browser posts from another site is never taken for an absent body.
     if not raw and (is_json or not request.content_type or "Origin" not in request.headers):
@@ -70,30 +70,30 @@ def _charset() -> str:
     return request.mimetype_params.get("charset", "utf-8").lower()
 
 
-def _read() -> bytes:
-    raw: bytes = request.stream.read(MAX_BYTES + 1)
-    return raw
+def _read_body(max_bytes: int) -> bytes:
+    def read() -> bytes:
+        raw: bytes = request.stream.read(max_bytes + 1)
+        return raw
 
-
-def _read_body() -> bytes:
     length = request.content_length
-    if length is not None and length > MAX_BYTES:
-        raise PayloadTooLarge
+    too_large = PayloadTooLarge(f"The body may have {max_bytes // 1024} KiB at most.")
+    if length is not None and length > max_bytes:
+        raise too_large
     if not length and "Transfer-Encoding" not in request.headers:
         return b""
     connection: Any = request.environ.get("gunicorn.socket")
     try:
         if connection is None:  # not gunicorn
-            raw = _read()
+            raw = read()
         else:
-            raw = slow_clients.read_body(connection, _read, client_network_hash, services().config.body_timeout)
+            raw = slow_clients.read_body(connection, read, client_network_hash, services().config.body_timeout)
     except gevent.Timeout:
         slow_clients.stop_reading(connection)  # so the connection closes after the response
         raise BadRequest("The body took too long to arrive.") from None
     except Exception as error:  # each server has its own errors for a broken chunk and a client that left
         raise BadRequest("The body could not be read.") from error
-    if len(raw) > MAX_BYTES:
-        raise PayloadTooLarge
+    if len(raw) > max_bytes:
+        raise too_large
     if length is not None and len(raw) < length:
         raise BadRequest("The body ended early.")
     return raw

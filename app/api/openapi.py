@@ -29,7 +29,7 @@ BODY_ERRORS = (errors.BadRequest, errors.PayloadTooLarge, errors.UnsupportedMedi
 """Of every call with a body; added by themselves."""
 TAGS = {
     "sessions": "Sessions", "messages": "Messages", "chat": "Chat", "events": "Live", "websocket": "Live",
-    "health": "Service", "site": "Service", "openapi": "Service",
+    "ai_sdk": "Other clients", "ag_ui": "Other clients", "health": "Service", "site": "Service", "openapi": "Service",
 }  # fmt: skip
 """By blueprint."""
 ME_SUFFIX = "_me"

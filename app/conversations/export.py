@@ -55,15 +55,26 @@ class LazyHistory(Sequence[ChatMessage]):
 def history_before(raw: Sequence[bytes], question: int, *, is_retry: bool) -> tuple[ChatMessage, ...]:
     """The messages before message number ``question``, as an engine gets them.
 
-    When a question is asked again, the interrupted answers of its earlier tries are left out.
+    When a question is asked again, the interrupted answers of its earlier tries are left out. A question with
+    ``regenerate`` in its metadata takes the place of the same question before it, and of what was answered to that.
     """
-    history = []
+    history: list[ChatMessage] = []
     for message in read_messages(raw):
         number = int(message["id"].split("_")[1])
+        if message["role"] == "user" and message["metadata"].get("regenerate"):
+            history = _before_question(history, message["content"])
         interrupted = is_retry and number > question and message["metadata"].get("interrupted")
         if number != question and message["content"] and not interrupted:
             history.append(ChatMessage(message["role"], message["content"]))
     return tuple(history)
+
+
+def _before_question(history: list[ChatMessage], question: str) -> list[ChatMessage]:
+    """The messages before the last time that the user asked ``question``; all where they never did."""
+    for index in range(len(history) - 1, -1, -1):
+        if history[index].role == "user" and history[index].content == question:
+            return history[:index]
+    return history
 
 
 def render_transcript(raw: Sequence[bytes], file_format: Format) -> str:

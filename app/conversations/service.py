@@ -141,13 +141,15 @@ class ConversationService:
         client_id: str | None = None,
         *,
         address: str = "",
+        regenerate: bool = False,
     ) -> TurnStart:
         """Stores a question and starts a turn; a known client id joins its running turn or gets its answer.
 
         ``address``: hash of the address whose share of the engine budget the turn uses; empty for none.
+        ``regenerate``: the same question was asked before, and the engine does not get that answer.
         """
         turn_id = "turn_" + secrets.token_urlsafe(12)
-        body = serialize_message("user", question, None, client_id)
+        body = serialize_message("user", question, {"regenerate": True} if regenerate else None, client_id)
         new_message = NewMessage(body, client_id or "", address=address)
         try:
             turn_start = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
@@ -197,6 +199,11 @@ class ConversationService:
             if event and event.type in TERMINAL_EVENTS:
                 return _answer_from(event.type, event.payload())
         raise SessionNotFound
+
+    def get_running_turn(self, session_hash: str, actor: str) -> TurnStart | None:
+        """The turn that runs at this moment, to be read from its start; None where none does."""
+        session = self.get_page(session_hash, actor).session
+        return TurnStart("joined", session.turn_id, session.turn_start) if session.turn_id else None
 
     def stream_turn(self, session_hash: str, actor: str, turn_start: TurnStart) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""

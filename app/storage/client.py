@@ -49,6 +49,8 @@ SENTINEL_CONNECT_SECONDS, SENTINEL_READ_SECONDS = 0.2, 0.3
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer is checked before it is used: the server may have closed it."""
+UNUSED_SECONDS = 30.0
+"""A free connection that was not used for this long is closed: fewer are needed at once than before."""
 BREAKER_SECONDS = 0.5
 FIRST_SLOTS_SECONDS = 2.0
 """How long a call waits for the slots of a Cluster that no call has reached yet."""
@@ -301,6 +303,7 @@ class LifoConnectionPool(ConnectionPool):
     def reset(self) -> None:
         super().reset()
         self._released = threading.Event()
+        self._next_trim_at = 0.0
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
         """A connected connection, the one released last first."""
@@ -323,9 +326,12 @@ class LifoConnectionPool(ConnectionPool):
         self._in_use_connections.discard(connection)
         if connection.should_reconnect() or not self.owns_connection(connection):
             connection.disconnect()
-        connection.released_at = time.monotonic()
+        now = connection.released_at = time.monotonic()
         self._available_connections.append(connection)
         self._released.set()
+        if now > self._next_trim_at:
+            self._next_trim_at = now + IDLE_SECONDS
+            self._disconnect_unused(now)
 
     def disconnect_free_connections(self, moving_address_src: str | None = None) -> None:  # noqa: ARG002 - as redis-py's
         """Disconnects the free connections, each while nobody else can take it."""
@@ -340,6 +346,16 @@ class LifoConnectionPool(ConnectionPool):
         self.disconnect_free_connections()
         if inuse_connections:
             super().disconnect()
+
+    def _disconnect_unused(self, now: float) -> None:
+        """Disconnects what a burst has left behind: the free connections at the front, unused for UNUSED_SECONDS."""
+        unused = []
+        with suppress(IndexError):  # none is free, or another thread has taken the last one
+            while now - self._available_connections[0].released_at > UNUSED_SECONDS:
+                unused.append(self._available_connections.pop(0))
+        for connection in unused:
+            connection.disconnect()
+        self._available_connections[:0] = unused
 
     def _next(self) -> Any:
         deadline = 0.0

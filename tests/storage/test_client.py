@@ -17,6 +17,7 @@ from redis.crc import key_slot
 from app.errors import StorageUnavailable
 from app.storage.client import MAX_CONNECTIONS, RedisClient, parse_multi_host_url
 from tests.conftest import ROOT
+from tests.contract.launch import eventually
 from tests.storage.conftest import log_at, new, texts, words
 from tests.storage.servers import NAME, Backend, ClusterServers, Sentinels, Server
 
@@ -119,6 +120,28 @@ def test_more_callers_than_connections_wait_for_one(server: Server) -> None:
         most[0] = max(most[0], clients(server))
     assert failures == []
     assert most[0] <= MAX_CONNECTIONS + 2
+
+
+def test_connections_of_a_burst_are_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When fewer calls come at once, connections that nobody used for a while are closed; the next burst is served."""
+    monkeypatch.setattr("app.storage.client.UNUSED_SECONDS", 0.05)
+    monkeypatch.setattr("app.storage.client.IDLE_SECONDS", 0.01)
+    client = RedisClient(f"redis://{server.address}/0")
+    before = clients(server)
+    for _ in range(2):
+        barrier = threading.Barrier(8)
+
+        def sleep(barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            client.call("BLPOP", "nothing", "0.3")
+
+        threads = [threading.Thread(target=sleep) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert clients(server) >= before + 4
+        assert eventually(lambda: bool(client.call("PING")) and clients(server) <= before + 1)
 
 
 def test_a_connection_closed_while_it_was_idle_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""What the protocols of other chat clients have in common: their bodies, and answers as streams of ``data:`` lines.
+
+Each of them translates the same turns; none keeps anything of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from flask import Response
+
+from app.api import schemas
+from app.api.auth import SessionContext
+from app.client_address import client_network_hash
+from app.errors import EngineBusy, InvalidRequest, SessionFull, StorageUnavailable, TurnInProgress
+from app.extensions import services
+from app.storage.base import TurnStart
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""These clients send the whole history with each question."""
+KEEP_ALIVE = b": keep-alive\n\n"
+TURN_ERRORS = (SessionFull, TurnInProgress, EngineBusy)
+
+
+def last_question(messages: Sequence[Mapping[str, Any]], parts_name: str) -> tuple[str, str]:
+    """Id and text of the last message, which must be the user's. Raises InvalidRequest.
+
+    Its text is a string in ``content``, or the parts of type ``text`` in ``parts_name``.
+    """
+    last = messages[-1]
+    if last.get("role") != "user":
+        raise InvalidRequest("messages", "must end with a message of the user's")
+    content = last.get(parts_name, last.get("content"))
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not isinstance(kind, str) or (kind == "text" and not isinstance(part.get("text"), str)):
+            raise InvalidRequest("messages", "must end with text")
+        if kind not in ("text", "step-start") and not kind.startswith("data-"):
+            raise InvalidRequest("messages", "may hold text only")
+    text = "".join(part["text"] for part in parts if part["type"] == "text")
+    try:
+        question = schemas.ChatRequest.parse({"query": text}, max_chars=services().config.max_message_chars)
+    except InvalidRequest as error:
+        raise InvalidRequest("messages", f"the last one {error.errors[0]['detail']}") from None
+    message_id = last.get("id")
+    return (message_id if isinstance(message_id, str) else ""), question.query
+
+
+def client_id_from(*ids: str) -> str | None:
+    """A turn's client id out of the client's own ids: hashed where it has another form, None where there is none."""
+    if not any(ids):
+        return None
+    text = ":".join(ids)
+    is_usable = len(ids) == 1 and re.fullmatch(schemas.CLIENT_ID.strip("^$"), text)
+    return text if is_usable else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def start_turn(context: SessionContext, question: str, client_id: str | None, *, regenerate: bool = False) -> TurnStart:
+    """Asks the question, on the engine budget of the caller's address."""
+    return services().conversations.start_turn(
+        context.session_hash,
+        context.actor,
+        question,
+        client_id,
+        address=client_network_hash(),
+        regenerate=regenerate,
+    )
+
+
+def data_line(value: Mapping[str, Any], event_id: str | None = None) -> bytes:
+    """One server-sent event without a name."""
+    head = b"id: %b\n" % event_id.encode() if event_id else b""
+    return head + b"data: %b\n\n" % orjson.dumps(value)
+
+
+def stream_response(chunks: Iterable[bytes], on_outage: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """A stream that proxies do not buffer; it ends with ``on_outage`` where storage goes away in the middle."""
+
+    def body() -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except StorageUnavailable:
+            yield on_outage
+
+    response = Response(body(), mimetype="text/event-stream", headers=headers)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
