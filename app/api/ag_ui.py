@@ -52,6 +52,9 @@ POSITION_GONE = {
 class RunAgentInput(schemas.RequestModel):
     """What an AG-UI client sends. Only the last of its messages is read: the history is the session's."""
 
+    model_config = schemas.example(
+        threadId="support", runId="r1", messages=[{"id": "m1", "role": "user", "content": "What is AI risk?"}]
+    )
     threadId: str = Field(description="The session id or, with `Baton-User` or the API key, a key.")  # noqa: N815
     runId: str = Field(min_length=1, max_length=1000, description="The same run again is told again.")  # noqa: N815
     messages: list[dict[str, Any]] = Field(min_length=1)

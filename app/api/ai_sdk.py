@@ -47,6 +47,9 @@ OUTAGE = "The connection to the answer was lost. Load the page again to go on."
 class AiSdkChat(schemas.RequestModel):
     """What ``useChat`` sends. Only the last of its messages is read: the history is the session's."""
 
+    model_config = schemas.example(
+        messages=[{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "What is AI risk?"}]}]
+    )
     id: Any = Field(None, description="The session id, where no bearer credential names the session.")
     messages: list[dict[str, Any]] = Field(min_length=1)
     trigger: str = Field("submit-message", description="`regenerate-message` asks the last question once more.")

@@ -129,14 +129,15 @@ SessionKey = Annotated[
 ]
 
 
-def _example(**fields: Any) -> ConfigDict:
+def example(**fields: Any) -> ConfigDict:
+    """A model's example, which the API's description shows."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class CreateSessionRequest(RequestModel):
     """A new conversation, or with a `key` the one of that name."""
 
-    model_config = _example(metadata={"page": "/pricing"})
+    model_config = example(metadata={"page": "/pricing"})
     metadata: Metadata | None = None
     user_token: UserToken | None = None
     key: SessionKey | None = Field(
@@ -149,7 +150,7 @@ class CreateSessionRequest(RequestModel):
 class AppendMessageRequest(RequestModel):
     """A message to store."""
 
-    model_config = _example(message="What is AI risk?", role="user", client_id="q-1")
+    model_config = example(message="What is AI risk?", role="user", client_id="q-1")
     message: MessageText
     role: Literal["user", "assistant", "system"] | None = Field(
         None, description="Anything but `user` needs the API key."
@@ -161,7 +162,7 @@ class AppendMessageRequest(RequestModel):
 class RateMessageRequest(RequestModel):
     """Whether an answer helped."""
 
-    model_config = _example(rating="up")
+    model_config = example(rating="up")
     rating: Literal["up", "down"] | None = Field(description="null takes the rating back.")
     comment: Annotated[str, Field(max_length=500), AfterValidator(_blank_is_none)] | None = None
 
@@ -169,14 +170,14 @@ class RateMessageRequest(RequestModel):
 class HandoffRequest(RequestModel):
     """What kind of link: for one use, or for another device until the session ends."""
 
-    model_config = _example(kind="once")
+    model_config = example(kind="once")
     kind: Literal["once", "share"] | None = None
 
 
 class ResumeRequest(RequestModel):
     """A session id or a ticket; without one, the last conversation of the signed-in user."""
 
-    model_config = _example(session="tkt_EXAMPLE")
+    model_config = example(session="tkt_EXAMPLE")
     session: Annotated[str, Field(max_length=4096, pattern=NOT_BLANK)] | None = None
     client_id: ClientId | None = None
     user_token: UserToken | None = None
@@ -185,7 +186,7 @@ class ResumeRequest(RequestModel):
 class ClaimRequest(RequestModel):
     """The token of the user whose conversation it becomes, and the name that they find it by."""
 
-    model_config = _example(user_token="TOKEN")  # noqa: S106
+    model_config = example(user_token="TOKEN")  # noqa: S106
     user_token: UserToken | None = None
     key: SessionKey | None = Field(
         None,
@@ -197,7 +198,7 @@ class ClaimRequest(RequestModel):
 class ChatRequest(RequestModel):
     """A question; without a session it is answered from the question alone, and nothing is stored."""
 
-    model_config = _example(query="What is AI risk?")
+    model_config = example(query="What is AI risk?")
     query: MessageText
     session_id: str | None = None
     client_id: ClientId | None = None
