@@ -18,7 +18,7 @@ help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
-	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}"; \
+	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}" BATON_TYPING_SPEED="$${BATON_TYPING_SPEED-25}"; \
 	$(PY) app/config.py || exit 1; \
 	case "$$HOST" in *:*) shown="[$$HOST]";; *) shown="$$HOST";; esac; \
 	echo "The demo site: http://$$shown:$$PORT/"; \

@@ -64,17 +64,23 @@ def chat() -> Response:
     if session_id is None:
         return answer_without_session(parse_question(fields).query)
     context = load_session_context(session_id)
-    turn = ask(context, validate_after_session_exists(context, lambda: parse_question(fields)))
+    question = validate_after_session_exists(context, lambda: parse_question(fields))
+    turn = ask(context, question, is_streamed=wants_events())
     response = turn_as_sse(context, turn) if wants_events() else turn_as_json(context, turn)
     if turn.remaining:
         set_rate_limit_headers(response, services().store.limits.session_limit, turn.remaining, turn.reset_ms)
     return response
 
 
-def ask(context: SessionContext, question: schemas.ChatRequest) -> TurnStart:
+def ask(context: SessionContext, question: schemas.ChatRequest, *, is_streamed: bool) -> TurnStart:
     """Starts the turn of a question that was validated, on the engine budget of the caller's address."""
     return services().conversations.start_turn(
-        context.session_hash, context.actor, question.query, question.client_id, address=client_network_hash()
+        context.session_hash,
+        context.actor,
+        question.query,
+        question.client_id,
+        address=client_network_hash(),
+        is_streamed=is_streamed,
     )
 
 
@@ -154,7 +160,7 @@ def answer_event(event_type: str, turn_id: str | None, event_id: str | None = No
 
 def answer_without_session(question: str) -> Response:
     """An answer from the question alone; nothing is stored."""
-    answer = services().conversations.answer_stateless(question, client_network_hash())
+    answer = services().conversations.answer_stateless(question, client_network_hash(), is_streamed=wants_events())
     if wants_events():
         response = sse_response(stream_without_session(answer))
         response.call_on_close(answer.close)

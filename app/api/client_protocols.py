@@ -69,6 +69,7 @@ def start_turn(context: SessionContext, question: str, client_id: str | None, *,
         client_id,
         address=client_network_hash(),
         regenerate=regenerate,
+        is_streamed=True,
     )
 
 

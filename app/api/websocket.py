@@ -145,7 +145,7 @@ def _client_id(sent_id: str) -> dict[str, str]:
 @address_limit
 def chat_command(context: SessionContext, fields: dict[str, Any]) -> None:
     """``POST /api/chat``; the answer comes as events."""
-    ask(context, parse_question(fields))
+    ask(context, parse_question(fields), is_streamed=True)
 
 
 @address_limit

@@ -89,6 +89,8 @@ class TurnRequest:
     metadata: Mapping[str, object] = field(default_factory=dict)
     address: str = ""
     """Hash of the address whose share of the engine budget the turn uses."""
+    is_streamed: bool = False
+    """Whether it was asked for as a stream."""
     cancel: CancelToken = field(default_factory=CancelToken)
     """Set when the turn is over."""
     terminal_event: TerminalEvent | None = None
@@ -265,10 +267,15 @@ class AnswerRunner:
         self._running[turn.turn_id] = turn
         self._config.start_thread(lambda: self._run(turn))
 
-    def stream_stateless(self, question: str, turn_id: str, address: str = "") -> Generator[AnswerChunk]:
+    def stream_stateless(
+        self, question: str, turn_id: str, address: str = "", *, is_streamed: bool = False
+    ) -> Generator[AnswerChunk]:
         """The chunks of an answer to a question without a session; nothing of it is stored."""
         cancel, slot = CancelToken(), EngineSlot(self._store, turn_id, address)
-        request = EngineRequest(question, (), cancel, self._config.search, idle_timeout=self._config.idle_timeout)
+        timeout = self._config.idle_timeout
+        request = EngineRequest(
+            question, (), cancel, self._config.search, idle_timeout=timeout, is_streamed=is_streamed
+        )
         thread = EngineThread(self.engine, request, self._config.start_thread)
         buffer = AnswerBuffer()
         try:
@@ -358,6 +365,7 @@ class AnswerRunner:
             turn.session_hash[:10],
             turn.metadata,
             self._config.idle_timeout,
+            turn.is_streamed,
         )
         buffer = AnswerBuffer()
         try:

@@ -142,11 +142,13 @@ class ConversationService:
         *,
         address: str = "",
         regenerate: bool = False,
+        is_streamed: bool = False,
     ) -> TurnStart:
         """Stores a question and starts a turn; a known client id joins its running turn or gets its answer.
 
         ``address``: hash of the address whose share of the engine budget the turn uses; empty for none.
         ``regenerate``: the same question was asked before, and the engine does not get that answer.
+        ``is_streamed``: the answer is asked for as a stream.
         """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = serialize_message("user", question, {"regenerate": True} if regenerate else None, client_id)
@@ -175,16 +177,18 @@ class ConversationService:
                     turn_start.history,
                     turn_start.metadata,
                     address,
+                    is_streamed,
                 )
             )
         return turn_start
 
-    def answer_stateless(self, question: str, address: str = "") -> StatelessAnswer:
+    def answer_stateless(self, question: str, address: str = "", *, is_streamed: bool = False) -> StatelessAnswer:
         """An answer from the question alone; nothing is stored. Raises EngineBusy where the budget is used up."""
         turn_id = "turn_" + secrets.token_urlsafe(12)
         if wait := self._store.acquire_engine_slot(turn_id, address):
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
-        return StatelessAnswer(self._store, turn_id, address, self._runner.stream_stateless(question, turn_id, address))
+        chunks = self._runner.stream_stateless(question, turn_id, address, is_streamed=is_streamed)
+        return StatelessAnswer(self._store, turn_id, address, chunks)
 
     def wait_for_answer(self, session_hash: str, actor: str, turn_start: TurnStart) -> dict[str, Any]:
         """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.engines.base import Engine
 from app.engines.fallback import FallbackEngine
+from app.engines.typing import TypingEngine
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -24,9 +25,9 @@ def create_engine(config: Settings) -> Engine:
 
         return PythonEngine(config.engine.removeprefix("python:"), config.knowledge_url or "")
     if config.engine == "knowledge":
-        return get_knowledge_engine(config)
+        return _create_knowledge_engine(config)
     engine = _create_remote_engine(config)
-    return FallbackEngine(engine, get_knowledge_engine(config)) if config.fallback == "knowledge" else engine
+    return FallbackEngine(engine, _create_knowledge_engine(config)) if config.fallback == "knowledge" else engine
 
 
 def get_knowledge_engine(config: Settings) -> KnowledgeEngine:
@@ -34,6 +35,11 @@ def get_knowledge_engine(config: Settings) -> KnowledgeEngine:
     key = config.embeddings_key.get_secret_value() if config.embeddings_key else ""
     embeddings = (config.embeddings_url, config.embeddings_model, key) if config.embeddings_url else None
     return _open_knowledge(config.knowledge_dir, config.knowledge_base, config.data_dir, embeddings)
+
+
+def _create_knowledge_engine(config: Settings) -> Engine:
+    engine = get_knowledge_engine(config)
+    return TypingEngine(engine, config.typing_speed) if config.typing_speed else engine
 
 
 def _create_remote_engine(config: Settings) -> Engine:

@@ -125,6 +125,8 @@ class EngineRequest:
     """What the site gave when the session was created."""
     idle_timeout: float = 60.0
     """Seconds an engine may be silent (``BATON_ENGINE_TIMEOUT``)."""
+    is_streamed: bool = False
+    """Whether the answer was asked for as a stream, so that somebody may see it being written."""
 
     @property
     def find(self) -> Callable[[str, int], Sequence[Citation]]:

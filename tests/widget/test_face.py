@@ -15,7 +15,9 @@ from tests.conftest import Service
 from tests.widget.conftest import Site, Visitor
 
 Visit = Callable[..., Visitor]
-LOGO = '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="80"><circle cx="40" cy="40" r="40" fill="teal"/></svg>'
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="80"><circle cx="40" cy="40" r="40" fill="teal"/></svg>'
+)
 PURPLE = "rgb(124, 58, 237)"
 
 
