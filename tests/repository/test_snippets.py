@@ -302,17 +302,32 @@ def test_scripts_and_styles_parse(snippet: Snippet) -> None:
     run(esbuild, f"--loader={snippet.language}", "--log-level=warning", text=snippet.text)
 
 
-@needs_node
-@pytest.mark.parametrize("snippet", ids(in_language("vue")))
-def test_vue_components_have_a_script_and_a_template_that_parse(snippet: Snippet) -> None:
-    """The script of a Vue block is TypeScript, and its template closes its tags."""
-    script = re.search(r"<script setup lang=\"ts\">\n(.*?)</script>", snippet.text, re.DOTALL)
-    template = re.search(r"<template>\n(.*?)</template>", snippet.text, re.DOTALL)
-    assert script is not None
-    assert template is not None
-    run(ROOT / "widget" / "node_modules" / ".bin" / "esbuild", "--loader=ts", text=script[1])
-    page = Balance()
-    page.feed(re.sub(r"<(\w+)([^<>]*?=>[^<>]*?|[^<>]*?)/>", r"<\1\2></\1>", template[1]))
+COMPILE_VUE = """
+import { readFileSync } from "node:fs";
+import { compileScript, compileTemplate, parse } from "vue/compiler-sfc";
+const { descriptor, errors } = parse(readFileSync(0, "utf8"), { filename: "App.vue" });
+const script = compileScript(descriptor, { id: "app", inlineTemplate: false });
+const template = compileTemplate({ source: descriptor.template.content, filename: "App.vue", id: "app" });
+for (const error of [...errors, ...template.errors]) console.error(String(error));
+if (errors.length || template.errors.length) process.exit(1);
+console.log(script.content);
+"""
+
+
+@pytest.mark.skipif(not (ROOT / "widget/react/dist").exists(), reason="needs `make example-apps`")
+@pytest.mark.parametrize("snippet", ids(in_language("tsx", "vue")))
+def test_components_are_used_as_their_types_say(snippet: Snippet, tmp_path: Path) -> None:
+    """The React example passes tsc with the package's types; the Vue one compiles, and its script passes tsc."""
+    (tmp_path / "node_modules").symlink_to(ROOT / "examples" / "node_modules")
+    text = snippet.text
+    if snippet.language == "vue":
+        (tmp_path / "compile.mjs").write_text(COMPILE_VUE)
+        text = run("node", tmp_path / "compile.mjs", folder=tmp_path, text=snippet.text)
+    (tmp_path / f"App.{'tsx' if snippet.language == 'tsx' else 'ts'}").write_text(text)
+    options = {"strict": True, "noEmit": True, "skipLibCheck": True, "jsx": "react-jsx", "types": [],
+               "target": "es2022", "module": "esnext", "moduleResolution": "bundler"}  # fmt: skip
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["App.*"]}))
+    run(ROOT / "widget" / "node_modules" / ".bin" / "tsc", "--project", tmp_path, folder=tmp_path)
 
 
 @needs_node
