@@ -135,6 +135,7 @@ def test_ci_runs_what_a_change_must_pass() -> None:
     node = next(step["with"]["node-version"] for step in job["steps"] if "setup-node" in step.get("uses", ""))
     assert node == 20
     assert workflow["permissions"] == {"contents": "read"}
+    assert "make audit" in [step.get("run") for step in workflow["jobs"]["audit"]["steps"]]
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
