@@ -34,7 +34,7 @@ def get_knowledge_engine(config: Settings) -> KnowledgeEngine:
     """The knowledge folder of these settings; the same one for every caller in a process."""
     key = config.embeddings_key.get_secret_value() if config.embeddings_key else ""
     embeddings = (config.embeddings_url, config.embeddings_model, key) if config.embeddings_url else None
-    return _open_knowledge(config.knowledge_dir, config.knowledge_base, config.data_dir, embeddings)
+    return _open_knowledge(config.knowledge_dir, config.knowledge_base, config.data_dir, config.contact_url, embeddings)
 
 
 def _create_knowledge_engine(config: Settings) -> Engine:
@@ -54,10 +54,14 @@ def _create_remote_engine(config: Settings) -> Engine:
 
 @lru_cache(maxsize=8)
 def _open_knowledge(
-    folder: Path, base_url: str, data_dir: Path, embeddings: tuple[str, str, str] | None
+    folder: Path,
+    base_url: str,
+    data_dir: Path,
+    contact_url: str | None,
+    embeddings: tuple[str, str, str] | None,
 ) -> KnowledgeEngine:
     from app.engines.knowledge import KnowledgeEngine
-    from app.engines.knowledge.embeddings import Endpoint
+    from app.engines.knowledge.embeddings import Endpoint, Voice
 
-    endpoint = Endpoint(*embeddings) if embeddings else None
-    return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir, endpoint=endpoint)
+    encoder = Voice(Endpoint(*embeddings)) if embeddings else None
+    return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir, contact_url=contact_url, encoder=encoder)

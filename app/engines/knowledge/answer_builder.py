@@ -1,35 +1,36 @@
-"""Builds an answer from passages: prose with the numbers of its sources, a choice of pages, or "not found"."""
+"""Builds the answer: the section that says it, whole blocks of it under its name, and the citations behind it."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from urllib.parse import quote
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
 
 from app.engines.base import Citation
-from app.engines.knowledge.answerability import Found
-from app.engines.knowledge.markdown_inline import bare, escaped
-from app.engines.knowledge.ranking import Passage
-from app.engines.knowledge.sentence_selection import Unit, extracted
-from app.engines.knowledge.small_talk import listed, topics
+from app.engines.knowledge.documents import Block, page_url
+from app.engines.knowledge.index import Chunk, read_chunks
+from app.engines.knowledge.languages import terms
+from app.engines.knowledge.markdown_inline import escaped
+from app.engines.knowledge.retriever import Hit, Query
+from app.engines.knowledge.small_talk import sentence
 
-MOST_SOURCES = 5
-SNIPPET = 600
-"""Characters of a citation's snippet at most."""
-SECOND = 0.72
-"""A second passage is quoted too where its score reaches this share of the best one's."""
-SHORT = 320
-"""Characters of an answer beyond which one passage is enough."""
-ALSO = 0.45
-"""A further page is named as a source where its score reaches this share."""
-RIVAL = 0.9
-"""Two pages compete for a short question where the second reaches this share."""
-_YES_OR_NO = re.compile(
-    r"(?:is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|must|have|has)\b", re.IGNORECASE
-)
-_REPLY = re.compile(r"\A(?:Yes|No)[.,] (?=[A-Z])")
+ANSWER_CHARS = 1_000
+"""About how long an answer is at most."""
+SHORT_CHARS = 500
+"""Below which the page's next section is quoted too."""
+LONG_LIST, LONG_CHARS = 8, 600
+"""Items and characters from which a list or a table is cut to what matches."""
+MAX_CITATIONS = 5
+SNIPPET_CHARS = 600
+CITED = 0.4
+"""A page is cited where its score reaches this share of the best one's, and always the first three do a lower one."""
+CITED_FIRST = 0.25
+SEE_ALSO = 0.8
+"""A second page is named in the answer where its score reaches this share."""
+_LINK = re.compile(r"(`[^`\n]*`)|\[([^\[\]]*)\]\(([^()\s]*)\)")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,182 +38,194 @@ class Answer:
     """Markdown and its sources; ``[1]`` in the text is the first of them."""
 
     text: str
-    citations: tuple[Citation, ...]
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A passage and the units of it that the answer quotes."""
+class _Quote:
+    """What an answer quotes of a chunk: Markdown, and the lines of plain text behind it."""
 
-    passage: Passage
-    units: tuple[Unit, ...]
+    markdown: str
+    lines: tuple[str, ...]
 
 
-def composed(db: sqlite3.Connection, found: Found, base: str) -> Answer:
-    """The answer built from what the search found."""
-    if not found.known:
-        return _not_found(db, found)
-    leaders = _leaders(found)
-    rivals = _rivals(found, leaders)
-    parts = rivals or _speaking(found)
-    if not parts:
-        return _not_found(db, found)
-    pages = [passage.hit.page for passage in leaders]
-    cited = tuple(_citation(passage, _spoken(parts, passage), base) for passage in leaders)
-    text = (
-        _choice(parts, pages)
-        if rivals
-        else "\n\n".join(_paragraph(part, pages.index(part.passage.hit.page) + 1) for part in parts)
+def build_answer(db: sqlite3.Connection, query: Query, hits: Sequence[Hit], base_url: str, lang: str) -> Answer:
+    """The answer of a folder that has one; ``lang`` is that of the fixed words in it."""
+    leaders = leading_hits(hits)
+    chunks = read_chunks(db, [hit.chunk for hit in leaders])
+    best = _with_text(db, chunks[leaders[0].chunk])
+    weights = _weights(query)
+    quoted = _quote(best, weights, ANSWER_CHARS)
+    parts = [f"**{escaped(_name(best))}** [1]", quoted.markdown]
+    following = _next_section(db, best, leaders[0], weights) if len(quoted.markdown) < SHORT_CHARS else None
+    if following:
+        more = _quote(following, weights, ANSWER_CHARS - len(quoted.markdown))
+        parts += [f"**{escaped(following.heading)}**", more.markdown] if following.heading else [more.markdown]
+    citations = [_citation(best, quoted.lines, weights, base_url)]
+    citations += [_citation(chunks[hit.chunk], (), weights, base_url) for hit in leaders[1:]]
+    if len(leaders) > 1 and leaders[1].score >= SEE_ALSO * leaders[0].score:
+        parts.append(f"{sentence('see_also', lang)} {escaped(chunks[leaders[1].chunk].title)} [2].".replace(": ", ":"))
+    hosts = {urlsplit(citation.url).netloc for citation in citations}
+    return Answer("\n\n".join(_with_own_links(part, hosts) for part in parts if part), tuple(citations))
+
+
+def build_citations(db: sqlite3.Connection, query: Query, hits: Sequence[Hit], base_url: str) -> list[Citation]:
+    """The citations alone, best first, one a page: what a model is given."""
+    chunks = read_chunks(db, [hit.chunk for hit in leading_hits(hits)])
+    return [_citation(_with_text(db, chunk), (), _weights(query), base_url) for chunk in chunks.values()]
+
+
+def leading_hits(hits: Sequence[Hit]) -> list[Hit]:
+    """The best hit of each page worth citing, best first."""
+    best: dict[int, Hit] = {}
+    for hit in hits:
+        share = CITED_FIRST if len(best) < 3 else CITED
+        if hit.score >= share * hits[0].score:
+            best.setdefault(hit.page, hit)
+    return list(best.values())[:MAX_CITATIONS]
+
+
+def _with_own_links(markdown: str, hosts: set[str]) -> str:
+    """Links to the hosts of the sources and within the folder stay; of others the text does, as a model's (M8)."""
+    if markdown.startswith(("```", "~~~")):
+        return markdown
+    return _LINK.sub(
+        lambda match: match[0] if match[1] or urlsplit(match[3]).netloc in {"", *hosts} else match[2], markdown
     )
-    silent = [at for at, page in enumerate(pages) if page not in {part.passage.hit.page for part in parts}]
-    if silent:
-        text += "\n\nSee also " + ", ".join(f"{escaped(leaders[at].title)} [{at + 1}]" for at in silent) + "."
-    return Answer(text, cited)
 
 
-def sources(found: Found, base: str) -> list[Citation]:
-    """The citations alone, one a page, best first."""
-    if not found.known:
-        return []
-    terms = (*found.asked.terms, *found.asked.context)
-    return [_citation(one, tuple(extracted(one, terms, found.text)), base) for one in _leaders(found)]
-
-
-def _leaders(found: Found) -> list[Passage]:
-    """The best passage of each page worth naming."""
-    top = found.passages[0].hit.score
-    best: dict[int, Passage] = {}
-    for passage in found.passages:
-        if passage.hit.score >= ALSO * top and (passage.blocks or passage is found.passages[0]):
-            best.setdefault(passage.hit.page, passage)
-    return list(best.values())[:MOST_SOURCES]
-
-
-def _speaking(found: Found) -> list[Part]:
-    terms = (*found.asked.terms, *found.asked.context)
-    parts: list[Part] = []
-    said: list[set[str]] = []
-    for passage in found.passages[:4]:
-        if parts and not _worth_adding(passage, found.passages[0], parts[0]):
-            continue
-        units = [unit for unit in extracted(passage, terms, found.text) if not _again(unit, said)]
-        if parts or not _YES_OR_NO.match(found.text):
-            units = [_without_reply(unit) for unit in units]
-        said += [set(unit.plain.lower().split()) for unit in units]
-        if units:
-            parts.append(Part(passage, tuple(units)))
-        if len(parts) == 2:
+def _with_text(db: sqlite3.Connection, chunk: Chunk) -> Chunk:
+    """The chunk, or the next of its page with text where it is a heading alone."""
+    if chunk.blocks:
+        return chunk
+    for number in range(chunk.id + 1, chunk.id + 4):
+        following = read_chunks(db, [number]).get(number)
+        if following is None or following.page != chunk.page:
             break
-    return parts
+        if following.blocks:
+            return following
+    return chunk
 
 
-def _without_reply(unit: Unit) -> Unit:
-    """A sentence without the "Yes." or "No." before it, which answers the question of its heading and no other."""
-    return replace(unit, parts=tuple(_REPLY.sub("", part) for part in unit.parts)) if unit.kind == "text" else unit
+def _next_section(db: sqlite3.Connection, chunk: Chunk, hit: Hit, weights: dict[str, float]) -> Chunk | None:
+    """The page's next section, where it belongs to this one or matches as well; its heading alone did not say it."""
+    following = read_chunks(db, [chunk.id + 1]).get(chunk.id + 1)
+    if following is None or following.page != chunk.page or not following.blocks:
+        return None
+    if following.anchor == chunk.anchor or (chunk.level and following.level > chunk.level):
+        return following
+    matches = _score(f"{following.heading} {following.text}", following.lang, weights)
+    own = _score(f"{chunk.heading} {chunk.text}", chunk.lang, weights)
+    return following if hit.named < 0.5 and matches >= 0.7 * own else None
 
 
-def _worth_adding(passage: Passage, first: Passage, spoken: Part) -> bool:
-    """Whether to quote a second passage: nearly as good, covering as much, and the first quote was short."""
-    short = sum(len(unit.plain) for unit in spoken.units) < SHORT
-    return short and passage.hit.score >= SECOND * first.hit.score and passage.hit.cover >= 0.95 * first.hit.cover
+def _weights(query: Query) -> dict[str, float]:
+    """What each term of the question counts in choosing blocks, rows and snippets."""
+    found: dict[str, float] = {}
+    for term in (*query.terms, *query.context):
+        for variant, share in term.variants:
+            found[variant] = max(found.get(variant, 0.0), share * term.mass)
+    return found
 
 
-def _again(unit: Unit, said: Sequence[set[str]]) -> bool:
-    words = set(unit.plain.lower().split())
-    return any(len(words & other) >= 0.8 * max(1, len(words | other)) for other in said)
+def _score(text: str, lang: str, weights: dict[str, float]) -> float:
+    return sum(weights.get(term, 0.0) for term in set(terms(text[:4_000], lang)))
 
 
-def _rivals(found: Found, leaders: list[Passage]) -> list[Part]:
-    """Two pages that fit a one- or two-word question equally well, each with its first words; else nothing."""
-    heavy = [term for term in found.asked.terms if term.heavy]
-    if found.asked.context or len(leaders) < 2 or len(heavy) > 2 or len(found.text.split()) > 4:
+def _name(chunk: Chunk) -> str:
+    """The section's name; a short one with its page's before it, since it may only make sense there."""
+    if not chunk.heading or chunk.heading == chunk.title:
+        return chunk.title or chunk.heading
+    return chunk.heading if len(chunk.heading.split()) > 2 or not chunk.title else f"{chunk.title} › {chunk.heading}"
+
+
+def _quote(chunk: Chunk, weights: dict[str, float], limit: int) -> _Quote:
+    """Whole blocks of a chunk in order, from its first where they fit, else the run of them that matches best."""
+    quotes = [_block_quote(block, chunk.lang, weights, limit) for block in chunk.blocks]
+    scores = [_score("\n".join(quote.lines), chunk.lang, weights) for quote in quotes]
+    best, chosen = -1.0, (0, 0)
+    for start in range(len(quotes)):
+        end, size = start, 0
+        while end < len(quotes) and (end == start or size + len(quotes[end].markdown) <= limit):
+            size += len(quotes[end].markdown) + 2
+            end += 1
+        score = sum(scores[start:end]) + (0.01 if start == 0 else 0.0)
+        if score > best * 1.05:
+            best, chosen = score, (start, end)
+    some = quotes[chosen[0] : chosen[1]]
+    return _Quote("\n\n".join(quote.markdown for quote in some), tuple(line for quote in some for line in quote.lines))
+
+
+def _block_quote(block: Block, lang: str, weights: dict[str, float], limit: int) -> _Quote:
+    if block.items and (len(block.items) > LONG_LIST or len(block.markdown) > LONG_CHARS):
+        chosen = _matching_items(block, lang, weights, limit)
+        if chosen:
+            return _Quote(block.with_items(chosen), tuple(block.item_texts[at] for at in chosen))
+    if len(block.markdown) <= limit + 200:
+        return _Quote(block.markdown, tuple(block.text.splitlines()))
+    if block.items:
+        sizes = 0
+        kept: list[int] = []
+        for at, item in enumerate(block.items):
+            sizes += len(item)
+            if sizes > limit and kept:
+                break
+            kept.append(at)
+        return _Quote(block.with_items(kept), tuple(block.item_texts[at] for at in kept))
+    if block.kind == "code":
+        fence, *lines = block.markdown.splitlines()
+        shown = lines[: max(1, limit // 60)]
+        return _Quote("\n".join([fence, *shown, fence[: len(fence) - len(fence.lstrip("`~"))]]), tuple(shown))
+    text = ""
+    for part in _SENTENCE_END.split(block.markdown):
+        if text and len(text) + len(part) > limit:
+            break
+        text = f"{text} {part}".strip()
+    return _Quote(text, tuple(block.text.splitlines()))
+
+
+def _matching_items(block: Block, lang: str, weights: dict[str, float], limit: int) -> list[int]:
+    """The items of a long list or table that hold the question's words, in order; steps, which need all, stay whole."""
+    if re.match(r"\d+[.)] ", block.items[0]) and len(block.markdown) <= limit:
         return []
-    first, second = leaders[:2]
-    near = second.hit.score >= RIVAL * first.hit.score and min(first.hit.named, second.hit.named) >= 0.9
-    if not near or first.title == second.title:
+    scores = [_score(text, lang, weights) for text in block.item_texts]
+    best = max(scores, default=0.0)
+    if not best or min(scores) >= 0.5 * best:
         return []
-    parts = [Part(one, tuple(extracted(one, found.asked.terms, found.text)[:1])) for one in (first, second)]
-    return parts if all(part.units and part.units[0].kind == "text" for part in parts) else []
+    chosen: list[int] = []
+    size = 0
+    for at in sorted(range(len(scores)), key=lambda at: (-scores[at], at)):
+        size += len(block.items[at])
+        if scores[at] < 0.5 * best or len(chosen) == LONG_LIST or (chosen and size > limit):
+            break
+        chosen.append(at)
+    return sorted(chosen)
 
 
-def _choice(parts: list[Part], pages: list[int]) -> str:
-    lines = [
-        f"- **{escaped(_named(part.passage))}**: {part.units[0].parts[0]} [{pages.index(part.passage.hit.page) + 1}]"
-        for part in parts
-    ]
-    return "This comes up in more than one place:\n\n" + "\n".join(lines) + "\n\nWhich of them do you mean?"
+def _citation(chunk: Chunk, used: Sequence[str], weights: dict[str, float], base_url: str) -> Citation:
+    url = page_url(chunk.path, chunk.url, base_url)
+    if chunk.anchor and "#" not in url:
+        url += f"#{quote(chunk.anchor)}"
+    title = chunk.title if chunk.heading in {"", chunk.title} else f"{chunk.title} › {chunk.heading}"
+    return Citation(title, url, _snippet(chunk, used, weights))
 
 
-def _paragraph(part: Part, number: int) -> str:
-    """A passage's units as Markdown, its number after every run of sentences and before every block."""
-    lines: list[str] = []
-    prose: list[str] = []
-    before: tuple[int, int] | None = None
-    for unit in part.units:
-        if unit.kind == "text":
-            if prose and before is not None and not _follows(before, unit.at):
-                prose[-1] += f" [{number}]"
-            prose.append(unit.parts[0])
-            before = unit.at
-            continue
-        lines += (
-            [" ".join(prose) + f" [{number}]"]
-            if prose
-            else [f"{escaped(_named(part.passage))}: [{number}]"]
-            if not lines
-            else []
-        )
-        prose, before = [], None
-        lines.append("\n".join(unit.parts))
-    if prose:
-        lines.append(" ".join(prose) + f" [{number}]")
-    return "\n\n".join(lines)
-
-
-def _follows(before: tuple[int, int], at: tuple[int, int]) -> bool:
-    return at == (before[0], before[1] + 1)
-
-
-def _named(passage: Passage) -> str:
-    return " › ".join((passage.title, *passage.trail[-1:]))
-
-
-def _spoken(parts: Sequence[Part], passage: Passage) -> tuple[Unit, ...]:
-    return next((part.units for part in parts if part.passage.hit.chunk == passage.hit.chunk), ())
-
-
-def _citation(passage: Passage, used: Sequence[Unit], base: str) -> Citation:
-    where = passage.url or f"{base}/{quote(passage.path)}"
-    if passage.anchor and "#" not in where:
-        where += "#" + quote(passage.anchor)
-    return Citation(_named(passage), where, _snippet(passage, used))
-
-
-def _snippet(passage: Passage, used: Sequence[Unit]) -> str:
-    """Plain text of the page that holds what was used; the whole passage where it is short enough."""
-    blocks = [block.plain for block in passage.blocks]
-    whole = "\n".join(blocks)
-    if len(whole) <= SNIPPET:
-        return whole or " › ".join(passage.trail) or passage.title
-    start = 0
-    if used:
-        opening = bare(used[0].parts[0])[:60] if used[0].kind == "text" else blocks[used[0].at[0]][:60]
-        start = max(0, whole.find(opening))
-    start = max(0, min(start, len(whole) - SNIPPET))
-    cut = whole[start : start + SNIPPET]
-    if start and not whole[start - 1].isspace():
-        cut = cut[cut.find(" ") + 1 :]
-    if start + SNIPPET < len(whole):
-        cut = cut[: max(cut.rfind(" "), cut.rfind("\n"), SNIPPET // 2)]
-    return cut.strip()
-
-
-def _not_found(db: sqlite3.Connection, found: Found) -> Answer:
-    near = list(dict.fromkeys(passage.title for passage in found.passages if passage.title))[:3]
-    if near:
-        return Answer(f"I could not find that in these pages. The nearest topics here are {_joined(near)}.", ())
-    return Answer(f"I could not find that in these pages.{topics(db)}", ())
-
-
-def _joined(names: list[str]) -> str:
-    return listed([escaped(name) for name in names]).replace("” or “", "” and “")
+def _snippet(chunk: Chunk, used: Sequence[str], weights: dict[str, float]) -> str:
+    """Plain text of the page: all of the chunk where it fits, else the lines around what matches best."""
+    if len(chunk.text) <= SNIPPET_CHARS:
+        return chunk.text or chunk.heading or chunk.title
+    lines = [line for line in used or chunk.text.splitlines() if line.strip()]
+    scores = [_score(line, chunk.lang, weights) for line in lines]
+    best, chosen = -1.0, lines[:1]
+    for start in range(len(lines)):
+        end, size = start, 0
+        while end < len(lines) and (end == start or size + len(lines[end]) < SNIPPET_CHARS):
+            size += len(lines[end]) + 1
+            end += 1
+        if sum(scores[start:end]) > best * 1.05:
+            best, chosen = sum(scores[start:end]), lines[start:end]
+    text = "\n".join(chosen)
+    if len(text) <= SNIPPET_CHARS:
+        return text
+    cut = text[:SNIPPET_CHARS]
+    return cut[: max(cut.rfind(" "), cut.rfind("\n"), SNIPPET_CHARS // 2)].rstrip()

@@ -1,59 +1,32 @@
-"""Whether the folder answers a question at all, and with which passages."""
+"""Whether the folder answers a question at all. The figures were fitted on the tuning half of bench/answers."""
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from app.engines.base import ChatMessage
-from app.engines.knowledge.budget import Budget
-from app.engines.knowledge.query import Asked, asked, leaning, leans
-from app.engines.knowledge.ranking import Hit, Passage, passages, search
+from app.engines.knowledge.retriever import Hit, Query
 
-PASSAGES = 12
-"""Passages that are read for one answer."""
 LOOKED_AT = 5
-ENOUGH = 4.0
-"""The score from which a question is answerable; the weights come from a logistic fit (docs/decisions/search.md)."""
-BY_SIZE, SMALL = 0.3, 50
-"""A large folder matches more by chance, so ``BY_SIZE`` times the logarithm of its chunks over ``SMALL`` is added."""
+"""Chunks among which the one is looked for that holds most of the question."""
+THRESHOLD = 0.58
+"""Without an encoder: the least share of the question that one chunk holds, all else counted in."""
+NAMED = 0.5
+"""What is held by titles and headings counts this much more."""
+BY_TERM, MAX_TERMS = 0.06, 8
+"""A long question is never held whole."""
+BY_SIZE = 0.055
+"""In a large folder something always fits by chance."""
+COSINE_THRESHOLD, COSINE_ABSENT, COSINE_BY_SIZE = 0.20, 0.28, 0.04
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the folder holds on a question. ``known`` is False where it does not answer it."""
-
-    asked: Asked
-    passages: tuple[Passage, ...]
-    known: bool
-    text: str
-
-
-def looked_up(db: sqlite3.Connection, text: str, history: Sequence[ChatMessage], budget: Budget) -> Found:
-    """The passages on a question, and whether they answer it."""
-    alone = asked(db, text, budget)
-    hits = search(db, alone, budget)
-    sure = known(alone, hits)
-    leant = bool(history) and not budget.spent() and leans(text)
-    if leant or (history and not sure and not budget.spent() and len(alone.terms) <= 5):
-        wider = leaning(db, alone, history, budget)
-        if wider is not None:
-            more = search(db, wider, budget)
-            if known(wider, more):
-                return Found(wider, tuple(passages(db, more[:PASSAGES])), True, text)
-    return Found(alone, tuple(passages(db, hits[:PASSAGES])), sure, text)
-
-
-def known(wanted: Asked, hits: Sequence[Hit]) -> bool:
-    """Whether the folder answers the question: not where too much of it is missing, or never found in one place."""
-    return certainty(wanted, hits) >= ENOUGH + BY_SIZE * math.log(max(1.0, wanted.size / SMALL))
-
-
-def certainty(wanted: Asked, hits: Sequence[Hit]) -> float:
-    """A score: the evidence that there is an answer, minus the evidence against it."""
+def certainty(query: Query, hits: Sequence[Hit]) -> float:
+    """How sure it is that the folder answers; 0 or more where it does."""
     if not hits:
-        return 0.0
-    against = 5 * wanted.absent(topical=True) + 1.5 * wanted.absent(topical=False)
-    return max(5.8 * hit.cover + 2.5 * hit.named + 1.1 * hit.matched for hit in hits[:LOOKED_AT]) - against
+        return -1.0
+    size = math.log(max(1.0, query.info.chunks / 50))
+    cosines = [hit.cosine for hit in hits if hit.cosine is not None]
+    if cosines:
+        return max(cosines) - COSINE_ABSENT * query.absent_share - COSINE_BY_SIZE * size - COSINE_THRESHOLD
+    best = max(hit.coverage + NAMED * hit.named for hit in hits[:LOOKED_AT])
+    return best + BY_TERM * min(len(query.terms), MAX_TERMS) - BY_SIZE * size - THRESHOLD

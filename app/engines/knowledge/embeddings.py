@@ -14,13 +14,12 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.engines.base import CancelToken
-from app.engines.knowledge.answerability import PASSAGES, Found
-from app.engines.knowledge.ranking import Hit, Passage, passages
+from app.engines.knowledge.index import chunk_texts
 from app.engines.sanitize import IdleTimer
 from app.threadpool import run_in_thread
 
@@ -34,8 +33,6 @@ PAUSE_SECONDS = 30.0
 """After a failure the endpoint is not called for this long."""
 ROUGH = 100
 """Passages whose vectors are compared in full: the nearest ones by the signs of the numbers, a quick first pass."""
-RANK = 60
-"""The constant of reciprocal rank fusion: how little the first places count more than those after them."""
 _TABLE = "CREATE TABLE vectors (chunk INTEGER PRIMARY KEY, digest BLOB, vector BLOB)"
 
 
@@ -76,8 +73,8 @@ class Voice:
         self._asked = self._failed = 0
 
     def status(self) -> dict[str, int]:
-        """Passages that have a vector, questions asked, and calls that failed."""
-        return {"passages": len(self._signs), "asked": self._asked, "failed": self._failed}
+        """Chunks that have a vector."""
+        return {"embedded": len(self._signs)}
 
     def ready(self, index: Path | None) -> bool:
         """Whether the passages of this index have their vectors; where not, they are fetched in the background."""
@@ -90,24 +87,23 @@ class Voice:
             self._learning.start()
         return False
 
-    def order(self, index: Path | None, query: str) -> list[int]:
-        """Chunks of this index by their nearness to a question, nearest first; none where that cannot be had."""
-        if not self.ready(index) or index is None or not query.strip():
-            return []
+    def cosines(self, index: Path, question: str) -> dict[int, float] | None:
+        """How near the passages of this index are to a question, the nearest ones; None where that cannot be had."""
+        if not self.ready(index) or not question.strip():
+            return None
         self._asked += 1
         try:
-            (asked,) = self._endpoint.vectors([query[:MOST_CHARS]], QUERY_SECONDS)
+            (asked,) = self._endpoint.vectors([question[:MOST_CHARS]], QUERY_SECONDS)
             return run_in_thread(lambda: self._nearest(index, asked))
         except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
             self._trouble(error)
-            return []
+            return None
 
-    def _nearest(self, index: Path, asked: array[float]) -> list[int]:
+    def _nearest(self, index: Path, asked: array[float]) -> dict[int, float]:
         signs = _sign(asked)
         rough = sorted(self._signs, key=lambda one: (one[1] ^ signs).bit_count())[:ROUGH]
         with closing(sqlite3.connect(f"{_beside(index).resolve().as_uri()}?mode=ro", uri=True)) as db:
-            near = {chunk: _dot(asked, _stored(db, chunk)) for chunk, _ in rough}
-        return sorted(near, key=lambda chunk: -near[chunk])[:PASSAGES]
+            return {chunk: _dot(asked, _stored(db, chunk)) for chunk, _ in rough}
 
     def _trouble(self, error: Exception) -> None:
         self._failed += 1
@@ -151,41 +147,10 @@ class Voice:
                 old.unlink(missing_ok=True)
 
 
-def fused(db: sqlite3.Connection, found: Found, order: Sequence[int]) -> Found:
-    """What words found, ranked by words and vectors together. Words alone decide whether there is an answer."""
-    if not order or not found.known:
-        return found
-    worth: dict[int, float] = {}
-    for voice in (order, [one.hit.chunk for one in found.passages]):  # where they are even, meaning goes first
-        for rank, chunk in enumerate(voice):
-            worth[chunk] = worth.get(chunk, 0.0) + 1 / (RANK + rank)
-    have = {one.hit.chunk: one for one in found.passages} | _added(db, found, order)
-    best = sorted((chunk for chunk in worth if chunk in have), key=lambda chunk: -worth[chunk])[: len(found.passages)]
-    # What is made of passages looks at their scores, so each takes the score of its new place.
-    scores = sorted((one.hit.score for one in found.passages), reverse=True)
-    ranked = [
-        replace(have[chunk], hit=replace(have[chunk].hit, score=score))
-        for chunk, score in zip(best, scores, strict=False)
-    ]
-    return replace(found, passages=tuple(ranked))
-
-
-def _added(db: sqlite3.Connection, found: Found, order: Sequence[int]) -> dict[int, Passage]:
-    have = {one.hit.chunk for one in found.passages}
-    hits = []
-    for chunk in order:
-        row = None if chunk in have else db.execute("SELECT page FROM chunks WHERE id = ?", (chunk,)).fetchone()
-        if row is not None:
-            hits.append(Hit(chunk, row[0], 0.0, 0.0, 0.0, 0.0))
-    return {one.hit.chunk: one for one in passages(db, hits)}
-
-
 def _texts(index: Path) -> Iterator[tuple[int, str]]:
     with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
-        for chunk, page in db.execute("SELECT id, page FROM chunks").fetchall():
-            (one,) = passages(db, [Hit(chunk, page, 0.0, 0.0, 0.0, 0.0)])
-            parts = (one.title, *one.trail, *(block.plain for block in one.blocks))
-            yield chunk, "\n".join(parts)[:MOST_CHARS] or "-"
+        for chunk, text in chunk_texts(db):
+            yield chunk, text[:MOST_CHARS] or "-"
 
 
 def _batches(texts: Iterator[tuple[int, str]], model: str) -> Iterator[list[tuple[int, bytes, str]]]:

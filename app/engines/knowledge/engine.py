@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from app.cache import ByteBoundedCache
-from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk
-from app.engines.knowledge.answer_builder import Answer, composed, sources
-from app.engines.knowledge.answerability import Found, looked_up
-from app.engines.knowledge.budget import Budget
-from app.engines.knowledge.chunker import Heading, headings
-from app.engines.knowledge.embeddings import Endpoint, Voice, fused
-from app.engines.knowledge.index_manager import Shelf
-from app.engines.knowledge.old_documents import front_matter, shown_part
-from app.engines.knowledge.small_talk import small_talk, topics
+from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk, EngineRequest, TextChunk
+from app.engines.knowledge.answer_builder import Answer, build_answer, build_citations
+from app.engines.knowledge.answerability import certainty
+from app.engines.knowledge.documents import Heading
+from app.engines.knowledge.index import read_chunks
+from app.engines.knowledge.index_manager import IndexManager
+from app.engines.knowledge.reader import front_matter, readable_part
+from app.engines.knowledge.retriever import Deadline, Hit, Query, parse, rank
+from app.engines.knowledge.small_talk import (
+    languages,
+    listed,
+    sentence,
+    sentence_language,
+    small_talk,
+    topics,
+)
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 PAGES_BYTES = 16 * 1024 * 1024
 """What is kept of pages that were read, at about four bytes a character."""
-NOTHING = Answer("I could not find that here: there are no pages to look it up in yet.", ())
+NEAREST = 3
+"""Pages that are named where the folder does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,69 +57,123 @@ class Page:
     """Changes with what is written in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A question, what was found, and how sure it is that this answers it (0 or more: it does)."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+    certainty: float
+
+
+class Encoder(Protocol):
+    """The likeness of a question and the chunks of an index, where it can be had."""
+
+    def ready(self, index: Path) -> bool:
+        """Whether this index has its vectors; where not, they are made in the background."""
+
+    def cosines(self, index: Path, question: str) -> Mapping[int, float] | None:
+        """By chunk, -1 to 1; None where there are none now. Called on the event loop's side."""
+
+    def status(self) -> Mapping[str, Any]:
+        """``embedded``: chunks of the index that have a vector."""
+
+
 class KnowledgeEngine:
     """Answers from the Markdown below ``folder``; safe to use from many threads at once.
 
     ``base_url`` is where the pages can be opened; ``data_dir`` holds the index and is shared by all workers.
+    ``contact_url`` is offered where the folder does not answer.
     """
 
     name = "knowledge"
 
-    def __init__(self, folder: Path, *, base_url: str, data_dir: Path, endpoint: Endpoint | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | Sequence[Path],
+        *,
+        base_url: str,
+        data_dir: Path,
+        contact_url: str | None = None,
+        encoder: Encoder | None = None,
+    ) -> None:
         self._base = base_url.rstrip("/")
-        self._shelf = Shelf(Path(folder), Path(data_dir))
+        self._contact = contact_url
+        folders = [folder] if isinstance(folder, Path) else list(folder)
+        self._index = IndexManager(folders, Path(data_dir), self._base)
         self._pages: ByteBoundedCache[Page] = ByteBoundedCache(PAGES_BYTES)
-        self._voice = Voice(endpoint) if endpoint else None
-        if self._voice:
-            self._voice.ready(self._shelf.serving)
+        self._encoder = encoder
+        if encoder and self._index.file:
+            encoder.ready(self._index.file)
 
-    def find(self, query: str, most: int = 5) -> list[Citation]:
-        """Up to ``most`` passages, best first, one a page; none where the folder does not hold what is asked."""
+    def find(self, query: str, limit: int = 5, history: Sequence[ChatMessage] = ()) -> list[Citation]:
+        """Up to ``limit`` passages, best first, one a page; none where the folder does not hold what is asked."""
+        lookup = self.look_up(query, history)
+        if lookup is None or lookup.certainty < 0:
+            return []
+        found: list[Citation] = self._index.search(
+            lambda db: build_citations(db, lookup.query, lookup.hits, self._base), []
+        )
+        return found[: max(0, limit)]
 
-        look = self._looking(query, ())
-        return self._shelf.use(lambda db: sources(look(db), self._base)[: max(0, most)], [])
-
-    def answer(self, turn: EngineRequest) -> Iterator[AnswerChunk]:
+    def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """The answer in small pieces, then its sources. Never raises for anything in the question."""
-        said = small_talk(turn.question)
-        if said is not None:
-            yield from _spoken(said.format(topics=self._topics()), turn)
+        answer = self.ask(request.question, request.history)
+        if request.cancel.is_set():
             return
-        look = self._looking(turn.question, turn.history)
-        answer = self._shelf.use(lambda db: composed(db, look(db), self._base), NOTHING)
-        if turn.cancel.is_set():
-            return
-        yield from _spoken(answer.text, turn)
-        yield CitationsChunk(tuple(answer.citations))
+        yield from _streamed(answer.text, request)
+        yield CitationsChunk(answer.citations)
 
-    def ask(self, question: str, history: Sequence[Any] = ()) -> Answer:
-        """The whole answer at once, for the command line and the quality set."""
-        said = small_talk(question)
-        if said is not None:
-            return Answer(said.format(topics=self._topics()), ())
-        look = self._looking(question, history)
-        return self._shelf.use(lambda db: composed(db, look(db), self._base), NOTHING)
+    def ask(self, question: str, history: Sequence[ChatMessage] = ()) -> Answer:
+        """The whole answer at once."""
+        talk = small_talk(question)
+        if talk:
+            name, lang = talk
+            return Answer(sentence(name, lang).format(topics=self._index.search(lambda db: topics(db, lang), "")))
+        lookup = self.look_up(question, history)
+        if lookup is None:
+            name = "reading" if self._index.is_reading else "empty"
+            return Answer(sentence(name, sentence_language(question)))
+        return self._index.search(lambda db: self._build(db, lookup), self._nothing(question))
+
+    def look_up(self, question: str, history: Sequence[ChatMessage] = ()) -> Lookup | None:
+        """What the folder holds on a question; None while there is no index."""
+        deadline = Deadline()
+        query = self._index.search(lambda db: parse(db, question, history, deadline), None)
+        if query is None:
+            return None
+        file = self._index.file
+        cosines = self._encoder.cosines(file, query.text) if self._encoder and file else None
+        deadline = Deadline()
+        if cosines is not None and self._index.file != file:
+            cosines = None  # the folder changed meanwhile, and with it the chunks' numbers
+        hits: list[Hit] = self._index.search(lambda db: rank(db, query, deadline, cosines), [])
+        return Lookup(query, tuple(hits), certainty(query, hits))
+
+    def explain(self, question: str, history: Sequence[ChatMessage] = ()) -> str:
+        """How a question was understood, what was found with which scores, and whether it is answered, as text."""
+        lookup = self.look_up(question, history)
+        return "no index" if lookup is None else self._index.search(lambda db: _explained(db, lookup), "no index")
 
     def page(self, path: str) -> Page | None:
         """The page at ``path`` (no ``.md``; a folder's README or index under the folder), or None.
 
         Only what was indexed can be had, so no path leads out of the folder.
         """
-        row = self._shelf.read(lambda db: _stored(db, path.strip("/"), "path, file, url, title, text"), None)
+        columns = "path, file, url, title, version, headings, source"
+        row = self._index.read(lambda db: _stored(db, path.strip("/"), columns), None)
         if row is None:
             return None
-        *facts, packed = row
-        version = hashlib.blake2b(packed, digest_size=16).hexdigest()
-        return self._pages.get((*facts, version), lambda: _read(row, version), lambda page: 4 * len(page.markdown))
+        return self._pages.get((row[1], row[4]), lambda: _page(row), lambda page: 4 * len(page.markdown))
 
     def has(self, path: str) -> bool:
         """Whether there is such a page."""
-        return self._shelf.read(lambda db: _stored(db, path.strip("/"), "1"), None) is not None
+        return self._index.read(lambda db: _stored(db, path.strip("/"), "1"), None) is not None
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
         """``status()`` once no index is being built any more, at the latest after ``seconds``."""
-        self._shelf.settle(seconds)
-        return self._shelf.status()
+        self._index.wait(seconds)
+        return self.status()
 
     def path_of(self, url: str) -> str:
         """The path of the page that a citation's address opens; the address itself where it is none of ours."""
@@ -119,32 +181,52 @@ class KnowledgeEngine:
         if plain.startswith(self._base):
             return plain.removeprefix(self._base).strip("/")
         sql = "SELECT path FROM pages WHERE url IN (?, ?)"
-        row = self._shelf.use(lambda db: db.execute(sql, (url, plain)).fetchone(), None)
+        row = self._index.read(lambda db: db.execute(sql, (url, plain)).fetchone(), None)
         return row[0] if row else plain
 
     def status(self) -> dict[str, Any]:
-        """For ``/health``: pages, chunks, indexed_at and problem (one plain sentence or None)."""
-        return self._shelf.status() | ({"embeddings": self._voice.status()} if self._voice else {})
+        """For ``/health``: pages, chunks, embedded, indexed_at and problem (one plain sentence or None)."""
+        return {"embedded": 0} | self._index.status() | (dict(self._encoder.status()) if self._encoder else {})
 
     def close(self) -> None:
         """Closes the index."""
-        self._shelf.close()
+        self._index.close()
 
-    def _looking(self, question: str, history: Sequence[Any]) -> Callable[[sqlite3.Connection], Found]:
-        """A function that looks the question up. Vectors, if any, are fetched before the index is locked."""
-        if self._voice is None:
-            return lambda db: looked_up(db, question, history, Budget())
-        index = self._shelf.serving
-        order = self._voice.order(index, question)
+    def _build(self, db: sqlite3.Connection, lookup: Lookup) -> Answer:
+        query = lookup.query
+        lang = sentence_language(query.question, query.info.languages)
+        if lookup.certainty >= 0:
+            return build_answer(db, query, lookup.hits, self._base, lang)
+        chunks = read_chunks(db, [hit.chunk for hit in lookup.hits[:12] if hit.coverage > 0])
+        near = list(dict.fromkeys(chunk.title for chunk in chunks.values() if chunk.title))[:NEAREST]
+        text = sentence("not_found", lang)
+        text += sentence("nearest", lang).format(topics=listed(near, lang, "and")) if near else topics(db, lang)
+        return Answer(text + self._way_out(lang))
 
-        def look(db: sqlite3.Connection) -> Found:
-            found = looked_up(db, question, history, Budget())
-            return fused(db, found, order) if self._shelf.serving == index else found
+    def _nothing(self, question: str) -> Answer:
+        lang = sentence_language(question, self._index.read(languages, ()))
+        return Answer(sentence("not_found", lang) + self._way_out(lang))
 
-        return look
+    def _way_out(self, lang: str) -> str:
+        return sentence("contact", lang).format(url=self._contact) if self._contact else ""
 
-    def _topics(self) -> str:
-        return self._shelf.use(topics, "")
+
+def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:
+    query = lookup.query
+    lines = [f"language {query.lang}; read as: {query.text}"]
+    for term in (*query.terms, *query.context):
+        stands_for = ", ".join(f"{variant} {share:g}" for variant, share in term.variants) or "not in the folder"
+        lines.append(f"  {term.word}: {stands_for} (idf {term.idf:.2f}, weight {term.weight:g})")
+    chunks = read_chunks(db, [hit.chunk for hit in lookup.hits[:8]])
+    for number, hit in enumerate(lookup.hits[:8], 1):
+        chunk = chunks[hit.chunk]
+        cosine = "" if hit.cosine is None else f", cosine {hit.cosine:.2f}"
+        lines.append(
+            f"{number}. {hit.score:.2f}  {chunk.file_and_heading}  (BM25 {hit.bm25:.2f}, page {hit.page_score:.2f}, "
+            f"holds {hit.coverage:.0%}, named {hit.named:.0%}{cosine})"
+        )
+    verdict = "answered" if lookup.certainty >= 0 else "refused"
+    return "\n".join([*lines, f"{verdict}: certainty {lookup.certainty:+.2f}, absent {query.absent_share:.0%}"])
 
 
 def _stored(db: sqlite3.Connection, path: str, columns: str) -> tuple[Any, ...] | None:
@@ -158,20 +240,21 @@ def _stored(db: sqlite3.Connection, path: str, columns: str) -> tuple[Any, ...] 
         return None
 
 
-def _read(row: tuple[Any, ...], version: str) -> Page:
-    path, file, url, title, packed = row
-    source = front_matter(zlib.decompress(packed).decode("utf-8"))[1]
-    shown = shown_part(source)
-    return Page(path, title, shown, shown != source, url, tuple(headings(shown)), file, version)
+def _page(row: tuple[Any, ...]) -> Page:
+    path, file, url, title, version, headings, packed = row
+    source = front_matter(zlib.decompress(packed).decode("utf-8")).body
+    shown = readable_part(source)
+    stored = tuple(Heading(*heading) for heading in json.loads(headings))
+    return Page(path, title, shown, shown != source, url, stored, file, version)
 
 
-def _spoken(text: str, turn: EngineRequest) -> Iterator[TextChunk]:
+def _streamed(text: str, request: EngineRequest) -> Iterator[TextChunk]:
     """The text a few words at a time, until the turn is cancelled."""
     held = ""
     for word in _WORDS.findall(text):
         held += word
         if len(held) >= 24 or "\n" in word:
-            if turn.cancel.is_set():
+            if request.cancel.is_set():
                 return
             yield TextChunk(held)
             held = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -10,216 +11,237 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from logging import getLogger
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.engines.knowledge.index_builder import Built, about, build
-from app.engines.knowledge.old_documents import Found, fingerprint, scan
+from app.engines.knowledge.documents import Document
+from app.engines.knowledge.index import FORMAT, IndexInfo, build_index, read_info
+from app.engines.knowledge.links import PageName
+from app.engines.knowledge.reader import (
+    Folder,
+    PageTooLarge,
+    SourceFile,
+    UnreadablePage,
+    document,
+    fingerprint,
+    page_paths,
+    read_text,
+    scan,
+)
 from app.errors import EngineBusy
 from app.threadpool import run_in_thread
 
-log = getLogger(__name__)
+_log = getLogger(__name__)
 T = TypeVar("T")
 
-LOOK = 2.0
-"""Seconds between two scans of the folder; more where a scan takes long."""
-SMALL = 300
-"""Pages up to which an index is built at once, in this process."""
+SCAN_SECONDS = 2.0
+"""Between two scans of the folder; more where a scan takes long."""
+SMALL = 200
+"""Pages up to which the first index is built at once, in this process."""
 PATIENCE = 2.0
-"""Seconds that a question waits for a new index of a changed folder before the old one answers it."""
+"""Seconds that a question waits for a new index of a small changed folder before the old one answers it."""
 WAIT = 5.0
 """Seconds that a question waits for those before it."""
-BUILD_LIMIT = 900.0
-"""Seconds after which a build is given up."""
+BUILD_SECONDS = 900.0
+"""After which a build is given up."""
 
 
-class Shelf:
+class IndexManager:
     """The folder's index, shared by all threads of a process and, as a file, by all workers."""
 
-    def __init__(self, folder: Path, data_dir: Path) -> None:
-        self.folder = folder
+    def __init__(self, folders: Sequence[Path], data_dir: Path, base_url: str) -> None:
+        self._folders = tuple(folders)
+        self._base_url = base_url
         self._data = data_dir
-        self._mine = "knowledge-" + hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:12]
-        self._swap = threading.Lock()
-        self._read = threading.Lock()
-        self._db: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
+        paths = "\n".join(os.path.realpath(folder) for folder in self._folders)
+        self._prefix = "knowledge-" + hashlib.sha256(paths.encode()).hexdigest()[:12]
+        self._search_lock, self._read_lock = threading.Lock(), threading.Lock()
+        self._search_db: sqlite3.Connection | None = None
+        self._read_db: sqlite3.Connection | None = None
         self._file: Path | None = None
-        self._built: Built | None = None
+        self._info: IndexInfo | None = None
         self._problem: str | None = None
-        self._looked = 0.0
-        self._pause = LOOK
-        self._building: threading.Thread | None = None
+        self._scanned = 0.0
+        self._pause = SCAN_SECONDS
+        self._build: threading.Thread | None = None
         self._failed = ""
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.look()
+        self.scan()
 
-    def use(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """The result of ``work`` on the index in use; ``otherwise`` while there is none.
-
-        It runs beside the event loop, one at a time. Raises EngineBusy where too many wait.
+    def search(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """The result of ``work`` on the index in use, beside the event loop, one at a time; ``otherwise`` while there
+        is none. Raises EngineBusy where too many wait.
         """
-        self.look()
-        if not self._swap.acquire(timeout=WAIT):
+        self.scan()
+        if not self._search_lock.acquire(timeout=WAIT):
             raise EngineBusy(retry_after=1)
         try:
-            db = self._db
+            db = self._search_db
             return otherwise if db is None else run_in_thread(lambda: work(db))
         finally:
-            self._swap.release()
+            self._search_lock.release()
 
     def read(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Like ``use``, for quick reads: on a connection of their own, without waiting for a search or a thread."""
-        self.look()
-        with self._read:
-            return otherwise if self._reader is None else work(self._reader)
+        """Like ``search``, for quick reads: on a connection of their own, without waiting for a search or a thread."""
+        self.scan()
+        with self._read_lock:
+            return otherwise if self._read_db is None else work(self._read_db)
 
     @property
-    def serving(self) -> Path | None:
-        """The file of the index that serves."""
+    def file(self) -> Path | None:
+        """The file of the index in use."""
         return self._file
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether there is no index yet because the first one is being made."""
+        return self._info is None and self._build is not None and self._build.is_alive()
 
     def status(self) -> dict[str, Any]:
         """Pages, chunks, when they were indexed, and what is wrong in one plain sentence, or None."""
-        self.look()
-        built, problem = self._built, self._problem
-        if built and not problem and built.problems:
-            more = f" and {len(built.problems) - 1} more" if len(built.problems) > 1 else ""
-            problem = f"{built.problems[0]}{more}."
+        self.scan()
+        info, problem = self._info, self._problem
+        if self.is_reading:
+            problem = problem or "The pages are still being read for the first time."
+        elif info and not problem and info.problems:
+            more = f" and {len(info.problems) - 1} more" if len(info.problems) > 1 else ""
+            problem = f"{info.problems[0]}{more}."
         return {
-            "pages": built.pages if built else 0,
-            "chunks": built.chunks if built else 0,
-            "indexed_at": built.indexed_at if built else None,
+            "pages": info.pages if info else 0,
+            "chunks": info.chunks if info else 0,
+            "indexed_at": info.indexed_at if info else None,
             "problem": problem,
         }
 
-    def settle(self, seconds: float) -> None:
-        """Wait for a build that runs."""
-        if self._building is not None:
-            self._building.join(seconds)
+    def wait(self, seconds: float) -> None:
+        """Until no index is being built any more, at the latest after ``seconds``."""
+        if self._build is not None:
+            self._build.join(seconds)
 
     def close(self) -> None:
-        """Let go of the index; a build that runs is waited for."""
-        self.settle(BUILD_LIMIT)
-        with self._swap:
-            if self._db is not None:
-                self._db.close()
-            self._db = None
-            self._looked = float("inf")
-        with self._read:
-            if self._reader is not None:
-                self._reader.close()
-            self._reader = None
+        """Closes the index; a build that runs is waited for."""
+        self.wait(BUILD_SECONDS)
+        self._scanned = float("inf")
+        self._swap(None, None, None, None)
 
-    def look(self) -> None:
+    def scan(self) -> None:
         """Checks, every two seconds at most, whether the folder has changed, and then starts building a new index."""
         now = time.monotonic()
-        if now - self._looked < self._pause:
+        if now - self._scanned < self._pause:
             return
-        self._looked = now
+        self._scanned = now
         try:
-            found = run_in_thread(lambda: scan(self.folder))
-        except OSError as wrong:
-            self._trouble(f"The knowledge folder cannot be read ({wrong.strerror or 'unknown error'}).")
+            found, _ = run_in_thread(lambda: scan(self._folders))
+        except OSError as error:
+            self._report(f"The knowledge folder cannot be read ({error.strerror or 'unknown error'}).")
             return
-        self._pause = max(LOOK, 50 * (time.monotonic() - now))
-        if not found and (self._db is not None or not self._newest()):
-            self._trouble("The knowledge folder holds no Markdown pages.")
+        self._pause = max(SCAN_SECONDS, 50 * (time.monotonic() - now))
+        if not found and (self._info is not None or not self._newest()):
+            self._report("The knowledge folder holds no Markdown pages.")
             return
-        wanted = self._data / f"{self._mine}-{fingerprint(found)}.db"
+        wanted = self._data / f"{self._prefix}-{FORMAT}{fingerprint(found, self._base_url)}.db"
         if wanted == self._file:
             self._problem = None
         elif not found or not self._open(wanted):
-            self._renew(wanted, found)
+            self._renew(wanted, len(found))
 
-    def _trouble(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         if problem != self._problem:
-            log.warning("%s What was indexed before goes on answering.", problem)
+            _log.warning("%s What was indexed before goes on answering.", problem)
         self._problem = problem
-        if self._db is None:
-            newest = self._newest()
-            if newest:
-                self._open(newest, problem)
+        newest = self._newest() if self._info is None else None
+        if newest:
+            self._open(newest, problem)
 
     def _newest(self) -> Path | None:
-        files = list(self._data.glob(f"{self._mine}-*.db"))
-        return max(files, key=_age, default=None)
+        return max(self._data.glob(f"{self._prefix}-{FORMAT}*.db"), key=_modified, default=None)
 
     def _open(self, file: Path, problem: str | None = None) -> bool:
-        """Serve ``file`` from now on; False where it is not there or no whole index."""
+        """Serve ``file`` from now on; False where it is not there or no complete index."""
         if not file.exists():
             return False
         try:
-            place = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
-            db, reader = (sqlite3.connect(place, uri=True, check_same_thread=False) for _ in range(2))
-            built = about(db)
-        except (sqlite3.Error, KeyError, ValueError):
-            log.warning("an index could not be opened and is made anew")
+            uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
+            search_db, read_db = (sqlite3.connect(uri, uri=True, check_same_thread=False) for _ in range(2))
+            info = read_info(search_db)
+        except (sqlite3.Error, TypeError, ValueError):
+            _log.warning("an index could not be opened and is made anew")
             file.unlink(missing_ok=True)
             return False
-        with self._read:
-            former, self._reader = self._reader, reader
-            if former is not None:
-                former.close()
-        with self._swap:
-            old, self._db, self._file, self._built, self._problem = self._db, db, file, built, problem
-            if old is not None:
-                old.close()
+        self._problem = problem
+        self._swap(search_db, read_db, file, info)
         return True
 
-    def _renew(self, wanted: Path, found: list[Found]) -> None:
-        if self._db is None:
+    def _swap(
+        self,
+        search_db: sqlite3.Connection | None,
+        read_db: sqlite3.Connection | None,
+        file: Path | None,
+        info: IndexInfo | None,
+    ) -> None:
+        with self._read_lock:
+            former, self._read_db = self._read_db, read_db
+            if former is not None:
+                former.close()
+        with self._search_lock:
+            former, self._search_db, self._file, self._info = self._search_db, search_db, file, info
+            if former is not None:
+                former.close()
+
+    def _renew(self, wanted: Path, pages: int) -> None:
+        if self._info is None:
             newest = self._newest()
-            if newest is None and len(found) <= SMALL:
-                self._make(wanted, apart=False)
+            if newest is None and pages <= SMALL:
+                self._make(wanted, in_process=True)
                 return
             if newest is not None:
                 self._open(newest)
-        if (self._building is None or not self._building.is_alive()) and wanted.name != self._failed:
-            self._building = threading.Thread(target=self._make, args=(wanted,), name="knowledge-index", daemon=True)
-            self._building.start()
-        if self._building is not None and len(found) <= SMALL:
-            self._building.join(PATIENCE)
+        if (self._build is None or not self._build.is_alive()) and wanted.name != self._failed:
+            self._build = threading.Thread(target=self._make, args=(wanted,), name="knowledge-index", daemon=True)
+            self._build.start()
+        if self._build is not None and pages <= SMALL:
+            self._build.join(PATIENCE)
 
-    def _make(self, wanted: Path, apart: bool = True) -> None:
+    def _make(self, wanted: Path, in_process: bool = False) -> None:
         """Build ``wanted``, unless another worker has done so meanwhile, and serve it."""
         try:
-            with self._alone():
+            with self._lock():
                 if not self._open(wanted):
-                    self._run(wanted, apart)
-                    self._tidy(wanted)
+                    self._remove_old()
+                    self._run(wanted, in_process)
                     self._open(wanted)
-        except (OSError, subprocess.SubprocessError) as wrong:
+        except (OSError, subprocess.SubprocessError) as error:
             self._failed = wanted.name
-            self._trouble(f"The knowledge folder could not be indexed ({type(wrong).__name__}).")
+            self._report(f"The knowledge folder could not be indexed ({type(error).__name__}).")
 
-    def _run(self, wanted: Path, apart: bool) -> None:
-        if not apart:
-            run_in_thread(lambda: build(self.folder, wanted, previous=self._file))
+    def _run(self, wanted: Path, in_process: bool) -> None:
+        if in_process:
+            run_in_thread(lambda: index_folders(self._folders, wanted, self._base_url, self._file))
             return
         root = str(Path(__file__).resolve().parents[3])
-        start = "from app.engines.knowledge.index_builder import main; main()"
-        command = [sys.executable, "-c", start, str(self.folder.resolve()), str(wanted.resolve())]
+        start = "from app.engines.knowledge.index_manager import main; main()"
+        command = [sys.executable, "-c", start, str(wanted.resolve()), self._base_url]
+        command += [str(folder.resolve()) for folder in self._folders]
         if self._file is not None:
             command += ["--previous", str(self._file.resolve())]
-        path = {"PYTHONPATH": root, "PATH": "/usr/bin:/bin"}
-        subprocess.run(command, cwd=root, env=path, check=True, timeout=BUILD_LIMIT, stdin=subprocess.DEVNULL)
+        environment = {"PYTHONPATH": root, "PATH": "/usr/bin:/bin"}
+        subprocess.run(command, cwd=root, env=environment, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL)
 
-    def _tidy(self, wanted: Path) -> None:
-        """Remove indexes that nobody will ask for; the one before stays for workers that have not looked yet."""
-        files = sorted(self._data.glob(f"{self._mine}-*.db"), key=_age)
-        for old in files[:-2]:
-            if old not in (wanted, self._file):
+    def _remove_old(self) -> None:
+        """Indexes that nobody will ask for; the newest stays for workers that have not looked yet."""
+        for old in sorted(self._data.glob(f"{self._prefix}-*.db"), key=_modified)[:-1]:
+            if old != self._file:
                 old.unlink(missing_ok=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One builder at a time over all workers; the wait does not block gevent's event loop."""
-        with (self._data / f"{self._mine}.lock").open("w") as lock:
-            end = time.monotonic() + BUILD_LIMIT
+    def _lock(self) -> Iterator[None]:
+        """One build at a time over all workers; the wait does not block gevent's event loop."""
+        with (self._data / f"{self._prefix}.lock").open("w") as lock:
+            end = time.monotonic() + BUILD_SECONDS
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -231,8 +253,57 @@ class Shelf:
             yield
 
 
-def _age(file: Path) -> float:
+def index_folders(folders: Sequence[Path], out: Path, base_url: str, previous: Path | None = None) -> IndexInfo:
+    """Indexes folders; a file that cannot be read keeps the text it had in ``previous``. Raises OSError."""
+    files, problems = scan(folders)
+    folder = Folder(files, problems, base_url)
+    return build_index(_documents(folder, files, _stored_sources(previous)), folder.problems, out)
+
+
+def _documents(folder: Folder, files: Sequence[SourceFile], stored: dict[str, str]) -> Iterator[Document]:
+    yield from folder.documents()
+    for file, path in zip(files, page_paths(files), strict=True) if stored else ():
+        if file.file in stored and _is_broken(file):
+            page = PageName(path, file.file, file.folder, None, ())
+            yield document(stored[file.file], page, folder.links, mtime=file.mtime_ns / 1e9)
+
+
+def _is_broken(file: SourceFile) -> bool:
+    try:
+        read_text(file)
+    except PageTooLarge:
+        return False
+    except UnreadablePage:
+        return True
+    return False
+
+
+def _stored_sources(previous: Path | None) -> dict[str, str]:
+    if previous is None or not previous.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{previous}?mode=ro", uri=True)) as db:
+            rows = db.execute("SELECT file, source FROM pages").fetchall()
+        return {file: zlib.decompress(source).decode() for file, source in rows}
+    except (sqlite3.Error, zlib.error):
+        return {}
+
+
+def _modified(file: Path) -> float:
     try:
         return file.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def main() -> int:
+    """Build an index in a process of its own, so that the service's own loop never waits for it."""
+    parser = argparse.ArgumentParser(prog="python -m app.engines.knowledge.index_manager")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("base_url")
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--previous", type=Path)
+    given = parser.parse_args()
+    os.nice(5)
+    index_folders(given.folders, given.out, given.base_url, given.previous)
+    return 0

@@ -1,0 +1,429 @@
+"""Finds the chunks that answer a question: BM25 over headed chunks, a score for the page, vectors where there are any.
+
+A question is parsed into terms (``parse``), which may be shown to an encoder (``Query.text``), and ranked (``rank``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+
+from app.engines.base import ChatMessage
+from app.engines.knowledge import spelling
+from app.engines.knowledge.index import ASIDES, IndexInfo, read_info
+from app.engines.knowledge.languages import (
+    COMPOUNDING,
+    DATA,
+    PARTICLES,
+    STEMMERS,
+    bounded,
+    content_runs,
+    detect,
+    is_particle,
+    is_spaceless,
+    part_terms,
+    stop_words,
+    terms,
+    words,
+)
+
+SECONDS = 0.5
+"""A question's time; after it no further step is started, and the best found so far answers."""
+MAX_TERMS = 32
+MAX_REPAIRS = 3
+"""Words of a question that are looked for among the folder's own: each costs a search of its own."""
+CANDIDATES, BEST_PAGES, PER_PAGE = 80, 8, 3
+
+WEIGHTS = (2.5, 2.0, 1.0)
+"""What a term counts in a page's title, in a chunk's headings and in its text."""
+LENGTH_SHARE = (0.3, 0.3, 0.7)
+"""How much a field's length lowers that (BM25's b)."""
+SATURATION = 1.2
+"""BM25's k1."""
+PAGE_SHARE = 1.0
+"""A page's score beside its chunk's."""
+COVERAGE_SHARE = 0.5
+"""The share of a score that depends on how much of the question a chunk holds."""
+SYNONYM, COMPOUND, REPAIRED = 0.4, 0.5, 0.9
+"""What a term counts that is near the word, holds it or is held by it, or is its corrected spelling."""
+CONTEXT = 0.45
+"""What a word of the question before counts."""
+ASIDE = 0.6
+"""What changelogs, decisions and news count where they are not asked for."""
+OTHER_LANGUAGE = 0.6
+"""What pages count that are in another language than the question, where the folder has both."""
+NEGATED = 0.85
+"""What a section counts that says what is not so, where the question does not ask for that."""
+TOLD = 0.3
+"""What a word counts in a sentence that tells something beside one that asks."""
+COSINE = 1.5
+"""A cosine's weight beside the BM25 score, which is scaled to its best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word of the question with the terms of the index that stand for it."""
+
+    word: str
+    variants: tuple[tuple[str, float], ...]
+    """Terms of the index, and what each counts, at most 1."""
+    idf: float
+    weight: float = 1.0
+    is_absent: bool = False
+    """The folder has no such word, and none like it."""
+
+    @property
+    def mass(self) -> float:
+        """What it counts in the whole question."""
+        return self.idf * self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A parsed question."""
+
+    question: str
+    text: str
+    """As the folder spells it, with the question before it where this one leans on it: what an encoder reads."""
+    lang: str
+    terms: tuple[Term, ...]
+    context: tuple[Term, ...]
+    """Terms of the question before."""
+    info: IndexInfo
+
+    @property
+    def absent_share(self) -> float:
+        """The share of the question's words, by idf, that the folder lacks."""
+        total = sum(term.mass for term in self.terms)
+        return sum(term.mass for term in self.terms if term.is_absent) / total if total else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that was found, and why."""
+
+    chunk: int
+    page: int
+    score: float
+    bm25: float
+    page_score: float
+    coverage: float
+    """The share of the question, by idf, that the chunk and its title and headings hold."""
+    named: float
+    """The share that its title and headings hold."""
+    cosine: float | None = None
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])|\n+")
+
+
+class Deadline:
+    """When a question's time is over."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._end = time.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        """Whether no further step is to be started."""
+        return time.monotonic() > self._end
+
+    @contextmanager
+    def limit(self, db: sqlite3.Connection) -> Iterator[None]:
+        """SQLite stops within the block when the time is over; the rest of the block is skipped then."""
+        db.set_progress_handler(self.is_over, 1_000)
+        try:
+            yield
+        except sqlite3.OperationalError:
+            if not self.is_over():
+                raise
+        finally:
+            db.set_progress_handler(None, 0)
+
+
+def parse(db: sqlite3.Connection, question: str, history: Sequence[ChatMessage], deadline: Deadline) -> Query:
+    """The question in terms of this folder. Words of earlier questions are added where it leans on them."""
+    info = read_info(db)
+    text = bounded(question)
+    lang = detect(text, info.languages) or (info.languages[0] if info.languages else "en")
+    asking, telling = _sentences(text)
+    found, repairs = _terms(db, asking, lang, info, deadline, MAX_REPAIRS)
+    if telling:
+        have = {term.word for term in found}
+        story = _terms(db, telling, lang, info, deadline, 0)[0]
+        found += tuple(replace(term, weight=TOLD * term.weight) for term in story if term.word not in have)
+    spelled = re.sub(r"\w+", lambda match: repairs.get(match.group().casefold(), match.group()), text)
+    query = Query(question, spelled, lang, found, (), info)
+    earlier = [bounded(message.content) for message in history[-12:] if message.role == "user"][-3:]
+    if earlier and leans(text, lang):
+        query = _with_context(db, query, earlier[::-1], deadline)
+    return query
+
+
+def _sentences(text: str) -> tuple[str, str]:
+    """The sentences that ask and, where there are such, those that only tell something."""
+    parts = [part for part in _SENTENCE_END.split(text) if part.strip()]
+    asking = [part for part in parts if part.rstrip().endswith(("?", "？", "؟"))]
+    if not asking or len(asking) == len(parts):
+        return text, ""
+    return " ".join(asking), " ".join(part for part in parts if part not in asking)
+
+
+def leans(text: str, lang: str) -> bool:
+    """Whether a question goes on from the one before: it has few words of its own, or begins or points as one does."""
+    said = words(text)
+    own = [word for word in said if word not in stop_words(lang)]
+    if is_spaceless(text.strip()[:1]):
+        own = [run for word in said for run in content_runs(word, lang) if not is_particle(run)]
+        return len("".join(own)) <= 4
+    points = bool(said) and (
+        said[0] in _question_words(lang, "openers") or not _question_words(lang, "pointers").isdisjoint(said)
+    )
+    return len(own) <= 1 or (points and len(own) <= 4)
+
+
+def rank(
+    db: sqlite3.Connection, query: Query, deadline: Deadline, cosines: Mapping[int, float] | None = None
+) -> list[Hit]:
+    """Chunks by score, best first. ``cosines``: the likeness of chunks and question, by chunk."""
+    present = [term for term in (*query.terms, *query.context) if not term.is_absent]
+    pages: dict[int, float] = {}
+    rows: dict[int, _Row] = {}
+    with deadline.limit(db):
+        pages |= page_scores(db, present)
+    with deadline.limit(db):
+        for some in _candidates(db, present, pages):
+            rows |= some
+    for chunk in sorted(cosines or {}, key=lambda chunk: -(cosines or {})[chunk])[:CANDIDATES]:
+        if chunk not in rows:
+            rows |= _fetch(db, "rowid = ?", (chunk,))
+    scorer = _Scorer(query, present, pages)
+    hits = [scorer.hit(row) for row in rows.values()]
+    if cosines is not None:
+        best = max((hit.score for hit in hits), default=0.0) or 1.0
+        hits = [
+            replace(hit, score=hit.score / best + COSINE * cosines.get(hit.chunk, 0.0), cosine=cosines.get(hit.chunk))
+            for hit in hits
+        ]
+    return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.chunk))
+
+
+def page_scores(db: sqlite3.Connection, wanted: Sequence[Term]) -> dict[int, float]:
+    """SQLite's BM25 of the best pages, above 0."""
+    match = _match(wanted)
+    if not match:
+        return {}
+    sql = "SELECT rowid, bm25(page_terms, 4, 2, 1) FROM page_terms WHERE page_terms MATCH ? ORDER BY 2 LIMIT 40"
+    return {page: -score for page, score in db.execute(sql, (match,))}
+
+
+@cache
+def _question_words(lang: str, kind: str) -> frozenset[str]:
+    """``openers`` of a question that goes on from another, ``pointers`` back to it, ``negations``."""
+    stored = json.loads((DATA / "question_words.json").read_text("utf-8"))
+    return frozenset(stored.get(lang, {}).get(kind, "").split())
+
+
+@cache
+def _negations(lang: str) -> frozenset[str]:
+    return frozenset(term for word in _question_words(lang, "negations") for term in terms(word, lang))
+
+
+@cache
+def _synonyms(lang: str) -> dict[str, tuple[str, ...]]:
+    """Near words by stem. A word marked ``=`` stands for the others and not for itself."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in json.loads((DATA / "synonyms.json").read_text("utf-8")).get(lang, ()):
+        stems = [(word.startswith("="), part_terms(word.lstrip("="), lang)[0]) for word in line.split()]
+        for _, stem in stems:
+            others = (other for marked, other in stems if not marked and other != stem)
+            found[stem] = tuple(dict.fromkeys((*found.get(stem, ()), *others)))
+    return found
+
+
+def _terms(
+    db: sqlite3.Connection, text: str, lang: str, info: IndexInfo, deadline: Deadline, repairs: int
+) -> tuple[tuple[Term, ...], dict[str, str]]:
+    """The question's terms, and words that were corrected."""
+    said = words(text)[: 4 * MAX_TERMS]
+    found: dict[str, Term] = {}
+    repaired: dict[str, str] = {}
+    stop = stop_words(lang)
+    for word in dict.fromkeys(_content(said, lang)):
+        if len(found) >= MAX_TERMS or deadline.is_over():
+            break
+        term = _term(db, word, lang, info)
+        if term.is_absent and repairs and word not in stop and not is_spaceless(word):
+            repairs -= 1
+            term = _repaired(db, term, lang, info, repaired)
+        elif lang in COMPOUNDING and repairs and not is_spaceless(word):
+            repairs -= 1
+            term = _compounds(db, term, info)
+        found.setdefault(word, term)
+    for left, right in pairwise(said):  # "back up" for "backup"
+        joined = left + right
+        if len(found) < MAX_TERMS and not {left, right} & (stop - PARTICLES) and _is_word(db, joined):
+            found.setdefault(joined, _term(db, joined, lang, info))
+    return tuple(found.values()), repaired
+
+
+def _content(said: Sequence[str], lang: str) -> list[str]:
+    """The words that name something; all of them where none does."""
+    stop, near = stop_words(lang), _synonyms(lang)
+    kept = []
+    for word in said:
+        if is_spaceless(word):
+            kept += [pair for run in content_runs(word, lang) for pair in part_terms(run, lang)]
+            kept += [word] if word in near else []
+        elif (word not in stop and (len(word) > 1 or word.isdigit())) or part_terms(word, lang)[0] in near:
+            kept.append(word)
+    return kept or [word for word in said if len(word) > 2 and not is_spaceless(word)]
+
+
+def _term(db: sqlite3.Connection, word: str, lang: str, info: IndexInfo) -> Term:
+    """A word with its stems in the folder's languages and the words near it."""
+    langs = dict.fromkeys((lang, *info.languages)) if lang in info.languages or not info.languages else info.languages
+    own = list(dict.fromkeys(term for one in list(langs)[:4] for term in part_terms(word, one)))
+    near = [other for stem in own for other in _synonyms(lang).get(stem, ()) if other not in own]
+    if word in stop_words(lang) and near:  # "how much" asks for a price; the word itself tells nothing
+        own = []
+    variants = [(term, 1.0) for term in own] + [(term, SYNONYM) for term in dict.fromkeys(near)]
+    counts = {term: _count(db, term) for term, _ in variants}
+    present = tuple((term, weight) for term, weight in variants if counts[term])
+    weight = 0.3 if is_particle(word) else 1.0
+    if not present:
+        return Term(word, (), _idf(info.chunks, 0), weight, is_absent=True)
+    mine = max((counts[term] for term, share in present if share == 1.0), default=0)
+    return Term(word, present, _idf(info.chunks, mine or max(counts.values())), weight if mine else 0.7 * weight)
+
+
+def _repaired(db: sqlite3.Connection, term: Term, lang: str, info: IndexInfo, repaired: dict[str, str]) -> Term:
+    """A word that the folder lacks, as the folder spells it; else the words that hold it or that it holds."""
+    nearest = spelling.nearest_word(db, term.word)
+    if nearest is None:
+        return _compounds(db, term, info) if lang in COMPOUNDING or lang not in STEMMERS else term
+    word, word_lang = nearest
+    repaired[term.word] = word
+    variants = tuple((stem, REPAIRED) for stem in part_terms(word, word_lang))
+    return replace(
+        term, variants=variants, idf=_idf(info.chunks, max(_count(db, stem) for stem, _ in variants)), is_absent=False
+    )
+
+
+def _compounds(db: sqlite3.Connection, term: Term, info: IndexInfo) -> Term:
+    stem = term.variants[0][0] if term.variants else part_terms(term.word, info.languages[0])[0]
+    related = spelling.related_words(db, stem)
+    found = {other: COMPOUND for word, lang in related for other in part_terms(word, lang)}
+    found |= dict(term.variants)
+    if not found:
+        return term
+    count = max(_count(db, other) for other in found)
+    idf = term.idf if term.variants else _idf(info.chunks, count)
+    return replace(term, variants=tuple(found.items()), idf=idf, is_absent=False)
+
+
+def _with_context(db: sqlite3.Connection, query: Query, earlier: Sequence[str], deadline: Deadline) -> Query:
+    """With the words of the visitor's earlier questions, the last one first; it ends at one that stands on its own."""
+    have = {term.word for term in query.terms}
+    context: dict[str, Term] = {}
+    share, before = CONTEXT, ""
+    for text in earlier:
+        lang = detect(text, query.info.languages) or query.lang
+        for term in _terms(db, text, lang, query.info, deadline, 0)[0]:
+            if not term.is_absent and term.word not in have:
+                context.setdefault(term.word, replace(term, weight=term.weight * share))
+        before = f"{text[:300]} {before}".strip()
+        if not leans(text, lang):
+            break
+        share *= 0.6
+    return replace(query, context=tuple(context.values())[:MAX_TERMS], text=f"{before} {query.text}")
+
+
+def _idf(total: int, count: int) -> float:
+    return math.log(1 + (total - count + 0.5) / (count + 0.5)) if count < total else 0.1
+
+
+def _count(db: sqlite3.Connection, term: str) -> int:
+    """The chunks that have a term."""
+    row = db.execute("SELECT doc FROM vocabulary WHERE term = ?", (term,)).fetchone()
+    return row[0] if row else 0
+
+
+def _is_word(db: sqlite3.Connection, word: str) -> bool:
+    return db.execute("SELECT 1 FROM words WHERE word = ?", (word,)).fetchone() is not None
+
+
+def _match(wanted: Sequence[Term]) -> str:
+    return " OR ".join(f'"{term}"' for term in dict.fromkeys(term for one in wanted for term, _ in one.variants))
+
+
+_Row = tuple[int, int, bool, str, str, str, str]
+
+
+def _fetch(db: sqlite3.Connection, where: str, given: tuple[object, ...]) -> dict[int, _Row]:
+    sql = f"""SELECT found.rowid, page, aside, pages.lang, found.title, found.heading, found.body
+              FROM chunk_terms AS found JOIN chunks ON chunks.id = found.rowid JOIN pages ON pages.id = page
+              WHERE found.{where}"""  # noqa: S608 - conditions named here
+    return {row[0]: row for row in db.execute(sql, given)}
+
+
+def _candidates(
+    db: sqlite3.Connection, wanted: Sequence[Term], pages: Mapping[int, float]
+) -> Iterator[dict[int, _Row]]:
+    """The best chunks of the folder, and the best of each of the best pages."""
+    match = _match(wanted)
+    if not match:
+        return
+    best = "SELECT rowid FROM chunk_terms WHERE chunk_terms MATCH ? {} ORDER BY bm25(chunk_terms, 4, 3, 1) LIMIT ?"
+    yield _fetch(db, f"rowid IN ({best.format('')})", (match, CANDIDATES))
+    for page in sorted(pages, key=lambda page: -pages[page])[:BEST_PAGES]:
+        first, last = db.execute("SELECT first, last FROM pages WHERE id = ?", (page,)).fetchone()
+        within = best.format("AND rowid BETWEEN ? AND ?")
+        yield _fetch(db, f"rowid IN ({within})", (match, first, last, PER_PAGE))
+
+
+class _Scorer:
+    """BM25 with weighted fields (BM25F), times the share of the question that a chunk holds."""
+
+    def __init__(self, query: Query, wanted: Sequence[Term], pages: Mapping[int, float]) -> None:
+        self._query, self._terms, self._pages = query, wanted, pages
+        self._total = sum(term.mass for term in (*query.terms, *query.context)) or 1.0
+        self._wants_asides = any(term.word in ASIDES or term.word in {"version", "release", "why"} for term in wanted)
+        said = {part for word in words(query.question) for part in part_terms(word, query.lang)}
+        self._is_negative = not _negations(query.lang).isdisjoint(said)
+        self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
+
+    def hit(self, row: _Row) -> Hit:
+        chunk, page, is_aside, lang, *texts = row
+        fields = [Counter(text.split()) for text in texts]
+        bm25 = coverage = named = 0.0
+        for term in self._terms:
+            counts = [sum(share * field[variant] for variant, share in term.variants) for field in fields]
+            frequency = sum(
+                weight * count / (1 - share + share * field.total() / max(1.0, average))
+                for count, weight, share, field, average in zip(
+                    counts, WEIGHTS, LENGTH_SHARE, fields, self._query.info.average, strict=True
+                )
+            )
+            if frequency:
+                bm25 += term.mass * frequency * (SATURATION + 1) / (frequency + SATURATION)
+                coverage += term.mass * min(1.0, max(counts))
+                named += term.mass * min(1.0, max(counts[:2]))
+        coverage, named = coverage / self._total, named / self._total
+        page_score = self._pages.get(page, 0.0)
+        score = (bm25 + PAGE_SHARE * page_score) * (1 - COVERAGE_SHARE + COVERAGE_SHARE * coverage)
+        if not self._is_negative and not _negations(lang).isdisjoint(fields[1]):
+            score *= NEGATED
+        if is_aside and not self._wants_asides:
+            score *= ASIDE
+        if self._is_mixed and lang != self._query.lang:
+            score *= OTHER_LANGUAGE
+        return Hit(chunk, page, score, bm25, page_score, coverage, named)
