@@ -33,11 +33,20 @@ def _prepare_headers(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., 
         if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
             # A quote that a client sends would swallow the comma before the address that the proxy adds.
             environ["HTTP_X_FORWARDED_FOR"] = forwarded.replace('"', "")
-        elif real_ip := environ.get("HTTP_X_REAL_IP"):
-            environ["REMOTE_ADDR"] = real_ip.strip()
+        elif _is_address(real_ip := environ.get("HTTP_X_REAL_IP", "").strip()):
+            environ["REMOTE_ADDR"] = real_ip
         return wsgi_app(environ, start_response)
 
     return prepared
+
+
+def _is_address(text: str) -> bool:
+    match = _WITH_PORT.fullmatch(text)
+    try:
+        ipaddress.ip_address((match[1] or match[2]) if match else text)
+    except ValueError:
+        return False
+    return True
 
 
 def network(address: str) -> str:

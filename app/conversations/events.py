@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-EventType = Literal["message", "answer.start", "answer.delta", "answer.end", "answer.error", "session", "reset", "ping"]
 TERMINAL_EVENTS = ("answer.end", "answer.error")
 
 _CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,15}))?-([0-9a-f]{6})\Z")

@@ -178,6 +178,12 @@ class RedisClient:
         """One command's reply as redis-py parses it. Raises StorageUnavailable."""
         return self._execute(args)
 
+    def close(self) -> None:
+        """Closes the connections that no call uses just now; a later call opens new ones."""
+        pools = [self._redis.connection_pool] if self._cluster is None else self._cluster.pools()
+        for pool in pools:
+            pool.disconnect_free_connections()
+
     def failed_within(self, seconds: float) -> bool:
         """Whether storage has failed within the last ``seconds``."""
         return time.monotonic() - self._last_failure < seconds
@@ -548,6 +554,11 @@ class _ClusterNodes:
         options = self._addresses.options | {"host": node.host, "port": node.port, "retry": retry}
         subscriber: PubSub = Redis(connection_pool=ConnectionPool(**options)).pubsub()
         return subscriber
+
+    def pools(self) -> list[ConnectionPool]:
+        """The connection pools of all nodes known so far."""
+        nodes = self._cluster.get_nodes() if self._cluster is not None else []
+        return [node.redis_connection.connection_pool for node in nodes if node.redis_connection is not None]
 
     def _working_node(self, cluster: RedisCluster) -> ClusterNode:
         node: ClusterNode = min(cluster.get_nodes(), key=lambda node: self._failures.get(node.name, 0.0))

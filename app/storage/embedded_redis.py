@@ -28,6 +28,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ from urllib.parse import quote
 log = logging.getLogger(__name__)
 
 START_SECONDS, LOADING_SECONDS, STOP_SECONDS = 30.0, 300.0, 5.0
+SUPERVISOR_POLL_SECONDS = 0.5
 
 
 class EmbeddedError(RuntimeError):
@@ -97,16 +99,12 @@ class EmbeddedServer:
         self._lock_timeout = lock_timeout
         self._owner = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
 
     def start(self) -> str:
         """Start it, wait until it answers, and return its URL. Raises EmbeddedError."""
-        binary, path = server_binary(), socket_path(self.folder)
-        with _data_dir_lock(self.folder, self._lock_timeout) as lock:
-            _ensure_private_dir(path.parent)
-            command = [sys.executable, "-I", "-S", os.path.realpath(__file__), str(binary), str(path), str(lock)]
-            self._supervisor = subprocess.Popen(
-                command, stdin=subprocess.PIPE, cwd=self.folder, pass_fds=(lock,), start_new_session=True
-            )
+        path = socket_path(self.folder)
+        self._start_supervisor(path)
         self._owner = os.getpid()
         _running.add(self)
         try:
@@ -114,15 +112,46 @@ class EmbeddedServer:
         except BaseException:
             self.stop()
             raise
+        threading.Thread(target=self._replace_supervisor, args=(path,), name="baton-embedded", daemon=True).start()
         log.info("The embedded server keeps its data in %s", self.folder)
         return embedded_url(self.folder)
 
+    def _start_supervisor(self, path: Path) -> None:
+        binary = server_binary()
+        with _data_dir_lock(self.folder, self._lock_timeout) as lock:
+            _ensure_private_dir(path.parent)
+            command = [sys.executable, "-I", "-S", os.path.realpath(__file__), str(binary), str(path), str(lock)]
+            self._supervisor = subprocess.Popen(
+                command, stdin=subprocess.PIPE, cwd=self.folder, pass_fds=(lock,), start_new_session=True
+            )
+
+    def _replace_supervisor(self, path: Path) -> None:
+        """Starts the supervisor again when it is killed: the server has ended with it, and its data is on disk.
+
+        Runs in a thread of the process that started it. Waits while the server of before still holds the folder.
+        """
+        while not self._stopping.wait(SUPERVISOR_POLL_SECONDS):
+            supervisor = self._supervisor
+            if supervisor is None or supervisor.poll() is None:
+                continue
+            with contextlib.suppress(EmbeddedError, OSError):
+                self._start_supervisor(path)
+                log.warning("The embedded server's supervisor died and is started again")
+            if self._stopping.is_set():  # meanwhile stop() has waited for the one before
+                self._end_supervisor()
+
     def stop(self) -> None:
         """Shut it down in order and wait for that. Does nothing in a process that did not start it."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is None or self._owner != os.getpid():
+        if self._owner != os.getpid():
             return
+        self._stopping.set()
         _running.discard(self)
+        self._end_supervisor()
+
+    def _end_supervisor(self) -> None:
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is None:
+            return
         with contextlib.suppress(subprocess.TimeoutExpired):
             supervisor.communicate(timeout=STOP_SECONDS * 2)  # closes the pipe
 

@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 PING_SECONDS = 5.0
 LOG_THROTTLE_SECONDS = 60.0
 RECONNECT_SECONDS = 0.3
-_ALWAYS = "baton:notifier"
-"""A channel that nobody publishes to: the connection is subscribed, and so answers PING, while nobody waits."""
+NOTIFIER_CHANNEL = "baton:notifier"
+"""A channel for the connection itself: it is subscribed, and so answers PING, while nobody waits."""
 
 
 class Subscription:
@@ -55,6 +55,7 @@ class PubSubNotifier:
         self._lock = threading.Lock()
         self._started = False
         self.closing = threading.Event()
+        self._stopped = threading.Event()
 
     @contextmanager
     def subscribe(self, channel: str, *, local: bool = False) -> Iterator[Subscription]:
@@ -83,6 +84,13 @@ class PubSubNotifier:
         for channel in list(self._subscriptions):
             self.notify(channel)
 
+    def stop(self) -> None:
+        """Ends the thread and its connection at the next message, or within PING_SECONDS.
+
+        A worker that shuts down does not call it: its running answers have readers.
+        """
+        self._stopped.set()
+
     def _subscribe(self, channel: str) -> None:
         with self._lock:
             acknowledged = self._acknowledged.get(channel)
@@ -109,13 +117,13 @@ class PubSubNotifier:
                     self._pubsub.unsubscribe(channel)
 
     def _run(self) -> None:
-        """Reads for as long as the process lives; a lost connection is made anew and wakes everybody."""
+        """Reads until ``stop``; a lost connection is made anew and wakes everybody."""
         logged_at = float("-inf")
-        while True:
+        while not self._stopped.is_set():
             try:
                 self._read()
             except (RedisError, OSError) as error:
-                if time.monotonic() - logged_at > LOG_THROTTLE_SECONDS:
+                if not self._stopped.is_set() and time.monotonic() - logged_at > LOG_THROTTLE_SECONDS:
                     logged_at = time.monotonic()
                     _log.warning("the subscriber lost Redis: %s", type(error).__name__)
             with self._lock:
@@ -124,11 +132,11 @@ class PubSubNotifier:
                 with suppress(RedisError, OSError):
                     pubsub.close()
             # On and on, also while the worker shuts down: running answers still have readers.
-            time.sleep(RECONNECT_SECONDS)
+            self._stopped.wait(RECONNECT_SECONDS)
 
     def _read(self) -> None:
         pubsub = self._connect()
-        pubsub.subscribe(_ALWAYS)
+        pubsub.subscribe(NOTIFIER_CHANNEL)
         with self._lock:
             self._pubsub = pubsub
             channels = list(self._acknowledged)
@@ -137,7 +145,7 @@ class PubSubNotifier:
         for channel in list(self._subscriptions):
             self.notify(channel)
         pinged = False
-        while True:
+        while not self._stopped.is_set():
             message = pubsub.get_message(timeout=PING_SECONDS)
             if message is not None:
                 pinged = False

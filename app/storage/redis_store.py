@@ -40,7 +40,7 @@ from app.storage.base import (
     TurnStart,
 )
 from app.storage.client import RedisClient, load_script
-from app.storage.pubsub import PubSubNotifier
+from app.storage.pubsub import NOTIFIER_CHANNEL, PubSubNotifier
 
 if TYPE_CHECKING:
     from app.storage.ownership import RedisOwnershipStore
@@ -61,7 +61,9 @@ WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
 )
 
-SUCCESS_REPLIES = (b"ok", b"started", b"replay", b"joined", b"completed", b"reset", b"migrate", b"migrated", b"taken")
+SUCCESS_REPLIES = frozenset(
+    b"ok started replay joined completed reset migrate migrated taken closed alive lease_suspected".split()
+)
 ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"not_found": lambda _: SessionNotFound(),
     b"unknown": lambda _: PathNotFound("No such answer in this conversation."),
@@ -76,10 +78,15 @@ ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
 
 
 def raise_for_reply(reply: list[Any]) -> list[Any]:
-    """The reply of a verb that did its work; otherwise raises the error that its first word names."""
+    """The reply of a verb that did its work; otherwise raises the error that its first word names.
+
+    A word that no verb answers with is a failure of storage, not a success.
+    """
     word = reply[0]
-    if word in SUCCESS_REPLIES or word not in ERROR_REPLIES:
+    if word in SUCCESS_REPLIES:
         return reply
+    if word not in ERROR_REPLIES:
+        raise StorageUnavailable("unexpected reply")
     raise ERROR_REPLIES[word](reply)
 
 
@@ -350,13 +357,21 @@ class RedisConversationStore:
         """Tells every reader that the worker is shutting down."""
         self._notifier.close()
 
+    def close(self) -> None:
+        """Ends the subscriber's thread and closes the connections; readers are told first."""
+        self._notifier.close()
+        self._notifier.stop()
+        with suppress(StorageUnavailable):  # then the thread ends a little later
+            self._client.call("PUBLISH", NOTIFIER_CHANNEL, "")
+        self._client.close()
+
     def health(self) -> dict[str, str]:
         """``redis``: ``ok`` or the kind of failure; ``durability``: ``append-only``, ``none`` or ``unknown``.
 
         ``engine_problem``: what is wrong with the engine, where a worker has met that.
         """
         try:
-            problem = self._client.run(load_script("probe"), (PROBE_KEY, ENGINE_PROBLEM_KEY))[1].decode()
+            problem = self._probe()
         except StorageUnavailable as error:
             return {"redis": error.kind, "durability": "unknown"}
         state = {"redis": "ok", "durability": "unknown", "engine_problem": problem}
@@ -365,6 +380,19 @@ class RedisConversationStore:
         except (StorageUnavailable, RedisError):  # a managed Redis may forbid CONFIG; that is no failure
             return state
         return state | {"durability": {"yes": "append-only", "no": "none"}.get(config.get("appendonly"), "unknown")}
+
+    def _probe(self) -> str:
+        """Writes and reads; what is wrong with the engine. Raises StorageUnavailable.
+
+        While one node of a Cluster is away, the sessions on the others are served on: then one that answers is enough.
+        """
+        try:
+            return str(self._client.run(load_script("probe"), (PROBE_KEY, ENGINE_PROBLEM_KEY))[1].decode())
+        except StorageUnavailable as error:
+            if not self._client.is_cluster or error.kind not in ("unreachable", "timeout"):
+                raise
+        self._client.call("PING")
+        return ""
 
     def set_engine_problem(self, problem: str) -> None:
         self._client.run(load_script("set_engine_problem"), (ENGINE_PROBLEM_KEY,), problem, ENGINE_PROBLEM_MS)

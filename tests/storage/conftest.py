@@ -48,10 +48,22 @@ def backend(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) 
     return found
 
 
+OPENED: list[RedisConversationStore] = []
+
+
 def log_at(url: str, *, wait_replicas: int = 0, **rules: int) -> RedisConversationStore:
-    """A log as a worker opens it."""
+    """A log as a worker opens it; closed after the test."""
     config = Settings(redis_url=url, wait_replicas=wait_replicas)  # type: ignore[arg-type]
-    return open_store(config, StoreLimits(**{**RULES, **rules}))
+    OPENED.append(open_store(config, StoreLimits(**{**RULES, **rules})))
+    return OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def close_logs() -> Iterator[None]:
+    """No subscriber and no connection outlives its test."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture

@@ -155,9 +155,26 @@ def test_nothing_is_left_behind_however_the_service_ends(
     assert not socket_path(folder).parent.exists()
 
 
-def test_the_server_does_not_outlive_its_supervisor(folder: Path, owner: subprocess.Popen[str]) -> None:
-    """Should the supervisor itself be killed, the server ends with it; the next start takes over the stale socket."""
+def test_a_killed_supervisor_is_replaced(folder: Path, owner: subprocess.Popen[str]) -> None:
+    """kill -9 of the supervisor ends its server too; both are back by themselves, with everything, and end in order."""
+    url = embedded_url(folder)
+    for said in ("one", "two"):
+        server = server_pid(url)
+        with client(url) as asked:
+            asked.rpush("log", said)
+        os.kill(parent(server), signal.SIGKILL)
+        until(lambda before=server: not alive(before) and answers(url), 10, "the server to be back")
+    with client(url) as asked:
+        assert asked.lrange("log", 0, -1) == ["one", "two"]
+    server = server_pid(url)
+    owner.send_signal(signal.SIGTERM)
+    until(lambda: not alive(server), 5, "the server to end with its service")
+
+
+def test_the_server_does_not_outlive_supervisor_and_service(folder: Path, owner: subprocess.Popen[str]) -> None:
+    """Should both be killed, the server ends with them; the next start takes over the stale socket."""
     server = server_pid(embedded_url(folder))
+    owner.kill()
     os.kill(parent(server), signal.SIGKILL)
     until(lambda: not alive(server), 5, "the server to end")
     with EmbeddedServer(folder) as url:

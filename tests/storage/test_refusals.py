@@ -58,7 +58,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_reading_goes_on_while_writes_are_refused(server: Server, kind: str) -> None:
-    """Paused, read-only, full or without replicas: history and feeds read on, writes say why not, then heal."""
+    """Paused, read-only, full or without replicas: history and feeds read on, writes and health say why, then heal."""
     refuse, heal = REFUSALS[kind]
     log = log_at(url(server))
     session_hash = new(log)
@@ -68,12 +68,14 @@ def test_reading_goes_on_while_writes_are_refused(server: Server, kind: str) -> 
     for _ in range(3):
         assert refused(lambda: log.append_message(session_hash, "", words("during", "c1"))) == kind
         assert refused(lambda: log.create_session("0" * 32, b"", "")) == kind
+        assert log.health()["redis"] == kind
         reads(log, session_hash)
     server.ask(*heal)
     until(
         lambda: refused(lambda: log.append_message(session_hash, "", words("during", "c1"))) == "", 3, "writes to heal"
     )
     assert texts(log, session_hash) == ["before", "during"]
+    assert log.health()["redis"] == "ok"
 
 
 SMALL_WRITES: dict[str, Callable[[RedisConversationStore, str], object]] = {

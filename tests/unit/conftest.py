@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.unit.conversation_fixture import ConversationFixture
+from tests.unit.conversation_fixture import Answer, ConversationFixture
 
 
 @pytest.fixture
-def start(redis_url: str) -> Callable[..., ConversationFixture]:
-    """Begins a conversation with an engine."""
-    return lambda answer, **more: ConversationFixture(redis_url, answer, **more)
+def start(redis_url: str) -> Iterator[Callable[..., ConversationFixture]]:
+    """Begins a conversation with an engine; its store is closed after the test."""
+    begun: list[ConversationFixture] = []
+
+    def begin(answer: Answer, **more: float) -> ConversationFixture:
+        begun.append(ConversationFixture(redis_url, answer, **more))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.log.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -37,8 +37,10 @@ class Echo:
 
 
 @pytest.fixture
-def log(redis_url: str) -> RedisConversationStore:
-    return open_store(Settings(redis_url=redis_url), RULES)  # type: ignore[arg-type]
+def log(redis_url: str) -> Iterator[RedisConversationStore]:
+    store = open_store(Settings(redis_url=redis_url), RULES)  # type: ignore[arg-type]
+    yield store
+    store.close()
 
 
 @pytest.fixture
