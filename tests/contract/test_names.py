@@ -133,9 +133,10 @@ def test_a_token_for_one_conversation_names_none(caller: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("end", ["ended", "erased", "expired"])
-@pytest.mark.parametrize("proof", [as_user("tim"), BOT], ids=["user", "server"])
-def test_over(caller: ApiClient, aim: Target, end: str, proof: dict[str, str]) -> None:
+@pytest.mark.parametrize("owner", ["user", "server"])
+def test_over(caller: ApiClient, end: str, owner: str) -> None:
     """An ended, erased or expired conversation is not found: the next create makes a new one (201)."""
+    proof = as_user("tim") if owner == "user" else BOT
     key = f"over-{end}"
     mine = Visitor(caller, session_of(named(caller, key, headers=proof), 201))
     if end == "ended":

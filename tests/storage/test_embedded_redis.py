@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 
@@ -21,7 +22,7 @@ from app.storage.embedded_redis import (
     socket_path,
     start_or_reuse,
 )
-from tests.conftest import ROOT, until
+from tests.conftest import ROOT, Service, until
 
 OWNER = """
 import signal, sys, time
@@ -169,6 +170,25 @@ def test_a_killed_supervisor_is_replaced(folder: Path, owner: subprocess.Popen[s
     server = server_pid(url)
     owner.send_signal(signal.SIGTERM)
     until(lambda: not alive(server), 5, "the server to end with its service")
+
+
+def test_a_service_heals_when_its_supervisor_is_killed(service: Callable[..., Service], tmp_path: Path) -> None:
+    """Under gunicorn too: its workers go on with the new server, conversations are all there, and it ends in order."""
+    running = service()
+    url = embedded_url(tmp_path / "data")
+    with httpx.Client(base_url=running.url, timeout=10) as visitor:
+        session = visitor.post("/api/session/create").json()["session_id"]
+        workers = running.workers()
+        server = server_pid(url)
+        os.kill(parent(server), signal.SIGKILL)
+        until(lambda: not alive(server) and answers(url), 10, "the server to be back")
+        until(lambda: visitor.get(f"/api/session/{session}").status_code == 200, 10, "the conversation to be there")
+        until(lambda: visitor.get("/health").status_code == 200, 10, "the service to be healthy")
+        assert running.workers() == workers
+    assert "supervisor died and is started again" in running.output
+    server = server_pid(url)
+    assert running.stop() == 0
+    assert not alive(server)
 
 
 def test_the_server_does_not_outlive_supervisor_and_service(folder: Path, owner: subprocess.Popen[str]) -> None:
