@@ -17,8 +17,8 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.run ## start the service on http://127.0.0.1:8000 (HOST, PORT and WEB_CONCURRENCY change that)
-	@export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}" BATON_TYPING_SPEED="$${BATON_TYPING_SPEED-25}"; \
+run: $(if $(SEMANTIC),.venv/.semantic,.venv/.run) ## start the service on http://127.0.0.1:8000 (HOST, PORT, WEB_CONCURRENCY, SEMANTIC=1 change that)
+	@$(if $(SEMANTIC),export BATON_EMBEDDINGS=local; )export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}" BATON_TYPING_SPEED="$${BATON_TYPING_SPEED-25}"; \
 	$(PY) app/config.py || exit 1; \
 	case "$$HOST" in *:*) shown="[$$HOST]";; *) shown="$$HOST";; esac; \
 	echo "The demo site: http://$$shown:$$PORT/"; \
@@ -57,7 +57,8 @@ lock: ## compile requirements*.txt from pyproject.toml, with hashes and without 
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv"; exit 1; }
 	$(call pin,requirements.txt,)
 	$(call pin,requirements-dev.txt,--extra dev --constraint requirements.txt)
-	@! grep -n '://' requirements.txt requirements-dev.txt
+	$(call pin,requirements-semantic.txt,--extra semantic --constraint requirements.txt)
+	@! grep -n '://' requirements.txt requirements-dev.txt requirements-semantic.txt
 
 clean: ## remove what was installed and built for tests; the data folder stays
 	rm -rf .venv widget/node_modules widget/*/dist examples/node_modules examples/*/dist .railway/node_modules sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
@@ -89,6 +90,10 @@ $(PY):
 
 .venv/.run: requirements.txt | $(PY)
 	$(call install,requirements.txt)
+
+.venv/.semantic: requirements-semantic.txt | $(PY)
+	$(call install,requirements-semantic.txt)
+	@touch .venv/.run
 
 .venv/.dev: requirements-dev.txt | $(PY)
 	$(call install,requirements-dev.txt)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -296,6 +297,21 @@ def existing_path(kind: Literal["folder", "file", "new folder"]) -> BeforeValida
     return BeforeValidator(parse)
 
 
+def _parse_embeddings(value: object) -> str:
+    if (text := str(value or "").lower()) not in ("", "local"):
+        raise SettingError("be local or empty")
+    if text and not all(map(find_spec, ("numpy", "onnxruntime", "tokenizers"))):
+        raise SettingError("be empty where requirements-semantic.txt is not installed (make run SEMANTIC=1 does it)")
+    return text
+
+
+def _parse_model_dir(value: object) -> Path:
+    folder = Path(str(value)).expanduser().resolve()
+    if not (folder / "model.onnx").is_file() or not (folder / "tokenizer.json").is_file():
+        raise SettingError("be a folder that has model.onnx and tokenizer.json")
+    return folder
+
+
 def _public_url(known: dict[str, Any]) -> str:
     """The default of PUBLIC_URL: the platform's domain, else the address the service listens on."""
     if domain := known.get("railway_public_domain"):
@@ -359,6 +375,8 @@ class Settings(BaseModel):
     openai_prompt_file: Annotated[Path | None, existing_path("file")] = None
     openai_history_tokens: NonNegativeInt = 4_000
     openai_max_tokens: PositiveInt = 1_024
+    embeddings: Annotated[str, BeforeValidator(_parse_embeddings)] = ""
+    embeddings_model_dir: Annotated[Path | None, BeforeValidator(_parse_model_dir)] = None
     embeddings_url: BaseUrl = None
     embeddings_model: str = "text-embedding-3-small"
     embeddings_key: ForeignSecret = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from app.engines.base import Engine
 from app.engines.fallback import FallbackEngine
@@ -13,6 +13,7 @@ from app.engines.typing import TypingEngine
 if TYPE_CHECKING:
     from app.config import Settings
     from app.engines.knowledge import KnowledgeEngine
+    from app.engines.knowledge.embeddings import Embeddings
 
 
 def create_engine(config: Settings) -> Engine:
@@ -33,7 +34,11 @@ def create_engine(config: Settings) -> Engine:
 def get_knowledge_engine(config: Settings) -> KnowledgeEngine:
     """The knowledge folder of these settings; the same one for every caller in a process."""
     key = config.embeddings_key.get_secret_value() if config.embeddings_key else ""
-    embeddings = (config.embeddings_url, config.embeddings_model, key) if config.embeddings_url else None
+    embeddings: _Embeddings = None
+    if config.embeddings:
+        embeddings = config.embeddings_model_dir or "local"
+    elif config.embeddings_url:
+        embeddings = (config.embeddings_url, config.embeddings_model, key)
     return _open_knowledge(config.knowledge_dir, config.knowledge_base, config.data_dir, config.contact_url, embeddings)
 
 
@@ -52,16 +57,32 @@ def _create_remote_engine(config: Settings) -> Engine:
     return OpenAIEngine(config)
 
 
+_Embeddings = tuple[str, str, str] | Path | Literal["local"] | None
+"""An endpoint (address, model, key), the local encoder's own folder, the local encoder, or none."""
+
+
 @lru_cache(maxsize=8)
 def _open_knowledge(
-    folder: Path,
-    base_url: str,
-    data_dir: Path,
-    contact_url: str | None,
-    embeddings: tuple[str, str, str] | None,
+    folder: Path, base_url: str, data_dir: Path, contact_url: str | None, embeddings: _Embeddings
 ) -> KnowledgeEngine:
     from app.engines.knowledge import KnowledgeEngine
-    from app.engines.knowledge.embeddings import Endpoint, Voice
 
-    encoder = Voice(Endpoint(*embeddings)) if embeddings else None
-    return KnowledgeEngine(folder, base_url=base_url, data_dir=data_dir, contact_url=contact_url, encoder=encoder)
+    return KnowledgeEngine(
+        folder,
+        base_url=base_url,
+        data_dir=data_dir,
+        contact_url=contact_url,
+        embeddings=_create_embeddings(embeddings, data_dir),
+    )
+
+
+def _create_embeddings(embeddings: _Embeddings, data_dir: Path) -> Embeddings | None:
+    if embeddings is None:
+        return None
+    if isinstance(embeddings, tuple):
+        from app.engines.knowledge.embeddings import Endpoint, EndpointEmbeddings
+
+        return EndpointEmbeddings(Endpoint(*embeddings))
+    from app.engines.knowledge.local_embeddings import LocalEmbeddings
+
+    return LocalEmbeddings(data_dir, None if embeddings == "local" else embeddings)

@@ -1,4 +1,4 @@
-"""The second voice of the search: what an embeddings endpoint changes, and that its trouble changes nothing."""
+"""Search by meaning with an endpoint: what its vectors change, and that its trouble changes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from app import engines
 from app.config import Settings
 from app.engines.knowledge import KnowledgeEngine, embeddings
-from app.engines.knowledge.embeddings import Endpoint, Voice
+from app.engines.knowledge.embeddings import Endpoint, EndpointEmbeddings
 from tests.conftest import until
 
 QUESTION = "When can I buy bread in the bakery?"
@@ -89,8 +89,8 @@ def start(tmp_path: Path, pages: Path) -> Iterator[Callable[..., KnowledgeEngine
     begun: list[KnowledgeEngine] = []
 
     def begin(url: str = "", key: str = "") -> KnowledgeEngine:
-        encoder = Voice(Endpoint(url, "tiny", key)) if url else None
-        begun.append(KnowledgeEngine(pages, base_url="https://x.test", data_dir=tmp_path / "data", encoder=encoder))
+        made = EndpointEmbeddings(Endpoint(url, "tiny", key)) if url else None
+        begun.append(KnowledgeEngine(pages, base_url="https://x.test", data_dir=tmp_path / "data", embeddings=made))
         return begun[-1]
 
     yield begin
@@ -111,12 +111,13 @@ Start = Callable[..., KnowledgeEngine]
 
 
 def test_meaning_has_a_say_in_the_order(start: Start, endpoint: Meaning) -> None:
-    """A page that means what is asked, and comes second by its words, comes first with the second voice."""
+    """A page that means what is asked, and comes second by its words, comes first with vectors."""
     by_words = titles(start())
     assert by_words[0] == "Bakery"
     engine = start(endpoint.url)
     until(lambda: learnt(engine), what="the vectors")
     assert titles(engine)[0] == "Hours"
+    assert set(by_words) <= set(titles(engine))
 
 
 @pytest.mark.parametrize("fault", ["500", "garbage", "slow", "gone"])
@@ -129,7 +130,7 @@ def test_trouble_leaves_the_answer_to_words(
     until(lambda: learnt(engine), what="the vectors")
     endpoint.broken = fault
     if fault == "gone":
-        monkeypatch.setattr(engine._encoder, "_endpoint", Endpoint("http://127.0.0.1:9/v1", "tiny"))
+        monkeypatch.setattr(engine._embeddings, "_endpoint", Endpoint("http://127.0.0.1:9/v1", "tiny"))
     began = time.monotonic()
     assert engine.find(QUESTION, 5) == by_words
     assert time.monotonic() - began < 2.4
@@ -155,11 +156,12 @@ def test_only_changed_passages_are_fetched_again(start: Start, endpoint: Meaning
 
 
 def test_it_is_off_unless_set(settings: Callable[..., Settings], endpoint: Meaning) -> None:
-    """Without BATON_EMBEDDINGS_URL nothing is asked of anybody; with it the knowledge engine has its second voice."""
-    assert engines.get_knowledge_engine(settings()).status()["embedded"] == 0
-    with_voice = engines.get_knowledge_engine(settings(embeddings_url=endpoint.url))
+    """Without BATON_EMBEDDINGS_URL nothing is asked of anybody; with it the knowledge engine has vectors made."""
+    assert "embedding_failures" not in engines.get_knowledge_engine(settings()).status()
+    engine = engines.get_knowledge_engine(settings(embeddings_url=endpoint.url))
     until(lambda: bool(endpoint.asked), what="the passages to be sent")
-    with_voice.close()
+    assert engine.status()["embedding_failures"] == 0
+    engine.close()
 
 
 def test_the_signs_find_the_neighbourhood() -> None:

@@ -42,6 +42,8 @@ WRONG = {
     "BATON_OPENAI_PROMPT_FILE": ["/no/such/file"],
     "BATON_FEEDS_PER_SESSION": ["0"],
     "BATON_DATA_DIR": ["/etc/hostname"],
+    "BATON_EMBEDDINGS": ["remote", "1"],
+    "BATON_EMBEDDINGS_MODEL_DIR": ["/no/such/folder", "/etc"],
     "BATON_EMBEDDINGS_URL": ["x"],
     "BATON_TITLE": ["x" * 81, "two\nlines"],
     "BATON_GREETING": ["x" * 501, "a\u202eb"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from app.engines.knowledge.fusion import Similarities
 from app.engines.knowledge.retriever import Hit, Query
 
 LOOKED_AT = 5
@@ -17,16 +18,22 @@ BY_TERM, MAX_TERMS = 0.06, 8
 """A long question is never held whole."""
 BY_SIZE = 0.055
 """In a large folder something always fits by chance."""
-COSINE_THRESHOLD, COSINE_ABSENT, COSINE_BY_SIZE = 0.20, 0.28, 0.04
+HELD, COSINE_ABSENT, COSINE_BY_SIZE = 0.2, 0.15, 0.04
+"""With an encoder: what the share of the question counts that one of the best chunks holds, and what is taken off."""
 
 
-def certainty(query: Query, hits: Sequence[Hit]) -> float:
-    """How sure it is that the folder answers; 0 or more where it does."""
+def certainty(query: Query, hits: Sequence[Hit], similar: Similarities | None = None) -> float:
+    """How sure it is that the folder answers; 0 or more where it does.
+
+    What counts is the nearest chunk's cosine, or without an encoder how much of the question one chunk holds, less for
+    what the folder lacks of it and for a large folder, where something is always near.
+    """
     if not hits:
         return -1.0
     size = math.log(max(1.0, query.info.chunks / 50))
-    cosines = [hit.cosine for hit in hits if hit.cosine is not None]
-    if cosines:
-        return max(cosines) - COSINE_ABSENT * query.absent_share - COSINE_BY_SIZE * size - COSINE_THRESHOLD
+    if similar and similar.cosines and similar.calibration.threshold is not None:
+        held = HELD * max(hit.coverage for hit in hits[:3])
+        lacking = COSINE_ABSENT * query.absent_share + COSINE_BY_SIZE * size
+        return max(similar.cosines.values()) + held - lacking - similar.calibration.threshold
     best = max(hit.coverage + NAMED * hit.named for hit in hits[:LOOKED_AT])
     return best + BY_TERM * min(len(query.terms), MAX_TERMS) - BY_SIZE * size - THRESHOLD

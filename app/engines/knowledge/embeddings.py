@@ -1,39 +1,56 @@
-"""Ranks passages by meaning, with vectors from an embeddings endpoint; without one the search uses words alone."""
+"""Ranks chunks by meaning, with vectors from an OpenAI-compatible endpoint; the local encoder has its own module.
+
+Both answer ``similarities``; None from it means that words alone answer the question.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import logging
 import math
-import os
 import sqlite3
 import threading
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from app.engines.base import CancelToken
+from app.engines.knowledge.fusion import UNKNOWN, Similarities
 from app.engines.knowledge.index import chunk_texts
+from app.engines.knowledge.vectors import VectorStore, digest
 from app.engines.sanitize import IdleTimer
 from app.threadpool import run_in_thread
 
 _log = logging.getLogger(__name__)
 
 QUERY_SECONDS = 1.0
-"""How long a question waits for its vector; after that the search uses words alone."""
+"""How long a question waits for its vector; after that words alone answer it."""
 BATCH_SECONDS = 30.0
-BATCH, MOST_CHARS = 32, 2_000
+BATCH, MAX_CHARS = 32, 2_000
 PAUSE_SECONDS = 30.0
 """After a failure the endpoint is not called for this long."""
 ROUGH = 100
-"""Passages whose vectors are compared in full: the nearest ones by the signs of the numbers, a quick first pass."""
-_TABLE = "CREATE TABLE vectors (chunk INTEGER PRIMARY KEY, digest BLOB, vector BLOB)"
+"""Chunks whose vectors are compared in full: the nearest ones by the signs of the numbers, a quick first pass."""
+
+
+class Embeddings(Protocol):
+    """What the engine needs of either kind."""
+
+    def prepare(self, index: Path) -> None:
+        """Have the vectors of this index made, in the background."""
+
+    def similarities(self, index: Path, question: str) -> Similarities | None:
+        """The chunks nearest to a question; None where they cannot be had. Called on the event loop's side."""
+
+    def status(self) -> dict[str, int]:
+        """``embedded``: chunks that have a vector; ``embedding_failures``: calls that failed."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,143 +68,99 @@ class Endpoint:
         guard = CallGuard(CancelToken(), IdleTimer(seconds))
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         with guard.activate():
-            sent = {"model": self.model, "input": list(texts)}
+            sent = {"model": self.model, "input": [text[:MAX_CHARS] or "-" for text in texts]}
             response = (
                 http_client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
             )
-        found = sorted(response["data"], key=lambda one: int(one["index"]))
+        found = sorted(response["data"], key=lambda row: int(row["index"]))
         if len(found) != len(texts):
             raise ValueError("not a vector for every text")
-        return [_unit(one["embedding"]) for one in found]
+        return [_unit(row["embedding"]) for row in found]
 
 
-class Voice:
-    """Vectors of the passages of one folder, in files beside its index; shared by all workers."""
+class EndpointEmbeddings:
+    """Vectors of the chunks of one folder, in a file beside its index that all workers share."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._index: Path | None = None
-        self._signs: list[tuple[int, int]] = []
+        self._digests: dict[int, bytes] = {}
+        self._signs: dict[int, int] = {}
         self._learning: threading.Thread | None = None
         self._quiet_until = 0.0
-        self._asked = self._failed = 0
+        self._failures = 0
 
     def status(self) -> dict[str, int]:
-        """Chunks that have a vector."""
-        return {"embedded": len(self._signs)}
+        """Chunks that have a vector, and calls that failed."""
+        return {"embedded": len(self._signs), "embedding_failures": self._failures}
 
-    def ready(self, index: Path | None) -> bool:
-        """Whether the passages of this index have their vectors; where not, they are fetched in the background."""
-        if index is None or time.monotonic() < self._quiet_until:
-            return False
-        if self._index == index:
-            return True
+    def prepare(self, index: Path) -> None:
+        """Fetch the vectors that this index lacks, in the background."""
+        if self._index == index or time.monotonic() < self._quiet_until:
+            return
         if self._learning is None or not self._learning.is_alive():
             self._learning = threading.Thread(target=self._learn, args=(index,), name="embeddings", daemon=True)
             self._learning.start()
-        return False
 
-    def cosines(self, index: Path, question: str) -> dict[int, float] | None:
-        """How near the passages of this index are to a question, the nearest ones; None where that cannot be had."""
-        if not self.ready(index) or not question.strip():
+    def similarities(self, index: Path, question: str) -> Similarities | None:
+        """The chunks nearest to a question; None where they cannot be had. Called on the event loop's side."""
+        self.prepare(index)
+        if self._index != index or time.monotonic() < self._quiet_until or not question.strip():
             return None
-        self._asked += 1
         try:
-            (asked,) = self._endpoint.vectors([question[:MOST_CHARS]], QUERY_SECONDS)
-            return run_in_thread(lambda: self._nearest(index, asked))
+            (asked,) = self._endpoint.vectors([question], QUERY_SECONDS)
+            return Similarities(run_in_thread(lambda: self._nearest(index, asked)), UNKNOWN)
         except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
-            self._trouble(error)
+            self._fail(error)
             return None
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _nearest(self, index: Path, asked: array[float]) -> dict[int, float]:
         signs = _sign(asked)
-        rough = sorted(self._signs, key=lambda one: (one[1] ^ signs).bit_count())[:ROUGH]
-        with closing(sqlite3.connect(f"{_beside(index).resolve().as_uri()}?mode=ro", uri=True)) as db:
-            return {chunk: _dot(asked, _stored(db, chunk)) for chunk, _ in rough}
+        rough = sorted(self._signs, key=lambda chunk: (self._signs[chunk] ^ signs).bit_count())[:ROUGH]
+        wanted = {chunk: self._digests[chunk] for chunk in rough}
+        with closing(VectorStore(index, self._endpoint.model)) as store:
+            vectors = store.read(set(wanted.values()))
+        return {chunk: _dot(asked, array("f", vectors[key])) for chunk, key in wanted.items()}
 
-    def _trouble(self, error: Exception) -> None:
-        self._failed += 1
+    def _fail(self, error: Exception) -> None:
+        self._failures += 1
         self._quiet_until = time.monotonic() + PAUSE_SECONDS
         _log.warning("the embeddings endpoint failed: %s", type(error).__name__)
 
     def _learn(self, index: Path) -> None:
-        """Fetch what vectors are missing, one worker at a time, and read them."""
         try:
-            with index.with_name(f"{_family(index)}.vectors.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not _beside(index).exists():
-                    self._write(index)
-            with closing(sqlite3.connect(_beside(index))) as db:
-                rows = db.execute("SELECT chunk, vector FROM vectors").fetchall()
-            self._signs = [(chunk, _sign(_read(vector))) for chunk, vector in rows]
-            self._index = index
+            with index.with_name("vectors.lock").open("w") as lock:
+                fcntl.flock(
+                    lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # another worker is at it: a later question looks again
+                self._fetch(index)
         except BlockingIOError:
-            return  # another worker is at it; a later question looks again
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
-            self._trouble(error)
+            self._fail(error)
 
-    def _write(self, index: Path) -> None:
-        known = _known(index)
-        half = index.with_suffix(f".vectors.{os.getpid()}.part")
-        half.unlink(missing_ok=True)
-        try:
-            with closing(sqlite3.connect(half)) as db:
-                db.execute(_TABLE)
-                for batch in _batches(_texts(index), self._endpoint.model):
-                    new = [text for _, digest, text in batch if digest not in known]
-                    made = iter(self._endpoint.vectors(new, BATCH_SECONDS) if new else [])
-                    rows = [(chunk, digest, known.get(digest) or next(made).tobytes()) for chunk, digest, _ in batch]
-                    db.executemany("INSERT INTO vectors VALUES (?, ?, ?)", rows)
-                db.commit()
-            os.replace(half, _beside(index))
-        finally:
-            half.unlink(missing_ok=True)
-        for old in index.parent.glob(f"{_family(index)}-*.vectors"):
-            if not old.with_suffix(".db").exists():
-                old.unlink(missing_ok=True)
-
-
-def _texts(index: Path) -> Iterator[tuple[int, str]]:
-    with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
-        for chunk, text in chunk_texts(db):
-            yield chunk, text[:MOST_CHARS] or "-"
-
-
-def _batches(texts: Iterator[tuple[int, str]], model: str) -> Iterator[list[tuple[int, bytes, str]]]:
-    batch: list[tuple[int, bytes, str]] = []
-    for chunk, text in texts:
-        batch.append((chunk, hashlib.sha256(json.dumps([model, text]).encode()).digest(), text))
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _known(index: Path) -> dict[bytes, bytes]:
-    """The vectors of an earlier index of this folder, by what they were made of."""
-    earlier = sorted(index.parent.glob(f"{_family(index)}-*.vectors"), key=lambda one: one.stat().st_mtime)
-    if not earlier:
-        return {}
-    with closing(sqlite3.connect(earlier[-1])) as db:
-        return dict(db.execute("SELECT digest, vector FROM vectors").fetchall())
-
-
-def _family(index: Path) -> str:
-    """What the names of all indexes of one folder begin with."""
-    return index.stem.rpartition("-")[0]
-
-
-def _beside(index: Path) -> Path:
-    return index.with_suffix(".vectors")
-
-
-def _stored(db: sqlite3.Connection, chunk: int) -> array[float]:
-    return _read(db.execute("SELECT vector FROM vectors WHERE chunk = ?", (chunk,)).fetchone()[0])
-
-
-def _read(vector: bytes) -> array[float]:
-    return array("f", vector)
+    def _fetch(self, index: Path) -> None:
+        with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            texts = dict(chunk_texts(db))
+        digests = {chunk: digest(self._endpoint.model, text) for chunk, text in texts.items()}
+        with closing(VectorStore(index, self._endpoint.model)) as store:
+            vectors = store.read(set(digests.values()))
+            missing = list(
+                {digests[chunk]: text for chunk, text in texts.items() if digests[chunk] not in vectors}.items()
+            )
+            for at in range(0, len(missing), BATCH):
+                batch = missing[at : at + BATCH]
+                made = self._endpoint.vectors([text for _, text in batch], BATCH_SECONDS)
+                new = {key: vector.tobytes() for (key, _), vector in zip(batch, made, strict=True)}
+                store.add(new)
+                vectors |= new
+            store.prune(set(digests.values()))
+        self._digests = digests
+        self._signs = {chunk: _sign(array("f", vectors[key])) for chunk, key in digests.items()}
+        self._index = index
 
 
 def _unit(numbers: Any) -> array[float]:

@@ -6,10 +6,10 @@ import json
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
 from app.cache import ByteBoundedCache
@@ -17,6 +17,7 @@ from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk,
 from app.engines.knowledge.answer_builder import Answer, build_answer, build_citations
 from app.engines.knowledge.answerability import certainty
 from app.engines.knowledge.documents import Heading
+from app.engines.knowledge.embeddings import Embeddings
 from app.engines.knowledge.index import read_chunks
 from app.engines.knowledge.index_manager import IndexManager
 from app.engines.knowledge.reader import front_matter, readable_part
@@ -66,19 +67,6 @@ class Lookup:
     certainty: float
 
 
-class Encoder(Protocol):
-    """The likeness of a question and the chunks of an index, where it can be had."""
-
-    def ready(self, index: Path) -> bool:
-        """Whether this index has its vectors; where not, they are made in the background."""
-
-    def cosines(self, index: Path, question: str) -> Mapping[int, float] | None:
-        """By chunk, -1 to 1; None where there are none now. Called on the event loop's side."""
-
-    def status(self) -> Mapping[str, Any]:
-        """``embedded``: chunks of the index that have a vector."""
-
-
 class KnowledgeEngine:
     """Answers from the Markdown below ``folder``; safe to use from many threads at once.
 
@@ -95,16 +83,15 @@ class KnowledgeEngine:
         base_url: str,
         data_dir: Path,
         contact_url: str | None = None,
-        encoder: Encoder | None = None,
+        embeddings: Embeddings | None = None,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._contact = contact_url
         folders = [folder] if isinstance(folder, Path) else list(folder)
         self._index = IndexManager(folders, Path(data_dir), self._base)
         self._pages: ByteBoundedCache[Page] = ByteBoundedCache(PAGES_BYTES)
-        self._encoder = encoder
-        if encoder and self._index.file:
-            encoder.ready(self._index.file)
+        self._embeddings = embeddings
+        self._prepare()
 
     def find(self, query: str, limit: int = 5, history: Sequence[ChatMessage] = ()) -> list[Citation]:
         """Up to ``limit`` passages, best first, one a page; none where the folder does not hold what is asked."""
@@ -142,13 +129,13 @@ class KnowledgeEngine:
         query = self._index.search(lambda db: parse(db, question, history, deadline), None)
         if query is None:
             return None
-        file = self._index.file
-        cosines = self._encoder.cosines(file, query.text) if self._encoder and file else None
+        file = self._prepare()
+        similar = self._embeddings.similarities(file, query.text) if self._embeddings and file else None
         deadline = Deadline()
-        if cosines is not None and self._index.file != file:
-            cosines = None  # the folder changed meanwhile, and with it the chunks' numbers
-        hits: list[Hit] = self._index.search(lambda db: rank(db, query, deadline, cosines), [])
-        return Lookup(query, tuple(hits), certainty(query, hits))
+        if self._index.file != file:
+            similar = None  # the folder changed meanwhile, and with it the chunks' numbers
+        hits: list[Hit] = self._index.search(lambda db: rank(db, query, deadline, similar), [])
+        return Lookup(query, tuple(hits), certainty(query, hits, similar))
 
     def explain(self, question: str, history: Sequence[ChatMessage] = ()) -> str:
         """How a question was understood, what was found with which scores, and whether it is answered, as text."""
@@ -186,11 +173,20 @@ class KnowledgeEngine:
 
     def status(self) -> dict[str, Any]:
         """For ``/health``: pages, chunks, embedded, indexed_at and problem (one plain sentence or None)."""
-        return {"embedded": 0} | self._index.status() | (dict(self._encoder.status()) if self._encoder else {})
+        return self._index.status() | (self._embeddings.status() if self._embeddings else {"embedded": 0})
 
     def close(self) -> None:
-        """Closes the index."""
+        """Closes the index, and lets go of the encoder."""
         self._index.close()
+        if self._embeddings:
+            self._embeddings.close()
+
+    def _prepare(self) -> Path | None:
+        """The index in use, whose vectors are being made in the background where they are wanted."""
+        file = self._index.file
+        if self._embeddings and file:
+            self._embeddings.prepare(file)
+        return file
 
     def _build(self, db: sqlite3.Connection, lookup: Lookup) -> Answer:
         query = lookup.query

@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from app.engines.base import ChatMessage
 from app.engines.knowledge import spelling
+from app.engines.knowledge.fusion import Similarities
 from app.engines.knowledge.index import ASIDES, IndexInfo, read_info
 from app.engines.knowledge.languages import (
     COMPOUNDING,
@@ -65,8 +66,6 @@ NEGATED = 0.85
 """What a section counts that says what is not so, where the question does not ask for that."""
 TOLD = 0.3
 """What a word counts in a sentence that tells something beside one that asks."""
-COSINE = 1.5
-"""A cosine's weight beside the BM25 score, which is scaled to its best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +189,8 @@ def leans(text: str, lang: str) -> bool:
     return len(own) <= 1 or (points and len(own) <= 4)
 
 
-def rank(
-    db: sqlite3.Connection, query: Query, deadline: Deadline, cosines: Mapping[int, float] | None = None
-) -> list[Hit]:
-    """Chunks by score, best first. ``cosines``: the likeness of chunks and question, by chunk."""
+def rank(db: sqlite3.Connection, query: Query, deadline: Deadline, similar: Similarities | None = None) -> list[Hit]:
+    """Chunks by score, best first; by words and meaning together where there are ``similar`` chunks."""
     present = [term for term in (*query.terms, *query.context) if not term.is_absent]
     pages: dict[int, float] = {}
     rows: dict[int, _Row] = {}
@@ -202,15 +199,15 @@ def rank(
     with deadline.limit(db):
         for some in _candidates(db, present, pages):
             rows |= some
-    for chunk in sorted(cosines or {}, key=lambda chunk: -(cosines or {})[chunk])[:CANDIDATES]:
+    for chunk in similar.nearest(CANDIDATES) if similar else ():
         if chunk not in rows:
             rows |= _fetch(db, "rowid = ?", (chunk,))
     scorer = _Scorer(query, present, pages)
     hits = [scorer.hit(row) for row in rows.values()]
-    if cosines is not None:
+    if similar is not None:
         best = max((hit.score for hit in hits), default=0.0) or 1.0
         hits = [
-            replace(hit, score=hit.score / best + COSINE * cosines.get(hit.chunk, 0.0), cosine=cosines.get(hit.chunk))
+            replace(hit, score=similar.fused(hit.score / best, hit.chunk), cosine=similar.cosines.get(hit.chunk))
             for hit in hits
         ]
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.chunk))
