@@ -20,8 +20,7 @@ help: ## list these targets
 run: $(if $(SEMANTIC),.venv/.semantic,.venv/.run) ## start the service on http://127.0.0.1:8000 (HOST, PORT, WEB_CONCURRENCY, SEMANTIC=1 change that)
 	@$(if $(SEMANTIC),export BATON_EMBEDDINGS=local; )export HOST="$${HOST:-127.0.0.1}" PORT="$${PORT:-8000}" BATON_TYPING_SPEED="$${BATON_TYPING_SPEED-25}"; \
 	$(PY) app/config.py || exit 1; \
-	case "$$HOST" in *:*) shown="[$$HOST]";; *) shown="$$HOST";; esac; \
-	echo "The demo site: http://$$shown:$$PORT/"; \
+	echo "Starting..."; RUN_BY_MAKE=1 \
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 
 test: .venv/.dev chromium widget-tests example-apps ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
@@ -73,13 +72,14 @@ endef
 
 # uv when it is there (3 s instead of 24 s), else pip; both refuse what has not its hash.
 define install
-	@echo "Installing $(1) into .venv"
+	@echo "Installing the packages of $(1) into .venv (half a minute at most without uv; once only)"
 	@{ command -v uv >/dev/null && uv pip install --quiet --python $(PY) --require-hashes -r $(1); } \
 	|| $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 	@touch $@
 endef
 
 $(PY):
+	@echo "Making a Python environment in .venv"
 	@for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	  if command -v $$python >/dev/null && $$python -c '$(NEWER)' 2>/dev/null; then found=$$python; break; fi; \
 	done; \

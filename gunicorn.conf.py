@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import errno
 import functools
 import importlib
 import importlib.util
@@ -18,6 +19,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -198,7 +200,9 @@ with contextlib.suppress(ValueError, OSError):  # a feed is an open file, and ma
     _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 65_536)), _hard))
 
-logging.config.dictConfig(_load_file("app.logging_config").configure(_config.log_level))
+_at_terminal = sys.stderr.isatty()
+logging.config.dictConfig(_load_file("app.logging_config").configure(_config.log_level, readable=_at_terminal))
+_log = logging.getLogger("baton.start")
 
 wsgi_app = "app:create_app()"
 chdir = str(ROOT)
@@ -208,7 +212,7 @@ worker_class = Worker
 worker_connections = 4000
 preload_app = False
 control_socket_disable = True
-loglevel = _config.log_level
+loglevel = "warning" if _at_terminal and _config.log_level == "info" else _config.log_level
 errorlog = None  # or gunicorn would add a handler of its own beside ours
 accesslog = None  # its line holds the query and the Referer, and costs an eighth of the throughput
 timeout = 60
@@ -237,9 +241,68 @@ def _remove_stale_folders() -> None:
             continue
 
 
+_ADDRESS_ERRORS = {
+    errno.EADDRINUSE: "PORT: {bind} is in use by another program; stop that one or set another PORT",
+    errno.EADDRNOTAVAIL: "HOST: {host} is no address of this machine",
+    errno.EACCES: "PORT: {port} may not be used by this user; set one from 1024 upwards",
+}
+
+
+def _check_address() -> None:
+    """Stops with one line where the address cannot be listened on; gunicorn would try five times and say so in six."""
+    family = socket.AF_INET6 if ":" in _config.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_config.host, _config.port))
+        except OSError as error:
+            if line := _ADDRESS_ERRORS.get(error.errno or 0):
+                raise SystemExit(line.format(bind=bind, host=_config.host, port=_config.port)) from None
+
+
+def post_worker_init(worker: Any) -> None:
+    """When the first worker has loaded the application: says that the service is up, where, and without what."""
+    if worker.age != 1:
+        return
+    if _config.redis_url is not None:
+        _warn_without_redis(worker.wsgi.extensions["baton"].store)
+    host = "127.0.0.1" if _config.host in ("0.0.0.0", "::") else _config.host  # noqa: S104
+    page, what = ("", "The demo site") if "demo" in _config.pages else ("chat", "The chat")
+    line = f"{what}: http://{f'[{host}]' if ':' in host else host}:{_config.port}/{page}"
+    if _at_terminal or os.environ.get(_ANNOUNCE):
+        sys.stdout.write(f"{line}  (Ctrl+C stops the service)\n")
+        sys.stdout.flush()
+    else:
+        _log.info(line)
+
+
+_ANNOUNCE = "RUN_BY_MAKE"
+"""Set by ``make run``, which promises to print the address also where there is no terminal."""
+
+
+def _warn_without_redis(store: Any) -> None:
+    try:
+        reason = store.health().get("redis", "ok")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong: the service starts, and works when Redis does
+        reason = getattr(error, "kind", type(error).__name__)
+    if reason != "ok":
+        _log.warning("REDIS_URL: Redis at %s: %s. The service goes on and keeps trying.", _redis_place(), reason)
+
+
+def _redis_place() -> str:
+    """REDIS_URL without user, password and options."""
+    url = _config.redis_url.get_secret_value()
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
 def on_starting(arbiter: Any) -> None:
     """Before any worker: the embedded server, and a folder for the workers' metrics; else stop with one line."""
     try:
+        if "GUNICORN_FD" not in os.environ:  # else an upgrade (USR2), which takes over the open port
+            _check_address()
+        for line in _settings.startup_warnings(_config, os.environ):
+            _log.warning(line)
         if _server is not None:
             _server.start()
             arbiter.embedded = _server  # a reload reads this file again and forgets what stands in it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import ipaddress
 import json
 import os
@@ -447,6 +448,26 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """The variables that begin with ``BATON_`` and are no setting: most likely misspelt."""
     known = {env_name(name) for name in Settings.model_fields}
     return sorted(name for name in environ if name.startswith("BATON_") and name not in known)
+
+
+def startup_warnings(config: Settings, environ: Mapping[str, str]) -> list[str]:
+    """What is most likely not meant, one plain line each; nothing of it stops the start."""
+    known = [env_name(name) for name in Settings.model_fields]
+    lines = []
+    for name in unknown_names(environ):
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        lines.append(f"{name} is no setting of this version" + (f"; did you mean {similar[0]}?" if similar else "."))
+    if config.host in ("0.0.0.0", "::") and not {"public_url", "railway_public_domain"} & config.model_fields_set:  # noqa: S104
+        lines.append(
+            f"BATON_PUBLIC_URL is not set, so links lead to {config.public_url}. "
+            "Set it to the address that visitors use, such as https://chat.example.com."
+        )
+    if "knowledge" not in config.pages and config.knowledge_url is None and config.engine == "knowledge":
+        lines.append(
+            "BATON_PAGES leaves out knowledge, so citations lead to pages that are not there. "
+            "Set BATON_KNOWLEDGE_URL to where the documents can be read."
+        )
+    return lines
 
 
 def env_name(name: str) -> str:

@@ -127,6 +127,25 @@ class AccessFormatter(JsonFormatter):
         log_data.update(record.__dict__.get("fields", message_dict))
 
 
+class ReadableFormatter(logging.Formatter):
+    """A line for people at a terminal: the time, the level where it is a warning or worse, the message, the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record in one line; a traceback follows it."""
+        extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
+        fields = extra.pop("fields", {}) | extra
+        traceback_lines = fields.pop("traceback", [])
+        message = record.getMessage()
+        if record.name == access_logger.name:
+            names = ("method", "route", "status")
+            message = " ".join(str(fields.pop(name, "-")) for name in names) + f" {fields.pop('ms', '-')} ms"
+            fields.pop("request_id", None)
+        level = f"{record.levelname} " if record.levelno >= logging.WARNING else ""
+        head = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{message}"
+        line = " ".join([head, *(f"{name}={value}" for name, value in fields.items())])
+        return "\n    ".join([redact(line).replace("\n", " "), *traceback_lines])
+
+
 def request_id() -> str:
     """The id that the middleware gave the current request; "" outside of one."""
     from flask.globals import request  # not in gunicorn's master: see the top
@@ -149,8 +168,8 @@ def _log_thread_exception(args: threading.ExceptHookArgs) -> None:
         _log.error("a thread ended with %s", args.exc_type.__name__, extra=extra)
 
 
-def configure(level: str) -> dict[str, Any]:
-    """The ``logging.config.dictConfig`` for a whole process, from ``level`` upwards."""
+def configure(level: str, *, readable: bool = False) -> dict[str, Any]:
+    """The ``logging.config.dictConfig`` for a whole process, from ``level`` upwards; ``readable``: for a terminal."""
     wanted = level.upper()
     quieter = "WARNING" if wanted in ("DEBUG", "INFO") else wanted
     own = {"handlers": ["stderr"], "propagate": False}
@@ -158,7 +177,10 @@ def configure(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"redact": {"()": RedactingFilter}},
-        "formatters": {"json": {"()": JsonFormatter}, "access": {"()": AccessFormatter}},
+        "formatters": {
+            "json": {"()": ReadableFormatter if readable else JsonFormatter},
+            "access": {"()": ReadableFormatter if readable else AccessFormatter},
+        },
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -173,7 +195,8 @@ def configure(level: str) -> dict[str, Any]:
             "app": {"level": wanted, **own},
             "baton": {"level": wanted, **own},
             "baton.access": {"level": wanted, "handlers": ["access"], "propagate": False},
-            "gunicorn.error": {"level": wanted, **own},
+            # At a terminal one line of ours says that the service is up, and where.
+            "gunicorn.error": {"level": quieter if readable else wanted, **own},
             # Its line would hold the query string and the Referer; the middleware writes one instead.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
             "werkzeug": {"level": quieter, **own},

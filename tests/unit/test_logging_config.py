@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import logging.config
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -230,3 +231,17 @@ def test_the_whole_process() -> None:
     theirs = [(name, level) for name in ("werkzeug", "redis", "httpx", "openai") for level in ("warning", "error")]
     access = [("baton.access", level) for level in ("info", "warning", "error")]
     assert told == [*ours, *theirs, *access, ("any", "warning"), ("any", "error")]
+
+
+def test_a_terminal_gets_readable_lines() -> None:
+    """At a terminal a record is one line for people: no JSON, and redacted like the others."""
+    configured = logging_config.configure("info", readable=True)
+    formatter = configured["formatters"]["json"]["()"]()
+    record = logging.makeLogRecord(
+        {"name": "app.x", "levelno": 30, "levelname": "WARNING", "msg": "lost ses_" + "a" * 32, "engine": "webhook"}
+    )
+    logging_config.RedactingFilter().filter(record)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING lost ses_\*\*\* engine=webhook", formatter.format(record))
+    fields = {"method": "GET", "route": "/api/session/<session_id>", "status": 200, "ms": 1.5, "request_id": "x"}
+    access = logging.makeLogRecord({"name": "baton.access", "levelno": 20, "msg": "request", "fields": fields})
+    assert formatter.format(access).endswith(" GET /api/session/<session_id> 200 1.5 ms")
