@@ -61,6 +61,8 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     }
     if error.errors:
         members["errors"] = error.errors
+    if isinstance(error, RateLimited) and error.scope:
+        members["limit"] = error.scope
     if more:
         members.update(more)
     response = Response(

@@ -177,6 +177,8 @@ class RateLimited(BatonError):
     when = "Too many calls. Wait as long as Retry-After says."
     limit = 0
     """How many calls the used-up limit admits; 0 where it does not count calls."""
+    scope = ""
+    """Whose limit it is: of a ``session``, of an ``address``, or of an address that makes sessions (``create``)."""
 
 
 class EngineFailed(BatonError):

@@ -85,6 +85,7 @@ def _by_address(name: str, rate: Callable[[], str]) -> Callable[[Callable[P, T]]
 
     def count_refusal(_: RequestLimit) -> None:
         RATE_LIMITED_TOTAL.labels(name).inc()
+        g.refused_by = name
 
     def decorate(view: Callable[P, T]) -> Callable[P, T]:
         limited_view = limiter.shared_limit(rate, scope=name, on_breach=count_refusal)(view)
@@ -148,6 +149,7 @@ def rate_limited_error() -> RateLimited:
     seconds = current.window.reset_time - time.time() if current else 1
     error = RateLimited("Too many requests from this address.", retry_after=max(math.ceil(seconds), 1))
     error.limit = current.limit.amount if current else 0
+    error.scope = g.get("refused_by", "")
     return error
 
 

@@ -135,6 +135,7 @@ const WITH_MESSAGES = new Set([
   "elsewhere",
   "wait",
   "link",
+  "qr",
   "end.title",
   "end.text",
   "delete.title",
@@ -199,6 +200,7 @@ const chunks = {
   "identity.js": await bundle("src/state/identity.ts", "esm"),
   "locks.js": await bundle("src/locks.chunk.ts", "esm"),
   "messages.js": await bundle("src/messages.chunk.ts", "esm"),
+  "phone.js": await bundle("src/phone.chunk.ts", "esm"),
   "standalone.js": await bundle("src/standalone.chunk.ts", "esm"),
   ...Object.fromEntries(
     await Promise.all(
@@ -252,7 +254,7 @@ files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
 const mine = (name) =>
-  /^((widget|panel|page|messages|standalone|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
+  /^((widget|panel|page|messages|phone|standalone|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
     name,
   );
 const present = (await readdir(out)).filter(mine);

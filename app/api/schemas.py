@@ -415,4 +415,7 @@ class Problem(BaseModel):
     code: Annotated[str, Field(description="Stable; the list stands in the protocol.")]
     retryable: Annotated[bool, Field(description="Whether the same call may work later.")]
     errors: list[FieldError] = Field(default_factory=list)
+    limit: Annotated[
+        str, Field(description="Of `rate_limited`: whose limit it is, `session`, `address` or `create`.")
+    ] = ""
     request_id: str = ""

@@ -96,7 +96,7 @@ def _seconds(reply: list[Any]) -> int:
 
 def _session_limited(reply: list[Any]) -> RateLimited:
     error = RateLimited("Too many messages in this conversation.", retry_after=_seconds(reply))
-    error.limit = int(reply[2])
+    error.limit, error.scope = int(reply[2]), "session"
     return error
 
 

@@ -46,6 +46,14 @@ test("an option that is not what it should be counts as not given", () => {
   ).toEqual(readOptions({}));
 });
 
+test("a key is an id of the service or a name, and nothing that only looks like an id", () => {
+  const id = `ses_${"aB3-_".repeat(7)}`.slice(0, 36);
+  for (const key of [id, "a", "webchat:abc-1234", "Order_4711.b@c", "x".repeat(128), "SES_short"])
+    expect(readOptions({ sessionKey: key }).sessionKey).toBe(key);
+  for (const key of [`${id}x`, "ses_", "ses_name", "x".repeat(129), "two words", "é", "a/b", ""])
+    expect(readOptions({ sessionKey: key }).sessionKey).toBeUndefined();
+});
+
 test("suggestions that are no texts are left out", () => {
   expect(readOptions({ suggestions: ["One?", 7, "", null, "Two?"] }).suggestions).toEqual([
     "One?",

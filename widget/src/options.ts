@@ -10,7 +10,10 @@ export interface Settings extends Options {
 
 type Raw = Readonly<Record<string, unknown>>;
 
-const SESSION = /^ses_[A-Za-z0-9_-]{32}$/;
+/** An id that the service issued: the conversation itself. */
+export const isSessionId = (key: string) => /^ses_[\w-]{32}$/.test(key);
+/** What may name a conversation. Nothing that looks like an id does. */
+const isName = (key: string) => /^(?!ses_)[\w.:@-]{1,128}$/.test(key);
 
 /**
  * Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away.
@@ -33,9 +36,11 @@ function parse(given: Raw | undefined): Settings {
     position: oneOf(raw.position, "bottom-right", "bottom-left"),
     theme: oneOf(raw.theme, "auto", "light", "dark"),
     suggestions: list(raw.suggestions),
-    sessionKey: sessionKey && SESSION.test(sessionKey) ? sessionKey : undefined,
+    sessionKey:
+      sessionKey && (isSessionId(sessionKey) || isName(sessionKey)) ? sessionKey : undefined,
     sessionScope: oneOf(raw.sessionScope, "browser", "tab", "page") ?? "browser",
     sessionExpiry: seconds(raw.sessionExpiry) ?? 1800,
+    onEnd: oneOf(raw.onEnd, "stay", "close"),
     heartbeatInterval: seconds(raw.heartbeatInterval) ?? 30,
     autoRestore: parseBoolean(raw.autoRestore),
     chatUrl: address(raw.chatUrl),

@@ -80,6 +80,11 @@ export interface Conversation {
   /** A link to the full page: `once` for opening it now, `share` to copy. */
   /** `withWords`: it is opened from here at once, so title and greeting go along. */
   link(kind: "once" | "share", withWords?: boolean): Promise<string>;
+  /** The same, with the seconds for which it is good. */
+  handoff(
+    kind: "once" | "share",
+    withWords?: boolean,
+  ): Promise<{ url: string; expires_in: number }>;
   transcript(format: "md" | "txt" | "json"): Promise<Blob>;
   erase(): Promise<void>;
   feedback(messageId: string, rating: "up" | "down" | null, comment?: string): Promise<void>;
@@ -100,9 +105,12 @@ export interface Options {
   suggestions?: string[];
   theme?: "auto" | "light" | "dark";
   lang?: string;
+  /** A session id that the service issued, or a name of a conversation of its own. */
   sessionKey?: string;
   sessionScope?: "browser" | "tab" | "page";
   sessionExpiry?: number;
+  /** `close`: the panel closes 2 s after the chat was ended. */
+  onEnd?: "stay" | "close";
   heartbeatInterval?: number;
   autoRestore?: boolean;
   chatUrl?: string;

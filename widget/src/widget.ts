@@ -41,6 +41,8 @@ export function mount(
   const before = { ...raw };
   const conversation = createConversation(options);
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
+  // Not a name and not an id: `Baton.sessionKey` tells the key that is in use.
+  if (!options.sessionKey) delete raw.sessionKey;
   const ready = fetchFace(base).then((found) => {
     face = found;
     if (face && !signal.aborted) update();

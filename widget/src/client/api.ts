@@ -12,6 +12,8 @@ export class ApiError extends Error {
     readonly retryable = false,
     /** Seconds to wait; 0 where the service did not say. */
     readonly retryAfter = 0,
+    /** Which limit was reached: `session`, `address` or `create`. */
+    readonly limit = "",
   ) {
     super(message);
   }
@@ -57,7 +59,48 @@ export type Api = ReturnType<typeof createApi>;
 
 /** `base` is the service's address with a slash at its end. */
 export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(url, init)) {
-  let userToken: string | undefined;
+  let userToken: string | undefined,
+    reached = false,
+    refused = false;
+
+  /** Whether the service is there, but answers no call of this page's origin. The browser does not say so by itself. */
+  async function isOriginRefused(): Promise<boolean> {
+    if (reached || refused) return refused;
+    const probe = (path: string, mode: RequestMode) =>
+      fetchIt(base + path, { mode, credentials: "omit", signal: AbortSignal.timeout(5 * SECONDS) });
+    try {
+      await probe("widget.js", "no-cors");
+    } catch {
+      return false;
+    }
+    refused = await probe("api/site", "cors").then(
+      () => false,
+      () => !reached,
+    );
+    if (refused)
+      console.error(
+        `Baton: ${location.origin} may not use ${base}: add it to BATON_ALLOWED_ORIGINS of the service.`,
+      );
+    return refused;
+  }
+
+  /** Why there was no answer. */
+  async function unanswered(signal?: AbortSignal): Promise<ApiError> {
+    if (signal?.aborted) return new ApiError("aborted", 0, "Given up", true);
+    return (await isOriginRefused())
+      ? new ApiError("origin_not_allowed", 403, "This site may not use the service")
+      : new ApiError("network", 0, "The service did not answer", true);
+  }
+
+  function headersFor(accept: string, session?: string, after?: string, body?: unknown) {
+    const headers: Record<string, string> = { Accept: accept };
+    if (session) headers.Authorization = `Bearer ${session}`;
+    if (!__WIDGET__ && userToken) headers["Baton-User"] = userToken;
+    // A header and no query parameter: the browser would send another preflight for each new address.
+    if (after) headers["Last-Event-ID"] = after;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    return headers;
+  }
 
   /** Resolves once the headers are there; rejects with an ApiError for everything but a success. */
   async function request(
@@ -77,16 +120,10 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     const forward = () => stop.abort();
     signal?.addEventListener("abort", forward);
     if (signal?.aborted) stop.abort();
-    const headers: Record<string, string> = { Accept: accept };
-    if (session) headers.Authorization = `Bearer ${session}`;
-    if (!__WIDGET__ && userToken) headers["Baton-User"] = userToken;
-    // A header and no query parameter: the browser would send another preflight for each new address.
-    if (after) headers["Last-Event-ID"] = after;
-    if (body !== undefined) headers["Content-Type"] = "application/json";
     try {
       const response = await fetchIt(base + path, {
         method,
-        headers,
+        headers: headersFor(accept, session, after, body),
         signal: stop.signal,
         body: body === undefined ? undefined : JSON.stringify(body),
         // No cookie, no address of the host page, no stored copy; a redirect would carry the secret elsewhere.
@@ -96,16 +133,11 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
         cache: "no-store",
         redirect: "error",
       });
+      reached = true;
       if (!response.ok) throw await problem(response);
       return response;
     } catch (error) {
-      if (error instanceof ApiError) throw error;
-      throw new ApiError(
-        signal?.aborted ? "aborted" : "network",
-        0,
-        "The service did not answer",
-        true,
-      );
+      throw error instanceof ApiError ? error : await unanswered(signal);
     } finally {
       clearTimeout(timer);
       // The reader of a stream goes on holding its signal; the time limit was for the headers alone.
@@ -135,11 +167,9 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     setUserToken(token?: string): void {
       userToken = token;
     },
-    create: () =>
-      json<{ session_id: string; chat_url?: string }>("api/session/create", {
-        method: "POST",
-        body: {},
-      }),
+    /** With `key`, which wants a user's token: the user's conversation of that name, made where there is none. */
+    create: (key?: string) =>
+      json<{ session_id: string }>("api/session/create", { method: "POST", body: { key } }),
     status: (session: string) => json<{ status: Status }>(me, { session }),
     resume: (session: string, client_id: string) =>
       json<Resumed>("api/session/resume", { method: "POST", body: { session, client_id } }),
@@ -195,6 +225,7 @@ async function problem(response: Response): Promise<ApiError> {
     typeof body.detail === "string" ? body.detail : `The service answered ${status}`,
     retryable,
     seconds(response.headers.get("Retry-After") ?? body.retry_after),
+    typeof body.limit === "string" ? body.limit : "",
   );
 }
 

@@ -1,4 +1,5 @@
 /** What the browser remembers of a conversation, by scope; in memory where storage is blocked or full. */
+import { isSessionId } from "../options";
 
 export interface StoredSession {
   id: string;
@@ -51,17 +52,29 @@ export function browserStorages(view: Window = window): BrowserStorages {
   return { local: find("localStorage"), tab: find("sessionStorage") };
 }
 
+/** What is stored below a prefix. */
+function namesIn(place: Storage | null, prefix: string): string[] {
+  try {
+    const all = Object.keys(place ?? {});
+    return all.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+  } catch {
+    return [];
+  }
+}
+
 export type BrowserStorage = ReturnType<typeof createBrowserStorage>;
 
 /**
  * `base` is the service's address: two services on one site never meet. On the full page the tab keeps its
- * conversation for itself and shares it with the browser only where the browser has none.
+ * conversation for itself and shares it with the browser only where the browser has none. Each `key` that is a name has
+ * a conversation of its own, with its draft and what was not sent.
  */
 export function createBrowserStorage(
   base: string,
   scope: Scope,
   isFullPage: boolean,
   { local, tab }: BrowserStorages,
+  key = "",
 ) {
   const prefix = `baton:${base.replace(/\/$/, "")}:`;
   const memory = new Map<string, string>();
@@ -76,13 +89,13 @@ export function createBrowserStorage(
     return memory.get(name + placeName(place)) ?? null;
   }
   function write(place: Storage | null, name: string, value: string | null): void {
-    const key = name + placeName(place);
-    if (value === null) memory.delete(key);
-    else memory.set(key, value);
+    const known = name + placeName(place);
+    if (value === null) memory.delete(known);
+    else memory.set(known, value);
     try {
       if (value === null) place?.removeItem(prefix + name);
       else place?.setItem(prefix + name, value);
-      if (place) memory.delete(key);
+      if (place) memory.delete(known);
     } catch {
       /* blocked or full: memory has it */
     }
@@ -105,13 +118,19 @@ export function createBrowserStorage(
       return null;
     }
   }
-  const isSaved = (value: StoredSession) =>
-    /^ses_[\w-]{32}$/.test(value.id) && typeof value.seen === "number";
+  const isSaved = (value: StoredSession) => isSessionId(value.id) && typeof value.seen === "number";
 
-  /** A duplicated tab came with a copy of everything: it starts with nothing. */
+  // The browser's own key names the conversation that there is without one.
+  const name = isSessionId(key) || key === read(local, "key") ? "" : key;
+  const named = (what: "session" | "draft" | "unsent" | "asked") =>
+    name ? `${what}:${name}` : what;
+
+  /** A duplicated tab came with a copy of everything: it starts with nothing, under no name. */
   const clearTabState = () => {
-    for (const name of ["session", "draft", "unsent", "asked", "opening", "user"])
-      write(tab, name, null);
+    for (const what of namesIn(tab, prefix))
+      if (/^(session|draft|unsent|asked):/.test(what)) write(tab, what, null);
+    for (const what of ["session", "draft", "unsent", "asked", "opening", "user"])
+      write(tab, what, null);
   };
   // Somebody has signed out (in any tab) since this tab last checked: nothing of theirs is left here.
   const reset = read(local, "reset");
@@ -120,44 +139,48 @@ export function createBrowserStorage(
     write(tab, "reset", reset);
   }
 
-  const shared = scope === "browser" ? local : scope === "tab" ? tab : null;
+  const shared = { browser: local, tab, page: null }[scope];
   const home = !__WIDGET__ && isFullPage && scope !== "page" ? tab : shared;
 
   const sharedSession = () =>
-    !__WIDGET__ && scope === "browser" ? readJson<StoredSession>(local, "session", isSaved) : null;
+    !__WIDGET__ && scope === "browser"
+      ? readJson<StoredSession>(local, named("session"), isSaved)
+      : null;
 
   return {
     /** The storage key of the session, for `storage` events. */
-    key: `${prefix}session`,
+    key: prefix + named("session"),
+    /** What the site calls the conversation; empty for the browser's own and for a given session. */
+    name,
     isShared: scope === "browser" && (__WIDGET__ || !isFullPage),
     load(): StoredSession | null {
-      return readJson<StoredSession>(home, "session", isSaved);
+      return readJson<StoredSession>(home, named("session"), isSaved);
     },
     /** What the other tabs of this browser carry. */
     sharedSession,
     save(saved: StoredSession): void {
-      write(home, "session", JSON.stringify(saved));
+      write(home, named("session"), JSON.stringify(saved));
       if (!__WIDGET__ && isFullPage && sharedSession()?.id === saved.id)
-        write(local, "session", JSON.stringify({ ...saved, token: undefined }));
+        write(local, named("session"), JSON.stringify({ ...saved, token: undefined }));
     },
     /** Shares a conversation that began in this tab with the browser's other tabs. */
     share(saved: StoredSession): void {
-      if (!__WIDGET__ && scope === "browser") write(local, "session", JSON.stringify(saved));
+      if (!__WIDGET__ && scope === "browser") write(local, named("session"), JSON.stringify(saved));
     },
     /** A session that another tab has stored meanwhile stays. Other tabs read `why` in their `storage` event. */
     forget(id: string | null, why: string | null = null): void {
       const clear = (place: Storage | null) => {
-        if (why) write(place, "session", why);
-        write(place, "session", null);
+        if (why) write(place, named("session"), why);
+        write(place, named("session"), null);
       };
-      if (!id || readJson<StoredSession>(home, "session", isSaved)?.id === id) clear(home);
+      if (!id || readJson<StoredSession>(home, named("session"), isSaved)?.id === id) clear(home);
       if (!__WIDGET__ && isFullPage && id && sharedSession()?.id === id) clear(local);
     },
     get draft(): string {
-      return read(tab, "draft")?.slice(0, MAX_TEXT) ?? "";
+      return read(tab, named("draft"))?.slice(0, MAX_TEXT) ?? "";
     },
     set draft(text: string) {
-      write(tab, "draft", text || null);
+      write(tab, named("draft"), text || null);
     },
     get open(): boolean {
       return read(tab, "open") === "1";
@@ -169,7 +192,7 @@ export function createBrowserStorage(
       return (
         readJson<StoredQuestion[]>(
           scope === "page" ? null : tab,
-          "unsent",
+          named("unsent"),
           (value) =>
             Array.isArray(value) &&
             value.every(
@@ -183,14 +206,18 @@ export function createBrowserStorage(
       );
     },
     set unsent(list: StoredQuestion[]) {
-      write(scope === "page" ? null : tab, "unsent", list.length ? JSON.stringify(list) : null);
+      write(
+        scope === "page" ? null : tab,
+        named("unsent"),
+        list.length ? JSON.stringify(list) : null,
+      );
     },
     /** The client id of the last question asked in this tab. */
     get lastClientId(): string {
-      return read(scope === "page" ? null : tab, "asked") ?? "";
+      return read(scope === "page" ? null : tab, named("asked")) ?? "";
     },
     set lastClientId(client_id: string) {
-      write(scope === "page" ? null : tab, "asked", client_id);
+      write(scope === "page" ? null : tab, named("asked"), client_id);
     },
     get opening(): PendingResume | null {
       return __WIDGET__

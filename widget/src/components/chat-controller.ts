@@ -1,5 +1,6 @@
 /** What the buttons around the messages do: open the full page, go back, ask before an end, start anew. */
 import { getChunk, loadChunk } from "../client/lazy-chunks";
+import type { Language } from "../locales/i18n";
 import type { Conversation } from "../types";
 import type { DialogKind } from "./dialog";
 
@@ -9,7 +10,11 @@ export interface ChatHost {
   readonly offsetParent: Element | null;
   offerBlockedPage(url: string): void;
   showToast(key: string): void;
-  openDialog(dialog: DialogKind): void;
+  readonly words: Language;
+  readonly dialog: DialogKind | null;
+  openDialog(dialog: DialogKind): Promise<void>;
+  closeDialog(): void;
+  requestUpdate(): void;
   focus(): void;
 }
 
@@ -21,7 +26,7 @@ export class ChatController {
   }
 
   openDialog(what: DialogKind): void {
-    this.chat.openDialog(what);
+    void this.chat.openDialog(what);
   }
 
   startNew(): void {
@@ -45,6 +50,11 @@ export class ChatController {
 
   copyLink(): Promise<void> {
     return this.withMessages((chunk) => chunk.copyLink(this.chat));
+  }
+
+  async continueOnPhone(): Promise<void> {
+    if (!(await loadChunk("phone"))) return this.chat.showToast("notice.unreachable");
+    await getChunk<typeof import("../phone.chunk")>("phone")!.openPhoneDialog(this.chat);
   }
 
   askToEnd(): Promise<void> {

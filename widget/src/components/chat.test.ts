@@ -53,6 +53,7 @@ class Stage implements Conversation {
   end = this.note("end");
   loadOlder = this.note("older");
   link = this.note("link");
+  handoff = this.note("handoff");
   transcript = this.note("transcript");
   erase = this.note("erase");
   feedback = this.note("feedback");

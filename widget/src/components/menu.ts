@@ -34,6 +34,7 @@ export function actions(
     <ul id="menu" class="menu" part="menu" ?hidden=${!open}>
       ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => controller.startNew())}
       ${item("copylink", "link", going && !state.owned, () => void controller.copyLink())}
+      ${item("phone", "phone", going, () => void controller.continueOnPhone())}
       ${item("transcript", "download", there, () => void controller.downloadTranscript())}
       ${item("end", "end", going, () => controller.openDialog({ kind: "end" }))}
       ${item("delete", "delete", there && !state.openedBySharedLink, () => controller.openDialog({ kind: "delete" }))}

@@ -118,6 +118,7 @@ export function mountPanel(
     host.dispatchEvent(new CustomEvent("baton-close", { bubbles: true }));
   }
   const toggle = (): void => (isOpen ? close() : open());
+  const stopClosing = closeAfterEnd(conversation, () => options.onEnd === "close", close);
   const escape = (event: KeyboardEvent): void => {
     if (event.key !== "Escape" || event.defaultPrevented || !isOpen) return;
     event.stopPropagation();
@@ -169,11 +170,36 @@ export function mountPanel(
     destroy(): void {
       close();
       unread.stop();
+      stopClosing();
       stopWatching();
       listening.abort();
       panel.remove();
     },
     isOpen: () => isOpen,
+  };
+}
+
+const CLOSE_MS = 2_000;
+
+/** Closes the panel a moment after a chat that was going on has ended, unless another has begun. */
+function closeAfterEnd(
+  conversation: Conversation,
+  wanted: () => boolean,
+  close: () => void,
+): () => void {
+  let { status } = conversation.state,
+    timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = conversation.subscribe(() => {
+    const before = status;
+    ({ status } = conversation.state);
+    if (status === before) return;
+    clearTimeout(timer);
+    if (status === "ended" && before !== "none" && !conversation.state.loading && wanted())
+      timer = setTimeout(close, CLOSE_MS);
+  });
+  return () => {
+    clearTimeout(timer);
+    stop();
   };
 }
 

@@ -23,7 +23,7 @@ async function copyText(chat: ChatHost, url: string): Promise<void> {
     await navigator.clipboard.writeText(url);
     chat.showToast("link.copied");
   } catch {
-    chat.openDialog({ kind: "link", url });
+    await chat.openDialog({ kind: "link", url });
   }
 }
 

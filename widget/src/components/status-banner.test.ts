@@ -37,6 +37,15 @@ describe("the status region", () => {
     expect(waitText(90, english)).toContain("2 minutes");
   });
 
+  it("says which limit was reached, and for long waits the time of day", () => {
+    const wait = (key: string, seconds: number) =>
+      say({ wait: seconds, notice: { key, tone: "warning", params: { seconds } } });
+    expect(wait("wait.session", 1200)).toEqual([waitText(1200, english, "wait.session")]);
+    expect(wait("wait.session", 1200)[0]).toMatch(/^This chat .*limit.* 20 minutes, at \d+:\d\d/);
+    expect(wait("wait.address", 30)[0]).toMatch(/network.* 30 seconds/);
+    expect(wait("wait", 30)[0]).toMatch(/30 seconds/);
+  });
+
   it("says once how long a busy engine needs, and counts it down without reading every second out", () => {
     const shown = statusLines(
       { ...calm, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } },

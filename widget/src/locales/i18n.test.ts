@@ -59,7 +59,7 @@ describe("the words", () => {
       [...sources.matchAll(/["`]([a-z][\w]*(?:\.[a-zA-Z]+)*)["`]/g)].map((m) => m[1]!),
     );
     const made =
-      /^(notice|end|delete|link)\.|^(searching|writing|thinking|sending|queued|failed|rate\.)/;
+      /^(notice|end|delete|link)\.|^(searching|writing|thinking|sending|queued|failed|rate\.|qr\.)/;
     for (const key of Object.keys(words["en"]!))
       expect(literal.has(key) || made.test(key), `${key} is not used`).toBe(true);
     for (const [, key] of sources.matchAll(/\bt\("([\w.]+)"/g))

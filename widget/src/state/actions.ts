@@ -27,7 +27,7 @@ const WORD_PARAMS = ["title", "greeting"] as const;
 
 export type Actions = Pick<
   Conversation,
-  "end" | "loadOlder" | "link" | "transcript" | "erase" | "feedback" | "retry"
+  "end" | "loadOlder" | "handoff" | "transcript" | "erase" | "feedback" | "retry"
 > & {
   /** Stops the answer that is being written. `taken`: the question on its way that was taken back, if there was one. */
   stop(taken: OutgoingQuestion | null): Promise<void>;
@@ -139,7 +139,7 @@ export function createActions({
       });
     },
 
-    async link(kind, withWords) {
+    async handoff(kind, withWords) {
       await sessions.start();
       try {
         if (!store.state.session) await sessions.getOrCreate();
@@ -148,7 +148,8 @@ export function createActions({
         throw error;
       }
       const found = await call(
-        (session) => post<{ url: string; ticket: string }>(session, "/handoff", { kind }),
+        (session) =>
+          post<{ url: string; ticket: string; expires_in: number }>(session, "/handoff", { kind }),
         "unreachable",
       );
       if (!found) throw new Error("The service was not reached");
@@ -159,7 +160,7 @@ export function createActions({
       if (!options.chatUrl)
         for (const name of withWords ? [...APPEARANCE_PARAMS, ...WORD_PARAMS] : APPEARANCE_PARAMS)
           if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
-      return url.href;
+      return { url: url.href, expires_in: found.expires_in };
     },
 
     async transcript(format) {

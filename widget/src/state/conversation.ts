@@ -9,7 +9,7 @@ import { getChunk, loadChunk } from "../client/lazy-chunks";
 import { observePage } from "../client/page-lifecycle";
 import type { Timing } from "../client/sse-connection";
 import { detectPlatform, randomId, type Platform } from "../client/tab-sync";
-import { readOptions } from "../options";
+import { isSessionId, readOptions } from "../options";
 import type { Conversation, Options, State } from "../types";
 import type { Actions } from "./actions";
 import type { IdentityManager } from "./identity";
@@ -38,8 +38,16 @@ export function createConversation(
     timing,
   } = deps;
   const api = createApi((options.apiUrl ?? location.origin).replace(/\/*$/, "/"), deps.fetch);
-  const storage = createBrowserStorage(api.base, options.sessionScope, isFullPage, storages);
-  const store = createStore(options.sessionKey ?? null);
+  const storage = createBrowserStorage(
+    api.base,
+    options.sessionScope,
+    isFullPage,
+    storages,
+    options.sessionKey,
+  );
+  const store = createStore(
+    options.sessionKey && isSessionId(options.sessionKey) ? options.sessionKey : null,
+  );
   const { dispatch } = store;
   let identity: IdentityManager | undefined,
     actions: Actions | undefined,
@@ -175,7 +183,8 @@ export function createConversation(
     startNew: () => sessions.startNew(),
     end: () => withActions((all) => all.end()),
     loadOlder: () => withActions((all) => all.loadOlder()).catch(() => {}),
-    link: (kind, withWords) => withActions((all) => all.link(kind, withWords)),
+    link: (...given) => withActions(async (all) => (await all.handoff(...given)).url),
+    handoff: (...given) => withActions((all) => all.handoff(...given)),
     transcript: (format) => withActions((all) => all.transcript(format)),
     erase: () => withActions((all) => all.erase()),
     feedback: (...given) => withActions((all) => all.feedback(...given)),

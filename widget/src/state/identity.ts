@@ -194,12 +194,12 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     api.json<Resumed>(path, {
       method: "POST",
       session,
-      body: session ? {} : { client_id: randomId() },
+      body: session ? { key: sessions.userKey() } : { client_id: randomId() },
     });
   const claim = (id: string) => call(() => post("api/session/me/claim", id));
 
   /** Calls until there is an answer; throws an error that waiting does not mend, or that an answer is running. */
-  async function call(work: () => Promise<Resumed>): Promise<Resumed> {
+  async function call<T>(work: () => Promise<T>): Promise<T> {
     for (let tries = 0; ; tries++) {
       try {
         return await work();
@@ -220,7 +220,7 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
 
   async function restore(found: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
-    if (found?.user === store.state.user)
+    if (found?.user === store.state.user && !sessions.userKey())
       return sessions.resume(found.id, randomId(), "restored", found);
     // Where this tab was the user's before, an anonymous conversation was not begun before signing in: it is another tab's.
     if (!found || found.user || storage.user === store.state.user || !sessions.isRecent(found))
@@ -248,12 +248,21 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     if (!store.state.session) storage.user = store.state.user;
     if (options.sessionScope !== "browser") return;
     try {
+      const key = sessions.userKey();
+      if (key) return await restoreNamed(key);
       const found = await call(() => post("api/session/resume"));
       if (!store.state.session) show(found, "restored");
     } catch (error) {
       if (store.state.feedDown) dispatch({ type: "feedDown", value: false });
       if (!(error as ApiError).status) throw error;
     }
+  }
+
+  /** The user's conversation of this name, however long ago and on whichever device it was used. */
+  async function restoreNamed(key: string): Promise<void> {
+    const { session_id } = await call(() => api.create(key));
+    if (store.state.session) return;
+    await sessions.resume(session_id, randomId(), "restored", { user: store.state.user });
   }
 
   async function onSignInDuringChat(): Promise<void> {

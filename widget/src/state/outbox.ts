@@ -192,6 +192,14 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
   };
 }
 
+/** The notices of the limits that have a sentence of their own. */
+const WAITS: Partial<Record<string, string>> = {
+  __proto__: null as never,
+  session: "wait.session",
+  address: "wait.address",
+  create: "wait.address",
+};
+
 const returned = (notice: string): DeliveryResult => ({ status: "returned", notice, seconds: 0 });
 const failed = (notice: string, seconds = 0): DeliveryResult => ({
   status: "failed",
@@ -208,7 +216,9 @@ function classifyError(
   const seconds = error.retryAfter;
   switch (error.code) {
     case "rate_limited":
-      return failed("wait", seconds || 30);
+      return failed(WAITS[error.limit] ?? "wait", seconds || 30);
+    case "origin_not_allowed":
+      return failed("origin");
     case "turn_in_progress":
       return returned("busy");
     case "session_ended":

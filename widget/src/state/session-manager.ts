@@ -48,6 +48,10 @@ export function createSessionManager(deps: SessionManagerDeps) {
     (record.user ?? "") === store.state.user && isRecent(record);
   const backoff = (tries: number) => Math.min(15_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
+  /** What a signed-in user's conversation is called on every device. */
+  const userKey = () =>
+    (options.sessionScope === "browser" && store.state.user && storage.name) || undefined;
+
   // --- the feed of the current session ---
 
   /** The feed runs while somebody looks or an answer is due; the heartbeat only while somebody looks. */
@@ -299,7 +303,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
   async function create(): Promise<string> {
     const { generation, user } = store.state,
       other = sessionOfOtherTab();
-    const id = other ? other.id : (await api.create()).session_id;
+    const id = other ? other.id : (await api.create(userKey())).session_id;
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
     // What was said before stays above; the new session begins below it.
     dispatch({ type: "archived" });
@@ -386,7 +390,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
     what: string,
     client_id: string,
     notice: "continued" | "restored",
-    was?: StoredSession,
+    was?: Partial<StoredSession>,
   ): Promise<void> {
     void loadChunk("messages");
     for (let tries = 0; !store.state.disposed; tries++) {
@@ -399,6 +403,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
         );
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
+        if (error.code === "origin_not_allowed") return dispatch({ type: "notice", key: "origin" });
         if (!error.retryable) return onResumeDenied(error, notice === "continued");
         dispatch({ type: "feedDown", value: true });
         await page.sleepUntilWake(Math.max(error.retryAfter * 1000, backoff(tries)));
@@ -412,12 +417,11 @@ export function createSessionManager(deps: SessionManagerDeps) {
     api.setUserToken(token);
     // A raw id, or a link made for sharing, may have come from anybody.
     const elsewhere = found.shared === true || link.startsWith("ses_") || undefined;
-    // So may a one-time link, where this browser does not know its session.
-    return {
-      elsewhere,
-      handed: (!elsewhere && storage.sharedSession()?.id !== found.session_id) || undefined,
-      token,
-    };
+    // So may a one-time link, where this browser does not know its session; not one that a signed-in user's own site
+    // made, which opens for that user, unless somebody else has been here.
+    const shared = storage.sharedSession(),
+      isKnown = token ? !shared?.user : shared?.id === found.session_id;
+    return { elsewhere, handed: (!elsewhere && !isKnown) || undefined, token };
   }
 
   /** The session cannot be resumed: nothing of it is kept, and the next question starts a new one. */
@@ -505,6 +509,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
     messagesOf,
     hold,
     getOrCreate,
+    userKey,
     adopt,
     open,
     resume,

@@ -76,7 +76,11 @@ const toNotice = (key: string | null, params?: Notice["params"]): Notice | null 
     : {
         key,
         params,
-        tone: INFO.includes(key) ? "info" : WARNING.includes(key) ? "warning" : "error",
+        tone: INFO.includes(key)
+          ? "info"
+          : WARNING.includes(key.split(".")[0]!)
+            ? "warning"
+            : "error",
       };
 
 /** The last question got no answer, or not a whole one, and may be asked again. */

@@ -1,0 +1,78 @@
+"""What the visitor and the site's owner are told where the service refuses: limits, and sites that are not allowed."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.conftest import Service
+from tests.widget.conftest import Site, Visitor
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with small limits that allows ``http://localhost:*`` alone."""
+    one = Service(
+        {
+            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("strict")),
+            "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
+            "BATON_ALLOWED_ORIGINS": "https://allowed.example",
+            "BATON_RATE_LIMIT_SESSION": "1 per hour", "BATON_RATE_LIMIT_CREATE": "2 per minute",
+            "BATON_RATE_LIMIT_ADDRESS": "",
+        }
+    )  # fmt: skip
+    yield one.url.replace("127.0.0.1", "localhost")
+    one.stop()
+
+
+@pytest.fixture
+def other_site(strict: str) -> Iterator[str]:
+    """A site that the service does not allow."""
+    handler = functools.partial(type("There", (Site,), {"baton": strict}))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_site_that_is_not_allowed(visit: Visit, other_site: str) -> None:
+    """The console names the origin and the variable in one line; the visitor is told plainly, and the text stays."""
+    lines: list[str] = []
+    visitor = visit(other_site)
+    visitor.page.on("console", lambda line: lines.append(line.text))
+    visitor.open().ask("quick one")
+    expect(visitor.status).to_contain_text("The chat is not available on this website.")
+    expect(visitor.articles).to_contain_text("quick one")
+    expect(visitor.articles).to_contain_text("Not sent")
+    visitor.button("Retry").click()
+    expect(visitor.articles).to_contain_text("Not sent")
+    own = [line for line in lines if line.startswith("Baton:")]
+    assert len(own) == 1
+    assert "BATON_ALLOWED_ORIGINS" in own[0]
+    assert other_site.rstrip("/") in own[0]
+
+
+def test_which_limit_and_until_when(visit: Visit, stranger: Visit, strict: str) -> None:
+    """A chat that has reached its hourly limit says so, with the minutes and the time; so does a whole network."""
+    visitor = visit(f"{strict}/chat")
+    visitor.ask("quick one")
+    expect(visitor.answers).to_have_count(1)
+    visitor.ask("quick two")
+    expect(visitor.status).to_contain_text("This chat has reached its limit")
+    notice = visitor.status.inner_text()
+    assert "minutes, at " in notice
+    expect(visitor.button("Retry")).to_be_visible()
+    for n in range(2):
+        other = stranger(f"{strict}/chat")
+        other.ask("quick one")
+        if n == 0:
+            expect(other.answers).to_have_count(1)
+    expect(other.status).to_contain_text("from your network")
+    expect(other.status).to_contain_text("seconds")
