@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Request, expect
 
 from tests.conftest import Service
 from tests.widget.conftest import Visitor
+from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
 
@@ -66,6 +67,29 @@ def test_the_main_flow(visit: Visit, shipped: str, context: BrowserContext, said
     expect(page.articles).to_have_count(4)
     assert {one.url.split("/")[2] for one in asked} == {shipped.split("/")[2]}
     assert not [one.url for one in asked if "ses_" in one.url]
+
+
+def test_two_live_panes(visit: Visit, baton: str, context: BrowserContext, said: list[str]) -> None:
+    """A click shows one conversation in a widget and on a phone, which has every word after a reload in mid-answer."""
+    asked: list[str] = []
+    context.on("request", lambda one: asked.append(one.url))
+    visitor = visit(f"{baton}/")
+    panes = [visitor.page.frame_locator(f"[data-pane={name}] iframe") for name in ("widget", "phone")]
+    assert not [url for url in asked if "/api/" in url or "/assets/panel" in url or "preview" in url]
+    visitor.button("Does it work with Webflow?").click()
+    for pane in panes:
+        expect(pane.get_by_role("article", name="You")).to_contain_text("Webflow")
+        expect(pane.get_by_role("article", name="Assistant")).to_contain_text(words(30))
+    visitor.button("Reload the phone in mid-answer").click()
+    expect(visitor.page.locator("#live-note")).to_contain_text("goes on where it was")
+    assert panes[0].get_by_role("article", name="Assistant").filter(has_text="w29").count() == 1
+    for pane in panes:
+        expect(pane.get_by_role("article", name="Assistant").last).to_contain_text(words(30))
+        expect(pane.get_by_role("article")).to_have_count(4)
+    box = panes[1].get_by_role("textbox", name="Message")
+    box.fill("quick, from the phone")
+    box.press("Enter")
+    expect(panes[0].get_by_role("article").last).to_contain_text("A quick answer.")
 
 
 def test_quiet_until_reached_for(visit: Visit, context: BrowserContext, baton: str, said: list[str]) -> None:
