@@ -19,7 +19,7 @@ class Calibration:
     """What the certainty of an answer must reach; None where nobody has measured it, and then words alone decide."""
 
 
-MINILM = Calibration(weight=2.0, threshold=0.40)
+MINILM = Calibration(weight=2.0, threshold=0.42)
 MULTILINGUAL = Calibration(weight=2.0, threshold=0.18)
 UNKNOWN = Calibration(weight=1.5, threshold=None)
 """A model of the owner's choice, or one behind an endpoint."""
