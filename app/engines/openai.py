@@ -21,7 +21,7 @@ from app.engines.citations import CitationRewriter, host_of
 from app.engines.http_client import CallGuard, http_client
 from app.engines.sanitize import MAX_CITATIONS, IdleTimer, finish_reason, sanitize_chunks
 from app.engines.thinking import hide_thinking
-from app.engines.upstream import ChatParameters, Refusal, read_refusal, retry_after
+from app.engines.upstream import ChatParameters, Refusal, read_refusal, retry_after, status_in
 from app.errors import EngineFailed, EngineTimeout
 
 if TYPE_CHECKING:
@@ -127,11 +127,12 @@ class OpenAIEngine:
                 return
 
     def _refusal(self, error: Exception, request: EngineRequest) -> Refusal | None:
-        """What a server that answered with an error status says of it."""
-        if not isinstance(error, self._sdk.APIStatusError):
+        """What a server says that answered with an error, by its status or inside the stream."""
+        if isinstance(error, self._sdk.APIConnectionError) or not isinstance(error, self._sdk.APIError):
             return None
         private = (request.question, *(message.content for message in request.history))
-        return read_refusal(error.status_code, error.body, secrets=self._secrets, private=private)
+        status = getattr(error, "status_code", 0) or status_in(error.body)
+        return read_refusal(status, error.body, secrets=self._secrets, private=private)
 
     def _stream(self, guard: CallGuard, arguments: dict[str, Any]) -> Iterator[AnswerChunk]:
         create: Any = self._api.chat.completions.create  # its overloads do not understand **arguments
@@ -190,8 +191,9 @@ class OpenAIEngine:
                 return known
         if isinstance(error, sdk.APITimeoutError):
             return EngineTimeout()
-        if refusal is not None and isinstance(error, sdk.APIStatusError):
-            return refusal.as_error("The model", error.response.headers.get("retry-after", ""))
+        if refusal is not None and refusal.status:
+            wait = error.response.headers.get("retry-after", "") if isinstance(error, sdk.APIStatusError) else ""
+            return refusal.as_error("The model", wait)
         if isinstance(error, sdk.APIConnectionError):
             return EngineFailed(BROKEN if started else UNREACHABLE)
         return EngineFailed("The answer could not be read.")

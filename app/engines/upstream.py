@@ -36,14 +36,15 @@ _PRIVATE_WORDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A response with an error status. ``reason`` is the server's own, in one line, without secrets and questions."""
+    """A response that is an error. ``reason`` is the server's own, in one line, without secrets and questions."""
 
     status: int
+    """0 for an error inside a stream that names none."""
     reason: str
     code: str = ""
 
     def __str__(self) -> str:
-        return f"{self.status} {self.reason}".strip()
+        return f"{self.status or ''} {self.reason}".strip()
 
     @property
     def is_final(self) -> bool:
@@ -63,6 +64,13 @@ class Refusal:
         if self.status >= 500:
             return EngineFailed(f"{who} is in trouble just now.")
         return EngineFailed(f"{who} refused the question.")
+
+
+def status_in(body: object) -> int:
+    """The HTTP status that an error inside a stream names as its ``code`` or ``status``; 0 where it names none."""
+    fields = body if isinstance(body, Mapping) else {}
+    found = re.fullmatch(r"[45][0-9]{2}", str(fields.get("code") or fields.get("status") or ""))
+    return int(found[0]) if found else 0
 
 
 def read_refusal(status: int, body: object, *, secrets: Iterable[str] = (), private: Sequence[str] = ()) -> Refusal:

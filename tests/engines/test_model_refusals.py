@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -123,6 +124,27 @@ def test_what_only_the_operator_can_mend(
     server.refuses.clear()
     assert text_of(list(engine.answer(ask("tokens=2"))))
     assert engine.problem == ""  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "final"),
+    [
+        ({"code": 401, "message": "No auth credentials found"}, "401 No auth credentials found", True),
+        ({"code": "429", "message": "Slow down"}, "429 Slow down", False),
+        ({"code": "server_error", "message": "Out of memory"}, "Out of memory", False),
+    ],
+)
+def test_an_error_inside_the_stream(
+    openai: Settings, server: FaultyServer, error: Any, told: str, final: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that answers 200 and then tells an error in its stream is understood as if it had said it by status."""
+    server.script = ("text/event-stream", [b"data: " + json.dumps({"error": error}).encode() + b"\n\n"])
+    engine = engines.create_engine(openai)
+    with pytest.raises(EngineFailed) as failed:
+        list(engine.answer(ask("hello")))
+    assert told in caplog.text
+    assert failed.value.retryable is not final
+    assert bool(engine.problem) == final  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
