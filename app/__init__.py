@@ -9,7 +9,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from app import client_address, engines, error_handlers, metrics, middleware, origins, rate_limit
-from app.api import ag_ui, ai_sdk, chat, health, messages, openapi, sessions, site, sse, websocket
+from app.api import ag_ui, ai_sdk, chat, health, messages, openai_chat, openapi, sessions, site, sse, websocket
 from app.auth import user_tokens
 from app.config import ROOT, Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
@@ -46,7 +46,7 @@ def create_app(
     app.extensions["baton.leaving"] = services.store.shut_down_subscribers
     app.extensions["baton.drain"] = services.answer_runner.drain
 
-    for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, pages):
+    for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, pages):
         app.register_blueprint(views.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))

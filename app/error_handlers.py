@@ -13,6 +13,7 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.api.openai_errors import is_openai_path, openai_error
 from app.errors import (
     BadRequest,
     BatonError,
@@ -50,6 +51,8 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
 
     ``status`` overrides the error's own; ``more`` adds members to the object.
     """
+    if is_openai_path(request.path):
+        return openai_error(error)
     members: dict[str, Any] = {
         "type": f"/docs#{error.code}",
         "title": error.title,

@@ -52,7 +52,9 @@ class Middleware:
             headers += _SECURITY_HEADERS
             headers.append(("X-Request-Id", request_id))
             path = environ.get("PATH_INFO", "")
-            if path.startswith("/api") and not (path.rstrip("/") == CACHEABLE_API_PATH and status.startswith("200")):
+            if path.startswith(("/api", "/v1/")) and not (
+                path.rstrip("/") == CACHEABLE_API_PATH and status.startswith("200")
+            ):
                 _forbid_caching(headers)
             if status.startswith("204") or environ["REQUEST_METHOD"] == "OPTIONS":
                 _drop_content_type(headers)

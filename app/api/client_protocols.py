@@ -22,33 +22,45 @@ from app.storage.base import TurnStart
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """These clients send the whole history with each question."""
+TEXT_PARTS = ("text", "input_text", "output_text")
 KEEP_ALIVE = b": keep-alive\n\n"
 TURN_ERRORS = (SessionFull, TurnInProgress, EngineBusy)
 
 
-def last_question(messages: Sequence[Mapping[str, Any]], parts_name: str) -> tuple[str, str]:
+def last_question(messages: Sequence[Mapping[str, Any]], parts_name: str, field: str = "messages") -> tuple[str, str]:
     """Id and text of the last message, which must be the user's. Raises InvalidRequest.
 
     Its text is a string in ``content``, or the parts of type ``text`` in ``parts_name``.
     """
     last = messages[-1]
     if last.get("role") != "user":
-        raise InvalidRequest("messages", "must end with a message of the user's")
-    content = last.get(parts_name, last.get("content"))
+        raise InvalidRequest(field, "must end with a message of the user's")
+    question = parse_question(text_of(last.get(parts_name, last.get("content")), field), field)
+    message_id = last.get("id")
+    return (message_id if isinstance(message_id, str) else ""), question
+
+
+def parse_question(text: str, field: str) -> str:
+    """The text of a question, which obeys the rules of every message. Raises InvalidRequest."""
+    try:
+        return schemas.ChatRequest.parse({"query": text}, max_chars=services().config.max_message_chars).query
+    except InvalidRequest as error:
+        raise InvalidRequest(field, f"the last one {error.errors[0]['detail']}") from None
+
+
+def text_of(content: Any, field: str) -> str:
+    """The text of a message: a string, or its parts of text. Raises InvalidRequest for images, files and the like."""
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    texts = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str) or (kind == "text" and not isinstance(part.get("text"), str)):
-            raise InvalidRequest("messages", "must end with text")
-        if kind not in ("text", "step-start") and not kind.startswith("data-"):
-            raise InvalidRequest("messages", "may hold text only")
-    text = "".join(part["text"] for part in parts if part["type"] == "text")
-    try:
-        question = schemas.ChatRequest.parse({"query": text}, max_chars=services().config.max_message_chars)
-    except InvalidRequest as error:
-        raise InvalidRequest("messages", f"the last one {error.errors[0]['detail']}") from None
-    message_id = last.get("id")
-    return (message_id if isinstance(message_id, str) else ""), question.query
+        if kind in TEXT_PARTS:
+            texts.append(part.get("text"))
+        elif not isinstance(kind, str) or (kind != "step-start" and not kind.startswith("data-")):
+            raise InvalidRequest(field, "may hold text only")
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidRequest(field, "have a part of text without text")
+    return "".join(texts)
 
 
 def client_id_from(*ids: str) -> str | None:

@@ -21,6 +21,7 @@ from app.conversations.export import LazyHistory
 from app.engines.base import (
     AnswerChunk,
     CancelToken,
+    ChatMessage,
     Citation,
     CitationsChunk,
     Engine,
@@ -268,13 +269,19 @@ class AnswerRunner:
         self._config.start_thread(lambda: self._run(turn))
 
     def stream_stateless(
-        self, question: str, turn_id: str, address: str = "", *, is_streamed: bool = False
+        self,
+        question: str,
+        turn_id: str,
+        address: str = "",
+        history: Sequence[ChatMessage] = (),
+        *,
+        is_streamed: bool = False,
     ) -> Generator[AnswerChunk]:
         """The chunks of an answer to a question without a session; nothing of it is stored."""
         cancel, slot = CancelToken(), EngineSlot(self._store, turn_id, address)
         timeout = self._config.idle_timeout
         request = EngineRequest(
-            question, (), cancel, self._config.search, idle_timeout=timeout, is_streamed=is_streamed
+            question, history, cancel, self._config.search, idle_timeout=timeout, is_streamed=is_streamed
         )
         thread = EngineThread(self.engine, request, self._config.start_thread)
         buffer = AnswerBuffer()

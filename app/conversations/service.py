@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from app.conversations.events import (
     serialize_message,
 )
 from app.conversations.ids import Status
-from app.engines.base import AnswerChunk
+from app.engines.base import AnswerChunk, ChatMessage
 from app.errors import (
     EngineBusy,
     EngineFailed,
@@ -182,12 +182,17 @@ class ConversationService:
             )
         return turn_start
 
-    def answer_stateless(self, question: str, address: str = "", *, is_streamed: bool = False) -> StatelessAnswer:
-        """An answer from the question alone; nothing is stored. Raises EngineBusy where the budget is used up."""
+    def answer_stateless(
+        self, question: str, address: str = "", history: Sequence[ChatMessage] = (), *, is_streamed: bool = False
+    ) -> StatelessAnswer:
+        """An answer from the question and ``history`` alone; nothing is stored.
+
+        Raises EngineBusy where the budget is used up.
+        """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         if wait := self._store.acquire_engine_slot(turn_id, address):
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
-        chunks = self._runner.stream_stateless(question, turn_id, address, is_streamed=is_streamed)
+        chunks = self._runner.stream_stateless(question, turn_id, address, history, is_streamed=is_streamed)
         return StatelessAnswer(self._store, turn_id, address, chunks)
 
     def wait_for_answer(self, session_hash: str, actor: str, turn_start: TurnStart) -> dict[str, Any]:
