@@ -9,12 +9,26 @@ from collections.abc import Callable
 from flask import Flask
 
 from app import client_address, engines, error_handlers, metrics, middleware, origins, rate_limit
-from app.api import ag_ui, ai_sdk, chat, health, messages, openai_chat, openapi, sessions, site, sse, websocket
+from app.api import (
+    ag_ui,
+    ai_sdk,
+    chat,
+    health,
+    messages,
+    openai_chat,
+    openai_responses,
+    openapi,
+    sessions,
+    site,
+    sse,
+    websocket,
+)
 from app.auth import user_tokens
 from app.config import ROOT, Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
 from app.conversations.names import NamedConversations
+from app.conversations.responses import ResponseDirectory
 from app.conversations.service import ConversationService
 from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
@@ -46,7 +60,7 @@ def create_app(
     app.extensions["baton.leaving"] = services.store.shut_down_subscribers
     app.extensions["baton.drain"] = services.answer_runner.drain
 
-    for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, pages):
+    for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
         app.register_blueprint(views.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))
@@ -82,6 +96,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         conversations=conversations,
         claims=claims,
         names=NamedConversations(store.ownership, store, conversations, claims, api_key),
+        responses=ResponseDirectory(store.ownership, api_key) if api_key else None,
         engine=engine,
         knowledge=knowledge,
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},

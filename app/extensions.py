@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.conversations.answer_runner import AnswerRunner
     from app.conversations.claims import ClaimService
     from app.conversations.names import NamedConversations
+    from app.conversations.responses import ResponseDirectory
     from app.conversations.service import ConversationService
     from app.engines.base import Engine
     from app.storage.redis_store import RedisConversationStore
@@ -62,6 +63,8 @@ class Services:
     conversations: ConversationService
     claims: ClaimService
     names: NamedConversations
+    responses: ResponseDirectory | None
+    """None without an API key."""
     engine: Engine
     knowledge: Any
     identity_secrets: Mapping[str, str]

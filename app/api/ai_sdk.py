@@ -138,4 +138,5 @@ def _closing_parts(event_type: str, data: dict[str, Any]) -> Iterator[bytes]:
     metadata = {"id": message["id"], "created_at": message["created_at"]} if message else {}
     if message and message["metadata"].get("stopped"):
         metadata["stopped"] = True
-    yield data_line({"type": "finish", "finishReason": "stop", "messageMetadata": metadata})
+    reason = message["metadata"].get("finish_reason", "stop") if message else "stop"
+    yield data_line({"type": "finish", "finishReason": reason.replace("_", "-"), "messageMetadata": metadata})

@@ -27,6 +27,7 @@ _SENTENCES = {
     "string_too_long": "must have at most {max_length} characters",
     "string_unicode": "holds half of a surrogate pair, which is not a character",
     "dict_type": "must be an object",
+    "too_short": "must not be empty",
     "literal_error": "must be {expected}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",

@@ -214,6 +214,25 @@ class ConversationService:
         session = self.get_page(session_hash, actor).session
         return TurnStart("joined", session.turn_id, session.turn_start) if session.turn_id else None
 
+    def read_turn(self, session_hash: str, actor: str, turn: TurnStart) -> Iterator[tuple[int, Event]]:
+        """The events of a turn that there are by now, with their numbers; does not wait for more."""
+        after, may_be_dead = turn.start, True
+        while True:
+            batch = self._store.read_events(session_hash, actor, after)
+            for number, (event_type, data) in enumerate(batch.events, batch.after + 1):
+                event = Event(None, event_type, data)
+                if event.payload().get("turn_id") == turn.turn_id:
+                    yield number, event
+                    if event_type in TERMINAL_EVENTS:
+                        return
+            after = batch.after + len(batch.events)
+            if batch.events:
+                continue
+            lease = batch.lease_remaining_ms
+            if not may_be_dead or lease is None or lease >= 0 or not self._store.expire_dead_turn(session_hash):
+                return
+            may_be_dead = False
+
     def stream_turn(self, session_hash: str, actor: str, turn_start: TurnStart) -> Iterator[Event | None]:
         """The events from the turn's start to its end, and None whenever nothing came for a while."""
         is_local = turn_start.outcome == "started"

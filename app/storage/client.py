@@ -63,7 +63,7 @@ _OPTIONS: dict[str, Any] = {
     "socket_timeout": READ_SECONDS,
     "driver_info": None,  # saves two commands for every connection
 }
-_WRITES = ("EVALSHA", "EVAL", "ZREM", "PUBLISH")
+_WRITES = ("EVALSHA", "EVAL", "ZREM", "PUBLISH", "DEL")
 _SCRIPTS = ("EVALSHA", "EVAL", "EVALSHA_RO", "EVAL_RO")
 _KEYLESS = ("PING", "INFO", "CONFIG GET")
 _OPTIONAL = ("INFO", "CONFIG GET")

@@ -75,6 +75,9 @@ class RedisOwnershipStore:
         reply = self._client.run(load_script("set_name"), (entry,), known, value, expires_at, wait=True)
         return bool(raise_for_reply(reply)[0] == b"ok")
 
+    def delete_name(self, entry: str) -> None:
+        self._client.call("DEL", entry)
+
     def add_name(self, session_hash: str, actor: str, entry: str) -> bool:
         return bool(raise_for_reply(self._run("add_name", session_hash, actor, entry))[0] == b"ok")
 

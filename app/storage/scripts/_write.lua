@@ -47,8 +47,9 @@ local function save(active, ttl, max_age)
     redis.call('PEXPIREAT', key, expires)
   end
   if session[11] then extend_names() end
-  -- Events are kept for five minutes after the last one, but at least until a running answer is done.
-  if redis.call('EXISTS', turn) == 1 then
+  -- Events are kept for five minutes after the last one, but at least until a running answer is done; in a session of the
+  -- service's owner, whose clients may replay an answer later, for as long as the session.
+  if session[4] == '*' or redis.call('EXISTS', turn) == 1 then
     redis.call('PEXPIREAT', events, expires)
   else
     redis.call('PEXPIREAT', events, math.min(expires, now + 300000))

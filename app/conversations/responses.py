@@ -1,0 +1,86 @@
+"""Stored responses of the OpenAI protocol: which turn of which session an id stands for.
+
+A response is a turn, and its id a random name for it. The entry in Redis holds the session id encrypted under the API
+key, so that it opens nothing by itself; it counts as none once the session is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import orjson
+from nacl.exceptions import CryptoError
+from nacl.secret import Aead
+
+from app.errors import PathNotFound
+
+_ID = re.compile(r"resp_[A-Za-z0-9_-]{32}")
+
+
+class EntryStore(Protocol):
+    """Single values in Redis. Raises StorageUnavailable."""
+
+    def get_name(self, entry: str) -> bytes:
+        """The value; empty where there is none."""
+
+    def set_name(self, entry: str, known: bytes, value: bytes, created_at: int, expires_at: int) -> bool:
+        """Sets a value; False where it is no longer as it was ``known``."""
+
+    def delete_name(self, entry: str) -> None:
+        """Deletes a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """What a response's id stands for."""
+
+    id: str
+    session_id: str
+    turn_id: str
+    start: int
+    """The number of the event before the turn's first."""
+    created_at: int
+    """Unix time."""
+    model: str
+    background: bool = False
+    previous_id: str | None = None
+
+
+class ResponseDirectory:
+    """Finds responses by their ids."""
+
+    def __init__(self, entries: EntryStore, api_key: str) -> None:
+        self._entries = entries
+        self._secret = hmac.digest(api_key.encode(), b"response:", "sha256")
+
+    def new_id(self) -> str:
+        """An id that nobody can guess."""
+        return f"resp_{secrets.token_urlsafe(24)}"
+
+    def save(self, response: StoredResponse, expires_at: int) -> None:
+        """Stores the entry; ``expires_at`` in ms."""
+        entry = _entry(response.id)
+        sealed = Aead(self._secret).encrypt(orjson.dumps(asdict(response)), entry.encode())
+        self._entries.set_name(entry, b"", bytes(sealed), response.created_at * 1000, expires_at)
+
+    def find(self, response_id: str) -> StoredResponse:
+        """Raises PathNotFound."""
+        sealed = self._entries.get_name(_entry(response_id)) if _ID.fullmatch(response_id) else b""
+        try:
+            fields: dict[str, Any] = orjson.loads(Aead(self._secret).decrypt(sealed, _entry(response_id).encode()))
+        except (CryptoError, ValueError):
+            raise PathNotFound("There is no such response.") from None
+        return StoredResponse(**fields)
+
+    def delete(self, response_id: str) -> None:
+        """Forgets the id."""
+        self._entries.delete_name(_entry(response_id))
+
+
+def _entry(response_id: str) -> str:
+    return f"baton:response:{{{hashlib.sha256(response_id.encode()).hexdigest()[:32]}}}"

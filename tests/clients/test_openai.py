@@ -1,0 +1,221 @@
+"""OpenAI's own packages over /v1: chat completions, responses, replays by number, background, cancel, delete, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.clients.conftest import RunScript
+from tests.contract.api_client import ApiClient
+from tests.contract.conftest import API_KEY, RunningService
+from tests.contract.launch import eventually
+
+WORDS = "".join(f"w{number} " for number in range(12))
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[openai.OpenAI]:
+    """The client as its users make it, without retries."""
+    with openai.OpenAI(base_url=f"{service.base}/v1", api_key=API_KEY, max_retries=0) as made:
+        yield made
+
+
+def said(role: str, text: Any) -> Any:
+    return {"role": role, "content": text}
+
+
+def test_chat_completions(client: openai.OpenAI) -> None:
+    """The messages of the call are the engine's history, and nothing is stored between calls."""
+    messages = [said("developer", "be kind"), said("user", "a"), said("assistant", "b"), said("user", "tell")]
+    for _ in range(2):
+        answer = client.chat.completions.create(model="any", messages=messages)
+        told = json.loads(answer.choices[0].message.content or "")
+        assert told["history"] == [["system", "be kind"], ["user", "a"], ["assistant", "b"]]
+        assert (answer.model, answer.choices[0].finish_reason) == ("any", "stop")
+    cited = client.chat.completions.create(model="any", messages=[said("user", "cite")])
+    assert [found.url_citation.title for found in cited.choices[0].message.annotations or ()] == [
+        "Page 0",
+        "Page 1",
+        "Page 2",
+    ]
+
+
+def test_streamed_chat_completions(client: openai.OpenAI) -> None:
+    """Word by word; an error in the middle is an error of the library."""
+    parts = [{"type": "text", "text": "tokens=12"}]
+    chunks = list(client.chat.completions.create(model="any", messages=[said("user", parts)], stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == WORDS
+    assert len(chunks) > 5
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    heard = ""
+    with pytest.raises(openai.APIError, match="could not be made"):
+        for chunk in client.chat.completions.create(model="m", messages=[said("user", "fail-after=3")], stream=True):
+            heard += chunk.choices[0].delta.content or ""
+    assert heard == "w0 w1 w2 "
+
+
+def test_models(client: openai.OpenAI) -> None:
+    """The one model that the engine is."""
+    (model,) = client.models.list().data
+    assert client.models.retrieve(model.id) == model
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("another")
+
+
+def test_a_conversation_of_responses(client: openai.OpenAI) -> None:
+    """A previous response brings its history; one that is not the newest brings the history up to it."""
+    first = client.responses.create(model="m", input="hello cite")
+    assert (first.output_text, first.status) == ("echo: hello cite", "completed")
+    history = [["user", "hello cite"], ["assistant", "echo: hello cite"]]
+    second = client.responses.create(model="m", input="tell 1", previous_response_id=first.id)
+    third = client.responses.create(model="m", input="tell 2", previous_response_id=second.id)
+    branch = client.responses.create(model="m", input="tell 3", previous_response_id=first.id)
+    assert json.loads(second.output_text)["history"] == json.loads(branch.output_text)["history"] == history
+    assert len(json.loads(third.output_text)["history"]) == 4
+    assert client.responses.retrieve(third.id).output_text == third.output_text
+    items = [said("user", "a"), said("assistant", "b"), said("user", [{"type": "input_text", "text": "tell"}])]
+    listed = client.responses.create(model="m", input=items)
+    assert json.loads(listed.output_text)["history"] == [["user", "a"], ["assistant", "b"]]
+
+
+def test_every_cut_in_javascript(script: RunScript, service: RunningService) -> None:
+    """Wherever the stream breaks, it goes on after the last number: no event twice, none missing."""
+    orders = {"question": "tokens=12 delay=0.02", "cuts": list(range(1, 20))}
+    whole, *_ = results = script("openai.mjs", url=service.base, key=API_KEY, **orders)
+    for result in results:
+        assert result["text"] == WORDS
+        assert result["numbers"] == list(range(len(result["numbers"])))
+        assert result["last"] == "response.completed"
+    assert whole["numbers"][0] == 0
+
+
+def test_every_replay_is_the_same(client: openai.OpenAI) -> None:
+    """The numbers and the pieces are the same each time; after the last one there is nothing, and no error."""
+    told = [
+        event.model_dump() for event in client.responses.create(model="m", input="tokens=12 delay=0.01", stream=True)
+    ]
+    response_id = told[0]["response"]["id"]
+    for start in (-1, 0, 3, 6, len(told) - 2, len(told) - 1, len(told) + 5):
+        more: dict[str, Any] = {} if start < 0 else {"starting_after": start}
+        again = [event.model_dump() for event in client.responses.retrieve(response_id, stream=True, **more)]
+        assert again == told[start + 1 :]
+
+
+def test_background_and_cancel(client: openai.OpenAI) -> None:
+    """It runs without a connection, can be followed, and stops with the words so far."""
+    done = client.responses.create(model="m", input="tokens=12 delay=0.02", background=True)
+    assert (done.status, done.output_text) == ("in_progress", "")
+    assert eventually(lambda: client.responses.retrieve(done.id).status == "completed")
+    assert client.responses.retrieve(done.id).output_text == WORDS
+    assert client.responses.cancel(done.id).status == "completed"
+    running = client.responses.create(model="m", input="tokens=900 delay=0.02", background=True)
+    for event in client.responses.retrieve(running.id, stream=True):
+        if event.type == "response.output_text.delta":
+            break
+    with pytest.raises(openai.ConflictError):
+        client.responses.create(model="m", input="and", previous_response_id=running.id)
+    stopped = client.responses.cancel(running.id)
+    assert stopped.status == "cancelled"
+    assert stopped.output_text.startswith("w0 ")
+    assert client.responses.retrieve(running.id).output_text == stopped.output_text
+
+
+def test_delete(client: openai.OpenAI, service: RunningService) -> None:
+    """Afterwards it is not found, and nothing of a conversation that was this response alone is in Redis."""
+    before = set(service.key_names())
+    response = client.responses.create(model="m", input="secret words")
+    client.responses.delete(response.id)
+    assert {name for name in service.key_names() if name not in before} == set()
+    for call in (client.responses.retrieve, client.responses.cancel, client.responses.delete):
+        with pytest.raises(openai.NotFoundError):
+            call(response.id)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    other = client.responses.create(model="m", input="x")
+    told = httpx.delete(f"{service.base}/v1/responses/{other.id}", headers=headers)
+    assert told.json() == {"id": other.id, "object": "response", "deleted": True}
+
+
+def test_nothing_is_stored_on_request(client: openai.OpenAI, service: RunningService) -> None:
+    """`store: false` answers and keeps nothing; it cannot run in the background."""
+    before = service.key_names()
+    response = client.responses.create(model="m", input="tokens=12", store=False)
+    events = list(client.responses.create(model="m", input="tokens=12", store=False, stream=True))
+    assert response.output_text == WORDS
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == WORDS
+    assert service.key_names() == before
+    with pytest.raises(openai.BadRequestError, match="background"):
+        client.responses.create(model="m", input="x", store=False, background=True)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(response.id)
+
+
+def test_failures(client: openai.OpenAI) -> None:
+    """A failed answer says so, and after the question is stored the library must not ask it again."""
+    with pytest.raises(openai.InternalServerError) as failed:
+        client.responses.create(model="m", input="fail")
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    *_, last = client.responses.create(model="m", input="fail-after=3", stream=True)
+    assert last.type == "response.failed"
+    assert last.response.output_text == "w0 w1 w2 "
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/chat/completions", {}, "messages"),
+        ("/chat/completions", {"messages": []}, "messages"),
+        ("/chat/completions", {"messages": [{"role": "user", "content": " "}]}, "messages"),
+        (
+            "/chat/completions",
+            {"messages": [{"role": "tool", "content": "x"}, {"role": "user", "content": "x"}]},
+            "messages",
+        ),
+        ("/chat/completions", {"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
+        ("/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
+        ("/chat/completions", {"messages": [{"role": "user", "content": "x"}], "tools": [{}]}, "tools"),
+        ("/chat/completions", {"messages": [{"role": "user", "content": "x"}], "n": 2}, "n"),
+        ("/responses", {}, "input"),
+        ("/responses", {"input": []}, "input"),
+        ("/responses", {"input": "x" * 4001}, "input"),
+        ("/responses", {"input": "x", "tools": [{"type": "web_search"}]}, "tools"),
+        ("/responses", {"input": "x", "conversation": "c"}, "conversation"),
+        ("/responses", {"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input"),
+    ],
+)
+def test_wrong_bodies(service: RunningService, path: str, body: dict[str, Any], param: str) -> None:
+    """400 in OpenAI's shape, with the field."""
+    told = httpx.post(f"{service.base}/v1{path}", json=body, headers={"Authorization": f"Bearer {API_KEY}"})
+    assert told.status_code == 400
+    assert told.json()["error"] == {
+        "message": told.json()["error"]["message"],
+        "type": "invalid_request_error",
+        "param": param,
+        "code": "invalid_request",
+    }
+
+
+def test_who_may_call(service: RunningService, limited_service: RunningService) -> None:
+    """Only servers with the key: 401 for a wrong one, 403 for a browser; without a key in the settings all is 404."""
+    call: Callable[..., httpx.Response] = lambda **headers: httpx.get(f"{service.base}/v1/models", headers=headers)  # noqa: E731
+    right = f"Bearer {API_KEY}"
+    assert [call().status_code, call(Authorization="Bearer x").status_code] == [401, 401]
+    assert call(Authorization=right, Origin="https://a.example").status_code == 403
+    assert call(Authorization=right).headers["cache-control"] == "no-store"
+    session = ApiClient(service.base).create()
+    assert call(Authorization=f"Bearer {session.id}").status_code == 401
+    assert set(call().json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_its_sessions_open_for_nobody_else(client: openai.OpenAI, service: RunningService) -> None:
+    """A response id is good for nothing elsewhere, and Redis holds neither it nor the session's id."""
+    response = client.responses.create(model="m", input="hello")
+    assert ApiClient(service.base).get(f"/api/session/{response.id}").status_code == 404
+    with service.redis.client() as redis:
+        held = b"".join(redis.dump(name) or b"" for name in redis.scan_iter("baton:response:*"))
+    assert response.id.encode() not in held
+    assert b"ses_" not in held
