@@ -22,6 +22,7 @@ access_logger = logging.getLogger("baton.access")
 
 _TAIL = r"(?:_|%5[Ff])(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2}){16,}"
 _TOKENS = (
+    (re.compile(r"resp_[A-Za-z0-9_-]{16,}"), "resp_***"),
     (re.compile(r"(?:s|%73)(?:e|%65)(?:s|%73)" + _TAIL), "ses_***"),
     (re.compile(r"(?:t|%74)(?:k|%6[Bb])(?:t|%74)" + _TAIL), "tkt_***"),
 )

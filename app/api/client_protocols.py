@@ -70,7 +70,14 @@ def client_id_from(*ids: str) -> str | None:
     return text if is_usable else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def start_turn(context: SessionContext, question: str, client_id: str | None, *, regenerate: bool = False) -> TurnStart:
+def start_turn(
+    context: SessionContext,
+    question: str,
+    client_id: str | None,
+    *,
+    regenerate: bool = False,
+    is_streamed: bool = True,
+) -> TurnStart:
     """Asks the question, on the engine budget of the caller's address."""
     return services().conversations.start_turn(
         context.session_hash,
@@ -79,7 +86,7 @@ def start_turn(context: SessionContext, question: str, client_id: str | None, *,
         client_id,
         address=client_network_hash(),
         regenerate=regenerate,
-        is_streamed=True,
+        is_streamed=is_streamed,
     )
 
 

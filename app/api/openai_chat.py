@@ -84,7 +84,9 @@ def create_chat_completion() -> Response:
     body = ChatCompletionRequest.parse(fields)
     question = last_question(body.messages, "content")[1]
     history = parse_history(body.messages[:-1], "messages")
-    answer = services().conversations.answer_stateless(question, client_network_hash(), history)
+    answer = services().conversations.answer_stateless(
+        question, client_network_hash(), history, is_streamed=bool(body.stream)
+    )
     head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model or model_name()}
     if not body.stream:
         return whole_completion(head, answer)

@@ -185,7 +185,8 @@ def store_question(
     for message in history:
         new_message = NewMessage(serialize_message(message.role, message.content, None))
         conversations.append_message(session_hash, SERVICE, new_message)
-    turn = start_turn_as_owner(session_hash, session_id, question)
+    owner = SessionContext(session_id, session_hash, SERVICE)
+    turn = start_turn(owner, question, None, is_streamed=bool(body.stream))
     stored = StoredResponse(
         id=directory().new_id(),
         session_id=session_id,
@@ -199,11 +200,6 @@ def store_question(
     config = services().config
     directory().save(stored, (stored.created_at + config.session_max_age) * 1000)
     return stored
-
-
-def start_turn_as_owner(session_hash: str, session_id: str, question: str) -> TurnStart:
-    """Starts a turn in a session that only the service's owner can reach."""
-    return start_turn(SessionContext(session_id, session_hash, SERVICE), question, None)
 
 
 def _is_newest(stored: StoredResponse, progress: Progress) -> bool:
@@ -373,7 +369,9 @@ def sequence_line(value: dict[str, Any], name: str, number: int) -> bytes:
 
 def answer_unstored(body: ResponseRequest, question: str, history: list[ChatMessage]) -> Response:
     """A response of which nothing is kept after its end."""
-    answer = services().conversations.answer_stateless(question, client_network_hash(), history)
+    answer = services().conversations.answer_stateless(
+        question, client_network_hash(), history, is_streamed=bool(body.stream)
+    )
     created = int(time.time())
     stored = StoredResponse(
         directory().new_id(), "", "", 0, created, body.model or model_name(), previous_id=body.previous_response_id
