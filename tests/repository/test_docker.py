@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -56,14 +57,22 @@ def test_the_image_serves_the_chat_and_says_when_it_is_healthy(image: Image) -> 
     port = free_port()
     environ = image.process_environ(PORT=str(port), HOST="127.0.0.1", WEB_CONCURRENCY="1")
     check = [image.inside(word) for word in image.healthcheck]
-    options = {"cwd": image.folder, "env": environ, "capture_output": True, "check": False, **run_as(image)}
+    options: dict[str, Any] = {
+        "cwd": image.folder,
+        "env": environ,
+        "capture_output": True,
+        "check": False,
+        **run_as(image),
+    }
     assert subprocess.run(check, **options).returncode != 0
     before = files_of(image)
-    service = subprocess.Popen(
-        image.command, cwd=image.folder, env=environ, stderr=subprocess.PIPE, **run_as(image), start_new_session=True
-    )
+    log = image.root.with_name("log")
+    with log.open("wb") as written:
+        service = subprocess.Popen(
+            image.command, cwd=image.folder, env=environ, stderr=written, start_new_session=True, **run_as(image)
+        )
     try:
-        until(lambda: subprocess.run(check, **options).returncode == 0, 60, "the health check to pass")
+        until(lambda: is_healthy(service, check, options, log), 60, "the health check to pass")
         url = f"http://127.0.0.1:{port}"
         assert "data-open-chat" in httpx.get(url).text
         assert httpx.get(f"{url}/widget.js").status_code == 200
@@ -71,9 +80,15 @@ def test_the_image_serves_the_chat_and_says_when_it_is_healthy(image: Image) -> 
         assert answer["citations"]
     finally:
         service.send_signal(signal.SIGTERM)
-        _, said = service.communicate(timeout=60)
-    assert service.returncode == 0, said.decode()
+        code = service.wait(60)
+    assert code == 0, log.read_text()
     assert files_of(image) == before, "it writes into /data and nowhere else"
+
+
+def is_healthy(service: subprocess.Popen[bytes], check: list[str], options: dict[str, Any], log: Path) -> bool:
+    """Whether the health check passes; a service that has ended fails the test with what it wrote."""
+    assert service.poll() is None, log.read_text()
+    return subprocess.run(check, **options).returncode == 0
 
 
 def files_of(image: Image) -> set[tuple[str, int]]:
