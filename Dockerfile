@@ -7,7 +7,8 @@ WORKDIR /baton
 COPY requirements*.txt ./
 RUN python -m venv --without-pip /opt/venv \
     && for list in requirements.txt ${SEMANTIC:+requirements-semantic.txt}; do \
-         python -m pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --no-compile -r "$list" || exit 1; \
+         python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --only-binary :all: \
+           --require-hashes -r "$list" || exit 1; \
        done \
     && /opt/venv/bin/python -m compileall -q /opt/venv/lib \
     && install -d -o 10001 -g 10001 /data

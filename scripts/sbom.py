@@ -22,7 +22,7 @@ ALLOWED = {
     "Unlicense", "Zlib", "ZPL-2.1",
     # Names that older packages give in place of an SPDX identifier.
     "License :: OSI Approved :: Apache Software License", "License :: OSI Approved :: BSD License",
-    "License :: OSI Approved :: MIT License",
+    "License :: OSI Approved :: MIT License", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)",
 }  # fmt: skip
 """Licences that allow use and redistribution beside MIT code without asking."""
 

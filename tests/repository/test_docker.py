@@ -23,6 +23,7 @@ from app.storage.embedded_redis import server_binary
 from tests.conftest import free_port, until
 from tests.repository.dockerfile import Image, build, sent_to_builder
 
+pytestmark = pytest.mark.timeout(600)  # the packages are fetched and installed as in a builder
 ROOT = Path(__file__).resolve().parents[2]
 NO_INDEX = re.compile(r"No matching distribution|Could not find a version|connection|Temporary failure", re.IGNORECASE)
 
