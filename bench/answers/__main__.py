@@ -28,7 +28,7 @@ from app.engines.knowledge.local_embeddings import LocalEmbeddings, missing_pack
 from bench.answers.rivals import RIVALS, Chunk, Ranked, missing
 from bench.answers.sets import Question, QuestionSet, answers_dir, fetch, page_path, question_sets
 
-EMBED_SECONDS = 3_600.0
+BUILD_SECONDS = 3_600.0
 local_embeddings.QUESTION_SECONDS = 5.0  # a busy machine shall not change the figures
 
 
@@ -121,10 +121,7 @@ def knowledge(folder: Path, *, semantic: bool) -> Iterator[KnowledgeEngine]:
         embeddings = LocalEmbeddings(data) if semantic else None
         engine = KnowledgeEngine(folder, base_url="/knowledge", data_dir=data, embeddings=embeddings)
         try:
-            status = engine.wait()
-            deadline = time.monotonic() + EMBED_SECONDS
-            while semantic and engine.status()["embedded"] < status["chunks"] and time.monotonic() < deadline:
-                time.sleep(0.5)
+            engine.wait(BUILD_SECONDS)
             yield engine
         finally:
             engine.close()
@@ -213,10 +210,10 @@ def _size_row(scratch: Path, source: Sequence[str], pages: int, questions: Seque
     began = time.perf_counter()
     embeddings = LocalEmbeddings(data) if semantic else None
     engine = KnowledgeEngine(folder, base_url="/knowledge", data_dir=data, embeddings=embeddings)
-    status = engine.wait()
+    while not engine.status()["indexed_at"]:
+        time.sleep(0.05)
     indexed = time.perf_counter()
-    while semantic and engine.status()["embedded"] < status["chunks"]:
-        time.sleep(0.2)
+    status = engine.wait(BUILD_SECONDS)
     embedded = time.perf_counter()
     tally = Tally()
     for question in questions:

@@ -90,6 +90,7 @@ def test_meaning_finds_what_words_do_not(start: Start) -> None:
     """A page that has another word for what is asked answers it once the encoder has read the folder."""
     assert found(start(semantic=False)) == []
     engine = start()
+    assert engine.wait(60)["embedded"] == len(PAGES)
     until(lambda: found(engine) == ["returns"], 60, "an answer by meaning")
     assert found(engine, "Who painted the Mona Lisa?") == []
 

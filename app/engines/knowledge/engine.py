@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from app.engines.knowledge.small_talk import (
 _WORDS = re.compile(r"\S+\s*|\s+")
 PAGES_BYTES = 16 * 1024 * 1024
 """What is kept of pages that were read, at about four bytes a character."""
+STALLED_SECONDS = 30.0
+"""After which vectors that do not become more are not waited for."""
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
 
@@ -158,9 +161,17 @@ class KnowledgeEngine:
         return self._index.read(lambda db: _stored(db, path.strip("/"), "1"), None) is not None
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
-        """``status()`` once no index is being built any more, at the latest after ``seconds``."""
+        """``status()`` once neither an index nor its vectors are being made, at the latest after ``seconds``."""
+        end = time.monotonic() + seconds
         self._index.wait(seconds)
-        return self.status()
+        status, moved_at = self.status(), time.monotonic()
+        while self._embeddings and status["embedded"] < status["chunks"] and time.monotonic() < end:
+            time.sleep(0.1)
+            earlier, status = status["embedded"], self.status()
+            moved_at = moved_at if status["embedded"] == earlier else time.monotonic()
+            if time.monotonic() - moved_at > STALLED_SECONDS:
+                break
+        return status
 
     def path_of(self, url: str) -> str:
         """The path of the page that a citation's address opens; the address itself where it is none of ours."""
@@ -173,6 +184,7 @@ class KnowledgeEngine:
 
     def status(self) -> dict[str, Any]:
         """For ``/health``: pages, chunks, embedded, indexed_at and problem (one plain sentence or None)."""
+        self._prepare()
         return self._index.status() | (self._embeddings.status() if self._embeddings else {"embedded": 0})
 
     def close(self) -> None:
