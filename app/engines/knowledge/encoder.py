@@ -157,6 +157,7 @@ class Encoder:
         is_english = language == "en" or self._model_dir is not None
         if is_english not in self._models:
             self._models[is_english] = load_model(language, self._model_dir)
+            self._models[is_english].encode(["-"])  # some load their weights at the first text only
         model = self._models[is_english]
         digests = {chunk: digest(model.name, text) for chunk, text in texts.items()}
         with contextlib.closing(VectorStore(index, model.name)) as store:
