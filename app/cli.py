@@ -19,15 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
     given = _options().parse_args(arguments)
     try:
-        folder = given.folder or Settings.from_env().knowledge_dir
+        folders = (given.folder,) if given.folder else Settings.from_env().knowledge_dir
     except ConfigError as error:
         print(error)
         return 2
-    if not folder.is_dir():
-        print(f"{folder} is not a folder")
+    if not all(folder.is_dir() for folder in folders):
+        print(f"{folders[0]} is not a folder")
         return 2
     with tempfile.TemporaryDirectory() as scratch:
-        engine = KnowledgeEngine(folder, base_url=given.url, data_dir=given.data or Path(scratch))
+        engine = KnowledgeEngine(folders, base_url=given.url, data_dir=given.data or Path(scratch))
         try:
             return int(given.run(engine, given))
         finally:

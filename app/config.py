@@ -313,6 +313,15 @@ def _parse_model_dir(value: object) -> Path:
     return folder
 
 
+def _parse_folders(value: object) -> tuple[Path, ...]:
+    """One folder or several, parted as in PATH (``:``, on Windows ``;``)."""
+    given = value if isinstance(value, list | tuple) else str(value).split(os.pathsep)
+    folders = tuple(Path(str(part)).expanduser().resolve() for part in given if str(part))
+    if not folders or not all(folder.is_dir() for folder in folders):
+        raise SettingError(f"be a folder that exists, or several parted by {os.pathsep}")
+    return tuple(dict.fromkeys(folders))
+
+
 def _public_url(known: dict[str, Any]) -> str:
     """The default of PUBLIC_URL: the platform's domain, else the address the service listens on."""
     if domain := known.get("railway_public_domain"):
@@ -364,7 +373,7 @@ class Settings(BaseModel):
     api_key: Secret = None
     identity_secret: Annotated[SecretStr | None, BeforeValidator(_parse_identity_secret)] = None
     engine: Annotated[str, BeforeValidator(_parse_engine)] = "knowledge"
-    knowledge_dir: Annotated[Path, existing_path("folder")] = ROOT / "docs"
+    knowledge_dir: Annotated[tuple[Path, ...], BeforeValidator(_parse_folders)] = (ROOT / "docs",)
     knowledge_url: BaseUrl = None
     webhook_url: PageUrl = None
     webhook_secret: Secret = None

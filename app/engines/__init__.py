@@ -63,12 +63,12 @@ _Embeddings = tuple[str, str, str] | Path | Literal["local"] | None
 
 @lru_cache(maxsize=8)
 def _open_knowledge(
-    folder: Path, base_url: str, data_dir: Path, contact_url: str | None, embeddings: _Embeddings
+    folders: tuple[Path, ...], base_url: str, data_dir: Path, contact_url: str | None, embeddings: _Embeddings
 ) -> KnowledgeEngine:
     from app.engines.knowledge import KnowledgeEngine
 
     return KnowledgeEngine(
-        folder,
+        folders,
         base_url=base_url,
         data_dir=data_dir,
         contact_url=contact_url,

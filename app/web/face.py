@@ -24,6 +24,24 @@ WORDS: dict[str, dict[str, str]] = {
     "health": {"en": "Health", "de": "Zustand", "ar": "الحالة"},
     "contact": {"en": "Contact", "de": "Kontakt", "ar": "اتصل بنا"},
     "on_this_page": {"en": "On this page", "de": "Auf dieser Seite", "ar": "في هذه الصفحة"},
+    "search": {"en": "Search", "de": "Suchen", "ar": "بحث"},
+    "search_documents": {
+        "en": "Search the documents",
+        "de": "In den Dokumenten suchen",
+        "ar": "البحث في المستندات",
+    },
+    "results": {"en": "Results for", "de": "Treffer für", "ar": "نتائج البحث عن"},
+    "no_results": {
+        "en": "Nothing was found. Other words may help.",
+        "de": "Nichts gefunden. Vielleicht helfen andere Wörter.",
+        "ar": "لم يُعثر على شيء. جرّب كلمات أخرى.",
+    },
+    "all_documents": {"en": "All documents", "de": "Alle Dokumente", "ar": "كل المستندات"},
+    "no_documents": {
+        "en": "There are no documents here yet.",
+        "de": "Hier gibt es noch keine Dokumente.",
+        "ar": "لا توجد مستندات هنا بعد.",
+    },
     "too_long": {
         "en": "This page is too long to be shown to its end.",
         "de": "Diese Seite ist zu lang und wird nicht bis zum Ende gezeigt.",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort, redirect, render_template
+from flask import Blueprint, Flask, Response, abort, redirect, render_template, request
 
 from app.cache import ByteBoundedCache
+from app.engines.base import Citation
+from app.engines.knowledge import Page, PageEntry
+from app.engines.knowledge.reader import readable_name
 from app.errors import ERRORS
 from app.extensions import services
+from app.rate_limit import address_limit
 from app.web import assets, face, logo
 from app.web.markdown import RenderedPage, render
 
@@ -21,14 +25,18 @@ VIEWS = {
     "demo": ["pages.demo"],
     "install": ["pages.install"],
     "docs": ["pages.api", "openapi.openapi"],
-    "knowledge": ["pages.knowledge"],
+    "knowledge": ["pages.knowledge", "pages.knowledge_list"],
     "metrics": ["health.metrics_view"],
 }
 """The views of each name in BATON_PAGES."""
 KNOWLEDGE_PATH = "/knowledge"
+MAX_QUERY_CHARS = 300
+MAX_RESULTS = 10
+MAX_LISTED = 1_000
+"""Pages in a list; the search finds the others."""
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors {frame_ancestors}"
+    "form-action {form_action}; base-uri 'none'; frame-ancestors {frame_ancestors}"
 )
 _rendered: ByteBoundedCache[RenderedPage] = ByteBoundedCache(32 * 1024 * 1024)
 
@@ -50,11 +58,16 @@ def _redirect_to_chat() -> Any:
 
 
 def page_response(
-    body: str, *, status: int = 200, frame_ancestors: str = "'none'", cache_control: str = "no-cache"
+    body: str,
+    *,
+    status: int = 200,
+    frame_ancestors: str = "'none'",
+    cache_control: str = "no-cache",
+    form_action: str = "'none'",
 ) -> Response:
     """A page under a strict content security policy: nothing loads from elsewhere, nothing inline runs."""
     response = Response(body, status=status, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = CSP.format(frame_ancestors=frame_ancestors)
+    response.headers["Content-Security-Policy"] = CSP.format(frame_ancestors=frame_ancestors, form_action=form_action)
     response.headers["Cache-Control"] = cache_control
     if frame_ancestors == "'none'":
         response.headers["X-Frame-Options"] = "DENY"
@@ -125,22 +138,69 @@ def api() -> Response:
     return page_response(_render_english("api.html", public_url=services().config.public_url, errors=ERRORS))
 
 
-@blueprint.get(KNOWLEDGE_PATH, defaults={"path": ""}, strict_slashes=False)
+@blueprint.get(KNOWLEDGE_PATH, strict_slashes=False)
+def knowledge_list() -> Response:
+    """All pages of the knowledge folder, or those that answer ``?q=``; after the folder's own README, if it has one."""
+    knowledge = services().knowledge
+    query = " ".join(request.args.get("q", "").split())[:MAX_QUERY_CHARS]
+    start = knowledge.page("") if not query and knowledge.has("") else None
+    return _knowledge_response(
+        start,
+        query=query,
+        results=_search(query) if query else [],
+        groups=_grouped(knowledge.pages(), ""),
+    )
+
+
 @blueprint.get(f"{KNOWLEDGE_PATH}/<path:path>")
 def knowledge(path: str) -> Response:
-    """A page of the knowledge folder, where a citation opens."""
-    page = services().knowledge.page(path.rstrip("/"))
-    if page is None:
+    """A page of the knowledge folder, where a citation opens; for a folder without a README, its pages."""
+    page = services().knowledge.page(path)
+    if page is not None:
+        return _knowledge_response(page) if page.path else knowledge_list()
+    below = f"{path.strip('/')}/"
+    pages = [entry for entry in services().knowledge.pages() if entry.path.startswith(below)]
+    if not pages:
         return error_page(404, face.WORDS["error_no_page"][face.language(services().config.lang)])
-    rendered = _rendered.get(
-        (page.file, page.version),
-        lambda: render(page.markdown, page.file, KNOWLEDGE_PATH),
-        lambda result: 4 * (len(result.html) + len(result.opening)),
-    )
-    contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
+    return _knowledge_response(None, title=readable_name(f"{path.strip('/')}.md"), groups=_grouped(pages, below))
+
+
+@address_limit
+def _search(query: str) -> list[Citation]:
+    """What answers a question, best first. It counts against RATE_LIMIT_ADDRESS, since it is work."""
+    found: list[Citation] = services().knowledge.find(query, MAX_RESULTS)
+    return found
+
+
+def _knowledge_response(page: Page | None, **values: Any) -> Response:
+    links = services().knowledge.links
+    rendered = contents = None
+    if page is not None:
+        rendered = _rendered.get(
+            (links.version, page.path, page.version),
+            lambda: render(page.parse(links)),
+            lambda result: 4 * (len(result.html) + len(result.opening)),
+        )
+        contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
     return page_response(
-        render_template("knowledge.html", title=page.title, page=rendered, contents=contents, is_cut=page.is_cut)
+        render_template("knowledge.html", document=page, page=rendered, contents=contents or [], **values),
+        form_action="'self'",
     )
+
+
+def _grouped(pages: list[PageEntry], below: str) -> list[tuple[str, list[PageEntry]]]:
+    """The pages by the next folder of their path, each with its title: that of the folder's own page, else its name."""
+    entries = [(entry, entry.path.removeprefix(below)) for entry in pages[:MAX_LISTED] if entry.path]
+    folders = {rest.partition("/")[0] for _, rest in entries if "/" in rest}
+    groups: dict[str, list[PageEntry]] = {}
+    titles: dict[str, str] = {}
+    for entry, rest in entries:
+        folder = rest.partition("/")[0]
+        groups.setdefault(folder if folder in folders else "", []).append(entry)
+        if rest in folders:
+            titles[rest] = entry.title
+    named = [(titles.get(folder) or readable_name(f"{folder}.md"), found) for folder, found in groups.items() if folder]
+    return ([("", groups[""])] if "" in groups else []) + named
 
 
 @blueprint.get("/favicon.ico")

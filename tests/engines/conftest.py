@@ -87,7 +87,7 @@ def settings(server: FaultyServer, tmp_path: Path) -> Callable[..., Settings]:
             "openai_model": "faulty",
             "webhook_url": f"{server.url}/hook",
             "webhook_secret": "shared-secret-of-both",
-            "knowledge_dir": folder,
+            "knowledge_dir": (folder,),
             "data_dir": tmp_path / "data",
         }
         return Settings.model_validate(known | given)

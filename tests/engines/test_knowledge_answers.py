@@ -190,7 +190,7 @@ def test_snippet_comes_from_the_page(shop: KnowledgeEngine) -> None:
     _, citations = asked(shop, "can an order be cancelled")
     page = shop.page(shop.path_of(citations[0].url))
     assert page is not None
-    plain = " ".join(page.markdown.replace("#", " ").replace("*", " ").split())
+    plain = " ".join(page.source.replace("#", " ").replace("*", " ").split())
     for line in citations[0].snippet.splitlines():
         assert " ".join(line.split()) in plain
 

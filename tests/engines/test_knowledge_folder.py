@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.engines.knowledge import KnowledgeEngine, Slugs, headings, slug
+from app.engines.knowledge import KnowledgeEngine
 from app.engines.knowledge.index_manager import SCAN_SECONDS
+from app.engines.knowledge.markdown_parser import slug
 
 BASE = "https://x.example/knowledge"
 Open = Callable[[], KnowledgeEngine]
@@ -192,7 +193,6 @@ def test_paths_and_titles(start: Open, pages: Path) -> None:
     assert folder is not None
     assert folder.title == "Sweet & sour"
     assert folder.file == "a b/index.md"
-    assert "title:" not in folder.markdown
     assert engine.page("a b/index") == folder
 
 
@@ -249,13 +249,6 @@ def test_slugs_as_github_writes_them() -> None:
     assert slug("How do I *reset* it?") == "how-do-i-reset-it"
     assert slug("C++ & `npm ci`") == "c--npm-ci"
     assert slug("Größe / Länge") == "größe--länge"
-    unique = Slugs()
-    assert [unique("Note"), unique("Note"), unique("Note-1"), unique("Note")] == [
-        "note",
-        "note-1",
-        "note-1-1",
-        "note-2",
-    ]
 
 
 def test_page_headings_have_the_anchors_of_citations(start: Open, pages: Path) -> None:
@@ -266,4 +259,4 @@ def test_page_headings_have_the_anchors_of_citations(start: Open, pages: Path) -
     page = engine.page("twice")
     assert page is not None
     assert [one.anchor for one in page.headings] == ["twice", "note", "note-1"]
-    assert [one.anchor for one in headings(page.markdown)] == ["twice", "note", "note-1"]
+    assert page.parse(engine.links).anchors == {"twice", "note", "note-1"}

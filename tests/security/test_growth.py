@@ -21,8 +21,7 @@ from app.conversations import ids
 from app.conversations.events import parse_cursor, parse_message_id
 from app.engines import citations, prompt, sanitize, webhook_parsers
 from app.engines.base import CancelToken, ChatMessage, Citation, EngineRequest
-from app.engines.knowledge import KnowledgeEngine, chunker, languages, markdown_inline, small_talk
-from app.engines.knowledge import old_documents as documents
+from app.engines.knowledge import KnowledgeEngine, dialects, languages, markdown_parser, reader, sections, small_talk
 from app.engines.knowledge.retriever import leans
 from app.web.markdown import render
 from tests.conftest import Service, until
@@ -144,14 +143,14 @@ READERS: dict[str, Callable[[str], object]] = {
     "message": lambda text: parse_message_id(text, "abcdef"),
     "session": ids.hash_session_id,
     "ticket": ids.parse_ticket,
-    "without tags": markdown_inline.without_tags,
-    "escaped": markdown_inline.escaped,
-    "sentences": markdown_inline.sentences,
-    "bare": markdown_inline.bare,
-    "code": markdown_inline.code,
-    "front matter": lambda text: documents.front_matter(f"---\n{text}\n"),
-    "front matter's value": lambda text: documents.front_matter(f"---\na: {text}\n---\n"),
-    "headings": lambda text: chunker.headings(f"# {text.replace(chr(10), ' ')}\n"),
+    "escaped": sections.escaped,
+    "front matter": lambda text: reader.front_matter(f"---\n{text}\n"),
+    "front matter's value": lambda text: reader.front_matter(f"---\na: {text}\n---\n"),
+    "front matter in TOML": lambda text: reader.front_matter(f"+++\na = {text}\n+++\n"),
+    "dialects": dialects.normalize,
+    "dialects of MDX": lambda text: dialects.normalize(text, mdx=True),
+    "page": lambda text: sections.sections(markdown_parser.parse(text), ""),
+    "headings": lambda text: markdown_parser.parse(f"# {text.replace(chr(10), ' ')}\n"),
 }
 
 
@@ -345,7 +344,7 @@ def test_r37_a_page_is_read_and_rendered_once(tmp_path: Path) -> None:
 def test_r37_of_a_dense_page_no_more_is_rendered_than_of_a_third_of_it(unit: str) -> None:
     """R37: the work to render a page is bounded, also where it is full of links, lists, headings or tables."""
     work = [
-        steps(lambda size=size: render(documents.shown_part((unit * size)[:size]), "a.md", "/knowledge"))  # type: ignore[misc]
+        steps(lambda size=size: render(markdown_parser.parse(reader.readable_part((unit * size)[:size]))))  # type: ignore[misc]
         for size in (170_000, 500_000)
     ]
     assert work[1] <= 1.01 * work[0]
@@ -367,7 +366,7 @@ def test_r37_a_dense_page_says_that_it_goes_on(tmp_path: Path) -> None:
         == "Not every page could be read in full: dense.md: not shown to its end: too many links, lists or tables."
     )
     prose = "The umbrella policy covers most of what a visitor asks.\n" * 9_000
-    assert documents.shown_part(prose) == prose
+    assert reader.readable_part(prose) == prose
 
 
 def test_r37_a_page_over_512_kb_is_left_out_and_named(tmp_path: Path) -> None:
@@ -394,4 +393,4 @@ def test_a_link_to_a_hidden_file_is_no_page(tmp_path: Path) -> None:
     (tmp_path / "shown.md").write_text("# Shown\n", "utf-8")
     for name, to in (("one", ".secret.md"), ("two", ".git/notes.md"), ("three", "shown.md")):
         (tmp_path / f"{name}.md").symlink_to(tmp_path / to)
-    assert [one.file for one in documents.scan(tmp_path)] == ["shown.md", "three.md"]
+    assert [one.file for one in reader.scan([tmp_path])[0]] == ["shown.md", "three.md"]

@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.web.markdown import REL, page_path, render
+from app.engines.knowledge.links import Links, PageName
+from app.engines.knowledge.markdown_parser import parse
+from app.web.markdown import REL, RenderedPage, render
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -55,6 +57,8 @@ ALLOWED = {
     "h2",
     "em",
     "strong",
+    "li",
+    "ul",
 }
 
 
@@ -70,9 +74,20 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def html(markdown: str, source: str = "guide/page.md") -> str:
-    made = render(markdown, source, "/knowledge")
-    return made.opening + made.html
+PAGE = PageName("guide/page", "guide/page.md")
+FILES = ("index.md", "guide/page.md", "guide/other.md", "guide/deep/README.md", "guide/deep/with space.md")
+PATHS = ("", "guide/page", "guide/other", "guide/deep", "guide/deep/with space")
+LINKS = Links(map(PageName, PATHS, FILES), "/knowledge")
+
+
+def made(markdown: str) -> RenderedPage:
+    """The page ``guide/page.md`` of a small folder."""
+    return render(parse(markdown, resolve_link=lambda href: LINKS.resolve(href, PAGE)))
+
+
+def html(markdown: str) -> str:
+    page = made(markdown)
+    return page.opening + page.html
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -95,7 +110,7 @@ def test_hostile_text_makes_no_tag_that_runs_loads_or_leads_astray(text: str) ->
         ("../README.md#start", "/knowledge#start"),
         ("deep/README.md", "/knowledge/guide/deep"),
         ("deep/with%20space.md", "/knowledge/guide/deep/with%20space"),
-        ("#here", "#here"),
+        ("#here", "/knowledge/guide/page#here"),
         ("/install", "/install"),
         ("https://example.com/a?b=c", "https://example.com/a?b=c"),
         ("mailto:a@example.com", "mailto:a@example.com"),
@@ -118,24 +133,18 @@ def test_an_image_becomes_its_description() -> None:
 
 def test_headings_of_the_same_name_get_anchors_of_their_own() -> None:
     """As on GitHub: the second gets -1, the third -2, and one that is named so already is stepped over."""
-    made = render("# A\n## Same\n## Same\n## Same-1\n## `Same`\n", "a.md", "/knowledge")
-    assert [heading.anchor for heading in made.headings] == ["a", "same", "same-1", "same-1-1", "same-2"]
-    assert [one["id"] for tag, one in Tags(made.html).found if tag == "h2"] == ["same", "same-1", "same-1-1", "same-2"]
+    page = made("# A\n## Same\n## Same\n## Same-1\n## `Same`\n")
+    assert [heading.anchor for heading in page.headings] == ["a", "same", "same-1", "same-1-1", "same-2"]
+    assert [one["id"] for tag, one in Tags(page.html).found if tag == "h2"] == ["same", "same-1", "same-1-1", "same-2"]
 
 
-def test_the_opening_heading_stands_apart_and_the_front_matter_is_not_shown() -> None:
+def test_the_opening_heading_stands_apart() -> None:
     """The table of contents can stand between a page's title and its text."""
-    made = render("---\ntitle: Other\n---\n# Title\n\ntext\n", "a.md", "/knowledge")
-    assert made.opening == '<h1 id="title">Title</h1>\n'
-    assert made.html == "<p>text</p>\n"
+    page = made("# Title\n\ntext\n")
+    assert page.opening == '<h1 id="title">Title</h1>\n'
+    assert page.html == "<p>text</p>\n"
 
 
 def test_a_table_says_its_alignment_by_class() -> None:
     """A style attribute would be refused by the page's policy."""
     assert '<td class="align-right">1</td>' in html("|a|\n|-:|\n|1|\n")
-
-
-def test_a_readme_and_an_index_stand_for_their_folder() -> None:
-    """The path of a page is its file's without .md, and the folder's for README and index."""
-    shown = [page_path(file) for file in ("a/b.md", "a/README.md", "index.md", "a/readme.MD", "a/x.png")]
-    assert shown == ["a/b", "a", "", "a", "a/x.png"]

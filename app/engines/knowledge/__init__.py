@@ -1,7 +1,6 @@
 """The default engine: answers out of a folder of Markdown."""
 
-from app.engines.knowledge.anchors import Slugs, slug
-from app.engines.knowledge.chunker import Heading, headings
-from app.engines.knowledge.engine import KnowledgeEngine, Page
+from app.engines.knowledge.engine import KnowledgeEngine
+from app.engines.knowledge.pages import Page, PageEntry
 
-__all__ = ["Heading", "KnowledgeEngine", "Page", "Slugs", "headings", "slug"]
+__all__ = ["KnowledgeEngine", "Page", "PageEntry"]

@@ -12,8 +12,8 @@ from app.engines.base import Citation
 from app.engines.knowledge.documents import Block, page_url
 from app.engines.knowledge.index import Chunk, read_chunks
 from app.engines.knowledge.languages import terms
-from app.engines.knowledge.markdown_inline import escaped
 from app.engines.knowledge.retriever import Hit, Query
+from app.engines.knowledge.sections import escaped
 from app.engines.knowledge.small_talk import sentence
 
 ANSWER_CHARS = 1_000

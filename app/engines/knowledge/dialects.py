@@ -16,6 +16,8 @@ from app.engines.knowledge.html_tags import names
 
 MAX_DEPTH = 24
 """Containers within containers; what is nested deeper keeps its text and loses its box."""
+MAX_DIRECTIVES = 6
+"""MyST directives within directives; what is nested deeper is code."""
 ANCHOR = "\ue002{}\ue003"
 """How an explicit anchor stands in the normalized text; the parser makes an anchor of it."""
 _MASK = re.compile("\ue000(\\d+)\ue001")
@@ -61,7 +63,9 @@ _DROPPED_LINE = re.compile(
     re.IGNORECASE,
 )
 _ATTRIBUTE = r"(?:[.#][\w:./-]+|[\w:@-]+=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'{}]+))"
-_ATTRIBUTES = re.compile(rf"[ ]?\{{(?::[^{{}}\n]*|[ ]*{_ATTRIBUTE}(?:[ ]+(?:{_ATTRIBUTE}|[\w-]+))*[ ]*)\}}")
+_ATTRIBUTES = rf"[ ]?\{{(?::[^{{}}\n]*|[ ]*{_ATTRIBUTE}(?:[ ]+(?:{_ATTRIBUTE}|[\w-]+))*[ ]*)\}}"
+_ATTRIBUTES_OR_MARK = re.compile(rf"^[ >]*:{{3,}}.*$|{_ATTRIBUTES}", re.MULTILINE)
+"""Attributes, and the marks of boxes, whose attributes are their own."""
 _ID = re.compile(r"#([\w:./-]+)|\bid=[\"']?([\w:./-]+)")
 _TARGET = re.compile(r"\(([\w:.-]+)\)=[ ]*")
 _ROLE = re.compile("\\{([a-z][\\w:+.-]*)\\}\ue000(\\d+)\ue001")
@@ -77,8 +81,8 @@ _SHORTCODE = re.compile(
 )
 _REF_LINK = re.compile(r"\]\(\{\{[<%]-?[ ]*(?:rel)?ref[ ]+\"?([^\s\"%>]+)\"?[^\n]*?[%>]\}\}([^)\n]*)\)")
 _INLINE = (
-    (re.compile(r"\{>>[^\n]*?<<\}|\{--[^\n]*?--\}"), ""),
-    (re.compile(r"\{\+\+([^\n]*?)\+\+\}|\{==([^\n]*?)==\}"), r"\1\2"),
+    (re.compile(r"\{>>[^\n{}]*?<<\}|\{--[^\n{}]*?--\}"), ""),
+    (re.compile(r"\{\+\+([^\n{}]*?)\+\+\}|\{==([^\n{}]*?)==\}"), r"\1\2"),
     (re.compile(r"(?<![=\w])==(?=[^\s=])([^=\n]*[^\s=])==(?![=\w])"), r"\1"),
     (re.compile(r"(?<!\+)\+\+([a-z][a-z0-9+-]*)\+\+(?!\+)"), r"\1"),
     (re.compile(r":(?:material|fontawesome|octicons|simple)-[a-z0-9-]{1,80}:"), ""),
@@ -99,7 +103,8 @@ def normalize(text: str, *, mdx: bool = False) -> str:
 class _Masker:
     """The first pass: leaves comments out and puts a number in place of code, so that later passes do not see it."""
 
-    def __init__(self, mdx: bool) -> None:
+    def __init__(self, mdx: bool, depth: int = 0) -> None:
+        self._depth = depth
         self.kept: list[str] = []
         """Code by its number: a code span as written, or a fence with all of its lines."""
         self._mdx = mdx
@@ -165,9 +170,11 @@ class _Masker:
             at += 1
         if name in _CODE_DIRECTIVES:
             self._keep_fence(lead, argument, body[at:])
+        elif self._depth >= MAX_DIRECTIVES:
+            self._keep_fence(lead, "", body[at:])
         elif name.rpartition(":")[2] not in _DROPPED_DIRECTIVES:
             indent = " " * len(lead) if not lead.startswith((" ", ">")) else lead
-            inner = _Masker(self._mdx)
+            inner = _Masker(self._mdx, self._depth + 1)
             inner.kept = self.kept
             title = "" if name in ("figure", "table", "list-table", "csv-table") else argument
             self._out += [f"{lead}::: {name} {title}", *(indent + line for line in inner.mask(body[at:]))]
@@ -281,7 +288,7 @@ def _inline(text: str, kept: list[str], mdx: bool) -> str:
     text = _shortcodes(text, kept)
     text = _ROLE.sub(lambda found: _role(found, kept), text)
     text = _WIKILINK.sub(_wikilink, text)
-    text = _ATTRIBUTES.sub(_attributes, text)
+    text = _ATTRIBUTES_OR_MARK.sub(_attributes, text)
     for pattern, plain in _INLINE:
         text = pattern.sub(plain, text)
     return html_tags.without_expressions(text, mdx=mdx)
@@ -373,6 +380,8 @@ def _role(found: re.Match[str], kept: list[str]) -> str:
 def _wikilink(found: re.Match[str]) -> str:
     """Obsidian's ``[[Page#Heading|label]]`` as a link to ``wiki:``; an embedded picture or file is left out."""
     target, label = found[2].strip(), (found[3] or "").strip()
+    if target.strip("_").lower() == "toc":
+        return ""
     page, _, heading = target.partition("#")
     if found[1] and re.search(r"\.(?!md\b)[A-Za-z0-9]{2,5}$", page):
         return ""
@@ -383,6 +392,8 @@ def _wikilink(found: re.Match[str]) -> str:
 
 
 def _attributes(found: re.Match[str]) -> str:
+    if not found[0].endswith("}") or found[0].lstrip(" >").startswith(":::"):
+        return found[0]
     identity = _ID.search(found[0])
     return " " + ANCHOR.format(identity[1] or identity[2]) if identity else ""
 
@@ -467,7 +478,10 @@ class _Boxes:
     def _mark(self, lead: str, indent: str, text: str, depth: int) -> bool:
         """Whether the line is the mark of a box; then it is dealt with."""
         if colons := _COLONS.fullmatch(text):
-            self._paired(":", lead + indent, colons["name"].strip("{} .").lower(), colons["rest"])
+            name, rest = colons["name"], colons["rest"]
+            if name.startswith("{."):
+                name, rest = "", f"{name}{rest}"
+            self._paired(":", lead + indent, name.strip("{} ").lower(), rest)
             return True
         slashes = _SLASHES.fullmatch(text)
         if slashes and (not slashes["name"] or slashes["title"] is not None or not text.endswith("/")):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+SUMMARY_CHARS = 160
 BlockKind = Literal["paragraph", "list", "table", "code", "quote", "admonition", "definition"]
 
 
@@ -93,6 +94,13 @@ class Document:
     aliases: tuple[str, ...] = ()
     """Other names that links may use: the front matter's ``slug``, ``id``, ``permalink``, ``aliases``."""
 
+    @property
+    def summary(self) -> str:
+        """One or two lines for lists: the front matter's description, else how the page begins."""
+        blocks = (block for section in self.sections for block in section.blocks if block.kind == "paragraph")
+        text = self.description or next((block.text for block in blocks), "")
+        return text if len(text) <= SUMMARY_CHARS else text[: SUMMARY_CHARS - 1].rsplit(" ", 1)[0] + " …"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -100,6 +108,12 @@ class Problem:
 
     file: str
     reason: str
+    effect: str = "A page could not be read"
+
+    @property
+    def sentence(self) -> str:
+        """For ``/health``, without the full stop."""
+        return f"{self.effect}: {self.file}: {self.reason}"
 
 
 def page_url(path: str, url: str | None, base_url: str) -> str:

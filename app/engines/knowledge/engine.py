@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.cache import ByteBoundedCache
 from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk, EngineRequest, TextChunk
 from app.engines.knowledge.answer_builder import Answer, build_answer, build_citations
 from app.engines.knowledge.answerability import certainty
-from app.engines.knowledge.documents import Heading
 from app.engines.knowledge.embeddings import Embeddings
 from app.engines.knowledge.index import read_chunks
 from app.engines.knowledge.index_manager import IndexManager
-from app.engines.knowledge.reader import front_matter, readable_part
+from app.engines.knowledge.links import Links
+from app.engines.knowledge.pages import Page, PageEntry, list_pages, read_links, read_page
 from app.engines.knowledge.retriever import Deadline, Hit, Query, parse, rank
 from app.engines.knowledge.small_talk import (
     languages,
@@ -33,32 +30,12 @@ from app.engines.knowledge.small_talk import (
 )
 
 _WORDS = re.compile(r"\S+\s*|\s+")
-PAGES_BYTES = 16 * 1024 * 1024
-"""What is kept of pages that were read, at about four bytes a character."""
+PAGES_PATH = "/knowledge"
+"""Where the service shows the pages."""
 STALLED_SECONDS = 30.0
 """After which vectors that do not become more are not waited for."""
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of the folder. ``path`` is what stands after ``/knowledge/``."""
-
-    path: str
-    title: str
-    markdown: str
-    """Without the front matter, and not more of it than can be rendered in half a second."""
-    is_cut: bool
-    """Whether the page goes on after that."""
-    url: str
-    """The page's own address elsewhere, or an empty string."""
-    headings: tuple[Heading, ...]
-    """All headings in order, with the anchors that citations use."""
-    file: str
-    """Where it stands below the folder (``decisions/README.md``): relative links in it start from there."""
-    version: str
-    """Changes with what is written in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +69,7 @@ class KnowledgeEngine:
         self._contact = contact_url
         folders = [folder] if isinstance(folder, Path) else list(folder)
         self._index = IndexManager(folders, Path(data_dir), self._base)
-        self._pages: ByteBoundedCache[Page] = ByteBoundedCache(PAGES_BYTES)
+        self._read: tuple[Path | None, tuple[Links, list[PageEntry]]] | None = None
         self._embeddings = embeddings
         self._prepare()
 
@@ -146,19 +123,35 @@ class KnowledgeEngine:
         return "no index" if lookup is None else self._index.search(lambda db: _explained(db, lookup), "no index")
 
     def page(self, path: str) -> Page | None:
-        """The page at ``path`` (no ``.md``; a folder's README or index under the folder), or None.
+        """The page at ``path`` in any spelling (with or without ending, slash, ``index``), or None.
 
         Only what was indexed can be had, so no path leads out of the folder.
         """
-        columns = "path, file, url, title, version, headings, source"
-        row = self._index.read(lambda db: _stored(db, path.strip("/"), columns), None)
-        if row is None:
-            return None
-        return self._pages.get((row[1], row[4]), lambda: _page(row), lambda page: 4 * len(page.markdown))
+        found = self.links.find(path)
+        return None if found is None else self._index.read(lambda db: read_page(db, found), None)
 
     def has(self, path: str) -> bool:
         """Whether there is such a page."""
-        return self._index.read(lambda db: _stored(db, path.strip("/"), "1"), None) is not None
+        return self.links.find(path) is not None
+
+    def pages(self) -> list[PageEntry]:
+        """All pages, those at the top of the folder first."""
+        return self._catalog[1]
+
+    @property
+    def links(self) -> Links:
+        """Where links between the pages lead on ``/knowledge``."""
+        return self._catalog[0]
+
+    @property
+    def _catalog(self) -> tuple[Links, list[PageEntry]]:
+        """What is kept of the index in use, read once for each."""
+        self._index.scan()
+        file = self._index.file
+        if self._read is None or self._read[0] != file:
+            links = self._index.read(lambda db: read_links(db, PAGES_PATH), Links([], PAGES_PATH))
+            self._read = (file, (links, self._index.read(list_pages, [])))
+        return self._read[1]
 
     def wait(self, seconds: float = 900.0) -> dict[str, Any]:
         """``status()`` once neither an index nor its vectors are being made, at the latest after ``seconds``."""
@@ -235,25 +228,6 @@ def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:
         )
     verdict = "answered" if lookup.certainty >= 0 else "refused"
     return "\n".join([*lines, f"{verdict}: certainty {lookup.certainty:+.2f}, absent {query.absent_share:.0%}"])
-
-
-def _stored(db: sqlite3.Connection, path: str, columns: str) -> tuple[Any, ...] | None:
-    sql = f"SELECT {columns} FROM pages WHERE {{}} = ?"  # noqa: S608 - columns named here
-    try:
-        row: tuple[Any, ...] | None = db.execute(sql.format("path"), (path,)).fetchone()
-        for file in (f"{path}.md", f"{path}/README.md", f"{path}/index.md", path):
-            row = row or db.execute(sql.format("file"), (file,)).fetchone()
-        return row
-    except (UnicodeError, sqlite3.Error):
-        return None
-
-
-def _page(row: tuple[Any, ...]) -> Page:
-    path, file, url, title, version, headings, packed = row
-    source = front_matter(zlib.decompress(packed).decode("utf-8")).body
-    shown = readable_part(source)
-    stored = tuple(Heading(*heading) for heading in json.loads(headings))
-    return Page(path, title, shown, shown != source, url, stored, file, version)
 
 
 def _streamed(text: str, request: EngineRequest) -> Iterator[TextChunk]:

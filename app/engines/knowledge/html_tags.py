@@ -15,13 +15,13 @@ def names(text: str) -> frozenset[str]:
 _BRACES = r"\{(?:[^{}]++|\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\})*+\}"
 _VALUE = rf"(?:\"[^\"]*+\"|'[^']*+'|{_BRACES}|[^\s<>\"'={{}}`]++)"
 _TAG = re.compile(
-    rf"<(?P<close>/?)(?P<name>[A-Za-z][\w.:-]*+)?(?P<attributes>(?:\s++(?:[\w@:.#-]++(?:\s*+=\s*+{_VALUE})?+|{_BRACES}))*+)"
+    rf"(?<!\]\()<(?P<close>/?)(?P<name>[A-Za-z][\w.:-]*+)?(?P<attributes>(?:\s++(?:[\w@:.#-]++(?:\s*+=\s*+{_VALUE})?+|{_BRACES}))*+)"
     r"\s*+/?>"
 )
 _ATTRIBUTE = re.compile(
     r"([\w:-]++)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|\{\s*[\"'`]([^\"'`{}]*)[\"'`]\s*\}|([^\s\"'{}>/]+))"
 )
-_CLOSED = re.compile(r"</([A-Za-z][\w.:-]*)\s*>|<([A-Za-z][\w.:-]*)[^<>]*/>")
+_CLOSED = re.compile(r"(?<!\]\()</([A-Za-z][\w.:-]*)\s*>|<([A-Za-z][\w.:-]*)[^<>]*/>")
 _BLOCKS = names(
     """
     address article aside blockquote body br button caption center col colgroup dd details dialog div dl dt
@@ -51,7 +51,7 @@ _INLINE_CODE = re.compile(r"<code\b[^<>]*>([^<>\n`\ue000]*)</code\s*>", re.IGNOR
 _MASK = re.compile("\ue000(\\d+)\ue001")
 _PRE = re.compile(r"<pre(?:\s[^<>]*)?>", re.IGNORECASE)
 _PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
-_LITERAL = re.compile(r"(?<![\\$\w])\{\s*(?:\"([^\"{}\n]*)\"|'([^'{}\n]*)'|`([^`{}\n]*)`)\s*\}")
+_LITERAL = re.compile(r"(?<![\\$])\{\s*(?:\"([^\"{}\n]*)\"|'([^'{}\n]*)'|`([^`{}\n]*)`)\s*\}")
 _EXPRESSION = re.compile(rf"(?<![\\$]){_BRACES}")
 _LINE_START = re.compile(r"[ ]*(?:(?:[-*+]|\d{1,9}[.)])[ ]+)*")
 

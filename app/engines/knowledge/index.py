@@ -16,7 +16,7 @@ from typing import Any
 from app.engines.knowledge.documents import Block, Document, Problem, Section
 from app.engines.knowledge.languages import detect, is_spaceless, terms, words
 
-FORMAT = "12"
+FORMAT = "13"
 """Part of every fingerprint: another format of the index means another index."""
 CHUNK_CHARS = 1_400
 """Characters after which a section is cut at its next block."""
@@ -24,8 +24,9 @@ FIELDS = ("title", "heading", "body")
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pages (id INTEGER PRIMARY KEY, file TEXT UNIQUE, path TEXT UNIQUE, url TEXT, title TEXT, lang TEXT,
-                    aside INTEGER, version TEXT, headings TEXT, source BLOB, first INTEGER, last INTEGER);
+CREATE TABLE pages (id INTEGER PRIMARY KEY, file TEXT, path TEXT UNIQUE, url TEXT, title TEXT, lang TEXT,
+                    aside INTEGER, version TEXT, headings TEXT, source BLOB, first INTEGER, last INTEGER,
+                    folder INTEGER, aliases TEXT, summary TEXT);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, page INTEGER, level INTEGER, heading TEXT, anchor TEXT, trail TEXT,
                      blocks BLOB);
 CREATE VIRTUAL TABLE chunk_terms USING fts5(title, heading, body, tokenize = "ascii");
@@ -153,7 +154,7 @@ def _fill(db: sqlite3.Connection, documents: Iterable[Document], problems: Seque
         pages,
         total,
         datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        tuple(f"Not every page could be read in full: {problem.file}: {problem.reason}" for problem in problems),
+        tuple(problem.sentence for problem in problems),
         tuple(lang for lang, _ in languages.most_common()),
         (lengths[0] / max(1, total), lengths[1] / max(1, total), lengths[2] / max(1, total)),
     )
@@ -199,10 +200,11 @@ def _add_page(
                (page, title, " ".join(dict.fromkeys(headings)), " ".join(bodies)))  # fmt: skip
     aside = not ASIDES.isdisjoint(document.file.lower().rpartition(".")[0].replace(" ", "-").split("/"))
     db.execute(
-        "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (page, document.file, document.path, document.url or "", document.title, lang, aside, document.version,
          json.dumps([[item.level, item.text, item.anchor] for item in document.headings]),
-         zlib.compress(document.source.encode("utf-8", "replace")), first, last),
+         zlib.compress(document.source.encode("utf-8", "replace")), first, last,
+         document.folder, json.dumps(document.aliases), document.summary),
     )  # fmt: skip
 
 

@@ -50,6 +50,10 @@ BUILD_SECONDS = 900.0
 """After which a build is given up."""
 
 
+NAMED_PROBLEMS = 10
+"""Files that ``/health`` names."""
+
+
 class IndexManager:
     """The folder's index, shared by all threads of a process and, as a file, by all workers."""
 
@@ -108,8 +112,8 @@ class IndexManager:
         if self.is_reading:
             problem = problem or "The pages are still being read for the first time."
         elif info and not problem and info.problems:
-            more = f" and {len(info.problems) - 1} more" if len(info.problems) > 1 else ""
-            problem = f"{info.problems[0]}{more}."
+            more = f" and {len(info.problems) - NAMED_PROBLEMS} more" if len(info.problems) > NAMED_PROBLEMS else ""
+            problem = f"{'; '.join(info.problems[:NAMED_PROBLEMS])}{more}."
         return {
             "pages": info.pages if info else 0,
             "chunks": info.chunks if info else 0,

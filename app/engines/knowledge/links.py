@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,8 @@ class Links:
         self._by_spelling: dict[tuple[int, str], str] = {}
         self._by_name: dict[str, str] = {}
         names = list(pages)
+        self.version = hashlib.blake2b(repr((base_url, names)).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        """Changes where any link may lead elsewhere than before."""
         for page in names:
             self._pages[page.path] = page
         for spellings in (_own_spellings, _other_spellings):
@@ -76,7 +79,7 @@ class Links:
             return None
         fragment = f"#{parts.fragment}" if parts.fragment else ""
         if not parts.path:
-            return (self._own_url(page) if self._own_urls else "") + fragment or None
+            return (self._own_url(page) if self._own_urls else "") + fragment if fragment else None
         path = self._target(unquote(parts.path), page)
         if path is not None:
             return self._own_url(self._pages[path]) + fragment

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
+from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from mdit_py_plugins.container import container_plugin
 from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
-from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
 from app.engines.knowledge.dialects import normalize
 from app.engines.knowledge.documents import Heading
@@ -25,6 +26,7 @@ BOX = "box"
 LABELS = {"tldr": "TL;DR", "faq": "FAQ", "seealso": "See also", "todo": "To do", "versionadded": "New"}
 ALWAYS_LABELLED = names("caution danger deprecated error important warn warning")
 _ANCHOR = re.compile("[ ]?\ue002([^\ue003]*)\ue003")
+_WWW = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:[/?#][^\s<>\"'`|]*[\w/=&#-])?")
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 _DANGLING_FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,100}\](?!:)")
 
@@ -74,17 +76,29 @@ def slug(heading: str) -> str:
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "tasklists": True}).enable(["table", "strikethrough"])
+    options = {"html": False, "tasklists": True, "linkify": True}
+    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough", "linkify"])
+    # Not by top-level domains: README.md and main.py are no addresses.
+    parser.linkify = LinkifyIt({"www.": {"validate": _www_length, "normalize": _www_url}}, {"fuzzy_link": False})
     # Indented code has become fences by now (dialects.py); what is still indented is content of a list or a component.
     parser.disable("code")
     parser.use(container_plugin, BOX, validate=lambda info, _markup: bool(info.strip()))
-    parser.use(deflist_plugin).use(footnote_plugin).use(gfm_autolink_plugin)
+    parser.use(deflist_plugin).use(footnote_plugin)
     # The resolver judges every target; the parser's own check would leave refused links as raw Markdown.
     parser.validateLink = _allow_all_links  # type: ignore[method-assign,assignment]
     parser.core.ruler.after("block", "box_titles", _box_titles)
     parser.core.ruler.push("inline_tokens", _finish_inline)
     parser.core.ruler.push("heading_ids", _heading_ids)
     return parser
+
+
+def _www_length(_linkify: object, text: str, pos: int) -> int:
+    found = _WWW.match(text, pos)
+    return len(found[0]) if found else 0
+
+
+def _www_url(_linkify: object, match: Any) -> None:
+    match.url = f"https://{match.url}"
 
 
 def _allow_all_links(_url: str) -> bool:

@@ -89,7 +89,9 @@ def scan(folders: Sequence[Path]) -> tuple[list[SourceFile], list[Problem]]:
         ignored = _ignored(root, problems)
         found += sorted(_walk(number, root, ignored, problems), key=lambda one: one.file)
     if len(found) > MAX_FILES:
-        problems.append(Problem(found[MAX_FILES].file, f"more than {MAX_FILES} files: the rest is left out"))
+        problems.append(
+            Problem(found[MAX_FILES].file, f"more than {MAX_FILES} files", "The pages from here on are left out")
+        )
     return found[:MAX_FILES], problems
 
 
@@ -100,7 +102,7 @@ def _ignored(root: str, problems: list[Problem]) -> GitIgnoreSpec | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        problems.append(Problem(IGNORE_FILE, f"cannot be used ({type(error).__name__})"))
+        problems.append(Problem(IGNORE_FILE, type(error).__name__, "Patterns could not be read"))
         return None
 
 
@@ -113,7 +115,7 @@ def _walk(number: int, root: str, ignored: GitIgnoreSpec | None, problems: list[
         except OSError as error:
             if not below:
                 raise
-            problems.append(Problem(below, error.strerror or "cannot be read"))
+            problems.append(Problem(below, error.strerror or "unknown error", "A folder could not be read"))
             continue
         for entry in entries:
             name = f"{below}{entry.name}"
@@ -253,7 +255,7 @@ def front_matter(text: str) -> FrontMatter:
             raise ValueError("too large")
         values: object = handler.load(block)
     except (yaml.YAMLError, tomllib.TOMLDecodeError, json.JSONDecodeError, ValueError, RecursionError, TypeError):
-        return FrontMatter({}, body, "its front matter cannot be parsed and is left out")
+        return FrontMatter({}, body, "cannot be parsed")
     if isinstance(values, dict):
         return FrontMatter({str(name).lower(): value for name, value in values.items()}, body)
     return FrontMatter({}, body if values is None else text)
@@ -302,7 +304,7 @@ class Folder:
         if matter.is_private:
             return None
         if len(readable_part(matter.body)) < len(matter.body):
-            self._problem(one, "not shown to its end: too many links, lists or tables")
+            self._problem(one, "too many links, lists or tables", "A page is not shown to its end")
         return document(source, page, self.links, mtime=one.mtime_ns / 1e9)
 
     def _name(self, one: SourceFile, path: str) -> PageName | None:
@@ -312,11 +314,11 @@ class Folder:
             self._problem(one, str(error))
             return None
         if matter.problem:
-            self._problem(one, matter.problem)
+            self._problem(one, matter.problem, "The front matter of a page is left out")
         return None if matter.is_private else _page_name(matter, path, one.file, one.folder)
 
-    def _problem(self, one: SourceFile, reason: str) -> None:
-        problem = Problem(one.file, reason)
+    def _problem(self, one: SourceFile, reason: str, effect: str = "A page could not be read") -> None:
+        problem = Problem(one.file, reason, effect)
         if problem not in self.problems:
             self.problems.append(problem)
 

@@ -10,7 +10,7 @@ from functools import cache
 
 from app.engines.knowledge.index import read_info
 from app.engines.knowledge.languages import DATA, bounded, detect, is_spaceless
-from app.engines.knowledge.markdown_inline import escaped
+from app.engines.knowledge.sections import escaped
 
 MAX_CHARS = 120
 """Characters of a text beyond which it is no small talk."""
