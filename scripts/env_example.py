@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def default_text(name: str, value: object) -> str:
         return str(value).lower()
     if isinstance(value, frozenset):
         return "all" if value == frozenset(PAGES) else ",".join(sorted(value))
+    if isinstance(value, tuple) and all(isinstance(part, Path) for part in value):
+        return os.pathsep.join(default_text("", part) for part in value)
     if isinstance(value, tuple):
         return ",".join(value)
     return f'"{value}"' if " " in str(value) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.contract.conftest import RunningService
 from tests.contract.html_page import HtmlPage, policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = ["/", "/chat", "/install", "/docs", "/knowledge", "/knowledge/security", "/knowledge/decisions/gevent"]
+PAGES = ["/", "/chat", "/install", "/docs", "/knowledge", "/knowledge/security", "/knowledge/protocol"]
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -47,7 +48,7 @@ def test_every_page_comes_under_a_policy_that_begins_with_nothing(web: httpx.Cli
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     told = policy(answer)
     told.pop("frame-ancestors")
-    assert told == POLICY
+    assert told == POLICY | ({"form-action": "'self'"} if path.startswith("/knowledge") else {})
     assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
     assert answer.headers.get_list("Referrer-Policy") == ["no-referrer"]
 
@@ -188,7 +189,7 @@ def test_every_code_of_a_problem_has_its_line_on_the_api_page(web: httpx.Client)
 def test_every_link_between_the_documents_leads_somewhere(web: httpx.Client) -> None:
     """Each page of the folder is shown, and each link in it meets a page and a heading that are there."""
     folder = ROOT / "docs"
-    files = [file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.md")]
+    files = [file.relative_to(folder).with_suffix("").as_posix() for file in folder.glob("*.md")]
     paths = [re.sub(r"/(README|index)$", "", f"/knowledge/{name}") for name in files]
     pages = {path: HtmlPage(web.get(path).raise_for_status().text) for path in paths}
     for path, seen in pages.items():
@@ -199,6 +200,57 @@ def test_every_link_between_the_documents_leads_somewhere(web: httpx.Client) -> 
             there = target.path or path
             assert there in pages, (path, link["href"])
             assert not target.fragment or unquote(target.fragment) in pages[there].ids(), (path, link["href"])
+
+
+def test_the_documents_are_listed_and_searched_without_a_script(web: httpx.Client) -> None:
+    """/knowledge lists every page but the decision records; its form asks the same address for ``q``."""
+    listed = HtmlPage(web.get("/knowledge").text)
+    links = {str(link["href"]) for link in listed.all("a")}
+    pages = {file.stem for file in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert {f"/knowledge/{name}" for name in pages} <= links
+    assert not [link for link in links if "/decisions" in link]
+    assert web.get("/knowledge/decisions/gevent").status_code == 404
+    (form,) = listed.all("form")
+    assert (form["action"], form["method"]) == ("/knowledge", "get")
+    answer = web.get("/knowledge", params={"q": "how do I set the rate limit?"})
+    assert any(
+        "/knowledge/" in str(link["href"]) and "#" in str(link["href"]) for link in HtmlPage(answer.text).all("a")
+    )
+    hostile = web.get("/knowledge", params={"q": '"><script>alert(1)</script>'}).text
+    assert "<script>alert(1)" not in hostile
+
+
+def test_d5_drafts_comments_and_what_is_ignored_are_404_and_links_have_no_dead_end(
+    service: StartService, tmp_path: Path
+) -> None:
+    """D5, D8, D11: on /knowledge no private page or comment; every spelling of a page opens it; all folders count."""
+    first, second = tmp_path / "shop", tmp_path / "faq"
+    pages = {
+        first
+        / "guide"
+        / "oven.mdx": "import X from 'x'\n\n# Oven\n\n<!-- zeppelin -->\n\n:::tip[Hot]\nMind it.\n:::\n",
+        first / "guide" / "start.md": "[a](/guide/oven) [b](oven.mdx#oven) [c](./oven/) [d](draft.md)\n",
+        first / "guide" / "draft.md": "---\ndraft: true\n---\n# Zeppelin\n",
+        first / "old.md": "# Zeppelin\n",
+        first / ".batonignore": "old.md\n",
+        second / "hours.markdown": "+++\ntitle = 'Hours'\nurl = '/opening/'\n+++\nWe open at nine.\n",
+    }
+    for file, text in pages.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+    base = service(BATON_KNOWLEDGE_DIR=f"{first}{os.pathsep}{second}").url
+    with httpx.Client(base_url=base, headers=HTML) as client:
+        for path in ("guide/oven", "guide/oven/", "guide/oven.mdx", "guide/oven.md", "hours", "opening/", "guide"):
+            answer = client.get(f"/knowledge/{path}")
+            assert answer.status_code == 200, path
+            assert "zeppelin" not in answer.text.lower(), path
+            assert ":::" not in answer.text, path
+        for path in ("guide/draft", "guide/draft.md", "old", "old.md"):
+            assert client.get(f"/knowledge/{path}").status_code == 404, path
+        start = HtmlPage(client.get("/knowledge/guide/start").text)
+        links = [str(link["href"]) for link in start.all("a") if "guide" in str(link["href"])]
+        assert links == ["/knowledge/guide/oven", "/knowledge/guide/oven#oven", "/knowledge/guide/oven"]
+        assert "zeppelin" not in client.get("/knowledge").text.lower()
 
 
 def test_no_page_leads_nowhere_when_the_folder_is_about_something_else(service: StartService, tmp_path: Path) -> None:

@@ -363,7 +363,7 @@ def test_r37_a_dense_page_says_that_it_goes_on(tmp_path: Path) -> None:
     problem = client.get("/health").get_json()["knowledge"]["problem"]
     assert (
         problem
-        == "Not every page could be read in full: dense.md: not shown to its end: too many links, lists or tables."
+        == "A page is not shown to its end: dense.md: too many links, lists or tables."
     )
     prose = "The umbrella policy covers most of what a visitor asks.\n" * 9_000
     assert reader.readable_part(prose) == prose
@@ -378,7 +378,7 @@ def test_r37_a_page_over_512_kb_is_left_out_and_named(tmp_path: Path) -> None:
         assert engine.page("big") is not None
         (tmp_path / "big.md").write_text("# Big\n\n" + "The zeppelin policy is simple. " * 20_000, "utf-8")
         until(lambda: engine.page("big") is None, what="the page to go")
-        assert engine.status()["problem"] == "Not every page could be read in full: big.md: larger than 512 KB."
+        assert engine.status()["problem"] == "A page could not be read: big.md: larger than 512 KB."
         assert engine.find("zeppelin policy") == []
         assert [one.title for one in engine.find("umbrella policy")] == ["Fine"]
     finally:

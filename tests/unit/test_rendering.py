@@ -31,7 +31,7 @@ HOSTILE = [
     "[a](../../../etc/passwd)",
     "[a](http://[bad)",
     "![x](https://evil.test/x.png)",
-    '![x](https://evil.test/x.png "t" onload=1)',
+    '![x](https://ok.test/x.png "t" onload=1)',
     "[![x](https://evil.test/x.png)](javascript:alert(1))",
     "```<script>\nalert(1)</script>\n```",
     "|a|\n|-|\n|<script>|",
