@@ -1,8 +1,8 @@
 """Writes the bill of materials (CycloneDX) of what runs, and checks the licence of every part. Needs no network.
 
-``python -m scripts.sbom`` writes ``sbom/service.cdx.json`` (the packages of requirements.txt that are installed in this
-environment) and, where npm is found, ``sbom/widget.cdx.json`` (what widget/ is built from). It ends with 1 when a part
-has no licence or one that is not in ALLOWED.
+``python -m scripts.sbom`` writes ``sbom/service.cdx.json`` (the packages of requirements*.txt, without those of
+development, that are installed in this environment) and, where npm is found, ``sbom/widget.cdx.json`` (what widget/ is
+built from). It ends with 1 when a part has no licence or one that is not in ALLOWED.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "sbom"
 ALLOWED = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Python-2.0",
-    "Unlicense", "Zlib", "ZPL-2.1",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0",
+    "Python-2.0", "Unlicense", "Zlib", "ZPL-2.1",
     # Names that older packages give in place of an SPDX identifier.
     "License :: OSI Approved :: Apache Software License", "License :: OSI Approved :: BSD License",
     "License :: OSI Approved :: MIT License", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)",
 }  # fmt: skip
 """Licences that allow use and redistribution beside MIT code without asking."""
+UNDECLARED = {"protobuf": "BSD-3-Clause"}
+"""The licence in the package's own LICENSE file, where its metadata has none that the generator reads."""
 
 
 def main() -> int:
@@ -45,14 +47,18 @@ def main() -> int:
 
 
 def service_sbom(*, validate: bool = True) -> dict[str, Any]:
-    """What requirements.txt names and this environment has; tools of development are left out.
+    """What the lists of requirements name and this environment has; tools of development are left out.
 
     ``validate`` checks the document against CycloneDX's schema, which takes ten seconds.
     """
     options = ("--pyproject", "pyproject.toml", "--output-reproducible", "--validate" if validate else "--no-validate")
     document = _run(sys.executable, "-m", "cyclonedx_py", "environment", *options, sys.executable)
-    needed = requirement_names((ROOT / "requirements.txt").read_text("utf-8"))
+    lists = [path.read_text("utf-8") for path in sorted(ROOT.glob("requirements*.txt")) if "-dev" not in path.name]
+    needed = set().union(*map(requirement_names, lists))
     document["components"] = [part for part in document["components"] if normalized(part["name"]) in needed]
+    for part in document["components"]:
+        if "licenses" not in part and part["name"] in UNDECLARED:
+            part["licenses"] = [{"license": {"id": UNDECLARED[part["name"]]}}]
     kept = {part["bom-ref"] for part in document["components"]} | {"root-component"}
     document["dependencies"] = [
         {"ref": one["ref"], "dependsOn": [ref for ref in one.get("dependsOn", []) if ref in kept]}
