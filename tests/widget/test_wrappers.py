@@ -122,6 +122,22 @@ def test_session_key(come: Stranger, app: str, baton: str) -> None:
     expect(visitor.articles).to_contain_text("in a")
 
 
+def test_named_key(come: Stranger, app: str) -> None:
+    """A name is a conversation of its own in this browser, found again by the same name, and by nobody else."""
+    first, second = come(app), come(app)
+    use_key(first, "support:7")
+    first.open().ask("quick to support")
+    expect(first.answers).to_have_count(1)
+    use_key(first, "sales")
+    expect(first.articles).to_have_count(0)
+    use_key(first, "support:7")
+    expect(first.articles).to_have_count(2)
+    use_key(second, "support:7")
+    second.open()
+    expect(second.box).to_be_visible()
+    expect(second.articles).to_have_count(0)
+
+
 def test_props_and_equal_objects(come: Stranger, app: str) -> None:
     """A changed colour shows in the open panel, which stays as it is; renderings with equal lists change nothing."""
     visitor = come(app)
