@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test check widget bench lock clean test-resilience audit sbom env-example check-widget-build check-railway \
-	chromium faketime widget-tests example-apps
+	chromium faketime widget-tests example-apps pictures
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -48,6 +48,9 @@ widget: widget/node_modules/.stamp ## build app/static out of widget/
 
 bench: .venv/.dev ## measure side by side, as ratios (BENCH=http for one)
 	$(PY) -m bench $(BENCH)
+
+pictures: .venv/.dev chromium ## make the pictures of the README and the docs from the real service
+	$(PY) -m bench.pictures
 
 test-resilience: .venv/.dev chromium faketime ## run every fault and attack, those that take minutes included, and print a table of them
 	$(PY) -m pytest --resilience $(ARGS)

@@ -36,6 +36,7 @@ function show(pane) {
         frame.contentWindow.Baton.on("session", resolve);
         frame.contentWindow.Baton.open();
       };
+      inside.documentElement.className = "demo";
       inside.head.append(style, script);
     };
   });
