@@ -1,4 +1,4 @@
-"""The command line: ask the knowledge folder, index it, check it against questions."""
+"""The command line: ask the knowledge folder, index it, check it against questions; check a service by its address."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app import doctor
 from app.config import ConfigError, Settings
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
@@ -18,6 +19,8 @@ from app.engines.knowledge import KnowledgeEngine
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
     given = _options().parse_args(arguments)
+    if given.area == "doctor":
+        return doctor.main(given)
     try:
         folders = (given.folder,) if given.folder else Settings.from_env().knowledge_dir
     except ConfigError as error:
@@ -36,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Baton from the command line.")
-    areas = parser.add_subparsers(title="areas", required=True)
+    areas = parser.add_subparsers(title="areas", dest="area", required=True)
+    doctor.add_arguments(areas.add_parser("doctor", help="check a service by its address against the promises"))
     knowledge = areas.add_parser("knowledge", help="the folder of Markdown that answers")
     commands = knowledge.add_subparsers(title="commands", required=True)
     ask = commands.add_parser("ask", help="answer one question")

@@ -1,0 +1,280 @@
+"""``python -m app doctor``: green on a sound service, red for each of many planted faults, leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from app import doctor
+from tests.contract.conftest import LIMITED, PLAIN, RunningService
+from tests.contract.launch import ROOT
+
+
+@dataclass
+class Exchange:
+    """A response on its way through the faulty proxy; faults change it."""
+
+    method: str
+    path: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def replace(self, old: str, new: str) -> None:
+        self.body = self.body.replace(old.encode(), new.encode())
+
+
+Fault = Callable[[Exchange], None]
+
+
+@dataclass
+class LineFault:
+    """Changes the events of a stream: what it returns is sent in place of each of them."""
+
+    change: Callable[[bytes], list[bytes]]
+
+
+@contextlib.contextmanager
+def faulty(base: str, fault: Fault | LineFault) -> Iterator[str]:
+    """A proxy before the service that has one fault."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            """Stays silent."""
+
+        def handle_call(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            kept = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            self.close_connection = True
+            with contextlib.closing(http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)) as upstream:
+                upstream.request(self.command, self.path, body, kept)
+                with upstream.getresponse() as answer:
+                    self.pass_on(answer)
+
+        def pass_on(self, answer: http.client.HTTPResponse) -> None:
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            headers.pop("transfer-encoding", None)
+            headers["connection"] = "close"
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                self.relay(answer, headers)
+                return
+            exchange = Exchange(self.command, self.path, answer.status, headers, answer.read())
+            if not isinstance(fault, LineFault):
+                fault(exchange)
+            exchange.headers["content-length"] = str(len(exchange.body))
+            self.begin(exchange.status, exchange.headers)
+            self.wfile.write(exchange.body)
+
+        def relay(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+            headers.pop("content-length", None)
+            self.begin(answer.status, headers)
+            event = b""
+            while line := answer.readline():
+                event += line
+                if line in (b"\n", b"\r\n"):
+                    for sent in fault.change(event) if isinstance(fault, LineFault) else [event]:
+                        self.wfile.write(sent)
+                    self.wfile.flush()
+                    event = b""
+
+        def begin(self, status: int, headers: dict[str, str]) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        do_GET = do_POST = do_DELETE = handle_call  # noqa: N815 - http.server's names
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def broken(url: str) -> list[str]:
+    """The promises that the doctor finds broken."""
+    return [check.name for check in doctor.examine(url) if check.ok is False]
+
+
+def run(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app", "doctor", url, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_sound_service(plain: RunningService, tmp_path: Path) -> None:
+    """Every promise is kept, as text, JSON and JUnit say alike; nothing that was created is left."""
+    before = plain.key_names() if plain.redis_process else []
+    ran = run(plain.base, "--json", "--junit", str(tmp_path / "report.xml"))
+    report = json.loads(ran.stdout)
+    assert ran.returncode == 0, ran.stdout
+    assert report["url"] == plain.base
+    assert {check["ok"] for check in report["checks"]} == {True, None}  # the limits are off here
+    assert all({"name", "ok", "detail"} == check.keys() for check in report["checks"])
+    cases = ET.parse(tmp_path / "report.xml").getroot()
+    assert len(cases) == len(report["checks"])
+    assert cases.findall(".//failure") == []
+    if plain.redis_process:
+        assert plain.key_names() == before
+
+
+def test_limits_are_respected() -> None:
+    """A check that a limit refuses is skipped, and breaks nothing."""
+    service = RunningService(LIMITED)
+    try:
+        ran = run(service.base)
+    finally:
+        service.stop()
+    assert ran.returncode == 0
+    assert "skipped" in ran.stdout
+    assert "BROKEN" not in ran.stdout
+
+
+def test_a_killed_worker() -> None:
+    """With a worker's pid it is killed in mid-answer, and the answer is closed in time."""
+    service = RunningService(
+        PLAIN | {"WEB_CONCURRENCY": "1", "BATON_ENGINE": "python:tests.contract.slow_engine:answer"}
+    )
+    try:
+        workers = Path(f"/proc/{service.own.process.pid}/task/{service.own.process.pid}/children").read_text().split()
+        pid = next(pid for pid in workers if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        ran = run(service.base, "--pid", pid)
+    finally:
+        service.stop()
+    assert "ok       A turn whose worker was killed" in ran.stdout, ran.stdout
+
+
+def test_nobody_there() -> None:
+    """An address where nothing listens is broken, with exit status 1."""
+    ran = run("http://127.0.0.1:9")
+    assert ran.returncode == 1
+    assert ran.stdout.startswith("BROKEN")
+
+
+def _is(exchange: Exchange, method: str, ending: str = "") -> bool:
+    return exchange.method == method and urlsplit(exchange.path).path.endswith(ending)
+
+
+def _cached(exchange: Exchange) -> None:
+    exchange.headers["cache-control"] = "max-age=60"
+
+
+def _sniffed(exchange: Exchange) -> None:
+    exchange.headers.pop("x-content-type-options", None)
+
+
+def _plain_errors(exchange: Exchange) -> None:
+    if exchange.status >= 400:
+        exchange.headers["content-type"] = "text/html"
+
+
+def _telling_404(exchange: Exchange) -> None:
+    if exchange.status == 404 and "AAAA" not in exchange.path:
+        exchange.replace('"detail": "', '"detail": "It has expired. ')
+
+
+def _stored_as_500(exchange: Exchange) -> None:
+    if exchange.status == 422:
+        exchange.status = 500
+
+
+def _trimmed(exchange: Exchange) -> None:
+    exchange.replace('"  <b>', '"<b>')
+
+
+def _lost_page(exchange: Exchange) -> None:
+    if "before=" in exchange.path and exchange.status == 200:
+        told = json.loads(exchange.body)
+        exchange.body = json.dumps(told | {"messages": told["messages"][1:]}).encode()
+
+
+def _always_new(exchange: Exchange) -> None:
+    if _is(exchange, "POST", "/messages") and exchange.status == 200:
+        exchange.status = 201
+
+
+def _ticket_for_ever(exchange: Exchange) -> None:
+    if _is(exchange, "POST", "/resume") and exchange.status == 404:
+        exchange.status, exchange.body = 200, b'{"success": true}'
+        exchange.headers["content-type"] = "application/json"
+
+
+def _id_in_the_link(exchange: Exchange) -> None:
+    if _is(exchange, "POST", "/handoff"):
+        session_id = exchange.path.split("/")[3]
+        exchange.replace('"url":"', f'"url":"https://x.example/{session_id}?')
+
+
+def _reopened(exchange: Exchange) -> None:
+    if exchange.status == 409:
+        exchange.status = 201
+
+
+def _undeleted(exchange: Exchange) -> None:
+    if _is(exchange, "DELETE"):
+        exchange.status = 200
+
+
+def _unwell(exchange: Exchange) -> None:
+    exchange.replace('"status":"ok"', '"status":"poor"')
+
+
+def _other_answer(exchange: Exchange) -> None:
+    if _is(exchange, "POST", "/api/chat") and exchange.status == 200:
+        exchange.replace('"answer":"', '"answer":"Well, ')
+
+
+def _default_session(exchange: Exchange) -> None:
+    exchange.replace('"session_id":null', '"session_id":"ses_shared"')
+
+
+def _twice(event: bytes) -> list[bytes]:
+    return [event, event] if b"answer.delta" in event else [event]
+
+
+def _lost(event: bytes) -> list[bytes]:
+    return [] if b"answer.delta" in event else [event]
+
+
+def _without_ids(event: bytes) -> list[bytes]:
+    return [b"".join(line for line in event.splitlines(True) if not line.startswith(b"id:"))]
+
+
+def _no_reset(event: bytes) -> list[bytes]:
+    return [event.replace(b"event: reset", b"event: session")]
+
+
+FAULTS: tuple[Fault | LineFault, ...] = (
+    _cached, _sniffed, _plain_errors, _telling_404, _stored_as_500, _trimmed, _lost_page, _always_new, _ticket_for_ever,
+    _id_in_the_link, _reopened, _undeleted, _unwell, _other_answer, _default_session,
+    LineFault(_twice), LineFault(_lost), LineFault(_without_ids), LineFault(_no_reset),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: getattr(fault, "change", fault).__name__)
+def test_planted_faults(plain: RunningService, fault: Fault | LineFault) -> None:
+    """Each fault breaks at least one promise, and no more than a few."""
+    with faulty(plain.base, fault) as url:
+        found = broken(url)
+    assert 1 <= len(found) <= 8, found
+
+
+def test_the_proxy_itself_breaks_nothing(plain: RunningService) -> None:
+    """So the planted faults are what is found."""
+    with faulty(plain.base, lambda _: None) as url:
+        assert broken(url) == []
