@@ -120,3 +120,13 @@ def test_the_script_carries_colour_language_and_theme(face: RunningService, plai
     assert served.headers["ETag"] != get(plain, "/widget.js").headers["ETag"]
     assert get(face, "/widget.js", **{"If-None-Match": served.headers["ETag"]}).status_code == 304
     assert FACE["BATON_COLOR"] not in get(plain, "/widget.js").text
+
+
+def test_the_demo_site_says_nothing_over_the_settings(face: RunningService, plain: RunningService) -> None:
+    """A site that has a face of its own is not given the words of the demo site, nor a page the wrong direction."""
+    assert 'data-title="Ask Baton"' in get(plain, "/").text
+    page = get(face, "/knowledge/operating", Accept="text/html").text
+    assert '<html lang="de" dir="ltr" data-theme="dark">' in page
+    assert re.search(r'<article class="prose"[^>]* dir="auto">', page)
+    assert "<title>" in page
+    assert "· Teehaus Grün</title>" in page
