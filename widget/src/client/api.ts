@@ -66,17 +66,16 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
   /** Whether the service is there, but answers no call of this page's origin. The browser does not say so by itself. */
   async function isOriginRefused(): Promise<boolean> {
     if (reached || refused) return refused;
-    const probe = (path: string, mode: RequestMode) =>
-      fetchIt(base + path, { mode, credentials: "omit", signal: AbortSignal.timeout(5 * SECONDS) });
-    try {
-      await probe("widget.js", "no-cors");
-    } catch {
-      return false;
-    }
-    refused = await probe("api/site", "cors").then(
-      () => false,
-      () => !reached,
-    );
+    const answers = (mode: RequestMode): Promise<boolean> =>
+      fetchIt(`${base}api/site`, {
+        mode,
+        credentials: "omit",
+        signal: AbortSignal.timeout(5 * SECONDS),
+      }).then(
+        () => true,
+        () => false,
+      );
+    refused = (await answers("no-cors")) && !(await answers("cors")) && !reached;
     if (refused)
       console.error(
         `Baton: ${location.origin} may not use ${base}: add it to BATON_ALLOWED_ORIGINS of the service.`,

@@ -59,6 +59,7 @@ time { font-variant-numeric: tabular-nums; }
 .dialog p { margin-top: 6px; color: var(--_text-muted); text-wrap: pretty; }
 .dialog input { width: 100%; min-height: 44px; margin-top: 12px; padding: 8px 12px; border: 1px solid var(--_border); border-radius: 10px; background: var(--_surface); font-size: max(16px, .95em); }
 .qr-place { display: grid; width: min(240px, 100%); aspect-ratio: 1; margin: 16px auto 0; border-radius: 12px; overflow: clip; background: #fff; forced-color-adjust: none; }
+.dialog .qr-place + p { margin-top: 14px; text-align: center; }
 .choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 18px; }
 .plain, .strong { min-height: 44px; padding: 0 18px; border-radius: 12px; border: 1px solid var(--_border); background: none; font-weight: 600; cursor: pointer; }
 .plain:hover { background: var(--_surface-sunken); }

@@ -214,7 +214,7 @@ export class MessageView {
       });
     });
     const row = h("div", { class: "tools" }, copying);
-    if (!own && !message.metadata["interrupted"]) this.#ratings(message, row);
+    if (!own) this.#ratings(message, row);
     return row;
   }
 
