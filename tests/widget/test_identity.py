@@ -239,3 +239,15 @@ def test_quiet_until_reached_for(visit: Visit, context: BrowserContext, baton: s
     visitor.page.evaluate("() => window.Baton.reset()")
     visitor.page.wait_for_timeout(500)
     assert asked == [f"{baton}/widget.js"]
+
+
+def test_a_signed_in_user_is_not_asked_whose_it_is(visit: Visit, stranger: Visit) -> None:
+    """Handed over to the full page, a signed-in user's conversation is theirs; an anonymous one may be anybody's."""
+    visitor = visit(**signed()).open().ask("quick")
+    expect(visitor.answers).to_have_count(1)
+    page = visitor.carry_on()
+    expect(page.status).to_contain_text("Conversation continued from widget")
+    expect(page.status).not_to_contain_text("Not yours?")
+    other = stranger().open().ask("quick")
+    expect(other.answers).to_have_count(1)
+    expect(other.carry_on().status).to_contain_text("Not yours?")
