@@ -92,7 +92,7 @@ def test_widget_and_page(stranger: Stranger, site: str, baton: str, theme: str, 
     clean(full, "full page")
     page.bring_to_front()
     page.locator("#more").click()
-    page.locator("#menu button").nth(3).click()
+    page.locator("#menu button").nth(4).click()
     page.locator(".dialog button").last.click()
     expect(page.locator(".notice").first).to_be_visible()
     clean(page, "ended")
