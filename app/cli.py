@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,14 @@ def _options() -> argparse.ArgumentParser:
     ask.add_argument(
         "--after", action="append", default=[], metavar="QUESTION", help="an earlier question; may come again"
     )
+    ask.add_argument("--explain", action="store_true", help="also say what was found, with scores, and why or why not")
     ask.set_defaults(run=_ask)
     index = commands.add_parser("index", help="index a folder and say how large it is")
-    index.add_argument("folder", type=Path)
+    index.add_argument("folder", type=Path, nargs="?", help="the folder (default: BATON_KNOWLEDGE_DIR)")
     index.set_defaults(run=_index)
-    check = commands.add_parser("check", help="recall at 1 and 3 and false answers over a file of questions")
+    check = commands.add_parser("check", help="how many questions of a file are answered by the right page")
     check.add_argument("questions", type=Path)
+    check.add_argument("--report", type=Path, metavar="FILE", help="write each question with its answer as Markdown")
     check.set_defaults(run=_check)
     for command in (ask, check):
         command.add_argument("--dir", dest="folder", type=Path, help="the folder (default: BATON_KNOWLEDGE_DIR)")
@@ -64,10 +67,14 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _ask(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
-    answer = engine.ask(given.question, tuple(ChatMessage("user", earlier) for earlier in given.after))
+    engine.wait()
+    history = tuple(ChatMessage("user", earlier) for earlier in given.after)
+    answer = engine.ask(given.question, history)
     print(answer.text)
     for number, source in enumerate(answer.citations, 1):
         print(f"\n[{number}] {source.title}\n    {source.url}\n    {' '.join(source.snippet.split())[:200]}")
+    if given.explain:
+        print(f"\n{engine.explain(given.question, history)}")
     return 0
 
 
@@ -77,29 +84,75 @@ def _index(engine: KnowledgeEngine, _: argparse.Namespace) -> int:
     return 1 if status["problem"] else 0
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A question of the file, and what came of it."""
+
+    question: str
+    pages: tuple[str, ...]
+    found: tuple[str, ...]
+    has_fact: bool
+    text: str
+
+    @property
+    def rank(self) -> int:
+        """Where the first right page stands; 0 where none does."""
+        return next((at for at, path in enumerate(self.found, 1) if path in self.pages), 0)
+
+    @property
+    def is_good(self) -> bool:
+        """The right page first, with the fact where one is named; refused where it is not to be answered."""
+        return self.rank == 1 and self.has_fact if self.pages else not self.found
+
+
 def _check(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
-    """Questions are ``{"question", "pages": [paths], "history"?: [earlier ones]}``; no pages: not to be answered."""
+    """Questions are ``{"question", "pages": [paths], "fact"?: words of a right answer, "history"?: [earlier ones]}``;
+    no pages: not to be answered.
+    """
     engine.wait()
-    questions: list[dict[str, Any]] = json.loads(given.questions.read_text("utf-8"))
-    ranks: list[int] = []
-    answered = refused = 0
     began = time.perf_counter()
-    for one in questions:
-        history = tuple(ChatMessage("user", earlier) for earlier in one.get("history", ()))
-        found = [engine.path_of(source.url) for source in engine.ask(one["question"], history).citations]
-        if one.get("pages"):
-            ranks.append(next((at for at, path in enumerate(found, 1) if path in one["pages"]), 0))
-            refused += not found
-        else:
-            answered += bool(found)
+    checked = [_checked(engine, one) for one in json.loads(given.questions.read_text("utf-8"))]
     seconds = time.perf_counter() - began
-    off = len(questions) - len(ranks)
-    right = {most: sum(1 for rank in ranks if 0 < rank <= most) for most in (1, 3)}
-    print(f"answerable {len(ranks)}: recall@1 {_ratio(right[1], len(ranks))}, @3 {_ratio(right[3], len(ranks))}, "
-          f"refused {refused}")  # fmt: skip
-    print(f"off topic {off}: false answers {answered}, refused {_ratio(off - answered, off)}")
-    print(f"{1000 * seconds / max(1, len(questions)):.1f} ms a question")
-    return 0 if off == 0 or answered <= 0.1 * off else 1
+    asked = [one for one in checked if one.pages]
+    foreign = [one for one in checked if not one.pages]
+    right = {most: sum(1 for one in asked if 0 < one.rank <= most) for most in (1, 3)}
+    refused = sum(1 for one in asked if not one.found)
+    false = sum(1 for one in foreign if one.found)
+    facts = sum(one.has_fact for one in asked)
+    lines = [
+        (
+            f"answerable {len(asked)}: recall@1 {_ratio(right[1], len(asked))}, @3 {_ratio(right[3], len(asked))}, "
+            f"refused {refused}, with the fact {_ratio(facts, len(asked))}"
+        ),
+        f"off topic {len(foreign)}: false answers {false}, refused {_ratio(len(foreign) - false, len(foreign))}",
+        f"{1000 * seconds / max(1, len(checked)):.1f} ms a question",
+    ]
+    print("\n".join(lines))
+    if given.report:
+        given.report.write_text(_report(lines, checked), "utf-8")
+    return 0 if not foreign or false <= 0.1 * len(foreign) else 1
+
+
+def _checked(engine: KnowledgeEngine, one: dict[str, Any]) -> _Checked:
+    history = tuple(ChatMessage("user", earlier) for earlier in one.get("history", ()))
+    answer = engine.ask(one["question"], history)
+    found = tuple(engine.path_of(source.url) for source in answer.citations)
+    has_fact = str(one.get("fact", "")).casefold() in answer.text.casefold()
+    return _Checked(one["question"], tuple(one.get("pages", ())), found, has_fact, answer.text)
+
+
+def _report(lines: Sequence[str], checked: Sequence[_Checked]) -> str:
+    """What did not go well first, each question with what it was answered."""
+    parts = ["# Questions checked", *(f"- {line}" for line in lines)]
+    for title, good in (("What went wrong", False), ("What went well", True)):
+        parts.append(f"\n## {title}")
+        for one in checked:
+            if one.is_good == good:
+                wanted = ", ".join(f"`{page}`" for page in one.pages) or "no answer"
+                found = ", ".join(f"`{page}`" for page in one.found) or "no answer"
+                quoted = "\n".join(f"> {line}" for line in one.text.splitlines())
+                parts.append(f"\n### {one.question}\n\nWanted: {wanted}. Found: {found}.\n\n{quoted}")
+    return "\n".join(parts) + "\n"
 
 
 def _ratio(part: int, total: int) -> str:

@@ -44,6 +44,34 @@ def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["knowledge", "check", str(tmp_path / "bad.json"), "--dir", str(SHOP)]) == 1
 
 
+def test_check_writes_a_report(tmp_path: Path) -> None:
+    """``check --report`` writes every question with its answer, what went wrong first."""
+    asked = [
+        {"question": "how long is the guarantee", "pages": ["warranty"], "fact": "ten years"},
+        {"question": "clean brass", "pages": ["privacy"]},
+    ]
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    report = tmp_path / "report.md"
+    main(["knowledge", "check", str(tmp_path / "asked.json"), "--dir", str(SHOP), "--report", str(report)])
+    wrong, well = report.read_text("utf-8").split("## What went well")
+    assert "### clean brass\n\nWanted: `privacy`. Found: `care/cleaning`" in wrong
+    assert "### how long is the guarantee" in well
+    assert "> Every Larkspur lamp is guaranteed for ten years" in well
+
+
+def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    """``ask --explain`` shows ranks and scores, and why a question is refused."""
+    main(["knowledge", "ask", "how long is the guarantee", "--dir", str(SHOP), "--explain"])
+    said = capsys.readouterr().out
+    assert "1. " in said
+    assert "warranty › Guarantee" in said
+    assert "answered: certainty +" in said
+    main(["knowledge", "ask", "bake a pizza", "--dir", str(SHOP), "--explain"])
+    said = capsys.readouterr().out
+    assert "pizza: not in the folder" in said
+    assert "refused: certainty -" in said
+
+
 def test_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     """A folder that is not there is one plain line."""
     assert main(["knowledge", "ask", "x", "--dir", "/nowhere/at/all"]) == 2

@@ -11,7 +11,7 @@ from app.engines.knowledge.retriever import Hit, Query
 LOOKED_AT = 5
 """Chunks among which the one is looked for that holds most of the question."""
 THRESHOLD = 0.58
-"""Without an encoder: the least share of the question that one chunk holds, all else counted in."""
+"""Without an encoder: the least share of the question that one passage holds, all else counted in."""
 NAMED = 0.5
 """What is held by titles and headings counts this much more."""
 BY_TERM, MAX_TERMS = 0.06, 8
@@ -35,5 +35,5 @@ def certainty(query: Query, hits: Sequence[Hit], similar: Similarities | None = 
         held = HELD * max(hit.coverage for hit in hits[:3])
         lacking = COSINE_ABSENT * query.absent_share + COSINE_BY_SIZE * size
         return max(similar.cosines.values()) + held - lacking - similar.calibration.threshold
-    best = max(hit.coverage + NAMED * hit.named for hit in hits[:LOOKED_AT])
+    best = max(hit.together + NAMED * hit.named for hit in hits[:LOOKED_AT])
     return best + BY_TERM * min(len(query.terms), MAX_TERMS) - BY_SIZE * size - THRESHOLD

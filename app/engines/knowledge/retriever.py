@@ -44,9 +44,9 @@ MAX_REPAIRS = 3
 """Words of a question that are looked for among the folder's own: each costs a search of its own."""
 CANDIDATES, BEST_PAGES, PER_PAGE = 80, 8, 3
 
-WEIGHTS = (2.5, 2.0, 1.0)
+WEIGHTS = (3.5, 3.0, 1.0)
 """What a term counts in a page's title, in a chunk's headings and in its text."""
-LENGTH_SHARE = (0.3, 0.3, 0.7)
+LENGTH_SHARE = (0.3, 0.3, 0.5)
 """How much a field's length lowers that (BM25's b)."""
 SATURATION = 1.2
 """BM25's k1."""
@@ -56,12 +56,18 @@ COVERAGE_SHARE = 0.5
 """The share of a score that depends on how much of the question a chunk holds."""
 SYNONYM, COMPOUND, REPAIRED = 0.4, 0.5, 0.9
 """What a term counts that is near the word, holds it or is held by it, or is its corrected spelling."""
+PARTED = 0.3
+"""What the verb of "back up" counts beside "backup"."""
 CONTEXT = 0.45
 """What a word of the question before counts."""
 ASIDE = 0.6
 """What changelogs, decisions and news count where they are not asked for."""
 OTHER_LANGUAGE = 0.6
 """What pages count that are in another language than the question, where the folder has both."""
+HEADING_SHARE = 0.3
+"""How much more a chunk counts whose heading is the question."""
+WINDOW = 30
+"""Words within which the terms of a question stand together, title and headings aside."""
 NEGATED = 0.85
 """What a section counts that says what is not so, where the question does not ask for that."""
 TOLD = 0.3
@@ -119,6 +125,8 @@ class Hit:
     """The share of the question, by idf, that the chunk and its title and headings hold."""
     named: float
     """The share that its title and headings hold."""
+    together: float
+    """The share that its headings and one passage of ``WINDOW`` words hold."""
     cosine: float | None = None
 
 
@@ -235,6 +243,11 @@ def _negations(lang: str) -> frozenset[str]:
 
 
 @cache
+def _stop_terms(lang: str) -> frozenset[str]:
+    return frozenset(term for word in stop_words(lang) for term in terms(word, lang))
+
+
+@cache
 def _synonyms(lang: str) -> dict[str, tuple[str, ...]]:
     """Near words by stem. A word marked ``=`` stands for the others and not for itself."""
     found: dict[str, tuple[str, ...]] = {}
@@ -269,6 +282,8 @@ def _terms(
         joined = left + right
         if len(found) < MAX_TERMS and not {left, right} & (stop - PARTICLES) and _is_word(db, joined):
             found.setdefault(joined, _term(db, joined, lang, info))
+            if right in PARTICLES and left in found:
+                found[left] = replace(found[left], weight=PARTED * found[left].weight)
     return tuple(found.values()), repaired
 
 
@@ -394,6 +409,7 @@ class _Scorer:
         self._query, self._terms, self._pages = query, wanted, pages
         self._total = sum(term.mass for term in (*query.terms, *query.context)) or 1.0
         self._wants_asides = any(term.word in ASIDES or term.word in {"version", "release", "why"} for term in wanted)
+        self._variants = {variant for term in wanted for variant, _ in term.variants}
         said = {part for word in words(query.question) for part in part_terms(word, query.lang)}
         self._is_negative = not _negations(query.lang).isdisjoint(said)
         self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
@@ -401,7 +417,8 @@ class _Scorer:
     def hit(self, row: _Row) -> Hit:
         chunk, page, is_aside, lang, *texts = row
         fields = [Counter(text.split()) for text in texts]
-        bm25 = coverage = named = 0.0
+        bm25 = coverage = named = heading = 0.0
+        loose: list[Term] = []
         for term in self._terms:
             counts = [sum(share * field[variant] for variant, share in term.variants) for field in fields]
             frequency = sum(
@@ -414,13 +431,39 @@ class _Scorer:
                 bm25 += term.mass * frequency * (SATURATION + 1) / (frequency + SATURATION)
                 coverage += term.mass * min(1.0, max(counts))
                 named += term.mass * min(1.0, max(counts[:2]))
-        coverage, named = coverage / self._total, named / self._total
+                heading += term.mass * min(1.0, counts[1])
+                loose += [term] if max(counts[:2]) < 1 else []
+        coverage, named, heading = coverage / self._total, named / self._total, heading / self._total
         page_score = self._pages.get(page, 0.0)
         score = (bm25 + PAGE_SHARE * page_score) * (1 - COVERAGE_SHARE + COVERAGE_SHARE * coverage)
+        score *= 1 + HEADING_SHARE * heading * self._heading_share(fields[1], lang)
         if not self._is_negative and not _negations(lang).isdisjoint(fields[1]):
             score *= NEGATED
         if is_aside and not self._wants_asides:
             score *= ASIDE
         if self._is_mixed and lang != self._query.lang:
             score *= OTHER_LANGUAGE
-        return Hit(chunk, page, score, bm25, page_score, coverage, named)
+        together = named + self._together(texts[2], loose) / self._total
+        return Hit(chunk, page, score, bm25, page_score, coverage, named, together)
+
+    def _heading_share(self, heading: Counter[str], lang: str) -> float:
+        """The share of a heading's own words that the question has."""
+        own = heading.keys() - _stop_terms(lang)
+        return len(own & self._variants) / len(own) if own else 0.0
+
+    def _together(self, text: str, loose: Sequence[Term]) -> float:
+        """The most of these terms, by mass, within a few words of each other."""
+        shares: dict[str, list[tuple[int, float]]] = {}
+        for number, term in enumerate(loose):
+            for variant, share in term.variants:
+                shares.setdefault(variant, []).append((number, share * term.mass))
+        places = [(at, entry) for at, word in enumerate(text.split()) for entry in shares.get(word, ())]
+        best, start = 0.0, 0
+        for end, (at, _) in enumerate(places):
+            while places[start][0] < at - WINDOW:
+                start += 1
+            held: dict[int, float] = {}
+            for _, (number, mass) in places[max(start, end - 2 * WINDOW) : end + 1]:
+                held[number] = max(held.get(number, 0.0), mass)
+            best = max(best, sum(held.values()))
+        return best

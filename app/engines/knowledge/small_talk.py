@@ -52,9 +52,10 @@ def listed(titles: Sequence[str], lang: str, joint: str = "or") -> str:
 
 
 def topics(db: sqlite3.Connection, lang: str, limit: int = 3) -> str:
-    """One sentence that names a few pages to ask about, or nothing."""
+    """One sentence that names a few pages to ask about, or nothing: those near the top, with questions as headings."""
     sql = """SELECT title FROM pages WHERE title <> '' AND NOT aside GROUP BY title
-             ORDER BY min(length(file) - length(replace(file, '/', ''))), min(id) LIMIT ?"""
+             ORDER BY min(length(file) - length(replace(file, '/', ''))),
+                      max(length(headings) - length(replace(headings, '?', ''))) DESC, min(id) LIMIT ?"""
     titles = [title for (title,) in db.execute(sql, (limit,))]
     return sentence("topics", lang).format(topics=listed(titles, lang)) if titles else ""
 
