@@ -40,7 +40,7 @@ from app.engines.knowledge.languages import (
 SECONDS = 0.5
 """A question's time; after it no further step is started, and the best found so far answers."""
 MAX_TERMS = 32
-MAX_REPAIRS = 3
+MAX_REPAIRS, MAX_COMPOUNDS = 3, 6
 """Words of a question that are looked for among the folder's own: each costs a search of its own."""
 CANDIDATES, BEST_PAGES, PER_PAGE = 80, 8, 3
 
@@ -54,7 +54,7 @@ PAGE_SHARE = 1.0
 """A page's score beside its chunk's."""
 COVERAGE_SHARE = 0.5
 """The share of a score that depends on how much of the question a chunk holds."""
-SYNONYM, COMPOUND, REPAIRED = 0.4, 0.5, 0.9
+SYNONYM, COMPOUND, REPAIRED = 0.4, 0.4, 0.9
 """What a term counts that is near the word, holds it or is held by it, or is its corrected spelling."""
 PARTED = 0.3
 """What the verb of "back up" counts beside "backup"."""
@@ -266,7 +266,7 @@ def _terms(
     said = words(text)[: 4 * MAX_TERMS]
     found: dict[str, Term] = {}
     repaired: dict[str, str] = {}
-    stop = stop_words(lang)
+    stop, compounds = stop_words(lang), MAX_COMPOUNDS if repairs else 0
     for word in dict.fromkeys(_content(said, lang)):
         if len(found) >= MAX_TERMS or deadline.is_over():
             break
@@ -274,8 +274,8 @@ def _terms(
         if term.is_absent and repairs and word not in stop and not is_spaceless(word):
             repairs -= 1
             term = _repaired(db, term, lang, info, repaired)
-        elif lang in COMPOUNDING and repairs and not is_spaceless(word):
-            repairs -= 1
+        elif lang in COMPOUNDING and compounds and not is_spaceless(word):
+            compounds -= 1
             term = _compounds(db, term, info)
         found.setdefault(word, term)
     for left, right in pairwise(said):  # "back up" for "backup"
@@ -331,8 +331,7 @@ def _repaired(db: sqlite3.Connection, term: Term, lang: str, info: IndexInfo, re
 
 
 def _compounds(db: sqlite3.Connection, term: Term, info: IndexInfo) -> Term:
-    stem = term.variants[0][0] if term.variants else part_terms(term.word, info.languages[0])[0]
-    related = spelling.related_words(db, stem)
+    related = spelling.related_words(db, term.word)
     found = {other: COMPOUND for word, lang in related for other in part_terms(word, lang)}
     found |= dict(term.variants)
     if not found:
@@ -436,9 +435,10 @@ class _Scorer:
         coverage, named, heading = coverage / self._total, named / self._total, heading / self._total
         page_score = self._pages.get(page, 0.0)
         score = (bm25 + PAGE_SHARE * page_score) * (1 - COVERAGE_SHARE + COVERAGE_SHARE * coverage)
-        score *= 1 + HEADING_SHARE * heading * self._heading_share(fields[1], lang)
         if not self._is_negative and not _negations(lang).isdisjoint(fields[1]):
             score *= NEGATED
+        else:
+            score *= 1 + HEADING_SHARE * heading * self._heading_share(fields[1], lang)
         if is_aside and not self._wants_asides:
             score *= ASIDE
         if self._is_mixed and lang != self._query.lang:

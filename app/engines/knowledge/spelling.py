@@ -16,7 +16,7 @@ def nearest_word(db: sqlite3.Connection, word: str) -> tuple[str, str] | None:
     """The folder's word one mistake away, or two in a long word, and its language; the commonest of the nearest."""
     if len(word) < MIN_LETTERS or not word.isalpha():
         return None
-    allowed = 1 if len(word) < 8 else 2
+    allowed = 1 if len(word) < 9 else 2
     best: tuple[int, int, str, str] | None = None
     for other, lang, count in _sharing(db, word):
         distance = OSA.distance(word, other, score_cutoff=allowed)
@@ -27,17 +27,17 @@ def nearest_word(db: sqlite3.Connection, word: str) -> tuple[str, str] | None:
     return best and (best[2], best[3])
 
 
-def related_words(db: sqlite3.Connection, stem: str, limit: int = 6) -> list[tuple[str, str]]:
+def related_words(db: sqlite3.Connection, word: str, limit: int = 5) -> list[tuple[str, str]]:
     """The folder's words that hold this one or are held by it, with their languages: parts of compounds."""
-    if len(stem) < MIN_LETTERS + 1:
+    if len(word) < MIN_LETTERS:
         return []
-    found = [(len(other), other, lang) for other, lang, _ in _sharing(db, stem) if _contains(stem, other)]
-    return [(other, lang) for _, other, lang in sorted(found, key=lambda row: abs(row[0] - len(stem)))][:limit]
+    found = [(len(other), other, lang) for other, lang, _ in _sharing(db, word) if _contains(word, other)]
+    return [(other, lang) for _, other, lang in sorted(found, key=lambda row: abs(row[0] - len(word)))][:limit]
 
 
 def _is_mistake(word: str, other: str, distance: int) -> bool:
     """Not another word: a short one that begins or ends otherwise is ("pasta" is no "paste")."""
-    if word[0] != other[0] and len(word) < 7:
+    if word[0] != other[0]:
         return False
     if distance == 1 and len(word) == len(other) < 8 and word[-1] != other[-1] and word[:-1] == other[:-1]:
         return False
@@ -45,7 +45,12 @@ def _is_mistake(word: str, other: str, distance: int) -> bool:
 
 
 def _contains(word: str, other: str) -> bool:
-    return other != word and (word in other or (len(other) >= MIN_LETTERS and other in word))
+    """Whether one holds the other, endings aside."""
+    return other != word and (_root(word) in other or (len(other) > MIN_LETTERS and _root(other) in word))
+
+
+def _root(word: str) -> str:
+    return word[:-2] if len(word) > 6 else word
 
 
 def _sharing(db: sqlite3.Connection, word: str) -> list[tuple[str, str, int]]:
