@@ -15,8 +15,10 @@ from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk,
 from app.engines.knowledge.answer_builder import Answer, build_answer, build_citations
 from app.engines.knowledge.answerability import certainty
 from app.engines.knowledge.embeddings import Embeddings
+from app.engines.knowledge.fusion import Similarities
 from app.engines.knowledge.index import read_chunks
 from app.engines.knowledge.index_manager import IndexManager
+from app.engines.knowledge.languages import detect
 from app.engines.knowledge.links import Links
 from app.engines.knowledge.pages import Page, PageEntry, list_pages, read_links, read_page
 from app.engines.knowledge.retriever import Deadline, Hit, Query, parse, rank
@@ -28,12 +30,16 @@ from app.engines.knowledge.small_talk import (
     small_talk,
     topics,
 )
+from app.errors import EngineBusy
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 PAGES_PATH = "/knowledge"
 """Where the service shows the pages."""
 STALLED_SECONDS = 30.0
 """After which vectors that do not become more are not waited for."""
+PARSE_SECONDS, RANK_SECONDS = 0.2, 0.3
+"""A question's time, waiting for others aside; after it the best found so far answers."""
+NO_HITS: list[Hit] = []
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
 
@@ -71,6 +77,7 @@ class KnowledgeEngine:
         self._index = IndexManager(folders, Path(data_dir), self._base)
         self._read: tuple[Path | None, tuple[Links, list[PageEntry]]] | None = None
         self._embeddings = embeddings
+        detect("the word lists, read before the first question")
         self._prepare()
 
     def find(self, query: str, limit: int = 5, history: Sequence[ChatMessage] = ()) -> list[Citation]:
@@ -105,16 +112,16 @@ class KnowledgeEngine:
 
     def look_up(self, question: str, history: Sequence[ChatMessage] = ()) -> Lookup | None:
         """What the folder holds on a question; None while there is no index."""
-        deadline = Deadline()
-        query = self._index.search(lambda db: parse(db, question, history, deadline), None)
+        query = self._index.search(lambda db: parse(db, question, history, Deadline(PARSE_SECONDS)), None)
         if query is None:
             return None
         file = self._prepare()
         similar = self._embeddings.similarities(file, query.text) if self._embeddings and file else None
-        deadline = Deadline()
         if self._index.file != file:
             similar = None  # the folder changed meanwhile, and with it the chunks' numbers
-        hits: list[Hit] = self._index.search(lambda db: rank(db, query, deadline, similar), [])
+        hits, is_late = self._index.search(lambda db: _ranked(db, query, similar), (NO_HITS, False))
+        if is_late and not hits:
+            raise EngineBusy(retry_after=1)
         return Lookup(query, tuple(hits), certainty(query, hits, similar))
 
     def explain(self, question: str, history: Sequence[ChatMessage] = ()) -> str:
@@ -210,6 +217,12 @@ class KnowledgeEngine:
 
     def _way_out(self, lang: str) -> str:
         return sentence("contact", lang).format(url=self._contact) if self._contact else ""
+
+
+def _ranked(db: sqlite3.Connection, query: Query, similar: Similarities | None) -> tuple[list[Hit], bool]:
+    """What was found in time, and whether the time was over before everything was looked at."""
+    deadline = Deadline(RANK_SECONDS)
+    return rank(db, query, deadline, similar), deadline.is_over()
 
 
 def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:

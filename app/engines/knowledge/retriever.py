@@ -37,8 +37,6 @@ from app.engines.knowledge.languages import (
     words,
 )
 
-SECONDS = 0.5
-"""A question's time; after it no further step is started, and the best found so far answers."""
 MAX_TERMS = 32
 MAX_REPAIRS, MAX_COMPOUNDS = 3, 6
 """Words of a question that are looked for among the folder's own: each costs a search of its own."""
@@ -134,9 +132,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])|\n+")
 
 
 class Deadline:
-    """When a question's time is over."""
+    """When a question's time is over: no further step is started then, and the best found so far answers."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = 0.5) -> None:
         self._end = time.monotonic() + seconds
 
     def is_over(self) -> bool:
