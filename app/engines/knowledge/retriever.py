@@ -406,7 +406,7 @@ class _Scorer:
         self._query, self._terms, self._pages = query, wanted, pages
         self._total = sum(term.mass for term in (*query.terms, *query.context)) or 1.0
         self._wants_asides = any(term.word in ASIDES or term.word in {"version", "release", "why"} for term in wanted)
-        self._variants = {variant for term in wanted for variant, _ in term.variants}
+        self._variants = {variant for term in wanted for variant, share in term.variants if share > SYNONYM}
         said = {part for word in words(query.question) for part in part_terms(word, query.lang)}
         self._is_negative = not _negations(query.lang).isdisjoint(said)
         self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
