@@ -184,7 +184,7 @@ def _knowledge_response(page: Page | None, **values: Any) -> Response:
         contents = [heading for heading in rendered.headings if heading.level in (2, 3)]
     return page_response(
         render_template("knowledge.html", document=page, page=rendered, contents=contents or [], **values),
-        form_action="'self'",
+        form_action="'self'" if "groups" in values else "'none'",
     )
 
 
