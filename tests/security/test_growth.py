@@ -361,10 +361,7 @@ def test_r37_a_dense_page_says_that_it_goes_on(tmp_path: Path) -> None:
     assert notice in client.get("/knowledge/dense").data
     assert notice not in client.get("/knowledge/ok").data
     problem = client.get("/health").get_json()["knowledge"]["problem"]
-    assert (
-        problem
-        == "A page is not shown to its end: dense.md: too many links, lists or tables."
-    )
+    assert problem == "A page is not shown to its end: dense.md: too many links, lists or tables."
     prose = "The umbrella policy covers most of what a visitor asks.\n" * 9_000
     assert reader.readable_part(prose) == prose
 
