@@ -19,10 +19,10 @@ export async function detectDuplicateTab(
  * Whether another living tab has this tab's name, so that this one is its duplicate (which starts with a copy of
  * its sessionStorage). `name` is held for the life of the page; a reload waits for the page before to let go.
  */
-async function isDuplicate(locks: Locks | null, name: string, patience = 1000): Promise<boolean> {
+async function isDuplicate(locks: Locks | null, name: string, timeoutMs = 1000): Promise<boolean> {
   if (!locks) return false;
   const giveUp = new AbortController();
-  const timer = setTimeout(() => giveUp.abort(), patience);
+  const timer = setTimeout(() => giveUp.abort(), timeoutMs);
   return new Promise((resolve) => {
     locks
       .request(name, { signal: giveUp.signal }, () => {

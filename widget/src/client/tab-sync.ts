@@ -92,16 +92,16 @@ export async function withLock<T>(
   name: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  let begun = false;
+  let isRunning = false;
   const once = () => {
-    begun = true;
+    isRunning = true;
     return work();
   };
   if (!locks) return once();
   try {
     return (await locks.request(name, once)) as T;
   } catch (error) {
-    if (begun) throw error;
+    if (isRunning) throw error;
     return once();
   }
 }
