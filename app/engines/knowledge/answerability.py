@@ -10,12 +10,14 @@ from app.engines.knowledge.retriever import Hit, Query
 
 LOOKED_AT = 5
 """Chunks among which the one is looked for that holds most of the question."""
-THRESHOLD = 0.58
+THRESHOLD = 0.56
 """Without an encoder: the least share of the question that one passage holds, all else counted in."""
 NAMED = 0.5
 """What is held by titles and headings counts this much more."""
 BY_TERM, MAX_TERMS = 0.06, 8
 """A long question is never held whole."""
+BOTH = 0.6
+"""Of two words that the folder has, this much has to stand together, which is more than one of them."""
 BY_SIZE = 0.055
 """In a large folder something always fits by chance."""
 HELD, COSINE_ABSENT, COSINE_BY_SIZE = 0.2, 0.15, 0.04
@@ -35,5 +37,7 @@ def certainty(query: Query, hits: Sequence[Hit], similar: Similarities | None = 
         held = HELD * max(hit.coverage for hit in hits[:3])
         lacking = COSINE_ABSENT * query.absent_share + COSINE_BY_SIZE * size
         return max(similar.cosines.values()) + held - lacking - similar.calibration.threshold
-    best = max(hit.together + NAMED * hit.named for hit in hits[:LOOKED_AT])
+    best = max(hit.together + NAMED * hit.named * hit.coverage for hit in hits[:LOOKED_AT])
+    if len(query.terms) == 2 and all(term.variants and term.variants[0][1] == 1.0 for term in query.terms):
+        best = best if best >= BOTH else best - BOTH
     return best + BY_TERM * min(len(query.terms), MAX_TERMS) - BY_SIZE * size - THRESHOLD

@@ -24,6 +24,7 @@ from app.engines.knowledge.index import ASIDES, IndexInfo, read_info
 from app.engines.knowledge.languages import (
     COMPOUNDING,
     DATA,
+    MAX_CHARS,
     PARTICLES,
     STEMMERS,
     bounded,
@@ -62,10 +63,10 @@ ASIDE = 0.6
 """What changelogs, decisions and news count where they are not asked for."""
 OTHER_LANGUAGE = 0.6
 """What pages count that are in another language than the question, where the folder has both."""
-HEADING_SHARE = 0.3
+HEADING_SHARE = 0.4
 """How much more a chunk counts whose heading is the question."""
-WINDOW = 30
-"""Words within which the terms of a question stand together, title and headings aside."""
+WINDOW = 8
+"""Words for each term of a question within which they stand together, title and headings aside."""
 NEGATED = 0.85
 """What a section counts that says what is not so, where the question does not ask for that."""
 TOLD = 0.3
@@ -124,7 +125,7 @@ class Hit:
     named: float
     """The share that its title and headings hold."""
     together: float
-    """The share that its headings and one passage of ``WINDOW`` words hold."""
+    """The share that its headings and one passage of a few words (``WINDOW``) hold."""
     cosine: float | None = None
 
 
@@ -221,7 +222,8 @@ def rank(db: sqlite3.Connection, query: Query, deadline: Deadline, similar: Simi
 
 def page_scores(db: sqlite3.Connection, wanted: Sequence[Term]) -> dict[int, float]:
     """SQLite's BM25 of the best pages, above 0."""
-    match = _match(wanted)
+    own = [replace(term, variants=tuple(one for one in term.variants if one[1] > SYNONYM)) for term in wanted]
+    match = _match(own) or _match(wanted)
     if not match:
         return {}
     sql = "SELECT rowid, bm25(page_terms, 4, 2, 1) FROM page_terms WHERE page_terms MATCH ? ORDER BY 2 LIMIT 40"
@@ -407,8 +409,8 @@ class _Scorer:
         self._total = sum(term.mass for term in (*query.terms, *query.context)) or 1.0
         self._wants_asides = any(term.word in ASIDES or term.word in {"version", "release", "why"} for term in wanted)
         self._variants = {variant for term in wanted for variant, share in term.variants if share > SYNONYM}
-        said = {part for word in words(query.question) for part in part_terms(word, query.lang)}
-        self._is_negative = not _negations(query.lang).isdisjoint(said)
+        self._said = {part for word in words(query.question[:MAX_CHARS]) for part in part_terms(word, query.lang)}
+        self._is_negative = not _negations(query.lang).isdisjoint(self._said)
         self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
 
     def hit(self, row: _Row) -> Hit:
@@ -445,9 +447,12 @@ class _Scorer:
         return Hit(chunk, page, score, bm25, page_score, coverage, named, together)
 
     def _heading_share(self, heading: Counter[str], lang: str) -> float:
-        """The share of a heading's own words that the question has."""
+        """How far a heading is the question: its own words, and all words of both, stop words too."""
         own = heading.keys() - _stop_terms(lang)
-        return len(own & self._variants) / len(own) if own else 0.0
+        if not own:
+            return 0.0
+        alike = len(heading.keys() & self._said) / len(heading.keys() | self._said)
+        return (len(own & self._variants) / len(own) + alike) / 2
 
     def _together(self, text: str, loose: Sequence[Term]) -> float:
         """The most of these terms, by mass, within a few words of each other."""
@@ -456,12 +461,12 @@ class _Scorer:
             for variant, share in term.variants:
                 shares.setdefault(variant, []).append((number, share * term.mass))
         places = [(at, entry) for at, word in enumerate(text.split()) for entry in shares.get(word, ())]
-        best, start = 0.0, 0
+        best, start, window = 0.0, 0, WINDOW * len(loose)
         for end, (at, _) in enumerate(places):
-            while places[start][0] < at - WINDOW:
+            while places[start][0] < at - window:
                 start += 1
             held: dict[int, float] = {}
-            for _, (number, mass) in places[max(start, end - 2 * WINDOW) : end + 1]:
+            for _, (number, mass) in places[max(start, end - window) : end + 1]:
                 held[number] = max(held.get(number, 0.0), mass)
             best = max(best, sum(held.values()))
         return best
