@@ -1,6 +1,7 @@
 """Reads the JSON object of a request strictly: at most 64 KiB, within ``BATON_BODY_TIMEOUT``, at most 20 levels deep.
 
-Flask's own reader takes NaN, Infinity, doubled keys and any nesting, and waits for a slow body without end.
+Flask's own reader takes NaN, Infinity, doubled keys and any nesting, and waits for a slow body without end. Where a
+larger body is allowed, it may be long texts but not many values: 4 MiB of brackets would hold a worker for seconds.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from app.extensions import services
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
+MAX_VALUES = 100_000
+"""Brackets, commas and colons outside of texts: what a body costs to read."""
 
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
+_MARKS = "[]{},:"
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,20 +107,31 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     """The object that ``raw`` holds as strict JSON in UTF-8; BadRequest for anything else."""
     try:
         text = raw.decode("utf-8")
-        if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
-            _check_depth(text)
+        if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or len(raw) > MAX_VALUES:
+            _check_structure(raw, text)
         result = _decode(text)
     except (ValueError, RecursionError):  # the decoder's own message quotes the body, so it is not passed on
-        raise BadRequest("The body must be one JSON object in UTF-8, with no key twice and at most 20 deep.") from None
+        raise BadRequest(
+            f"The body must be one JSON object in UTF-8, with no key twice, at most {MAX_DEPTH} deep and with at most "
+            f"{MAX_VALUES} values."
+        ) from None
     if not isinstance(result, dict):
         raise BadRequest
     return result
 
 
-def _check_depth(text: str) -> None:
-    """ValueError when brackets outside of strings nest too deep; checked before the decoder recurses into them."""
+def _check_structure(raw: bytes, text: str) -> None:
+    """ValueError when brackets outside of strings nest too deep or there are too many values.
+
+    Checked before the decoder recurses into them, and each step only where the one before has bounded its work.
+    """
+    if raw.count(b'"') - raw.count(b'\\"') > 2 * MAX_VALUES:  # the quote that opens a string has no backslash before it
+        raise ValueError("too many strings")
+    outside = _STRING.sub("", text)
+    if sum(map(outside.count, _MARKS)) > MAX_VALUES:
+        raise ValueError("too many values")
     depth = 0
-    for bracket in _BRACKETS.findall(_STRING.sub("", text)):
+    for bracket in _BRACKETS.findall(outside):
         depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
             raise ValueError("too deep")

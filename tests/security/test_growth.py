@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from app import create_app, logging_config
 from app.api import json_body
+from app.api.client_protocols import MAX_BODY_BYTES
 from app.config import Settings
 from app.conversations import ids
 from app.conversations.events import parse_cursor, parse_message_id
@@ -264,6 +266,43 @@ def steps(work: Callable[[], object]) -> int:
     finally:
         sys.setprofile(None)
     return next(calls)
+
+
+BODIES = {
+    "objects": "{}",
+    "objects with a name": '{"a":1}',
+    "lists": "[]",
+    "lists in lists": "[[[[[[[[]]]]]]]]",
+    "brackets alone": "[",
+    "numbers": "1",
+    "fractions": "1e9",
+    "empty texts": '""',
+    "texts that end in a backslash": r'"\\"',
+    "messages": '{"role":"user","content":"x"}',
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_r37_a_body_of_four_megabytes_holds_few_values(name: str) -> None:
+    """R37: of 4 MiB of tiny values none is read, whatever they are: it would hold the worker for seconds."""
+    unit = BODIES[name] + ","
+    body = ('{"messages": [' + (unit * (MAX_BODY_BYTES // len(unit)))[:-1] + "]}").encode()
+
+    def read() -> None:
+        with pytest.raises(json_body.BadRequest):
+            json_body.parse_json_object(body)
+
+    read()
+    assert steps(read) < 200
+
+
+def test_r37_four_megabytes_of_long_texts_are_read() -> None:
+    """R37: the largest history that a client sends is read: long texts, whatever stands in them, with their parts."""
+    parts = [{"type": "text", "text": '[{"a": 1}], ' * 600}, {"type": "source-url", "url": "https://example.com/"}]
+    sent = {"messages": [{"id": f"m{number}", "role": "user", "parts": parts} for number in range(400)]}
+    body = json.dumps(sent).encode()
+    assert MAX_BODY_BYTES / 2 < len(body) < MAX_BODY_BYTES
+    assert json_body.parse_json_object(body) == sent
 
 
 QUESTIONS = {
