@@ -21,8 +21,9 @@ MARKUP = re.compile(
     r"\b(innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|setHTMLUnsafe|parseHTMLUnsafe|DOMParser|srcdoc)\b"
     r"|\bdocument\s*\.\s*write(ln)?\b|\beval\s*\(|\bnew\s+Function\b|\bsetTimeout\s*\(\s*['\"`]|javascript:"
 )
-NAMED = {"app/static/site/install.js": {"srcdoc"}}
-"""What may stand all the same: the preview on the install page is a frame whose text the page itself escapes."""
+NAMED = {"app/static/site/install.js": {"srcdoc"}, "app/static/site/demo.js": {"srcdoc"}}
+"""What may stand all the same: the preview on the install page is a frame whose text the page itself escapes, and the
+text of the demo's panes is constant."""
 TO_ANYBODY = re.compile(r"postMessage\s*\([^;]*['\"]\*['\"]|targetOrigin\s*:\s*['\"]\*")
 WEAK = {"random", "uuid1", "getnode"}
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}

@@ -37,10 +37,11 @@ function show(pane) {
         frame.contentWindow.Baton.open();
       };
       inside.documentElement.className = "demo";
+      inside.title = pane.dataset.title;
       inside.head.append(style, script);
     };
   });
-  frame.srcdoc = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${pane.dataset.title}</title></head><body>` +
+  frame.srcdoc = '<!doctype html><html lang="en"><head><meta charset="utf-8"></head><body>' +
     "<header><b></b><i></i><i></i><i></i></header><main><h1></h1><p></p><p></p><p></p><section><div></div><div></div></section></main></body></html>";
   return loaded;
 }
