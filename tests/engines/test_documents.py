@@ -229,10 +229,24 @@ def test_d5_comments_are_private(hidden: str, write: Write) -> None:
         "+++\ndraft = true\n+++",
         '{\n"draft": true\n}',
         "---\npublished: no\n---",
+        "---\ntitle: A plan: secret\ndraft: true\n---",
+        "---\ndraft: yes\ntitle: {{ title }}\n---",
+        "---\nauthor: @me\nPublish: False\n---",
+        "---\ndate: 2026-13-45\ndraft: 'true'\n---",
+        "---\ntags:\n\t- a\ndraft: on\n---",
+        f"---\ndraft: true\nnote: {'a' * 70_000}\n---",
+        f"---\ndraft: true\nnote: {'[' * 1_001}\n---",
+        "---\n- draft: true\n---",
+        "---\ndraft: y\n---",
+        "+++\ntitle = A plan\ndraft = true\n+++",
+        "---\ndraft: true\n...",
+        "---\ndraft: true",
+        "\n---\ndraft: true\n---",
+        " ---\ndraft: true\n---",
     ],
 )
 def test_d5_drafts_are_no_pages(matter: str, write: Write) -> None:
-    """D5: a draft is not read, and a link to it becomes its words."""
+    """D5: a draft is not read, however its front matter is broken, and a link to it becomes its words."""
     found = read(write({"draft.md": f"{matter}\n\n# Zeppelin\n", "page.md": "# Page\n\nSee [it](draft.md).\n"}))
     assert list(found) == ["page"]
     assert found["page"].sections[0].blocks[0].markdown == "See it."

@@ -30,11 +30,19 @@ MAX_MARKS = 30_000
 of prose has fewer. Of documentation with many tables and links about 300 KB are read, of the densest page 30."""
 MAX_FILES = 50_000
 MAX_FRONT_MATTER = 64 * 1024
-FORMAT = 1
+FORMAT = 2
 """Raised when a page is read in another way than before: then every index is made anew."""
 IGNORE_FILE = ".batonignore"
 _MARK = re.compile(r"[^\w\s]|[_\n]")
 _FLOW = re.compile(r"[\[{]")
+_PRIVATE = {
+    **dict.fromkeys(("draft", "private", "hidden"), frozenset(["true", "yes", "on", "y", "1"])),
+    **dict.fromkeys(("publish", "published"), frozenset(["false", "no", "off", "n", "0"])),
+}
+"""Of each name that keeps a page private, the values that do."""
+_PRIVATE_LINE = re.compile(
+    rf"^[ \t{{,-]*[\"']?({'|'.join(_PRIVATE)})[\"']?[ \t]*[:=][ \t]*[\"']?(\w+)", re.MULTILINE | re.IGNORECASE
+)
 _LANG = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*")
 _ORDER = re.compile(r"^\d{1,2}[-_. ]+(?=\D)")
 
@@ -230,35 +238,39 @@ class FrontMatter:
     @property
     def is_private(self) -> bool:
         """``draft: true``, ``publish: false`` and their like: neither indexed nor shown."""
-        return any(
-            str(self.values.get(name, "")).strip().lower() in values
-            for names, values in (
-                (("draft", "private", "hidden"), {"true", "yes", "1"}),
-                (("publish", "published"), {"false", "no", "0"}),
-            )
-            for name in names
-        )
+        return any(str(self.values.get(name, "")).strip().lower() in values for name, values in _PRIVATE.items())
 
 
 def front_matter(text: str) -> FrontMatter:
-    """YAML between ``---``, TOML between ``+++`` or JSON; what cannot be parsed is left out and named."""
+    """YAML between ``---``, TOML between ``+++`` or JSON; what cannot be parsed is left out and named.
+
+    What keeps a page private counts all the same, also where the block's end is missing: a slip may hide a page, and
+    never shows one.
+    """
     text = text.removeprefix("\ufeff")
-    handler = next((one for one in _HANDLERS if one.detect(text)), None)
+    begun = text.lstrip(" \t\n")
+    handler = next((one for one in _HANDLERS if one.detect(begun)), None)
     if handler is None:
         return FrontMatter({}, text)
     try:
-        block, body = handler.split(text)
-    except ValueError:
-        return FrontMatter({}, text)
+        block, body = handler.split(begun)
+    except ValueError:  # no end
+        return FrontMatter(_private_values(begun.partition("\n\n")[0]), text)
     try:
         if len(block) > MAX_FRONT_MATTER or len(_FLOW.findall(block)) > 1000:
             raise ValueError("too large")
         values: object = handler.load(block)
     except (yaml.YAMLError, tomllib.TOMLDecodeError, json.JSONDecodeError, ValueError, RecursionError, TypeError):
-        return FrontMatter({}, body, "cannot be parsed")
+        return FrontMatter(_private_values(block), body, "cannot be parsed")
     if isinstance(values, dict):
         return FrontMatter({str(name).lower(): value for name, value in values.items()}, body)
-    return FrontMatter({}, body if values is None else text)
+    return FrontMatter(_private_values(block), body if values is None else text)
+
+
+def _private_values(block: str) -> dict[str, Any]:
+    """Of front matter that cannot be parsed, the lines that keep a page private."""
+    found = ((name.lower(), value) for name, value in _PRIVATE_LINE.findall(block))
+    return {name: value for name, value in found if value.lower() in _PRIVATE[name]}
 
 
 def readable_part(text: str) -> str:
