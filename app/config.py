@@ -461,11 +461,12 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
 
 def startup_warnings(config: Settings, environ: Mapping[str, str]) -> list[str]:
     """What is most likely not meant, one plain line each; nothing of it stops the start."""
-    known = [env_name(name) for name in Settings.model_fields]
+    known = {env_name(name).removeprefix("BATON_"): env_name(name) for name in Settings.model_fields}
     lines = []
     for name in unknown_names(environ):
-        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        lines.append(f"{name} is no setting of this version" + (f"; did you mean {similar[0]}?" if similar else "."))
+        similar = difflib.get_close_matches(name.removeprefix("BATON_"), known, n=1, cutoff=0.7)
+        suggestion = f"; did you mean {known[similar[0]]}?" if similar else "."
+        lines.append(f"{name} is no setting of this version{suggestion}")
     if config.host in ("0.0.0.0", "::") and not {"public_url", "railway_public_domain"} & config.model_fields_set:  # noqa: S104
         lines.append(
             f"BATON_PUBLIC_URL is not set, so links lead to {config.public_url}. "

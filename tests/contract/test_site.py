@@ -7,6 +7,8 @@ import re
 import httpx
 import pytest
 
+from app import create_app
+from app.config import PAGES, Settings
 from tests.contract.conftest import FACE, LOGO, RunningService
 
 ORIGIN = {"Origin": "https://teehaus.example"}
@@ -110,6 +112,16 @@ def test_pages_link_to_no_page_that_is_switched_off(face: RunningService) -> Non
         links = set(re.findall(r'href="(/[^"#?]*)"', get(face, path, Accept="text/html").text))
         assert links
         assert {link: status for link in links if (status := get(face, link).status_code) >= 400} == {}, path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_alone_links_to_no_other(page: str) -> None:
+    """Whichever page is the only one that is served, nothing on it or on an error page leads to one that is not."""
+    app = create_app(Settings.from_env({"REDIS_URL": "redis://127.0.0.1:1/0", "BATON_PAGES": page}))
+    client = app.test_client()
+    for path in (f"/{page}".removesuffix("demo"), "/no-such-page"):
+        links = set(re.findall(r'href="(/[^"#?]*)"', client.get(path, headers={"Accept": "text/html"}).text))
+        assert {link for link in links if client.get(link).status_code == 404} == set(), path
 
 
 def test_the_script_carries_colour_language_and_theme(face: RunningService, plain: RunningService) -> None:

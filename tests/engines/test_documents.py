@@ -337,6 +337,39 @@ def test_d8_links_lead_to_pages_in_any_spelling(link: str, write: Write) -> None
     assert document.sections[0].blocks[0].markdown == expected
 
 
+ADDRESSES = {
+    "readme": "",
+    "README.md": "",
+    "index": "",
+    "guide/page": "guide/page",
+    "guide/page.md": "guide/page",
+    "named-here": "guide/page",
+    "other/place": "guide/other",
+    "stra%C3%9Fe": None,
+    "straße": "guide/street",
+    "guide/named-here": None,
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_pages_open_at_their_relative_url_and_in_any_spelling(address: str, write: Write) -> None:
+    """What a citation links to opens on /knowledge: a relative `url` with and without slash; README is its folder."""
+    folder = read_folder(
+        [
+            write(
+                {
+                    "README.md": "# Start",
+                    "guide/page.md": "---\nurl: named-here\n---\n# Page",
+                    "guide/other.md": "---\nurl: /other/place?a=b\n---\n# Other",
+                    "guide/street.md": "---\nurl: stra%C3%9Fe\n---\n# Street",
+                }
+            )
+        ],
+        BASE,
+    )
+    assert folder.links.find(address) == ADDRESSES[address]
+
+
 def test_d8_bare_addresses_and_task_boxes(write: Write) -> None:
     """D8: a bare address is a link, a file's name is none; a task has a box on the page and a sign in the text."""
     text = "See https://a.example/x_y and www.b.example, not main.py.\n\n- [x] done\n- [ ] open\n"

@@ -69,12 +69,13 @@ def test_redis_away_is_one_line(service: Start) -> None:
 
 def test_misspelt_and_missing_settings_are_told(service: Start) -> None:
     """S8, S9: a misspelt name and a missing public address are one line each, once, and stop nothing."""
-    one = service(HOST="0.0.0.0", BATON_TITEL="x", BATON_NOTHING_LIKE_IT="x", **SCRIPTED)
+    one = service(HOST="0.0.0.0", BATON_TITEL="x", BATON_NOTHING_LIKE_IT="x", BATON_DESK="on", **SCRIPTED)
     no_address = (
         f"BATON_PUBLIC_URL is not set, so links lead to http://127.0.0.1:{one.port}. "
         "Set it to the address that visitors use, such as https://chat.example.com."
     )
     assert warnings(one) == [
+        "BATON_DESK is no setting of this version.",
         "BATON_NOTHING_LIKE_IT is no setting of this version.",
         "BATON_TITEL is no setting of this version; did you mean BATON_TITLE?",
         no_address,

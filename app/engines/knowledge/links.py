@@ -63,7 +63,8 @@ class Links:
         if wanted in self._pages:
             return wanted
         folders = sorted({folder for folder, _ in self._by_spelling})
-        return next(filter(None, (self._look(folder, wanted) for folder in folders)), self._look(-1, wanted))
+        found = (self._look(folder, wanted) for folder in folders)
+        return next((path for path in found if path is not None), None)
 
     def resolve(self, href: str, page: PageName) -> str | None:
         """The address that a link on ``page`` leads to; None where there is nothing to lead to."""
@@ -149,5 +150,7 @@ def _own_spellings(page: PageName) -> Iterator[str]:
 def _other_spellings(page: PageName) -> Iterator[str]:
     yield _ORDER.sub("", page.path)
     above = posixpath.dirname(page.file)
-    for alias in (*page.aliases, *([page.url] if page.url and page.url.startswith("/") else [])):
+    if page.url and not urlsplit(page.url).scheme:
+        yield unquote(urlsplit(page.url).path).strip("/")
+    for alias in page.aliases:
         yield alias.strip("/") if alias.startswith("/") else posixpath.normpath(posixpath.join(above, alias)).strip("/")
