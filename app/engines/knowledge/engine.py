@@ -222,7 +222,7 @@ class KnowledgeEngine:
 def _ranked(db: sqlite3.Connection, query: Query, similar: Similarities | None) -> tuple[list[Hit], bool]:
     """What was found in time, and whether the time was over before everything was looked at."""
     deadline = Deadline(RANK_SECONDS)
-    return rank(db, query, deadline, similar), deadline.is_over()
+    return rank(db, query, deadline, similar), deadline.has_interrupted
 
 
 def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:

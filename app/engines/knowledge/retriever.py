@@ -137,6 +137,7 @@ class Deadline:
 
     def __init__(self, seconds: float = 0.5) -> None:
         self._end = time.monotonic() + seconds
+        self.has_interrupted = False
 
     def is_over(self) -> bool:
         """Whether no further step is to be started."""
@@ -151,6 +152,7 @@ class Deadline:
         except sqlite3.OperationalError:
             if not self.is_over():
                 raise
+            self.has_interrupted = True
         finally:
             db.set_progress_handler(None, 0)
 
