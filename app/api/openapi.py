@@ -176,7 +176,7 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _summary(documented: Any) -> str:
-    return (documented.__doc__ or "").partition("\n")[0].rstrip(".")
+    return (documented.__doc__ or "").partition("\n")[0].rstrip(".").replace("`", "")  # it is shown as plain text
 
 
 def _operation(rule: Rule, view: Callable[..., Any], spec: Operation) -> dict[str, Any]:

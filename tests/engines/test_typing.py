@@ -39,7 +39,7 @@ def ask(engine: TypingEngine, *, streamed: bool = True, cancel: CancelToken | No
         ("One two\nthree, [1]", 4),
         ("  Leading and trailing  \n", 4),
         ("当店は毎日開いています", 6),
-        ("Ürün `a b` **c**", 4),
+        ("Ürün `a b` **c d** [e f](g)", 4),
     ],
 )
 def test_the_words_come_one_by_one_and_are_the_same_text(text: str, count: int) -> None:

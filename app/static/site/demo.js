@@ -52,6 +52,8 @@ async function start() {
   session = (await (await call("/api/session/create", {})).json()).session_id;
   const pressed = document.activeElement;
   stage.classList.add("started");
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  stage.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
   const ready = Promise.all([...stage.querySelectorAll("[data-pane]")].map(show));
   await Promise.race([ready, new Promise((resolve) => { setTimeout(resolve, READY_TIMEOUT); })]);
   // The panel has taken the focus when it opened: back to where the visitor was.
