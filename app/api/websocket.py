@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from typing import Any
+from typing import Any, SupportsIndex
 
 import orjson
 from flask import Blueprint, Flask, Response, current_app, request
@@ -30,7 +31,20 @@ from app.rate_limit import address_limit
 
 blueprint = Blueprint("websocket", __name__)
 SUBPROTOCOL = "baton"
-OPTIONS = {"subprotocols": [SUBPROTOCOL], "max_message_size": MAX_BYTES, "ping_interval": 25}
+OPTIONS = {
+    "subprotocols": [SUBPROTOCOL],
+    "max_message_size": MAX_BYTES,
+    "ping_interval": 25,
+    "receive_bytes": 1024,  # all frames of one read are parsed before anybody else has a turn
+}
+MAX_WAITING_BYTES = 4 * MAX_BYTES
+"""Frames that a client has sent and that are not answered yet, for instance since it reads no answers."""
+FRAME_COST = 256
+"""Counted for each frame beside its length."""
+FRAME_INTERVAL = 0.01
+"""Seconds a frame, on the average; so a client that sends frames without end does not keep the worker busy."""
+FRAME_BURST = 100
+"""Frames that are answered at once."""
 _sock = Sock(blueprint)
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
@@ -92,6 +106,7 @@ def websocket(socket: Server, session_id: str | None = None) -> None:
     `typing`, with a `client_id` where the call of that name takes one. Each is answered by `ack` or `problem`.
     """
     request.environ["baton.sockets"].append(socket)
+    socket.input_buffer = WaitingFrames(socket.input_buffer)
     sending = threading.Lock()
     answer = FrameHandler(current_app._get_current_object(), request.environ, session_id)  # type: ignore[attr-defined]
     threading.Thread(target=receive_loop, args=(socket, sending, answer), daemon=True).start()
@@ -103,11 +118,36 @@ def websocket(socket: Server, session_id: str | None = None) -> None:
         socket.close(1012, "come back with the last id")
 
 
+class WaitingFrames(list[str | bytes]):
+    """The frames of a client that wait for their answer; too many of them close its connection."""
+
+    def __init__(self, frames: Iterable[str | bytes]) -> None:
+        super().__init__(frames)
+        self._size = sum(len(frame) + FRAME_COST for frame in self)
+
+    def append(self, frame: str | bytes) -> None:
+        """Raises OSError, which ends the reading thread and closes the connection."""
+        self._size += len(frame) + FRAME_COST
+        if self._size > MAX_WAITING_BYTES:
+            raise ConnectionAbortedError("too many frames wait for their answer")
+        super().append(frame)
+
+    def pop(self, index: SupportsIndex = -1) -> str | bytes:
+        """A frame that is about to be answered."""
+        frame = super().pop(index)
+        self._size -= len(frame) + FRAME_COST
+        return frame
+
+
 def receive_loop(socket: Server, sending: threading.Lock, answer: Callable[[str | bytes], bytes]) -> None:
     """Answers the client's frames until the connection closes."""
+    answered_until = 0.0
     with suppress(ConnectionClosed, OSError):
         while True:
-            reply = answer(socket.receive()).decode()
+            frame, now = socket.receive(), time.monotonic()
+            answered_until = max(answered_until + FRAME_INTERVAL, now)
+            time.sleep(max(answered_until - now - FRAME_BURST * FRAME_INTERVAL, 0.0))
+            reply = answer(frame).decode()
             with sending:
                 socket.send(reply)
 

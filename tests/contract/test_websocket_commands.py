@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websocket import WebSocketException
 
 from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.conftest import RunningService
@@ -109,3 +111,15 @@ def test_limits_count_frames(limited: RunningService) -> None:
         details = [reply.data["detail"] for reply in replies(feed, 16)[12:]]
     assert details == ["Too many requests from this address."] * 4
     assert len(visitor.texts()) == 6
+
+
+def test_a_flood_of_frames_closes_its_connection(visitor: Visitor, feed: WsFeed) -> None:
+    """A few hundred frames at once are all answered; whoever sends more than are answered in time is disconnected."""
+    for _ in range(300):
+        feed.send({"type": "ping"})
+    feed.until("pong", count=300)
+    with contextlib.suppress(OSError, WebSocketException):
+        for _ in range(20_000):
+            feed.send({"type": "ping"})
+    feed.until_closed()
+    assert visitor.get("").status_code == 200
