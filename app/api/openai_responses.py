@@ -61,7 +61,7 @@ class RetrieveQuery(schemas.RequestModel):
     """Whether the response is wanted as a stream, and after which of its events."""
 
     stream: str = "false"
-    starting_after: int = Field(-1, ge=-1)
+    starting_after: int = Field(-1, ge=-1, le=2**53)
 
 
 @dataclass(slots=True)

@@ -107,6 +107,14 @@ def test_every_replay_is_the_same(client: openai.OpenAI) -> None:
         assert again == told[start + 1 :]
 
 
+def test_a_position_that_no_number_has_is_refused(client: openai.OpenAI) -> None:
+    """``starting_after`` is a number that fits into JSON; any other gets an error that says so."""
+    response_id = client.responses.create(model="m", input="hello").id
+    for start in (-2, 2**53 + 1, 10**30):
+        with pytest.raises(openai.BadRequestError, match="starting_after"):
+            client.responses.retrieve(response_id, stream=True, starting_after=start)
+
+
 def test_background_and_cancel(client: openai.OpenAI) -> None:
     """It runs without a connection, can be followed, and stops with the words so far."""
     done = client.responses.create(model="m", input="tokens=12 delay=0.02", background=True)
