@@ -75,7 +75,7 @@ endef
 
 # uv when it is there (3 s instead of 24 s), else pip; both refuse what has not its hash.
 define install
-	@echo "Installing the packages of $(1) into .venv (half a minute at most without uv; once only)"
+	@echo "Installing the packages of $(1) into .venv (about half a minute without uv; once only)"
 	@{ command -v uv >/dev/null && uv pip install --quiet --python $(PY) --require-hashes -r $(1); } \
 	|| $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 	@touch $@
