@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -229,3 +231,17 @@ def test_a_long_section_is_cut_to_whole_blocks(make: Make) -> None:
     text = engine.ask("where does the badger sleep").text
     assert "The badger sleeps under the old beech." in text
     assert len(text) < 1_300
+
+
+def test_a_question_keeps_its_time_while_others_have_the_processor() -> None:
+    """Waiting does not count as computing, so load does not cut a search short; by the clock it ends all the same."""
+    waits, computes = Deadline(0.5), Deadline(0.01)
+    wall, cpu = time.monotonic(), time.thread_time()
+    while not computes.is_over():
+        assert time.thread_time() < cpu + 5
+    while time.monotonic() < wall + 0.6:
+        threading.Event().wait(0.05)
+    assert not waits.is_over()
+    assert computes.is_over()
+    idle = Deadline(0.02)
+    until(idle.is_over, what="the clock's end of a search that never computes")

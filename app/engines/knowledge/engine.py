@@ -38,7 +38,7 @@ PAGES_PATH = "/knowledge"
 STALLED_SECONDS = 30.0
 """After which vectors that do not become more are not waited for."""
 PARSE_SECONDS, RANK_SECONDS = 0.2, 0.3
-"""A question's time, waiting for others aside; after it the best found so far answers."""
+"""A question's time to compute, waiting for others aside; after it the best found so far answers."""
 NO_HITS: list[Hit] = []
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
