@@ -79,6 +79,7 @@ UNITS = {
     "encoded": "%73",
     "bearer": "bearer ",
     "halves of pairs": "\ud83d",
+    "links of Hugo": ']({{< ref "a" >}}',
     "headings": "# a\n",
     "lists in lists": "- ",
     "tables": "|a",
