@@ -35,9 +35,10 @@ from app.api.openapi import TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
 from app.api.sessions import session_name
 from app.conversations.events import TERMINAL_EVENTS, Event, EventCursor, parse_cursor, parse_message_id
 from app.conversations.ids import hash_session_id, session_tag
+from app.conversations.names import SessionName
 from app.errors import InvalidRequest, SessionNotFound
 from app.extensions import services
-from app.rate_limit import address_limit
+from app.rate_limit import address_limit, create_limit
 from app.storage.base import TurnStart
 
 blueprint = Blueprint("ag_ui", __name__)
@@ -99,6 +100,12 @@ def session_id_from(thread_id: object) -> str:
     except InvalidRequest:
         raise SessionNotFound from None
     name = session_name(key or "", user, is_owner=is_owner)
+    return services().names.find(name) or create_named_session(name)
+
+
+@create_limit
+def create_named_session(name: SessionName) -> str:
+    """The id of the conversation of this name, which is new; it counts as any other create."""
     return services().names.get_or_create(name, None).session_id
 
 

@@ -96,6 +96,21 @@ def test_threads_by_key(script: RunScript, service: RunningService) -> None:
         assert json.loads(second["text"])["history"] == [["user", "hello"], ["assistant", "echo: hello"]]
 
 
+def test_new_keys_count_as_creates(limited_service: RunningService) -> None:
+    """A run under a new key counts against the limit of creates; one under a known key does not."""
+    caller = ApiClient(limited_service.base, address="127.0.0.63")
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+
+    def run(key: str) -> int:
+        return caller.post("/api/ag-ui", json=run_input("hello", key, run=key), headers=headers).status_code
+
+    assert run("first") == 200
+    while caller.post("/api/session/create", json={}).status_code == 201:
+        pass
+    is_problem(caller.post("/api/ag-ui", json=run_input("hello", "second"), headers=headers), 429, "rate_limited")
+    assert run("first") == 200
+
+
 @pytest.mark.parametrize("thread", ["support", "", "ses_x", "a b", 7, None])
 def test_unknown_threads(service: RunningService, thread: Any) -> None:
     """Without a proof a thread id that is no session's is 404."""
