@@ -53,6 +53,9 @@ OF_NOBODY = {
     ("GET", "/health"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
+    ("GET", "/api/site"),
+    ("GET", "/logo"),
+    ("GET", "/face.css"),
 }
 """What reads nothing of any session."""
 UPGRADE = [
@@ -61,8 +64,25 @@ UPGRADE = [
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ]
-BY_BODY = {("POST", "/api/session/create"), ("POST", "/api/session/resume"), ("POST", "/api/chat")}
-"""What makes a session, or names it in its body."""
+BY_BODY = {
+    ("POST", "/api/session/create"),
+    ("POST", "/api/session/resume"),
+    ("POST", "/api/chat"),
+    ("POST", "/api/ai-sdk/chat"),
+    ("GET", "/api/ai-sdk/chat/<chat_id>/stream"),
+    ("POST", "/api/ag-ui"),
+}
+"""What makes a session, or names it in its body or in the client's own id."""
+BY_API_KEY = {
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/<path:name>"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/responses"),
+    ("GET", "/v1/responses/<response_id>"),
+    ("DELETE", "/v1/responses/<response_id>"),
+    ("POST", "/v1/responses/<response_id>/cancel"),
+}
+"""What only the service's owner may call; tests/clients has how."""
 
 
 def test_r01_ids_are_random_and_distinct(target: Target) -> None:
@@ -178,7 +198,7 @@ def test_r04_every_route_is_classified() -> None:
     app = create_app(Settings.from_env({"REDIS_URL": "redis://127.0.0.1:1/0"}))
     found = {(m, rule.rule) for rule in app.url_map.iter_rules() for m in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
     known = {(m, f"/api/session/{place}{path}") for m, path in OF_A_SESSION for place in ("me", "<session_id>")}
-    assert found == known | OF_NOBODY | BY_BODY
+    assert found == known | OF_NOBODY | BY_BODY | BY_API_KEY
 
 
 def test_r04_what_belongs_to_another_is_not_there(caller: ApiClient) -> None:

@@ -210,7 +210,7 @@ def test_the_full_page_when_the_token_expires(visit: Visit) -> None:
     expect(page.answers).to_have_count(1)
     page.page.wait_for_timeout(12_000)
     page.ask("quick two")
-    expect(page.status).to_contain_text("Sign in again on the site")
+    expect(page.status).to_contain_text("Sign in again")
     expect(page.articles).to_have_count(0)
     expect(page.box).to_have_value("quick two")
 
