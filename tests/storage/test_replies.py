@@ -40,12 +40,17 @@ def test_an_unknown_word_is_no_success(word: object) -> None:
         raise_for_reply([word])
 
 
-def threads() -> int:
-    return sum(1 for thread in threading.enumerate() if thread.name == "baton-storage")
+def storage_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "baton-storage"}
 
 
 def test_a_store_can_be_closed(opened: Open, backend: Backend) -> None:
     """After `close` its thread has ended and readers were told; twice is once, and a late call still works."""
+    others = storage_threads()  # of the tests before in this process
+
+    def threads() -> int:
+        return len(storage_threads() - others)
+
     store = opened()
     session_hash = new(store)
     until(lambda: threads() == 0, 10, "the look at the configuration to end")
