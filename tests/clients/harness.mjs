@@ -28,6 +28,8 @@ export function cutting(cut = Infinity, ids = []) {
           if (end >= 0) {
             if (seen++ >= cut) {
               void reader.cancel();
+              // Clients hand on what came before in tasks of their own, which an error would overtake.
+              await new Promise((resolve) => setTimeout(resolve, 50));
               return controller.error(new TypeError(LOST));
             }
             const event = kept.slice(0, end + 2);
