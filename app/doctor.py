@@ -209,10 +209,12 @@ def check_client_ids(client: Client) -> None:
     path = f"{client.create()}/messages"
     body = {"message": "once", "client_id": secrets.token_hex(8)}
     with ThreadPoolExecutor(10) as pool:
-        told = list(pool.map(lambda _: client.post(path, body), range(10)))
-    statuses = sorted(response.status_code for response in told)
+        responses = list(pool.map(lambda _: client.post(path, body), range(10)))
+    statuses = sorted(response.status_code for response in responses)
     expect(statuses == [200] * 9 + [201], f"the statuses are {statuses}")
-    expect(len({response.json()["message"]["id"] for response in told}) == 1, "the answers name different messages")
+    expect(
+        len({response.json()["message"]["id"] for response in responses}) == 1, "the answers name different messages"
+    )
     expect(len(client.call("GET", path).json()["messages"]) == 1, "it was stored more than once")
 
 
@@ -239,15 +241,15 @@ def check_every_cut(client: Client) -> None:
     start = client.call("GET", f"{path}/messages").json()["cursor"]
     answer = client.post("/api/chat", {"query": QUESTION, "session_id": client.created[-1]}).json()["answer"]
     with client.stream("GET", f"{path}/events", params={"after": start}) as events:
-        whole = until_end(events)
-    joined = "".join(data["text"] for _, kind, data in whole if kind == "answer.delta")
+        all_events = until_end(events)
+    joined = "".join(data["text"] for _, kind, data in all_events if kind == "answer.delta")
     expect(joined == answer, "the joined deltas are not the message")
-    expect(len({event_id for event_id, _, _ in whole}) == len(whole), "an event id comes twice")
-    cuts = range(len(whole)) if len(whole) <= 16 else range(0, len(whole), len(whole) // 16 + 1)
+    expect(len({event_id for event_id, _, _ in all_events}) == len(all_events), "an event id comes twice")
+    cuts = range(len(all_events)) if len(all_events) <= 16 else range(0, len(all_events), len(all_events) // 16 + 1)
     for cut in cuts:
-        with client.stream("GET", f"{path}/events", headers={"Last-Event-ID": whole[cut][0]}) as events:
-            rest = [] if cut == len(whole) - 1 else until_end(events)
-        expect(rest == whole[cut + 1 :], f"after event {cut + 1} of {len(whole)} other events came")
+        with client.stream("GET", f"{path}/events", headers={"Last-Event-ID": all_events[cut][0]}) as events:
+            rest = [] if cut == len(all_events) - 1 else until_end(events)
+        expect(rest == all_events[cut + 1 :], f"after event {cut + 1} of {len(all_events)} other events came")
     for position in ("nonsense", "999999999-000000"):
         with client.stream("GET", f"{path}/events", params={"after": position}) as events:
             kind = next((kind for _, kind, _ in events if kind != "ping"), "")

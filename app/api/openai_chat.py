@@ -89,7 +89,7 @@ def create_chat_completion() -> Response:
     )
     head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model or model_name()}
     if not body.stream:
-        return whole_completion(head, answer)
+        return json_completion(head, answer)
     response = stream_response(stream_completion(head, answer), b"")
     response.call_on_close(answer.close)
     return response
@@ -121,7 +121,7 @@ def parse_history(messages: list[dict[str, Any]], field: str) -> list[ChatMessag
     return [message for message in history if message.content]
 
 
-def whole_completion(head: dict[str, Any], answer: StatelessAnswer) -> Response:
+def json_completion(head: dict[str, Any], answer: StatelessAnswer) -> Response:
     """The answer as one object. Raises EngineFailed or EngineTimeout."""
     text, reason, annotations = [], "stop", []
     with closing(answer):

@@ -104,8 +104,8 @@ class RemoteLogo:
 
     def get(self) -> Image | None:
         """The image; None where it cannot be had. One caller fetches: others wait for the first image only."""
-        patience = 0 if self._image else MAX_SECONDS
-        if time.monotonic() < self._next_fetch or not self._fetching.acquire(timeout=patience):
+        max_wait = 0 if self._image else MAX_SECONDS
+        if time.monotonic() < self._next_fetch or not self._fetching.acquire(timeout=max_wait):
             return self._image
         try:
             if time.monotonic() >= self._next_fetch:

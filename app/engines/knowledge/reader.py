@@ -248,14 +248,14 @@ def front_matter(text: str) -> FrontMatter:
     never shows one.
     """
     text = text.removeprefix("\ufeff")
-    begun = text.lstrip(" \t\n")
-    handler = next((one for one in _HANDLERS if one.detect(begun)), None)
+    stripped = text.lstrip(" \t\n")
+    handler = next((one for one in _HANDLERS if one.detect(stripped)), None)
     if handler is None:
         return FrontMatter({}, text)
     try:
-        block, body = handler.split(begun)
+        block, body = handler.split(stripped)
     except ValueError:  # no end
-        return FrontMatter(_private_values(begun.partition("\n\n")[0]), text)
+        return FrontMatter(_private_values(stripped.partition("\n\n")[0]), text)
     try:
         if len(block) > MAX_FRONT_MATTER or len(_FLOW.findall(block)) > 1000:
             raise ValueError("too large")
