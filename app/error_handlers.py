@@ -66,8 +66,7 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
         members["errors"] = error.errors
     if isinstance(error, RateLimited) and error.scope:
         members["limit"] = error.scope
-    if more:
-        members.update(more)
+    members |= error.members | (more or {})
     response = Response(
         json.dumps(members, ensure_ascii=True), status=members["status"], mimetype="application/problem+json"
     )

@@ -5,7 +5,9 @@ later (``retryable``), and ``when`` it is sent. OpenAPI, the page ``/docs`` and 
 
 BatonError               500  internal_error
  +-- BadRequest          400  invalid_json
+ +-- LoginRequired       401  login_required
  +-- Forbidden           403
+ |    +-- NotAllowed          not_allowed
  |    +-- RoleForbidden       role_forbidden
  |    +-- NotOwner            not_owner
  |    +-- BadToken            bad_token
@@ -18,6 +20,7 @@ BatonError               500  internal_error
  |    +-- SessionEnded        session_ended
  |    +-- TurnInProgress      turn_in_progress
  |    +-- SessionFull         session_full
+ |    +-- AlreadyTaken        already_taken
  +-- PayloadTooLarge     413  payload_too_large
  +-- UnsupportedMediaType 415 unsupported_media_type
  +-- InvalidRequest      422  invalid_request
@@ -51,6 +54,8 @@ class BatonError(Exception):
         self.detail = detail or self.title
         self.retry_after = retry_after
         self.errors: list[dict[str, str]] = []
+        self.members: dict[str, object] = {}
+        """What the error's JSON says beside the usual."""
 
 
 class BadRequest(BatonError):
@@ -60,10 +65,23 @@ class BadRequest(BatonError):
     when = "The body is not a JSON object."
 
 
+class LoginRequired(BatonError):
+    """A call of the desk without a login."""
+
+    code, status, title = "login_required", 401, "Login required"
+    when = "A call of the desk without a login."
+
+
 class Forbidden(BatonError):
     """The caller may not do this."""
 
     status, title = 403, "Not allowed"
+
+
+class NotAllowed(Forbidden):
+    """The operator may not do this, or their browser calls from another site."""
+
+    code, when = "not_allowed", "The operator's role or site does not allow it."
 
 
 class RoleForbidden(Forbidden):
@@ -143,6 +161,16 @@ class SessionFull(Conflict):
     """The session holds ``BATON_MAX_MESSAGES`` messages."""
 
     code, when = "session_full", "The conversation holds as many messages as it may. Nothing old is dropped."
+
+
+class AlreadyTaken(Conflict):
+    """Another operator has the conversation. ``name``: who."""
+
+    code, when = "already_taken", "Another operator has the conversation; assigned_to says who."
+
+    def __init__(self, name: str) -> None:
+        super().__init__("Another operator has this conversation.")
+        self.members["assigned_to"] = {"name": name}
 
 
 class PayloadTooLarge(BatonError):

@@ -419,4 +419,5 @@ class Problem(BaseModel):
     limit: Annotated[
         str, Field(description="Of `rate_limited`: whose limit it is, `session`, `address` or `create`.")
     ] = ""
+    assigned_to: Annotated[dict[str, str] | None, Field(description="Of `already_taken`: who has it.")] = None
     request_id: str = ""
