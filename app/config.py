@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import difflib
 import ipaddress
@@ -43,6 +45,8 @@ LOGO_TYPES = {
     ".ico": "image/x-icon",
 }
 MAX_LOGO_BYTES = 256 * 1024
+ROLES = ("viewer", "operator", "lead", "admin")
+"""What an operator may be; each may do what those before it may."""
 
 
 class ConfigError(ValueError):
@@ -278,10 +282,50 @@ def choice(*words: str, empty: bool = False) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
-def _parse_bool(value: object) -> bool:
+def _parse_switch(value: object) -> bool:
     if (word := str(value).lower()) not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-        raise SettingError("be true or false")
+        raise SettingError("be on or off")
     return word in ("1", "true", "yes", "on")
+
+
+def _parse_events_secret(value: object) -> str | None:
+    """A secret as Standard Webhooks writes it: ``whsec_`` and base64 of 24 to 64 bytes."""
+    if value is None:
+        return None
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    size = 0
+    with contextlib.suppress(binascii.Error, ValueError):
+        size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+    if not text.startswith("whsec_") or not 24 <= size <= 64:
+        raise SettingError("be whsec_ and base64 of 24 to 64 bytes", hide=True)
+    return text
+
+
+def _parse_issuer(value: object) -> str:
+    """The issuer exactly as its tokens name it (a slash at the end counts), over https or on this machine."""
+    issuer = _parse_url(value, "an address such as https://login.example.com")
+    parts = urlsplit(issuer)
+    if "?" in issuer or (parts.scheme == "http" and not _is_loopback(parts.hostname or "")):
+        raise SettingError("be an https address without a query, such as https://login.example.com")
+    return issuer
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _parse_roles(value: object) -> dict[str, str]:
+    """Roles by group of the OpenID provider."""
+    given = value
+    with contextlib.suppress(ValueError, RecursionError):
+        given = json.loads(value) if isinstance(value, str) else value
+    roles = given if isinstance(given, dict) else {}
+    if not 0 < len(roles) <= 100 or not all(group and role in ROLES for group, role in roles.items()):
+        names = ", ".join(ROLES[:-1])
+        raise SettingError(f'be a JSON object from group to {names} or {ROLES[-1]}, such as {{"support": "operator"}}')
+    return dict(roles)
 
 
 def existing_path(kind: Literal["folder", "file", "new folder"]) -> BeforeValidator:
@@ -377,7 +421,7 @@ class Settings(BaseModel):
     knowledge_url: BaseUrl = None
     webhook_url: PageUrl = None
     webhook_secret: Secret = None
-    webhook_allow_private: Annotated[bool, BeforeValidator(_parse_bool)] = False
+    webhook_allow_private: Annotated[bool, BeforeValidator(_parse_switch)] = False
     engine_timeout: Seconds = 60
     engine_concurrency: PositiveInt = 32
     engine_per_minute: PositiveInt = 600
@@ -411,6 +455,16 @@ class Settings(BaseModel):
     pages: Annotated[frozenset[str], BeforeValidator(_parse_pages)] = frozenset(PAGES)
     link_hosts: Annotated[tuple[str, ...], BeforeValidator(_parse_hosts)] = ()
     typing_speed: Annotated[int, int_between(0, 1000, " of words a second")] = 0
+    desk: Annotated[bool, BeforeValidator(_parse_switch)] = False
+    queue_timeout: Seconds = 300
+    analytics_days: Annotated[int, int_between(1, 3650, " of days")] = 90
+    keep_questions: Annotated[bool, BeforeValidator(_parse_switch)] = False
+    events_url: PageUrl = None
+    events_secret: Annotated[SecretStr | None, BeforeValidator(_parse_events_secret)] = None
+    oidc_issuer: Annotated[str | None, BeforeValidator(_parse_issuer)] = None
+    oidc_client_id: Annotated[str | None, text(255)] = None
+    oidc_client_secret: ForeignSecret = None
+    oidc_roles: Annotated[dict[str, str] | None, BeforeValidator(_parse_roles)] = None
     rate_limit_create: Rate = "30 per minute"
     rate_limit_session: Rate = "100 per hour"
     rate_limit_address: Rate = "120 per minute"
@@ -436,6 +490,13 @@ class Settings(BaseModel):
             raise ConfigError("BATON_WEBHOOK_URL: must be set when BATON_ENGINE is webhook")
         if self.engine == "openai" and self.openai_api_key is None and self.openai_base_url is None:
             raise ConfigError("OPENAI_API_KEY: must be set when BATON_ENGINE is openai and OPENAI_BASE_URL is not")
+        if self.events_url is not None and self.events_secret is None:
+            raise ConfigError("BATON_EVENTS_SECRET: must be set when BATON_EVENTS_URL is")
+        oidc = {name: getattr(self, name) for name in ("oidc_issuer", "oidc_client_id", "oidc_client_secret")}
+        oidc["oidc_roles"] = self.oidc_roles
+        if any(oidc.values()) and not all(oidc.values()):
+            missing = next(env_name(name) for name, value in oidc.items() if not value)
+            raise ConfigError(f"{missing}: must be set when another BATON_OIDC_ setting is")
         return self
 
     @classmethod

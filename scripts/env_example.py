@@ -58,7 +58,7 @@ def default_text(name: str, value: object) -> str:
     if value is None or isinstance(value, SecretStr):
         return ""
     if isinstance(value, bool):
-        return str(value).lower()
+        return "on" if value else "off"
     if isinstance(value, frozenset):
         return "all" if value == frozenset(PAGES) else ",".join(sorted(value))
     if isinstance(value, tuple) and all(isinstance(part, Path) for part in value):

@@ -57,6 +57,15 @@ WRONG = {
     "BATON_PAGES": ["demo,chat", "none", ","],
     "BATON_LINK_HOSTS": ["https://x.test", "x.test/path", "*.x.test", "a b", ","],
     "BATON_TYPING_SPEED": ["-1", "fast", "1.5", "1001"],
+    "BATON_DESK": ["maybe", "2", "on off"],
+    "BATON_QUEUE_TIMEOUT": ["0", "5m"],
+    "BATON_ANALYTICS_DAYS": ["0", "4000", "all"],
+    "BATON_KEEP_QUESTIONS": ["some"],
+    "BATON_EVENTS_URL": ["hooks.example.com", "ftp://x.test/", "https://u:p@x.test/"],
+    "BATON_EVENTS_SECRET": ["whsec_", "a" * 40, "whsec_c2hvcnQ=", "whsec_!" + "A" * 32, "whsec_" + "A" * 92],
+    "BATON_OIDC_ISSUER": ["login.example.com", "http://login.example.com", "https://x.test/?a=1", "https://x.test/#a"],
+    "BATON_OIDC_CLIENT_ID": ["x" * 256],
+    "BATON_OIDC_ROLES": ["support", "[]", "{}", '{"support": "boss"}', '{"": "admin"}', '{"a": 1}', '{"a": ["admin"]}'],
 }
 WRONG_ORIGINS = ["https://u@a.test", r"https://a\.test", "https://a.test:0", "https://a.test:99999", "https://a.test?x"]
 
@@ -220,6 +229,44 @@ def test_an_engine_without_what_it_needs_is_refused(engine: str, name: str) -> N
     """An engine that lacks its address or key is refused at the start, by the variable's name."""
     with pytest.raises(ConfigError, match=f"^{name}: must be set"):
         Settings.from_env({"BATON_ENGINE": engine})
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"BATON_EVENTS_URL": "https://x.test/"}, "BATON_EVENTS_SECRET"),
+        ({"BATON_OIDC_ISSUER": "https://x.test"}, "BATON_OIDC_CLIENT_ID"),
+        ({"BATON_OIDC_CLIENT_ID": "baton"}, "BATON_OIDC_ISSUER"),
+        (
+            {"BATON_OIDC_ISSUER": "https://x.test", "BATON_OIDC_CLIENT_ID": "b", "BATON_OIDC_CLIENT_SECRET": "c"},
+            "BATON_OIDC_ROLES",
+        ),
+    ],
+)
+def test_settings_that_belong_together_come_together(environ: dict[str, str], name: str) -> None:
+    """Events are never posted unsigned, and a login through a provider needs all four settings."""
+    with pytest.raises(ConfigError, match=f"^{name}: must be set"):
+        Settings.from_env(environ)
+
+
+def test_the_desks_settings_are_read() -> None:
+    """Everything of the desk is off by default; an issuer keeps its slash at the end, as tokens name it."""
+    config = Settings.from_env({})
+    assert (config.desk, config.keep_questions, config.queue_timeout, config.analytics_days) == (False, False, 300, 90)
+    config = Settings.from_env(
+        {
+            "BATON_DESK": "ON",
+            "BATON_EVENTS_URL": "https://hooks.example.com/baton?x=1",
+            "BATON_EVENTS_SECRET": "whsec_" + "A" * 32,
+            "BATON_OIDC_ISSUER": "http://127.0.0.1:9000/realm/",
+            "BATON_OIDC_CLIENT_ID": "baton",
+            "BATON_OIDC_CLIENT_SECRET": "s",
+            "BATON_OIDC_ROLES": '{"support": "operator", "boss": "admin"}',
+        }
+    )
+    assert config.desk
+    assert config.oidc_issuer == "http://127.0.0.1:9000/realm/"
+    assert config.oidc_roles == {"support": "operator", "boss": "admin"}
 
 
 def test_settings_are_frozen() -> None:
