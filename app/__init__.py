@@ -24,7 +24,7 @@ from app.api import (
     websocket,
 )
 from app.auth import user_tokens
-from app.config import ROOT, Settings
+from app.config import ROOT, ConfigError, Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
 from app.conversations.names import NamedConversations
@@ -79,7 +79,10 @@ def create_app(
 
 
 def _build_services(config: Settings, store: RedisConversationStore | None, engine: Engine | None) -> Services:
-    store = store or open_store(config, _store_limits(config))
+    try:
+        store = store or open_store(config, _store_limits(config))
+    except ValueError as error:  # of the URL's query, which redis-py reads
+        raise ConfigError(f"REDIS_URL: {str(error)[:1].lower()}{str(error)[1:]}") from None
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
     runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics())

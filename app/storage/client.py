@@ -22,7 +22,7 @@ from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.cluster import ClusterNode
-from redis.connection import ConnectionPool, SSLConnection, parse_url
+from redis.connection import Connection, ConnectionPool, SSLConnection, parse_url
 from redis.exceptions import (
     AskError,
     DataError,
@@ -395,11 +395,17 @@ def _single_redis(url: str, retry: Retry) -> Redis:
 
 
 def _pool_options(url: str) -> dict[str, Any]:
-    """What the URL says, and waits that it cannot change."""
+    """What the URL says, and waits that it cannot change. Raises ValueError for options that redis-py does not take."""
     options: dict[str, Any] = parse_url(url)
     for name in ("max_connections", "timeout"):
         options.pop(name, None)
-    return options | _OPTIONS
+    options |= _OPTIONS
+    given = {name: value for name, value in options.items() if name != "connection_class"}
+    try:
+        options.get("connection_class", Connection)(**given)  # opens no connection yet
+    except (TypeError, RedisError):
+        raise ValueError("its query has an option that redis-py does not know") from None
+    return options
 
 
 @dataclass(frozen=True, slots=True)

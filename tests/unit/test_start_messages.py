@@ -67,6 +67,16 @@ def test_redis_away_is_one_line(service: Start) -> None:
     assert one.stop() == 0
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [("bogus=1", "its query has an option"), ("socket_timeout=abc", "invalid value for 'socket_timeout'")],
+)
+def test_a_wrong_option_of_redis_is_one_line(service: Start, query: str, told: str) -> None:
+    """An option in REDIS_URL's query that redis-py does not take stops the start with one line."""
+    (line,) = stopped(service(wait=False, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0?{query}", **SCRIPTED))
+    assert line.startswith(f"REDIS_URL: {told}")
+
+
 def test_misspelt_and_missing_settings_are_told(service: Start) -> None:
     """S8, S9: a misspelt name and a missing public address are one line each, once, and stop nothing."""
     one = service(HOST="0.0.0.0", BATON_TITEL="x", BATON_NOTHING_LIKE_IT="x", BATON_DESK="on", **SCRIPTED)
