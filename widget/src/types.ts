@@ -9,12 +9,15 @@ export interface Citation {
 export interface Message {
   /** The service's id; for a message not yet acknowledged the local `local:<client_id>`. */
   id: string;
-  role: "user" | "assistant" | "system";
+  /** `note`: what operators write for each other; only the desk has them. */
+  role: "user" | "assistant" | "system" | "note";
   content: string;
   /** May hold: citations: Citation[], stopped, interrupted, finish_reason (length or content_filter), operator (a name), degraded (a sentence), feedback {rating, comment}. */
   metadata: Record<string, unknown>;
   created_at: string;
   client_id?: string;
+  /** The name of the operator who wrote it. */
+  author?: string;
   /** Local only: `sending` (not acknowledged yet), `queued` (offline, or not taken at the first try: Retry hurries), `failed` (not sent: Retry keeps the text). */
   delivery?: "sending" | "queued" | "failed";
 }

@@ -201,7 +201,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
   };
 }
 
-async function problem(response: Response): Promise<ApiError> {
+export async function problem(response: Response): Promise<ApiError> {
   let body: Record<string, unknown> = {};
   try {
     body =

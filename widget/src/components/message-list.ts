@@ -106,11 +106,12 @@ export class MessageList {
     return !!last && keyOf(messages[messages.length - 1]!) !== keyOf(last);
   }
 
-  /** Announces a message that came in one piece, once; not history, the visitor's own messages or a streamed answer. */
+  /** Announces a message that came in one piece, once; not history, the reader's own messages or a streamed answer. */
   #announce(state: State, old: readonly Message[] | null, fresh: boolean): void {
     const last = state.messages[state.messages.length - 1];
     const key = last ? keyOf(last) : "";
-    const news = last && key !== this.#lastKey && key !== this.#streamedKey && last.role !== "user";
+    const own = last && (this.host.reader?.isOwn(last) ?? last.role === "user");
+    const news = last && key !== this.#lastKey && key !== this.#streamedKey && !own;
     if (news && old && !fresh && !state.loading)
       this.announcer.announce(isEmpty(last) ? this.host.words.t("stopped") : last.content);
     this.#lastKey = key;

@@ -14,6 +14,18 @@ export interface MessageHost {
   retry(clientId: string | undefined): void;
   /** True when it was saved. */
   rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean>;
+  /** Set where somebody else than the visitor reads: an operator, who rates nothing. */
+  readonly reader?: MessageReader;
+}
+
+/** How messages look to a reader who is not the visitor. */
+export interface MessageReader {
+  nameOf(message: Message): string;
+  /** Who wrote it, for the style sheet. */
+  kindOf(message: Message): string;
+  isOwn(message: Message): boolean;
+  /** Lines below the message. */
+  notesOf(message: Message): string[];
 }
 
 type Rating = "up" | "down" | null;
@@ -31,6 +43,7 @@ export const isEmpty = (message: Message): boolean =>
   message.role !== "user" && !message.content.trim();
 
 export function nameOf(message: Message, host: MessageHost): string {
+  if (host.reader) return host.reader.nameOf(message);
   const operator = message.metadata["operator"];
   if (message.role === "user") return host.words.t("you");
   if (message.role === "system") return host.words.t("notice");
@@ -96,6 +109,7 @@ export class MessageView {
   show(message: Message): void {
     const before = this.message;
     this.message = message;
+    if (this.host.reader) this.element.dataset["from"] = this.host.reader.kindOf(message);
     this.#setName(nameOf(message, this.host), message.created_at);
     const renderSources = citationsOf(message);
     const same =
@@ -121,8 +135,8 @@ export class MessageView {
   }
 
   #renderContent(message: Message, sources: Citation[]): void {
-    if (message.role === "user") {
-      // What a visitor typed is shown as typed, not as Markdown.
+    if (message.role === "user" || message.role === "note") {
+      // What a visitor or an operator typed is shown as typed, not as Markdown.
       this.text.replaceChildren(h("p", { dir: "auto", class: "typed" }, message.content));
       return;
     }
@@ -149,7 +163,9 @@ export class MessageView {
       [finish_reason === "length", t("cut.length")],
       [finish_reason === "content_filter", t("cut.filter")],
     ];
-    for (const [applies, text] of notes) if (applies) parts.push(h("p", { class: "note" }, text));
+    const texts = notes.flatMap(([applies, text]) => (applies ? text : []));
+    texts.push(...(this.host.reader?.notesOf(message) ?? []));
+    for (const text of texts) parts.push(h("p", { class: "note" }, text));
     if (message.delivery) parts.push(this.#renderDelivery(message));
     else if (message.role !== "system" && !empty) parts.push(this.#messageActions(message));
     this.#footer.replaceChildren(...parts);
@@ -214,7 +230,7 @@ export class MessageView {
       });
     });
     const row = h("div", { class: "tools" }, copying);
-    if (!own) this.#ratings(message, row);
+    if (!own && !this.host.reader) this.#ratings(message, row);
     return row;
   }
 

@@ -1,0 +1,88 @@
+/** What the desk knows of operators, conversations and itself, as its API tells it. */
+import type { Status } from "../types";
+
+export type Handler = "bot" | "queue" | "human";
+export type Role = "viewer" | "operator" | "lead" | "admin";
+
+export const VIEWS = ["queue", "mine", "open", "bot", "ended"] as const;
+export type ViewName = (typeof VIEWS)[number];
+export type Counts = Readonly<Record<ViewName, number>>;
+
+export interface Me {
+  id: string;
+  name: string;
+  role: Role;
+}
+
+export interface Colleague {
+  id: string;
+  name: string;
+  available: boolean;
+}
+
+/** Whoever writes or looks: the id is missing where the service tells only the name. */
+export interface Person {
+  id?: string;
+  name: string;
+}
+
+export interface Author {
+  type: string;
+  name: string;
+}
+
+export interface User {
+  id: string;
+  name?: string;
+  email?: string;
+}
+
+export interface Contact {
+  name?: string;
+  email?: string;
+}
+
+export interface LastMessage {
+  role: string;
+  author?: Author;
+  preview: string;
+  created_at: string;
+}
+
+/** A conversation as in the lists. */
+export interface Row {
+  ref: string;
+  handler: Handler;
+  assigned_to: Person | null;
+  status: Status;
+  last_message: LastMessage | null;
+  waiting_since: string | null;
+  created_at: string;
+  last_seen_at: string;
+  unread: number;
+  metadata: Record<string, unknown>;
+  /** Verified by the site. */
+  user: User | null;
+  /** What the visitor typed: not verified. */
+  contact: Contact | null;
+}
+
+export interface Listing {
+  conversations: Row[];
+  counts: Counts;
+  cursor: string | null;
+}
+
+/** A canned reply. */
+export interface Reply {
+  shortcut: string;
+  text: string;
+}
+
+export const NO_COUNTS: Counts = { queue: 0, mine: 0, open: 0, bot: 0, ended: 0 };
+
+const ROLES: readonly Role[] = ["viewer", "operator", "lead", "admin"];
+
+/** Whether a role may do what `least` may. */
+export const isAtLeast = (role: Role | undefined, least: Role): boolean =>
+  role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(least);
