@@ -24,6 +24,7 @@ from app.api import (
     websocket,
 )
 from app.auth import user_tokens
+from app.auth.operators import OperatorDirectory
 from app.config import ROOT, ConfigError, Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
@@ -34,6 +35,7 @@ from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
 from app.logging_config import install_thread_excepthook
 from app.storage import open_store
+from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 from app.web import pages
 
@@ -103,6 +105,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         engine=engine,
         knowledge=knowledge,
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
+        operators=OperatorDirectory(RedisOperatorStore(store.client)) if config.desk else None,
     )
 
 

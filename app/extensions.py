@@ -16,6 +16,7 @@ from flask_limiter import Limiter
 from app.client_address import client_network_hash
 
 if TYPE_CHECKING:
+    from app.auth.operators import OperatorDirectory
     from app.config import Settings
     from app.conversations.answer_runner import AnswerRunner
     from app.conversations.claims import ClaimService
@@ -31,7 +32,10 @@ limiter = Limiter(client_network_hash, storage_uri="baton://", strategy="fixed-w
 
 
 class NoCookieSessions(SessionInterface):
-    """No visitor has a cookie: Flask's ``session`` is always empty and cannot be written to."""
+    """No visitor has a cookie: Flask's ``session`` is always empty and cannot be written to.
+
+    Operators log in to the desk with a cookie of its own: app/api/desk_auth.py.
+    """
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin:  # noqa: ARG002 - its signature
         """An empty session."""
@@ -68,6 +72,8 @@ class Services:
     engine: Engine
     knowledge: Any
     identity_secrets: Mapping[str, str]
+    operators: OperatorDirectory | None = None
+    """None while the desk is off."""
 
 
 def services() -> Services:

@@ -23,6 +23,8 @@ access_logger = logging.getLogger("baton.access")
 _TAIL = r"(?:_|%5[Ff])(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2}){16,}"
 _TOKENS = (
     (re.compile(r"resp_[A-Za-z0-9_-]{16,}"), "resp_***"),
+    (re.compile(r"(?:i|%69)(?:n|%6[Ee])(?:v|%76)" + _TAIL), "inv_***"),
+    (re.compile(r"(?:d|%64)(?:s|%73)(?:k|%6[Bb])" + _TAIL), "dsk_***"),
     (re.compile(r"(?:s|%73)(?:e|%65)(?:s|%73)" + _TAIL), "ses_***"),
     (re.compile(r"(?:t|%74)(?:k|%6[Bb])(?:t|%74)" + _TAIL), "tkt_***"),
 )
@@ -36,7 +38,7 @@ _STANDARD_FIELDS = frozenset(RESERVED_ATTRS)
 
 
 def redact(text: str) -> str:
-    """The text with session ids, tickets (also percent-encoded), bearer credentials and URL passwords masked."""
+    """The text without session ids, tickets, invitations, logins (also percent-encoded), bearers and URL passwords."""
     for token, mask in _TOKENS:
         text = token.sub(mask, text)
     return _CREDENTIAL.sub(_mask_credential, text)
@@ -195,6 +197,8 @@ def configure(level: str, *, readable: bool = False) -> dict[str, Any]:
         "loggers": {
             "app": {"level": wanted, **own},
             "baton": {"level": wanted, **own},
+            # Who did what at the desk is written whatever LOG_LEVEL says.
+            "baton.audit": {"level": "INFO", **own},
             "baton.access": {"level": wanted, "handlers": ["access"], "propagate": False},
             # At a terminal one line of ours says that the service is up, and where.
             "gunicorn.error": {"level": quieter if readable else wanted, **own},

@@ -15,7 +15,9 @@ from app.extensions import cors
 PUBLIC_FILES = re.compile(r"/(widget\.js|assets/)")
 """Any page may load these: they hold nobody's data."""
 API_PATHS = re.compile(r"/(api(?!/desk(/|\Z))(/|\Z)|health\Z|openapi\.json\Z)")
-"""Readable by the allowed origins. Left out are /api/desk and /v1, where this version has no routes."""
+"""Readable by the allowed origins. Left out are /api/desk, which answers its own pages alone, and /v1."""
+DESK_PATHS = re.compile(r"/api/desk(/|\Z)")
+"""They refuse other origins themselves (app/api/desk_auth.py), allowed ones too."""
 EXPOSED_HEADERS = (
     "Retry-After", "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit",
     "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id", "Content-Disposition",
@@ -47,13 +49,15 @@ def init_app(app: Flask, *, allowed: Collection[str] | None, public_url: str) ->
     )
     if not allowed:
         return
-    accepted = {*allowed, _origin(public_url)}
+    accepted = {*allowed, origin_of(public_url)}
 
     @app.before_request
     def refuse_other_origins() -> None:
         """A page of another site must not use up its visitors' limits, even if it cannot read the response."""
         origin = request.headers.get("Origin")
         if origin is None or origin in accepted or not (_writes() or _opens_websocket()):
+            return
+        if DESK_PATHS.match(request.path):
             return
         scheme, _, host = origin.partition("://")
         if scheme in ("http", "https") and host == request.headers.get("Host"):
@@ -83,7 +87,7 @@ def _opens_websocket() -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-def _origin(url: str) -> str:
+def origin_of(url: str) -> str:
     """The origin of a URL as browsers send it: lower case, no default port."""
     parts = urlsplit(url)
     default = {"http": 80, "https": 443}[parts.scheme]

@@ -127,6 +127,11 @@ class RedisConversationStore:
         self.ownership = ownership
         self._ttl_args = (limits.ttl, limits.max_age)
 
+    @property
+    def client(self) -> RedisClient:
+        """The client, for what else is kept in the same Redis."""
+        return self._client
+
     def _run(
         self, verb: str, session_hash: str, *args: Any, keys: tuple[str, ...] = (), wait: bool = False
     ) -> list[Any]:
