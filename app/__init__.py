@@ -13,6 +13,7 @@ from app.api import (
     ag_ui,
     ai_sdk,
     chat,
+    desk_operators,
     health,
     messages,
     openai_chat,
@@ -63,6 +64,8 @@ def create_app(
     app.extensions["baton.drain"] = services.answer_runner.drain
 
     for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
+        app.register_blueprint(views.blueprint)
+    for views in (desk_operators,) if config.desk else ():
         app.register_blueprint(views.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))

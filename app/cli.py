@@ -1,4 +1,4 @@
-"""The command line: ask the knowledge folder, index it, check it against questions; check a service by its address."""
+"""The command line: the knowledge folder, a service by its address, invitations to the desk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app import doctor
+from app import desk_cli, doctor
 from app.config import ConfigError, Settings
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
@@ -20,8 +20,8 @@ from app.engines.knowledge import KnowledgeEngine
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
     given = _options().parse_args(arguments)
-    if given.area == "doctor":
-        return doctor.main(given)
+    if given.area in ("doctor", "desk"):
+        return doctor.main(given) if given.area == "doctor" else desk_cli.main(given)
     try:
         folders = (given.folder,) if given.folder else Settings.from_env().knowledge_dir
     except ConfigError as error:
@@ -42,6 +42,7 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Baton from the command line.")
     areas = parser.add_subparsers(title="areas", dest="area", required=True)
     doctor.add_arguments(areas.add_parser("doctor", help="check a service by its address against the promises"))
+    desk_cli.add_arguments(areas.add_parser("desk", help="the operators who answer at /desk"))
     knowledge = areas.add_parser("knowledge", help="the folder of Markdown that answers")
     commands = knowledge.add_subparsers(title="commands", required=True)
     ask = commands.add_parser("ask", help="answer one question")

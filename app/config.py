@@ -175,14 +175,14 @@ def text(max_chars: int) -> BeforeValidator:
 
     def parse(value: object) -> str:
         line = str(value).strip()
-        if not 0 < len(line) <= max_chars or _UNSHOWABLE.search(line):
+        if not 0 < len(line) <= max_chars or UNSHOWABLE.search(line):
             raise SettingError(f"be one line of 1 to {max_chars} characters")
         return line
 
     return BeforeValidator(parse)
 
 
-_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line breaks and overrides of the writing direction."""
 
 
@@ -194,7 +194,7 @@ def _parse_suggestions(value: object) -> tuple[str, ...]:
     questions = (
         [one.strip() if isinstance(one, str) else "" for one in given] if isinstance(given, list | tuple) else [""]
     )
-    if len(questions) > 8 or not all(0 < len(one) <= 200 and not _UNSHOWABLE.search(one) for one in questions):
+    if len(questions) > 8 or not all(0 < len(one) <= 200 and not UNSHOWABLE.search(one) for one in questions):
         raise SettingError('be a JSON list of at most 8 texts of 1 to 200 characters, such as ["What does it cost?"]')
     return tuple(questions)
 

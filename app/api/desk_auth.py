@@ -34,7 +34,8 @@ class DeskCaller:
     operator: Operator | None
     """None with the API key alone."""
     by_api_key: bool
-    _token: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    """The cookie of the login; "" where a server calls."""
     _renewed_at: float = field(default_factory=time.monotonic, repr=False)
 
     @property
@@ -59,7 +60,7 @@ class DeskCaller:
             return True
         self._renewed_at = now
         operator_id = self.operator.id
-        found = operators.touch(operator_id, by_server=True) if self.by_api_key else operators.use_login(self._token)
+        found = operators.touch(operator_id, by_server=True) if self.by_api_key else operators.use_login(self.token)
         return found is not None
 
 
@@ -136,7 +137,7 @@ def _logged_in_caller() -> DeskCaller:
     operator = desk_operators().use_login(token) if token else None
     if operator is None or token is None:
         raise LoginRequired("Log in to the desk first.")
-    return DeskCaller(operator, by_api_key=False, _token=token)
+    return DeskCaller(operator, by_api_key=False, token=token)
 
 
 def desk_operators() -> OperatorDirectory:

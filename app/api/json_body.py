@@ -52,10 +52,11 @@ _decode = JSONDecoder(
 ).decode
 
 
-def read_json_object(*, optional: bool = False, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+def read_json_object(*, optional: bool = False, max_bytes: int = MAX_BYTES, array_name: str = "") -> dict[str, Any]:
     """The JSON object in the body of the current request.
 
-    With ``optional``, an absent or empty body is ``{}`` and needs no content type.
+    With ``optional``, an absent or empty body is ``{}`` and needs no content type. With ``array_name``, a bare array
+    is taken for an object with it under this name.
     Raises PayloadTooLarge (before a long body is read to its end), UnsupportedMediaType or BadRequest.
     """
     raw = _read_body(max_bytes)
@@ -67,7 +68,7 @@ def read_json_object(*, optional: bool = False, max_bytes: int = MAX_BYTES) -> d
         raise BadRequest("The body is empty; it must be a JSON object.")
     if not is_json:
         raise UnsupportedMediaType
-    return parse_json_object(raw)
+    return parse_json_object(raw, array_name=array_name)
 
 
 def _charset() -> str:
@@ -103,7 +104,7 @@ def _read_body(max_bytes: int) -> bytes:
     return raw
 
 
-def parse_json_object(raw: bytes) -> dict[str, Any]:
+def parse_json_object(raw: bytes, *, array_name: str = "") -> dict[str, Any]:
     """The object that ``raw`` holds as strict JSON in UTF-8; BadRequest for anything else."""
     try:
         text = raw.decode("utf-8")
@@ -115,6 +116,8 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
             f"The body must be one JSON object in UTF-8, with no key twice, at most {MAX_DEPTH} deep and with at most "
             f"{MAX_VALUES} values."
         ) from None
+    if array_name and isinstance(result, list):
+        return {array_name: result}
     if not isinstance(result, dict):
         raise BadRequest
     return result

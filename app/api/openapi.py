@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from werkzeug.routing import Rule
 
 from app import errors
-from app.api import schemas
+from app.api import desk_schemas, schemas
 from app.errors import BatonError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -27,8 +27,14 @@ SESSION_ERRORS = (errors.SessionNotFound, errors.NotOwner, errors.StorageUnavail
 WRITE_ERRORS = (*SESSION_ERRORS, errors.SessionEnded, errors.RateLimited)
 BODY_ERRORS = (errors.BadRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.InvalidRequest)
 """Of every call with a body; added by themselves."""
+DESK_ERRORS = (
+    errors.LoginRequired, errors.NotAllowed, errors.PathNotFound, errors.InvalidRequest, errors.UnsupportedMediaType,
+    errors.StorageUnavailable,
+)  # fmt: skip
+"""Of every call of the desk."""
 TAGS = {
     "sessions": "Sessions", "messages": "Messages", "chat": "Chat", "events": "Live", "websocket": "Live",
+    "desk_operators": "Desk",
     "ai_sdk": "Other clients", "ag_ui": "Other clients", "health": "Service", "site": "Service", "openapi": "Service",
 }  # fmt: skip
 """By blueprint."""
@@ -51,7 +57,8 @@ class ResponseSpec:
 class Operation:
     """What a view declares: what it is sent, what it answers, and which errors it can answer with.
 
-    ``auth``: ``apiKey`` where the API key allows more, ``session`` where the bearer id may name the session.
+    ``auth``: ``apiKey`` where the API key allows more, ``session`` where the bearer id may name the session, ``desk``
+    for the operators' calls.
     """
 
     responses: Mapping[int, type[BaseModel] | ResponseSpec]
@@ -151,6 +158,12 @@ def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -
             "schemas": _schemas(max_chars),
             "securitySchemes": {
                 "session": {"type": "http", "scheme": "bearer", "description": "The session id; without one, 404."},
+                "desk": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "baton-desk",
+                    "description": "An operator's login; `__Host-baton-desk` over https.",
+                },
                 "apiKey": {"type": "http", "scheme": "bearer", "description": "BATON_API_KEY, server to server."},
             },
         },
@@ -158,7 +171,8 @@ def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -
 
 
 def _schemas(max_chars: int) -> dict[str, Any]:
-    models = [model for model in vars(schemas).values() if isinstance(model, type) and issubclass(model, BaseModel)]
+    named = {**vars(schemas), **vars(desk_schemas)}
+    models = [model for model in named.values() if isinstance(model, type) and issubclass(model, BaseModel)]
     modes = [(model, "validation" if issubclass(model, schemas.RequestModel) else "serialization") for model in models]
     _, definitions = models_json_schema(
         [(model, mode) for model, mode in modes if model is not BaseModel],  # type: ignore[misc]
@@ -195,7 +209,9 @@ def _operation(rule: Rule, view: Callable[..., Any], spec: Operation) -> dict[st
     if spec.body is not None:
         media = {"schema": _ref(spec.body), "example": spec.body.model_json_schema()["examples"][0]}
         result["requestBody"] = {"required": spec.body_required, "content": {"application/json": media}}
-    if is_me or spec.auth:
+    if spec.auth == "desk":
+        result["security"] = [{"desk": []}, {"apiKey": []}]
+    elif is_me or spec.auth:
         result["security"] = [{"session": []}, {}] if is_me else [{}, {spec.auth: []}]
     return result
 

@@ -6,9 +6,19 @@ from flask import Blueprint, Response, jsonify
 
 from app.api import schemas
 from app.api.openapi import openapi_operation
+from app.errors import StorageUnavailable
 from app.extensions import services
 
 blueprint = Blueprint("site", __name__)
+
+
+def _people() -> str:
+    """Whether people answer too: ``off``, ``away`` or ``online``."""
+    operators = services().operators
+    try:
+        return operators.people_state() if operators else "off"
+    except StorageUnavailable:  # what visitors see can be told all the same
+        return "away"
 
 
 @blueprint.get("/api/site")
@@ -28,7 +38,7 @@ def get_site() -> Response:
             "assistant_name": config.assistant_name,
             "logo_url": f"{config.public_url}/logo" if config.logo else None,
             "contact_url": config.contact_url,
-            "people": "off",
+            "people": _people(),
         }
     )
     response.headers["Cache-Control"] = "public, max-age=60"

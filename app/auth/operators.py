@@ -134,9 +134,26 @@ class OperatorDirectory:
         """The operator with this id."""
         return self._store.get(operator_id) if _ID.fullmatch(operator_id) else None
 
-    def list(self) -> list[OperatorState]:
+    def states(self) -> list[OperatorState]:
         """Every operator, by name."""
         return self._store.states()
+
+    def summary(self) -> list[dict[str, str | bool]]:
+        """Every operator as the desk shows them."""
+        return [
+            {
+                "id": state.operator.id,
+                "name": state.operator.name,
+                "role": state.operator.role,
+                "available": state.is_available,
+                "present": state.is_present,
+            }
+            for state in self._store.states()
+        ]
+
+    def is_switched_on(self, operator_id: str) -> bool:
+        """Whether they have switched themselves available, be they present or not."""
+        return any(state.is_switched_on for state in self._store.states() if state.operator.id == operator_id)
 
     def is_available(self, operator_id: str) -> bool:
         """Whether they are switched on and present."""

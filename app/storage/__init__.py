@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 def open_store(config: Settings, limits: StoreLimits) -> RedisConversationStore:
     """The store at ``REDIS_URL``, or on the embedded server, which is started unless it runs already."""
-    client = RedisClient(_url(config), wait_replicas=config.wait_replicas)
+    client = open_client(config)
     _start_thread(lambda: warn_about_redis_config(client))
     notifier = PubSubNotifier(client.pubsub, _start_thread)
     return RedisConversationStore(client, notifier, limits, RedisOwnershipStore(client, limits))
+
+
+def open_client(config: Settings) -> RedisClient:
+    """A client of the Redis at ``REDIS_URL``, or of the embedded server, which is started unless it runs already."""
+    return RedisClient(_url(config), wait_replicas=config.wait_replicas)
 
 
 def _url(config: Settings) -> str:

@@ -57,7 +57,7 @@ def test_a_newer_invitation_voids_the_older(directory: OperatorDirectory) -> Non
     with pytest.raises(LoginRequired):
         directory.log_in_by_invitation(first.token, None, HERE)
     assert directory.log_in_by_invitation(second.token, None, HERE).operator.role == "lead"
-    assert [state.operator.name for state in directory.list()] == ["Anna"]
+    assert [state.operator.name for state in directory.states()] == ["Anna"]
 
 
 def test_each_login_is_new_and_replaces_the_browsers_old_one(directory: OperatorDirectory) -> None:
