@@ -104,7 +104,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         conversations=conversations,
         claims=claims,
         names=NamedConversations(store.ownership, store, conversations, claims, api_key),
-        responses=ResponseDirectory(store.ownership, api_key) if api_key else None,
+        responses=ResponseDirectory(store.ownership, api_key, max_age=config.session_max_age),
         engine=engine,
         knowledge=knowledge,
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},

@@ -429,6 +429,7 @@ class Settings(BaseModel):
     openai_prompt_file: Annotated[Path | None, existing_path("file")] = None
     openai_history_tokens: NonNegativeInt = 4_000
     openai_max_tokens: PositiveInt = 1_024
+    openai_pass_model: Annotated[bool, BeforeValidator(_parse_switch)] = False
     embeddings: Annotated[str, BeforeValidator(_parse_embeddings)] = ""
     embeddings_model_dir: Annotated[Path | None, BeforeValidator(_parse_model_dir)] = None
     embeddings_url: BaseUrl = None
@@ -533,6 +534,8 @@ def startup_warnings(config: Settings, environ: Mapping[str, str]) -> list[str]:
             f"BATON_PUBLIC_URL is not set, so links lead to {config.public_url}. "
             "Set it to the address that visitors use, such as https://chat.example.com."
         )
+    if config.openai_pass_model and config.engine != "openai":
+        lines.append("BATON_OPENAI_PASS_MODEL does nothing here: only BATON_ENGINE=openai passes a model on.")
     if "knowledge" not in config.pages and config.knowledge_url is None and config.engine == "knowledge":
         lines.append(
             "BATON_PAGES leaves out knowledge, so citations lead to pages that are not there. "

@@ -67,8 +67,7 @@ class Services:
     conversations: ConversationService
     claims: ClaimService
     names: NamedConversations
-    responses: ResponseDirectory | None
-    """None without an API key."""
+    responses: ResponseDirectory
     engine: Engine
     knowledge: Any
     identity_secrets: Mapping[str, str]

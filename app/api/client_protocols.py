@@ -77,6 +77,7 @@ def start_turn(
     *,
     regenerate: bool = False,
     is_streamed: bool = True,
+    model: str = "",
 ) -> TurnStart:
     """Asks the question, on the engine budget of the caller's address."""
     return services().conversations.start_turn(
@@ -87,6 +88,7 @@ def start_turn(
         address=client_network_hash(),
         regenerate=regenerate,
         is_streamed=is_streamed,
+        model=model,
     )
 
 
@@ -94,6 +96,11 @@ def data_line(value: Mapping[str, Any], event_id: str | None = None) -> bytes:
     """One server-sent event without a name."""
     head = b"id: %b\n" % event_id.encode() if event_id else b""
     return head + b"data: %b\n\n" % orjson.dumps(value)
+
+
+def json_response(value: Mapping[str, Any]) -> Response:
+    """One JSON object, in the protocol's own form."""
+    return Response(orjson.dumps(value), mimetype="application/json")
 
 
 def stream_response(chunks: Iterable[bytes], on_outage: bytes, headers: Mapping[str, str] | None = None) -> Response:

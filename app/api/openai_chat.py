@@ -7,24 +7,24 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Literal
 
-import orjson
 from flask import Blueprint, Response, request
 from pydantic import Field
 
 from app.api import schemas
 from app.api.auth import bearer_token
-from app.api.client_protocols import MAX_BODY_BYTES, data_line, last_question, stream_response, text_of
+from app.api.client_protocols import MAX_BODY_BYTES, data_line, json_response, last_question, stream_response, text_of
 from app.api.json_body import read_json_object
 from app.api.openai_errors import error_body, error_response
 from app.client_address import client_network_hash
 from app.conversations.service import StatelessAnswer
-from app.engines.base import ChatMessage, CitationsChunk, FinishReason, TextChunk
+from app.engines.base import ChatMessage, CitationsChunk, FinishReason, HasModels, TextChunk, TokenUsage
 from app.errors import EngineFailed, InvalidRequest, PathNotFound, RoleForbidden
 from app.extensions import services
 from app.rate_limit import address_limit
@@ -32,18 +32,26 @@ from app.rate_limit import address_limit
 blueprint = Blueprint("openai", __name__, url_prefix="/v1")
 
 DONE = b"data: [DONE]\n\n"
+MAX_MODEL_CHARS = 256
 UNSUPPORTED = ("tools", "functions", "audio", "modalities", "conversation")
 _ROLES: dict[str, Literal["user", "assistant", "system"]] = {
     "user": "user", "assistant": "assistant", "system": "system", "developer": "system",
 }  # fmt: skip
 
 
+class StreamOptions(schemas.RequestModel):
+    """How a stream is wanted."""
+
+    include_usage: bool | None = False
+
+
 class ChatCompletionRequest(schemas.RequestModel):
     """What Baton reads of a call; other fields are ignored."""
 
     messages: list[dict[str, Any]] = Field(min_length=1)
-    model: str = ""
+    model: str = Field("", max_length=MAX_MODEL_CHARS)
     stream: bool | None = False
+    stream_options: StreamOptions | None = None
 
 
 @blueprint.before_request
@@ -62,17 +70,20 @@ def authorize() -> Response | None:
 
 @blueprint.get("/models")
 def list_models() -> Response:
-    """The one model that the configured engine is."""
-    model = {"id": model_name(), "object": "model", "created": 0, "owned_by": "baton"}
-    return _json({"object": "list", "data": [model]})
+    """The models that a call may name."""
+    return json_response({"object": "list", "data": [_model(name) for name in model_names()]})
 
 
 @blueprint.get("/models/<path:name>")
 def get_model(name: str) -> Response:
-    """The model, where it is the configured one."""
-    if name != model_name():
+    """The model, where it is in the list."""
+    if name not in model_names():
         raise PathNotFound("There is no such model.")
-    return _json({"id": name, "object": "model", "created": 0, "owned_by": "baton"})
+    return json_response(_model(name))
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "baton"}
 
 
 @blueprint.post("/chat/completions")
@@ -85,12 +96,13 @@ def create_chat_completion() -> Response:
     question = last_question(body.messages, "content")[1]
     history = parse_history(body.messages[:-1], "messages")
     answer = services().conversations.answer_stateless(
-        question, client_network_hash(), history, is_streamed=bool(body.stream)
+        question, client_network_hash(), history, is_streamed=bool(body.stream), model=passed_model(body.model)
     )
     head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model or model_name()}
     if not body.stream:
         return json_completion(head, answer)
-    response = stream_response(stream_completion(head, answer), b"")
+    with_usage = bool(body.stream_options and body.stream_options.include_usage)
+    response = stream_response(stream_completion(head, answer, free_usage(), with_usage=with_usage), b"")
     response.call_on_close(answer.close)
     return response
 
@@ -99,6 +111,27 @@ def model_name() -> str:
     """The name of the model behind the service: OpenAI's where the engine is ``openai``, else the engine's."""
     config = services().config
     return config.openai_model if config.engine == "openai" else services().engine.name
+
+
+def passes_model() -> bool:
+    """Whether the engine asks the model that a call names."""
+    return services().config.openai_pass_model and services().config.engine == "openai"
+
+
+def model_names() -> list[str]:
+    """The configured model first, and where calls may choose, those of the engine's server."""
+    engine = services().engine
+    more = engine.list_models() if passes_model() and isinstance(engine, HasModels) else []
+    return list(dict.fromkeys([model_name(), *more]))
+
+
+def passed_model(name: str) -> str:
+    """The model to ask instead of the configured one; empty for that one. Raises InvalidRequest."""
+    if not name or not passes_model():
+        return ""
+    if not re.fullmatch(r"[!-~]+", name):
+        raise InvalidRequest("model", "must be a name of letters, digits and signs without spaces")
+    return name
 
 
 def refuse_unsupported(fields: Mapping[str, Any]) -> None:
@@ -123,7 +156,7 @@ def parse_history(messages: list[dict[str, Any]], field: str) -> list[ChatMessag
 
 def json_completion(head: dict[str, Any], answer: StatelessAnswer) -> Response:
     """The answer as one object. Raises EngineFailed or EngineTimeout."""
-    text, reason, annotations = [], "stop", []
+    text, reason, annotations, usage = [], "stop", [], free_usage()
     with closing(answer):
         for chunk in answer:
             if isinstance(chunk, TextChunk):
@@ -132,17 +165,26 @@ def json_completion(head: dict[str, Any], answer: StatelessAnswer) -> Response:
                 annotations = annotations_of(chunk)
             elif isinstance(chunk, FinishReason):
                 reason = chunk.reason
+            elif isinstance(chunk, TokenUsage):
+                usage = usage_after(usage, chunk)
     message = {"role": "assistant", "content": "".join(text), "refusal": None, "annotations": annotations}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    return _json({**head, "object": "chat.completion", "choices": [choice]})
+    counted = {"usage": usage} if usage else {}
+    return json_response({**head, "object": "chat.completion", "choices": [choice], **counted})
 
 
-def stream_completion(head: dict[str, Any], answer: StatelessAnswer) -> Iterator[bytes]:
-    """The answer as chunks; an error after the first of them is told in the stream."""
+def stream_completion(
+    head: dict[str, Any], answer: StatelessAnswer, usage: dict[str, int] | None, *, with_usage: bool
+) -> Iterator[bytes]:
+    """The answer as chunks; an error after the first of them is told in the stream.
+
+    ``with_usage``: a last chunk counts the tokens, where the engine tells them.
+    """
+    head = {**head, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
 
     def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return data_line({**head, "object": "chat.completion.chunk", "choices": [choice]})
+        return data_line({**head, "choices": [choice]})
 
     reason = "stop"
     yield chunk({"role": "assistant", "content": ""})
@@ -154,10 +196,26 @@ def stream_completion(head: dict[str, Any], answer: StatelessAnswer) -> Iterator
                 yield chunk({"annotations": annotations_of(part)})
             elif isinstance(part, FinishReason):
                 reason = part.reason
+            elif isinstance(part, TokenUsage):
+                usage = usage_after(usage, part)
         yield chunk({}, reason)
+        if with_usage and usage:
+            yield data_line({**head, "choices": [], "usage": usage})
     except EngineFailed as error:
         yield data_line(error_body(error.status, error.detail or error.title, error.code))
     yield DONE
+
+
+def free_usage() -> dict[str, int] | None:
+    """The tokens before any was told: none where no model is asked, else unknown."""
+    return usage_after(None, TokenUsage(0, 0)) if services().config.engine == "knowledge" else None
+
+
+def usage_after(known: dict[str, int] | None, told: TokenUsage) -> dict[str, int]:
+    """The tokens known so far and those told now, as OpenAI counts them."""
+    counts = {"prompt_tokens": told.prompt, "completion_tokens": told.completion}
+    counts["total_tokens"] = told.prompt + told.completion
+    return {name: count + (known or {}).get(name, 0) for name, count in counts.items()}
 
 
 def annotations_of(chunk: CitationsChunk) -> list[dict[str, Any]]:
@@ -166,7 +224,3 @@ def annotations_of(chunk: CitationsChunk) -> list[dict[str, Any]]:
         {"type": "url_citation", "url_citation": {"title": citation.title, "url": citation.url}}
         for citation in list(chunk.citations)[:5]
     ]
-
-
-def _json(value: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(value), mimetype="application/json")

@@ -24,6 +24,8 @@ def openai_error(error: BatonError) -> Response:
     response = error_response(status, error.detail or error.title, error.code, param)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    if not error.retryable:
+        response.headers["x-should-retry"] = "false"  # OpenAI's packages would repeat every 409
     return response
 
 

@@ -148,7 +148,8 @@ def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -
             "version": version,
             "description": "A chat whose conversation can change hands. A session id is a capability: "
             "browsers send it as a bearer credential to the `me` forms, so that no URL carries it. Any call may carry "
-            "the token of a signed-in visitor in the header `Baton-User`; without it their sessions answer 403.",
+            "the token of a signed-in visitor in the header `Baton-User`; without it their sessions answer 403. "
+            "The paths under `/v1` speak OpenAI's API, which OpenAI describes; docs/integrations.md says how.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": server}],

@@ -92,6 +92,8 @@ class TurnRequest:
     """Hash of the address whose share of the engine budget the turn uses."""
     is_streamed: bool = False
     """Whether it was asked for as a stream."""
+    model: str = ""
+    """The model that the caller chose; empty for the configured one."""
     cancel: CancelToken = field(default_factory=CancelToken)
     """Set when the turn is over."""
     terminal_event: TerminalEvent | None = None
@@ -276,12 +278,13 @@ class AnswerRunner:
         history: Sequence[ChatMessage] = (),
         *,
         is_streamed: bool = False,
+        model: str = "",
     ) -> Generator[AnswerChunk]:
         """The chunks of an answer to a question without a session; nothing of it is stored."""
         cancel, slot = CancelToken(), EngineSlot(self._store, turn_id, address)
         timeout = self._config.idle_timeout
         request = EngineRequest(
-            question, history, cancel, self._config.search, idle_timeout=timeout, is_streamed=is_streamed
+            question, history, cancel, self._config.search, idle_timeout=timeout, is_streamed=is_streamed, model=model
         )
         thread = EngineThread(self.engine, request, self._config.start_thread)
         buffer = AnswerBuffer()
@@ -294,7 +297,7 @@ class AnswerRunner:
                     raise EngineTimeout("The answer took too long.")
                 for chunk in chunks:
                     running = buffer.add(chunk)
-                    if running and not isinstance(chunk, TokenUsage | ThinkingChunk):
+                    if running and not isinstance(chunk, ThinkingChunk):
                         yield chunk  # type: ignore[misc]  # add() accepts nothing but chunks
             buffer.result()
         finally:
@@ -373,6 +376,7 @@ class AnswerRunner:
             turn.metadata,
             self._config.idle_timeout,
             turn.is_streamed,
+            turn.model,
         )
         buffer = AnswerBuffer()
         try:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -49,33 +49,50 @@ class StoredResponse:
     model: str
     background: bool = False
     previous_id: str | None = None
+    truncation: str = "disabled"
+    continued: bool = False
+    """Whether another response went on in this one's session."""
 
 
 class ResponseDirectory:
     """Finds responses by their ids."""
 
-    def __init__(self, entries: EntryStore, api_key: str) -> None:
+    def __init__(self, entries: EntryStore, api_key: str, *, max_age: int) -> None:
+        """``max_age`` of a session, in seconds: no entry lives longer."""
         self._entries = entries
+        self._max_age = max_age
         self._secret = hmac.digest(api_key.encode(), b"response:", "sha256")
 
     def new_id(self) -> str:
         """An id that nobody can guess."""
         return f"resp_{secrets.token_urlsafe(24)}"
 
-    def save(self, response: StoredResponse, expires_at: int) -> None:
-        """Stores the entry; ``expires_at`` in ms."""
-        entry = _entry(response.id)
-        sealed = Aead(self._secret).encrypt(orjson.dumps(asdict(response)), entry.encode())
-        self._entries.set_name(entry, b"", bytes(sealed), response.created_at * 1000, expires_at)
+    def save(self, response: StoredResponse) -> None:
+        """Stores the entry of a new response."""
+        self._replace(b"", response)
 
     def find(self, response_id: str) -> StoredResponse:
         """Raises PathNotFound."""
+        return self._read(response_id)[1]
+
+    def claim(self, response_id: str) -> bool:
+        """Whether the caller, and nobody else, may go on in the session of this response. Raises PathNotFound."""
+        sealed, response = self._read(response_id)
+        return not response.continued and self._replace(sealed, replace(response, continued=True))
+
+    def _read(self, response_id: str) -> tuple[bytes, StoredResponse]:
         sealed = self._entries.get_name(_entry(response_id)) if _ID.fullmatch(response_id) else b""
         try:
             fields: dict[str, Any] = orjson.loads(Aead(self._secret).decrypt(sealed, _entry(response_id).encode()))
         except (CryptoError, ValueError):
             raise PathNotFound("There is no such response.") from None
-        return StoredResponse(**fields)
+        return sealed, StoredResponse(**fields)
+
+    def _replace(self, known: bytes, response: StoredResponse) -> bool:
+        entry = _entry(response.id)
+        sealed = Aead(self._secret).encrypt(orjson.dumps(asdict(response)), entry.encode())
+        expires_at = (response.created_at + self._max_age) * 1000
+        return self._entries.set_name(entry, known, bytes(sealed), response.created_at * 1000, expires_at)
 
     def delete(self, response_id: str) -> None:
         """Forgets the id."""

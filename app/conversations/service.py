@@ -143,12 +143,13 @@ class ConversationService:
         address: str = "",
         regenerate: bool = False,
         is_streamed: bool = False,
+        model: str = "",
     ) -> TurnStart:
         """Stores a question and starts a turn; a known client id joins its running turn or gets its answer.
 
         ``address``: hash of the address whose share of the engine budget the turn uses; empty for none.
         ``regenerate``: the same question was asked before, and the engine does not get that answer.
-        ``is_streamed``: the answer is asked for as a stream.
+        ``is_streamed``: the answer is asked for as a stream. ``model``: the one that the caller chose.
         """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = serialize_message("user", question, {"regenerate": True} if regenerate else None, client_id)
@@ -178,12 +179,19 @@ class ConversationService:
                     turn_start.metadata,
                     address,
                     is_streamed,
+                    model,
                 )
             )
         return turn_start
 
     def answer_stateless(
-        self, question: str, address: str = "", history: Sequence[ChatMessage] = (), *, is_streamed: bool = False
+        self,
+        question: str,
+        address: str = "",
+        history: Sequence[ChatMessage] = (),
+        *,
+        is_streamed: bool = False,
+        model: str = "",
     ) -> StatelessAnswer:
         """An answer from the question and ``history`` alone; nothing is stored.
 
@@ -192,7 +200,9 @@ class ConversationService:
         turn_id = "turn_" + secrets.token_urlsafe(12)
         if wait := self._store.acquire_engine_slot(turn_id, address):
             raise EngineBusy(retry_after=math.ceil(wait / 1000))
-        chunks = self._runner.stream_stateless(question, turn_id, address, history, is_streamed=is_streamed)
+        chunks = self._runner.stream_stateless(
+            question, turn_id, address, history, is_streamed=is_streamed, model=model
+        )
         return StatelessAnswer(self._store, turn_id, address, chunks)
 
     def wait_for_answer(self, session_hash: str, actor: str, turn_start: TurnStart) -> dict[str, Any]:

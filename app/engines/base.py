@@ -127,6 +127,8 @@ class EngineRequest:
     """Seconds an engine may be silent (``BATON_ENGINE_TIMEOUT``)."""
     is_streamed: bool = False
     """Whether the answer was asked for as a stream, so that somebody may see it being written."""
+    model: str = ""
+    """The model that the caller chose (``BATON_OPENAI_PASS_MODEL``); empty for the configured one."""
 
     @property
     def find(self) -> Callable[[str, int], Sequence[Citation]]:
@@ -150,3 +152,11 @@ class Engine(Protocol):
     name: str
 
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]: ...
+
+
+@runtime_checkable
+class HasModels(Protocol):
+    """An engine that lets its caller choose a model."""
+
+    def list_models(self) -> list[str]:
+        """Their names; empty where they cannot be told now."""

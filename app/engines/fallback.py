@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from app.engines.base import AnswerChunk, Engine, EngineRequest, FallbackNotice, TextChunk
+from app.engines.base import AnswerChunk, Engine, EngineRequest, FallbackNotice, HasModels, TextChunk
 from app.errors import EngineFailed
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,11 @@ class FallbackEngine:
     def problem(self) -> str:
         """What only the operator can mend about the first engine."""
         return str(getattr(self._primary, "problem", ""))
+
+    def list_models(self) -> list[str]:
+        """The models of the first engine, where it has any to choose from."""
+        names: list[str] = self._primary.list_models() if isinstance(self._primary, HasModels) else []
+        return names
 
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """The first engine's chunks; ``FallbackNotice`` and the second's where the first fails without text."""

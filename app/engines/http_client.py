@@ -45,13 +45,14 @@ class CallGuard:
     It applies inside ``with guard.activate():`` only, so that calls of other turns can share the thread in between.
     """
 
-    def __init__(self, cancel: CancelToken, timer: IdleTimer) -> None:
+    def __init__(self, cancel: CancelToken, timer: IdleTimer, max_bytes: int = MAX_UNPARSED_BYTES) -> None:
         self.timer = timer
         self.error: EngineFailed | None = None
         self.tail = b""
         """The last bytes of the body, which show whether it is complete."""
         self._cancel = cancel
         self._unparsed = 0
+        self._max_bytes = max_bytes
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         cancel.add_callback(self._abort)
@@ -73,7 +74,7 @@ class CallGuard:
         """Raises EngineFailed where too much has come without a complete event."""
         self.tail = (self.tail + data)[-64:]
         self._unparsed += len(data)
-        if self._unparsed > MAX_UNPARSED_BYTES:
+        if self._unparsed > self._max_bytes:
             self.error = EngineFailed("The answer could not be read.")
             raise self.error
 

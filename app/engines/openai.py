@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from app.engines import prompt
 from app.engines.base import (
     AnswerChunk,
+    CancelToken,
     Citation,
     CitationsChunk,
     EngineRequest,
@@ -35,6 +37,13 @@ MAX_RETRY_SECONDS = 10.0
 DEFAULT_RETRY_SECONDS = 0.5
 UNREACHABLE = "The model could not be reached."
 BROKEN = "The answer broke off."
+MAX_MODELS = 2_000
+MODELS_SECONDS = 60.0
+"""How long the server's list of models is believed."""
+MAX_LIST_BYTES = 8 * 1024 * 1024
+LIST_TIMEOUT = 10.0
+MAX_LEARNED = 200
+"""Models whose refused parameters are remembered."""
 
 
 class OpenAIEngine:
@@ -52,6 +61,10 @@ class OpenAIEngine:
         names = ("max_tokens", "max_completion_tokens")
         limit_names = names if config.openai_base_url else names[::-1]
         self._parameters = ChatParameters(config.openai_max_tokens, limit_names)
+        self._learned: dict[str, ChatParameters] = {}
+        """What a model takes that refused a parameter, by its name."""
+        self._models: list[str] = []
+        self._models_at = -MODELS_SECONDS
         own = (config.public_url, config.knowledge_base, config.chat_page, *(config.allowed_origins or ()))
         self._trusted_hosts = frozenset(filter(None, map(host_of, own))) | frozenset(config.link_hosts)
         self._secrets = (config.openai_api_key.get_secret_value(),) if config.openai_api_key else ()
@@ -69,6 +82,20 @@ class OpenAIEngine:
         """Raises EngineFailed for every failure of the server, EngineTimeout when it is silent for too long."""
         timer = IdleTimer(request.idle_timeout)
         return sanitize_chunks(self._chunks(request, timer), timer, request.cancel)
+
+    def list_models(self) -> list[str]:
+        """The names of the server's models, at most a minute old; empty where it does not tell them."""
+        if time.monotonic() - self._models_at < MODELS_SECONDS:
+            return self._models
+        self._models_at = time.monotonic()  # whoever asks meanwhile gets the earlier list
+        guard = CallGuard(CancelToken(), IdleTimer(LIST_TIMEOUT), MAX_LIST_BYTES)
+        try:
+            with guard.activate():
+                models = self._api.models.list().data[:MAX_MODELS]
+            self._models = [model.id for model in models if isinstance(model.id, str) and 0 < len(model.id) <= 256]
+        except Exception as error:  # noqa: BLE001 - a server without such a list is no failure
+            _log.warning("the server's models cannot be listed: %s", type(error).__name__)
+        return self._models
 
     def _chunks(self, request: EngineRequest, timer: IdleTimer) -> Iterator[AnswerChunk]:
         sources = self._find_sources(request)
@@ -102,10 +129,11 @@ class OpenAIEngine:
         self, request: EngineRequest, guard: CallGuard, messages: list[dict[str, str]]
     ) -> Iterator[AnswerChunk]:
         """The model's chunks; one retry where it may help, and never after the first one."""
-        started, retried, parameters = False, False, self._parameters
+        model = request.model or self._model
+        started, retried, parameters = False, False, self._learned.get(model, self._parameters)
         while True:
             try:
-                for chunk in self._stream(guard, parameters.arguments(messages)):
+                for chunk in self._stream(guard, model, parameters.arguments(messages)):
                     started = True
                     yield chunk
                 self.problem = ""
@@ -116,15 +144,22 @@ class OpenAIEngine:
                 refusal = self._refusal(error, request)
                 if refusal and not started and (learned := parameters.after(refusal)):
                     _log.warning("the model refused a parameter, and is asked without it from now on: %s", refusal)
-                    self._parameters = parameters = learned
+                    parameters = self._learn(model, learned)
                     continue
                 delay = None if started or retried or guard.error else self._retry_delay(error, refusal)
                 if delay is None or delay >= guard.timer.remaining():
-                    raise self._engine_error(error, refusal, guard, started=started) from None
+                    raise self._engine_error(error, refusal, guard, request.model, started=started) from None
                 _log.info("the model failed (%s), retrying in %.1f s", type(error).__name__, delay)
             retried = True
             if request.cancel.wait(delay):
                 return
+
+    def _learn(self, model: str, parameters: ChatParameters) -> ChatParameters:
+        """Remembers what a model takes; forgets the model learned first where there are too many."""
+        while len(self._learned) >= MAX_LEARNED:
+            self._learned.pop(next(iter(self._learned)), None)
+        self._learned[model] = parameters
+        return parameters
 
     def _refusal(self, error: Exception, request: EngineRequest) -> Refusal | None:
         """What a server says that answered with an error, by its status or inside the stream."""
@@ -134,10 +169,10 @@ class OpenAIEngine:
         status = getattr(error, "status_code", 0) or status_in(error.body)
         return read_refusal(status, error.body, secrets=self._secrets, private=private)
 
-    def _stream(self, guard: CallGuard, arguments: dict[str, Any]) -> Iterator[AnswerChunk]:
+    def _stream(self, guard: CallGuard, model: str, arguments: dict[str, Any]) -> Iterator[AnswerChunk]:
         create: Any = self._api.chat.completions.create  # its overloads do not understand **arguments
         with guard.activate():
-            chunks = create(model=self._model, stream=True, **arguments)
+            chunks = create(model=model, stream=True, **arguments)
         finished, usage = "", None
         try:
             while True:
@@ -177,13 +212,14 @@ class OpenAIEngine:
         return None
 
     def _engine_error(
-        self, error: Exception, refusal: Refusal | None, guard: CallGuard, *, started: bool
+        self, error: Exception, refusal: Refusal | None, guard: CallGuard, chosen: str, *, started: bool
     ) -> EngineFailed:
         """The error in words that may be shown; the log gets its type, and what the server itself says of it."""
         sdk = self._sdk
         if refusal is not None:
             _log.warning("the model failed: %s %s", type(error).__name__, refusal)
-            self.problem = f"the model refuses every call: {refusal}" if refusal.is_final else self.problem
+            if refusal.is_final and (not chosen or refusal.status in (401, 402)):
+                self.problem = f"the model refuses every call: {refusal}"
         else:
             _log.warning("the model failed: %s", type(error).__name__)
         for known in (guard.error, error, error.__cause__):
@@ -193,7 +229,7 @@ class OpenAIEngine:
             return EngineTimeout()
         if refusal is not None and refusal.status:
             wait = error.response.headers.get("retry-after", "") if isinstance(error, sdk.APIStatusError) else ""
-            return refusal.as_error("The model", wait)
+            return refusal.as_error(f"The model {chosen}".rstrip(), wait)
         if isinstance(error, sdk.APIConnectionError):
             return EngineFailed(BROKEN if started else UNREACHABLE)
         return EngineFailed("The answer could not be read.")

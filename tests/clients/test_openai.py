@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 
 from tests.clients.conftest import RunScript
 from tests.contract.api_client import ApiClient
-from tests.contract.conftest import API_KEY, RunningService
+from tests.contract.conftest import API_KEY, PLAIN, RunningService
 from tests.contract.launch import eventually
 
 WORDS = "".join(f"w{number} " for number in range(12))
@@ -23,6 +24,15 @@ def client(service: RunningService) -> Iterator[openai.OpenAI]:
     """The client as its users make it, without retries."""
     with openai.OpenAI(base_url=f"{service.base}/v1", api_key=API_KEY, max_retries=0) as made:
         yield made
+
+
+@pytest.fixture
+def full() -> Iterator[openai.OpenAI]:
+    """A client of a service whose sessions hold six messages."""
+    service = RunningService(PLAIN | {"BATON_MAX_MESSAGES": "6"})
+    with openai.OpenAI(base_url=f"{service.base}/v1", api_key=API_KEY, max_retries=0) as made:
+        yield made
+    service.stop()
 
 
 def said(role: str, text: Any) -> Any:
@@ -82,6 +92,46 @@ def test_a_conversation_of_responses(client: openai.OpenAI) -> None:
     items = [said("user", "a"), said("assistant", "b"), said("user", [{"type": "input_text", "text": "tell"}])]
     listed = client.responses.create(model="m", input=items)
     assert json.loads(listed.output_text)["history"] == [["user", "a"], ["assistant", "b"]]
+
+
+def test_racing_on_one_previous_response(client: openai.OpenAI) -> None:
+    """However many calls go on from one response at once, each sees its history and nothing of the others."""
+    first = client.responses.create(model="m", input="hello")
+    history = [["user", "hello"], ["assistant", "echo: hello"]]
+
+    def go_on(number: int) -> str:
+        items = [said("user", f"aside {number}"), said("user", f"tell {number}")]
+        answered = client.responses.create(model="m", input=items, previous_response_id=first.id)
+        assert json.loads(answered.output_text)["history"] == [*history, ["user", f"aside {number}"]]
+        return answered.id
+
+    with ThreadPoolExecutor(6) as pool:
+        ids = list(pool.map(go_on, range(6)))
+    for number, response_id in enumerate(ids):
+        again = client.responses.create(model="m", input="tell", previous_response_id=response_id)
+        told = json.loads(again.output_text)["history"]
+        assert told[:4] == [*history, ["user", f"aside {number}"], ["user", f"tell {number}"]]
+        assert len(told) == 5
+
+
+def test_more_messages_than_a_session_holds(full: openai.OpenAI) -> None:
+    """It is refused for good, or with truncation "auto" goes on with the newest messages; nothing is lost meanwhile."""
+    items = [said(("user", "assistant")[number % 2], str(number)) for number in range(8)]
+    with pytest.raises(openai.BadRequestError, match="truncation") as refused:
+        full.responses.create(model="m", input=[*items, said("user", "tell")])
+    assert refused.value.param == "input"
+    cut = full.responses.create(model="m", input=[*items, said("user", "tell")], truncation="auto")
+    assert (json.loads(cut.output_text)["history"], cut.truncation) == ([["user", "6"], ["assistant", "7"]], "auto")
+    newest = full.responses.create(model="m", input="tell", previous_response_id=cut.id)
+    assert len(json.loads(newest.output_text)["history"]) == 4
+    with pytest.raises(openai.ConflictError) as over:
+        full.responses.create(model="m", input="tell", previous_response_id=newest.id)
+    assert over.value.code == "session_full"
+    assert over.value.response.headers["x-should-retry"] == "false"
+    further = full.responses.create(model="m", input="tell", previous_response_id=newest.id, truncation="auto")
+    assert json.loads(further.output_text)["history"] == [["user", "tell"], ["assistant", newest.output_text]]
+    for earlier in (cut, newest):
+        assert full.responses.retrieve(earlier.id).output_text == earlier.output_text
 
 
 def test_every_cut_in_javascript(script: RunScript, service: RunningService) -> None:

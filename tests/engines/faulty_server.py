@@ -67,6 +67,8 @@ class FaultyServer:
     """Status and JSON of the answer to a request whose body has a field of that name, or a message of that role."""
     script: tuple[str, list[bytes | float]] | None = None
     """What every request gets instead: a content type, and blocks of the body with seconds to wait between them."""
+    models: tuple[str, ...] = ()
+    """What GET .../models lists; a model that is not among them is refused. Empty: no list, and any will do."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
@@ -114,7 +116,15 @@ class FaultyServer:
             code = options.get("code", "307")
             peer.sendall(f"HTTP/1.1 {code} Go\r\nLocation: {self.redirect_to}\r\nContent-Length: 0\r\n\r\n".encode())
             return True
+        if parts.path.endswith("/models"):
+            listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
+            _refuse(peer, 200 if self.models else 404, listed)
+            return True
         payload = request.json
+        if self.models and payload.get("model") not in self.models:
+            reason = {"message": f"The model `{payload.get('model')}` does not exist", "code": "model_not_found"}
+            _refuse(peer, 404, {"error": reason})
+            return True
         fields = [*payload, *(message["role"] for message in payload.get("messages", ()))]
         for name in filter(self.refuses.__contains__, fields):
             _refuse(peer, *self.refuses[name])

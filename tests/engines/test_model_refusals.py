@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app import engines
 from app.config import Settings
+from app.engines.base import HasModels
+from app.engines.openai import MAX_LEARNED
 from app.engines.upstream import read_refusal
 from app.errors import EngineBusy, EngineFailed, EngineRefused
 from tests.engines.conftest import MakeSettings, answer, ask, text_of
@@ -200,3 +203,44 @@ def test_a_reason_holds_no_secret_and_no_question(body: Any, told: str) -> None:
     refusal = read_refusal(400, body, secrets=("own-secret",), private=(QUESTION, "another one"))
     assert len(refusal.reason) <= 300
     assert refusal.reason == told
+
+
+def test_what_one_model_refuses_is_not_kept_from_another(settings: MakeSettings, server: FaultyServer) -> None:
+    """With a model of the caller's choice, what was learned is that model's alone; of many the oldest are forgotten."""
+    engine = engines.create_engine(settings(engine="openai"))
+    server.refuses["max_tokens"] = (400, NO_MAX_TOKENS)
+    list(engine.answer(replace(ask("tokens=2"), model="picky")))
+    server.refuses.clear()
+    list(engine.answer(replace(ask("tokens=3"), model="other")))
+    assert server.requests[-1].json["max_tokens"] == 1024
+    list(engine.answer(replace(ask("tokens=4"), model="picky")))
+    assert (server.requests[-1].json["model"], server.requests[-1].json.get("max_tokens")) == ("picky", None)
+    server.refuses["max_tokens"] = (400, NO_MAX_TOKENS)
+    for number in range(MAX_LEARNED + 3):
+        list(engine.answer(replace(ask("tokens=1"), model=f"m{number}")))
+    assert len(engine._learned) == MAX_LEARNED  # type: ignore[attr-defined]
+
+
+def test_a_wrong_choice_is_no_problem_of_the_service(settings: MakeSettings, server: FaultyServer) -> None:
+    """A caller's model that the server does not have does not make /health unwell; a wrong key does."""
+    server.models = ("faulty",)
+    engine = engines.create_engine(settings(engine="openai"))
+    with pytest.raises(EngineRefused, match="The model nowhere cannot be used"):
+        list(engine.answer(replace(ask("hi"), model="nowhere")))
+    assert engine.problem == ""  # type: ignore[attr-defined]
+    server.refuses["stream"] = (401, said("Wrong key", code="invalid_api_key"))
+    with pytest.raises(EngineRefused):
+        list(engine.answer(replace(ask("hi"), model="faulty")))
+    assert "401" in engine.problem  # type: ignore[attr-defined]
+
+
+def test_a_server_without_a_list_of_models(settings: MakeSettings, server: FaultyServer) -> None:
+    """It is asked once a minute at most, and the list is empty; with a fallback the first engine's list counts."""
+    for fallback in ("", "knowledge"):
+        engine = engines.create_engine(settings(engine="openai", fallback=fallback))
+        assert isinstance(engine, HasModels)
+        asked = len(server.requests)
+        assert [engine.list_models(), engine.list_models()] == [[], []]
+        assert len(server.requests) == asked + 1
+    server.models = ("faulty", "b")
+    assert engines.create_engine(settings(engine="openai", fallback="knowledge")).list_models() == ["faulty", "b"]  # type: ignore[attr-defined]
