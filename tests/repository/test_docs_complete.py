@@ -21,12 +21,12 @@ INSTALL = (ROOT / "app" / "templates" / "install.html").read_text("utf-8")
 @pytest.fixture(scope="module")
 def service(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application with every route."""
-    return create_app(Settings(redis_url=redis_server, data_dir=tmp_path_factory.mktemp("data")))
+    return create_app(Settings(redis_url=redis_server, data_dir=tmp_path_factory.mktemp("data"), desk=True))
 
 
 def test_every_route_is_documented(service: Flask) -> None:
     """Each route stands in docs/protocol.md; forms with `me` and other addresses of the icon are the same."""
-    told = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", PROTOCOL))
+    told = set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`]*)`", PROTOCOL))
     routes = {
         f"{method} {path_in_docs(rule.rule)}"
         for rule in service.url_map.iter_rules()
@@ -46,7 +46,7 @@ def test_no_route_is_documented_that_is_not_there(service: Flask) -> None:
     """Each call named in docs/protocol.md is a route of the service."""
     rules = {re.sub(r"<[^>]*>", "<>", rule.rule) for rule in service.url_map.iter_rules()}
     rules |= {re.sub("<>(.*)", r"me\1", rule) for rule in rules if rule.startswith("/api/session/<>")}
-    for call in re.findall(r"`(?:GET|POST|DELETE) (/[^`?]*)`", PROTOCOL):
+    for call in re.findall(r"`(?:GET|POST|PUT|DELETE) (/[^`?]*)`", PROTOCOL):
         assert re.sub(r"<[^>]*>", "<>", call) in rules, call
 
 

@@ -11,8 +11,10 @@ import jsonschema_rs
 import pytest
 from flask import Flask
 
+from app import create_app
 from app.api import chat, health, messages, openapi, sessions, sse, websocket
 from app.api.schemas import NOT_BLANK, AppendMessageRequest
+from app.config import Settings
 from app.errors import ERRORS, InvalidRequest
 
 BY_SESSION = {
@@ -193,3 +195,22 @@ def test_a_route_without_a_description_is_found() -> None:
     assert openapi.undescribed(app) == []
     app.add_url_rule("/api/forgotten", "forgotten", lambda: "")
     assert openapi.undescribed(app) == ["/api/forgotten"]
+
+
+def test_the_desks_calls_are_described() -> None:
+    """Where the desk is on, each of its calls has a name of its own, says who may make it, and its example fits."""
+    app = create_app(Settings.from_env({"REDIS_URL": "redis://127.0.0.1:1/0", "BATON_DESK": "on"}))
+    assert openapi.undescribed(app) == []
+    document = openapi.openapi_document(app, server="https://x.test", version="1.2.3", max_chars=77)
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    for path, _, operation in operations(document):
+        if not path.startswith("/api/desk"):
+            continue
+        assert operation["tags"] == ["Desk"], path
+        assert "401" in operation["responses"]
+        if path != "/api/desk/login":
+            assert operation["security"] == [{"desk": []}, {"apiKey": []}]
+        for media in operation.get("requestBody", {"content": {}})["content"].values():
+            schema = {**media["schema"], "components": document["components"]}
+            assert jsonschema_rs.is_valid(schema, media["example"]), path
