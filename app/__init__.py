@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import _thread
+import os
+import socket
 import tomllib
 from collections.abc import Callable
 
@@ -29,6 +31,7 @@ from app.auth.operators import OperatorDirectory
 from app.config import ROOT, ConfigError, Settings
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
+from app.conversations.event_sender import EventSender, SenderConfig
 from app.conversations.names import NamedConversations
 from app.conversations.responses import ResponseDirectory
 from app.conversations.service import ConversationService
@@ -36,6 +39,7 @@ from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
 from app.logging_config import install_thread_excepthook
 from app.storage import open_store
+from app.storage.event_queue import EventQueue
 from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 from app.web import pages
@@ -60,7 +64,7 @@ def create_app(
     app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
     services = app.extensions["baton"] = _build_services(config, store, engine)
     # The gunicorn worker calls these at shutdown: the first ends the feeds, the second waits for running answers.
-    app.extensions["baton.leaving"] = services.store.shut_down_subscribers
+    app.extensions["baton.leaving"] = lambda: _leave(services)
     app.extensions["baton.drain"] = services.answer_runner.drain
 
     for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
@@ -107,9 +111,28 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         responses=ResponseDirectory(store.ownership, api_key, max_age=config.session_max_age),
         engine=engine,
         knowledge=knowledge,
+        event_sender=_start_event_sender(config, store),
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
         operators=OperatorDirectory(RedisOperatorStore(store.client)) if config.desk else None,
     )
+
+
+def _start_event_sender(config: Settings, store: RedisConversationStore) -> EventSender | None:
+    if config.events_url is None or config.events_secret is None:
+        return None
+    secret = config.events_secret.get_secret_value()
+    sender_config = SenderConfig(config.events_url, secret, config.webhook_allow_private)
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    queue = EventQueue(store.client, worker, sender_config.lease_ms, sender_config.longest_delay_ms)
+    sender = EventSender(queue, sender_config, _start_thread, metrics.sender_metrics())
+    _start_thread(sender.run)
+    return sender
+
+
+def _leave(services: Services) -> None:
+    services.store.shut_down_subscribers()
+    if services.event_sender:
+        services.event_sender.stop()
 
 
 def _store_limits(config: Settings) -> StoreLimits:

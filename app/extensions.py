@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.config import Settings
     from app.conversations.answer_runner import AnswerRunner
     from app.conversations.claims import ClaimService
+    from app.conversations.event_sender import EventSender
     from app.conversations.names import NamedConversations
     from app.conversations.responses import ResponseDirectory
     from app.conversations.service import ConversationService
@@ -70,6 +71,8 @@ class Services:
     responses: ResponseDirectory
     engine: Engine
     knowledge: Any
+    event_sender: EventSender | None
+    """None without BATON_EVENTS_URL."""
     identity_secrets: Mapping[str, str]
     operators: OperatorDirectory | None = None
     """None while the desk is off."""

@@ -24,6 +24,7 @@ from prometheus_client import (  # noqa: E402
 from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 
 from app.conversations.answer_runner import TurnMetrics  # noqa: E402
+from app.conversations.event_sender import SenderMetrics  # noqa: E402
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The format that every scraper reads."""
@@ -45,6 +46,9 @@ TIME_TO_FIRST_TOKEN_SECONDS = Histogram(
 )
 FEEDS_OPEN = Gauge("baton_feeds_open", "Open feeds, by way of listening.", ["kind"], multiprocess_mode="livesum")
 RATE_LIMITED_TOTAL = Counter("baton_limited_total", "Calls refused by a limit.", ["limit"])
+
+EVENTS = Counter("baton_events_total", "Attempts to deliver an event to the owner's systems.", ["type", "outcome"])
+EVENTS_QUEUED = Gauge("baton_events_queued", "Events that wait to be delivered.", multiprocess_mode="livemostrecent")
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
@@ -82,6 +86,11 @@ def turn_metrics() -> TurnMetrics:
                 ENGINE_TOKENS.labels(engine, kind).inc(tokens)
 
     return TurnMetrics(on_start, on_first_token, on_finish, on_usage)
+
+
+def sender_metrics() -> SenderMetrics:
+    """What the sender of events reports, as metrics."""
+    return SenderMetrics(lambda kind, outcome: EVENTS.labels(kind, outcome).inc(), EVENTS_QUEUED.set)
 
 
 def render_metrics() -> bytes:

@@ -20,6 +20,8 @@ from app.errors import EngineFailed
 MAX_UNPARSED_BYTES = 512 * 1024
 """Bytes that may come without one complete event among them: the limit for an endless line."""
 CONNECT_SECONDS = 5.0
+ANY_ENCODING = "any_encoding"
+"""The extension of a request whose response may be compressed, because its body is not used."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NON_PUBLIC = tuple(
     map(
@@ -185,7 +187,8 @@ class _Transport(httpx2.HTTPTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         response = super().handle_request(request)
-        if response.headers.get("content-encoding", "identity") != "identity":
+        is_encoded = response.headers.get("content-encoding", "identity") != "identity"
+        if is_encoded and not request.extensions.get(ANY_ENCODING):
             response.close()
             raise EngineFailed("The answer could not be read.")
         body = response.stream

@@ -1,0 +1,63 @@
+-- @include clock
+-- @include event_queue
+-- Gives a worker events to send, one a session: those whose time has come, of workers that died too, then new ones.
+-- ARGV: the worker's name in the group, ms after which others may claim what it was given, max events, the longest delay ms.
+-- Returns how many events are in the queue, the time, and of each event: entry, ref, id, type, body, attempts so far.
+local queue, worker, lease, max = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local due, first, tries, reminders = queue .. ':due', queue .. ':first', queue .. ':tries', queue .. ':reminders'
+local claimed, MAX_SCANNED = {}, 500
+
+for _, ref in ipairs(redis.call('ZRANGEBYSCORE', reminders, '-inf', clock, 'LIMIT', 0, 100)) do
+  local id, body = string.match(redis.call('HGET', queue .. ':reminder', ref) or '', '^(%S+) (.*)$')
+  if id then add_event(queue, id .. '_reminder', ref, 'human.requested', body) end
+  forget_reminder(queue, ref)
+end
+if redis.call('EXISTS', queue) == 0 then return {0, clock} end
+
+local function give(entry, fields)
+  local event = {}
+  for i = 1, #fields, 2 do event[fields[i]] = fields[i + 1] end
+  redis.call('ZADD', due, clock + lease, entry .. ' ' .. event.ref)
+  local attempts = string.match(redis.call('HGET', tries, entry) or '0', '^%d+')
+  claimed[#claimed + 1] = {entry, event.ref, event.id, event.type, event.body, tonumber(attempts)}
+end
+
+-- Times from before the clock was set back would let an event wait for too long.
+local latest = string.format('%.0f', clock + math.max(lease, tonumber(ARGV[4])))
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. latest, '+inf', 'LIMIT', 0, 100)) do
+  redis.call('ZADD', due, clock, member)
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', clock, 'LIMIT', 0, max)) do
+  local entry, ref = string.match(member, '^(%S+) (.*)$')
+  local found = redis.pcall('XCLAIM', queue, 'senders', worker, 0, entry)
+  if found[1] and found[1][2] then
+    give(entry, found[1][2])
+  else  -- dropped because the queue was full, or lost with the group
+    remove_event(queue, entry, ref, clock)
+  end
+end
+
+local scanned = 0
+while #claimed < max and scanned < MAX_SCANNED do
+  local count = max - #claimed
+  local reply = redis.pcall('XREADGROUP', 'GROUP', 'senders', worker, 'COUNT', count, 'STREAMS', queue, '>')
+  if type(reply) == 'table' and reply.err then
+    redis.call('XGROUP', 'CREATE', queue, 'senders', 0)
+    reply = redis.call('XREADGROUP', 'GROUP', 'senders', worker, 'COUNT', count, 'STREAMS', queue, '>')
+  end
+  if not reply then break end
+  for _, one in ipairs(reply[1][2]) do
+    local entry, fields, ref = one[1], one[2], nil
+    for i = 1, #fields, 2 do if fields[i] == 'ref' then ref = fields[i + 1] end end
+    if redis.call('HEXISTS', first, ref) == 1 then
+      redis.call('RPUSH', queue .. ':held:' .. ref, entry)
+      keep_queue(queue, {':held:' .. ref})
+    else
+      redis.call('HSET', first, ref, entry)
+      give(entry, fields)
+    end
+  end
+  scanned = scanned + #reply[1][2]
+end
+if #claimed > 0 then keep_queue(queue, {'', ':due', ':first', ':tries'}) end
+return {redis.call('XLEN', queue), clock, unpack(claimed)}
