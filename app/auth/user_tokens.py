@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class SignedInUser:
     _kid: str = field(repr=False)
     _secret: str = field(repr=False)
     _secrets: tuple[str, ...] = field(repr=False)
+    profile: bytes = field(default=b"", repr=False)
+    """``{id, name?, email?}`` as the site vouches for it, in JSON: what operators see."""
 
     def token_for(self, session_hash: str) -> str:
         """A token of the same user that is good for this one session, and for no longer than the one at hand."""
@@ -90,7 +93,17 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
         raise BadToken("The token that says who you are does not verify.") from None
     user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
     kid = kid if kid in secrets else ""
-    return SignedInUser(user, session_hash, sub, expires_at, kid, secret, tuple(secrets.values()))
+    return SignedInUser(user, session_hash, sub, expires_at, kid, secret, tuple(secrets.values()), _profile(claims))
+
+
+def _profile(claims: Mapping[str, Any]) -> bytes:
+    names = {name: claims.get(name) for name in ("name", "email")}
+    usable = {
+        name: " ".join(value.split())[:MAX_SUBJECT_CHARS]
+        for name, value in names.items()
+        if isinstance(value, str) and value.strip()
+    }
+    return json.dumps({"id": claims["sub"], **usable}).encode()
 
 
 def _subject(sub: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,11 +40,13 @@ class ClaimState:
 class OwnershipStore(Protocol):
     """Which session belongs to which user. Raises SessionNotFound, Forbidden, Conflict or StorageUnavailable."""
 
-    def export_session(self, session_hash: str, user: str, encrypted_id: str) -> ClaimState:
-        """Exports an anonymous session for its user; ``encrypted_id`` is the id that it is to have."""
+    def export_session(self, session_hash: str, user: str, encrypted_id: str, new_hash: str) -> ClaimState:
+        """Exports an anonymous session for its user; ``encrypted_id`` is the id that it is to have, with its hash."""
 
-    def import_session(self, session_hash: str, user: str, previous: str, claim: ClaimState) -> None:
-        """Writes it under its new id, once."""
+    def import_session(
+        self, session_hash: str, user: str, previous: str, claim: ClaimState, profile: bytes = b""
+    ) -> None:
+        """Writes it under its new id, once. ``profile``: the user for the operators, as JSON."""
 
     def finish_migration(self, session_hash: str, user: str) -> None:
         """Deletes what was kept under the old id."""
@@ -61,7 +64,15 @@ class OwnershipStore(Protocol):
 class ClaimService:
     """What a signed-in user can do besides chatting: claim a conversation, find their last one."""
 
-    def __init__(self, ownership: OwnershipStore, store: ConversationStore, conversations: ConversationService) -> None:
+    def __init__(
+        self,
+        ownership: OwnershipStore,
+        store: ConversationStore,
+        conversations: ConversationService,
+        on_claimed: Callable[[str], None] = lambda _session_hash: None,
+    ) -> None:
+        """``on_claimed`` is called with the new hash of a session that has moved."""
+        self._on_claimed = on_claimed
         self._ownership = ownership
         self._store = store
         self._conversations = conversations
@@ -73,11 +84,12 @@ class ClaimService:
         """
         session_hash = ids.hash_session_id(session_id) or ""
         key = b"move:" + session_id.encode()
-        encrypted_id = ids.encrypt(ids.new_session_id(), key)
+        proposed_id = ids.new_session_id()
+        proposed = ids.encrypt(proposed_id, key), ids.hash_session_id(proposed_id) or ""
         deadline = time.monotonic() + _CLAIM_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             started = time.monotonic()
-            claim = self._ownership.export_session(session_hash, user.user, encrypted_id)
+            claim = self._ownership.export_session(session_hash, user.user, *proposed)
             if claim.outcome == "owned":
                 return session_id
             if claim.outcome == "migrated":
@@ -86,8 +98,9 @@ class ClaimService:
                 new_id = ids.decrypt(claim.encrypted_id, key)
                 if time.monotonic() - started < _MIGRATION_LEASE_SECONDS:
                     new_hash = ids.hash_session_id(new_id) or ""
-                    self._ownership.import_session(new_hash, user.user, session_hash, claim)
+                    self._ownership.import_session(new_hash, user.user, session_hash, claim, user.profile)
                     self._ownership.finish_migration(session_hash, user.user)
+                    self._on_claimed(new_hash)
                     return new_id
             self._wait(session_hash, claim)
         raise StorageUnavailable("timeout")

@@ -28,6 +28,12 @@ class SessionSnapshot:
     metadata: dict[str, Any]
     messages: list[bytes]
     has_more: bool
+    handler: str = ""
+    """Who answers: ``bot``, ``queue`` (waits for a person) or ``human``; empty where the desk is off."""
+    assigned_to: str = ""
+    """The name of the operator who has it."""
+    ref: str = ""
+    """Its name at the desk."""
 
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
@@ -42,18 +48,25 @@ class AppendResult:
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
-    """What a question led to: a turn ``started`` or ``joined`` (events follow event ``start``), or ``completed``."""
+    """What a question led to: a turn ``started`` or ``joined`` (events follow event ``start``), or ``completed``.
+
+    ``held``: it was stored for the operator who answers, or for the one the visitor waits for; no turn started.
+    """
 
     outcome: str
     turn_id: str = ""
     start: int = 0
     message: bytes = b""
-    """The question of a started turn, the answer of a completed one."""
+    """The question of a started turn or a held one, the answer of a completed one (empty where it was cut before its
+    first word)."""
     remaining: int = 0
     reset_ms: int = 0
     history: list[bytes] = field(default_factory=list)
     """Of a started turn: the newest messages, oldest first, the question among them."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    handler: str = ""
+    """Of a held question: ``queue`` or ``human``, as it was then."""
+    assigned_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,8 @@ class EventBatch:
     reset: bool
     lease_remaining_ms: int | None
     """Ms until the lease of the running turn expires (negative: it has); None where none runs."""
+    typing: tuple[str, str] = ("", "")
+    """Who typed in the last seconds, the operator and the visitor: ``<ms>:<name>`` or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,11 @@ class TurnResult:
     tail: str = ""
     final: bool = False
     """An error that the same question would meet again."""
+    not_found: bool = False
+    """The engine did not know."""
+    handoff: str = ""
+    """Where the engine hands over: ``bot`` (nobody is there), or the position in the queue."""
+    handoff_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,24 @@ class NewMessage:
     client_id: str = ""
     address: str = ""
     """Hash of the address whose share of the engine budget a turn uses; empty for nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Who is to have a conversation: the ``bot``, the ``queue``, or (``human``) the operator ``operator_id``."""
+
+    to: str
+    reason: str
+    by: str = ""
+    """The operator who gives it away; ``*`` for one who may do that for others, empty for the service itself."""
+    operator_id: str = ""
+    name: str = ""
+    position: str = ""
+    """In the queue; empty where it is not known."""
+    condition: str = ""
+    """Only if it is so still: ``waiting`` (for ``value`` ms in the queue), ``holder`` (the operator ``value`` has it),
+    ``left`` (an operator has it, and the visitor has been away for ``value`` ms)."""
+    value: str = ""
 
 
 class Subscription(Protocol):
@@ -123,8 +161,13 @@ class ConversationStore(Protocol):
     a signed-in user) and raise NotFound, Forbidden (``not_owner``), Conflict, RateLimited or StorageUnavailable.
     """
 
-    def create_session(self, session_hash: str, metadata: bytes, owner: str, name: str = "") -> tuple[int, int]:
-        """Creates a session; when it was created and when it expires, in ms. ``name``: the entry that leads to it."""
+    def create_session(
+        self, session_hash: str, metadata: bytes, owner: str, name: str = "", profile: bytes = b""
+    ) -> tuple[int, int]:
+        """Creates a session; when it was created and when it expires, in ms.
+
+        ``name``: the entry that leads to it; ``profile``: its signed-in user for the operators, as JSON.
+        """
 
     def append_message(self, session_hash: str, actor: str, message: NewMessage) -> AppendResult: ...
 
@@ -150,7 +193,8 @@ class ConversationStore(Protocol):
         Waits for a grace period: after a jump of the clock every worker looks lost.
         """
 
-    def end_session(self, session_hash: str, actor: str) -> None: ...
+    def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
+        """``by``: visitor, operator or owner."""
 
     def heartbeat(self, session_hash: str, actor: str, *, resume: bool) -> int:
         """Marks the session as seen; when it expires now, in ms."""
@@ -175,6 +219,47 @@ class ConversationStore(Protocol):
 
     def set_feedback(self, session_hash: str, actor: str, number: int, rating: bytes) -> bytes:
         """Stores a visitor's rating of an answer; the message with it."""
+
+    def take(self, session_hash: str, operator_id: str, name: str, *, force: bool) -> bool:
+        """Gives the conversation to an operator, and ends a running answer; False where they had it already.
+
+        Raises AlreadyTaken, unless it is taken by force.
+        """
+
+    def release(self, session_hash: str, release: Release) -> bool:
+        """Gives the conversation to somebody else; False where nothing changed. Raises AlreadyTaken."""
+
+    def request_human(
+        self, session_hash: str, actor: str, contact: bytes, reason: str, position: str, by: str
+    ) -> tuple[str, bool]:
+        """Puts the conversation in the queue at ``position`` (empty: nobody is there, the bot stays).
+
+        ``contact`` (JSON) and ``reason`` are kept for the operators. Returns the handler, and whether it changed.
+        """
+
+    def append_operator_message(
+        self, session_hash: str, message: NewMessage, operator_id: str, name: str
+    ) -> tuple[AppendResult, bool]:
+        """Stores an operator's message; takes the conversation first where nobody has it, and says whether it did."""
+
+    def add_note(self, session_hash: str, note: NewMessage, operator_id: str) -> AppendResult: ...
+
+    def read_notes(self, session_hash: str) -> list[bytes]:
+        """The operators' notes as JSON, oldest first."""
+
+    def mark_read(self, session_hash: str, operator_id: str) -> None: ...
+
+    def set_typing(self, session_hash: str, actor: str, who: str, name: str) -> bool:
+        """The ``operator`` or the ``visitor`` types; False where that was told within the last 3 s."""
+
+    def set_queue_position(self, session_hash: str, position: int) -> bool:
+        """Tells a visitor who waits their position; False where they know it, or wait no more."""
+
+    def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
+        """Records that the visitor has left; False where they have not, or it is known. And when they were seen."""
+
+    def get_successor(self, session_hash: str) -> str:
+        """The hash that a claim has given, or is giving, this session; empty where none did."""
 
     def delete_session(self, session_hash: str, actor: str) -> None: ...
 

@@ -84,9 +84,12 @@ _ERROR_PATTERNS = (
 
 
 class LuaScript:
-    """One verb: its Lua file, after the files that it names in its first lines, ``-- @include name``."""
+    """One verb: its Lua file, after the files that it names in its first lines, ``-- @include name``.
 
-    def __init__(self, name: str) -> None:
+    ``tracking``: for whom it records what happened, the owner's own systems (``events``) or operators too (``desk``).
+    """
+
+    def __init__(self, name: str, tracking: str = "") -> None:
         folder = Path(__file__).parent / "scripts"
         verb = (folder / f"{name}.lua").read_text()
         parts = [
@@ -97,7 +100,10 @@ class LuaScript:
         # With the flag and EVALSHA_RO it runs while writes are paused, refused or out of memory (Redis 7).
         shebang = "#!lua\n" if self.writes else "#!lua flags=no-writes\n"
         self.evalsha, self.eval = ("EVALSHA", "EVAL") if self.writes else ("EVALSHA_RO", "EVAL_RO")
-        self.source = shebang + "\n".join([*parts, verb])
+        modes = (
+            f"local tracking, desk = {'true' if tracking else 'false'}, {'true' if tracking == 'desk' else 'false'}\n"
+        )
+        self.source = f"{shebang}local tracking, desk = {switches}\n" + "\n".join([*parts, verb])
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 

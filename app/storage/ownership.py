@@ -3,16 +3,17 @@ entries of named sessions."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from app.conversations.claims import ClaimState
 from app.conversations.ids import session_tag
 from app.storage.client import RedisClient, load_script
-from app.storage.redis_store import StoreLimits, last_session_key, raise_for_reply
+from app.storage.redis_store import CHANGES_KEY, StoreLimits, last_session_key, raise_for_reply
 
 MIGRATION_LEASE_MS = 3_000
 """A worker that moves a session has this long before another worker may try."""
-MIGRATION_FIELDS = (b"user", b"to", b"till")
+MIGRATION_FIELDS = (b"user", b"to", b"till", b"hash")
 
 
 class RedisOwnershipStore:
@@ -26,10 +27,11 @@ class RedisOwnershipStore:
         self._limits = limits
 
     def _run(self, verb: str, session_hash: str, *args: Any) -> Any:
-        return self._client.run(load_script(verb), (f"baton:{{{session_hash}}}:meta",), *args, wait=True)
+        script = load_script(verb, self._limits.tracking)
+        return self._client.run(script, (f"baton:{{{session_hash}}}:meta",), *args, wait=True)
 
-    def export_session(self, session_hash: str, user: str, sealed: str) -> ClaimState:
-        reply = self._run("export_session", session_hash, user, sealed, MIGRATION_LEASE_MS)
+    def export_session(self, session_hash: str, user: str, sealed: str, new_hash: str) -> ClaimState:
+        reply = self._run("export_session", session_hash, user, sealed, MIGRATION_LEASE_MS, new_hash)
         outcome = reply[0].decode()
         if outcome in ("owned", "turn_expired"):
             return ClaimState(outcome)
@@ -38,16 +40,25 @@ class RedisOwnershipStore:
         raise_for_reply(reply)
         return ClaimState(outcome, reply[1].decode(), session_data=tuple(reply[2:]))
 
-    def import_session(self, session_hash: str, user: str, previous: str, claim: ClaimState) -> None:
-        meta, entries, client_ids, ratings = claim.session_data
+    def import_session(
+        self, session_hash: str, user: str, previous: str, claim: ClaimState, profile: bytes = b""
+    ) -> None:
+        meta, entries, client_ids, ratings, note_entries, reads, outbox_entries = claim.session_data
         pairs = dict(zip(meta[::2], meta[1::2], strict=True))
         expires = pairs[b"expires"]
         fields = [item for name, value in pairs.items() if name not in MIGRATION_FIELDS for item in (name, value)]
         # The id is the first field of each message, and ends with the tag of its session.
         old_tag, new_tag = f'_{session_tag(previous)}"'.encode(), f'_{session_tag(session_hash)}"'.encode()
-        messages = [item for number, (_, json) in entries for item in (number, json.replace(old_tag, new_tag, 1))]
-        parts = ([*fields, b"owner", user, b"was", previous], messages, client_ids, ratings)
+        messages, notes = (
+            [item for number, (_, json) in stream for item in (number, json.replace(old_tag, new_tag, 1))]
+            for stream in (entries, note_entries)
+        )
+        outbox = [item for number, (_, json) in outbox_entries for item in (number, json)]
+        owner = [b"owner", user, b"was", previous, *((b"user", profile) if profile and self._limits.tracking else ())]
+        parts = ([*fields, *owner], messages, client_ids, ratings, notes, reads, outbox)
         items = [item for part in parts for item in part]
+        if self._limits.tracking and self._client.is_cluster:  # elsewhere the verb does it
+            self._client.call("ZADD", CHANGES_KEY, int(time.time() * 1000), session_hash)
         raise_for_reply(self._run("import_session", session_hash, expires, *map(len, parts), *items))
 
     def finish_migration(self, session_hash: str, user: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 
 from app.conversations.export import with_feedback
 from app.errors import (
+    AlreadyTaken,
     EngineBusy,
     InvalidRequest,
     NotFound,
@@ -33,6 +35,7 @@ from app.storage.base import (
     AppendResult,
     EventBatch,
     NewMessage,
+    Release,
     SessionSnapshot,
     Subscription,
     TerminalEvent,
@@ -56,19 +59,29 @@ HISTORY_LIMIT = 100
 ENGINE_RUNNING_KEY, ENGINE_MINUTE_KEY = "baton:limits:{engine}:running", "baton:limits:{engine}:minute"
 PROBE_KEY, ENGINE_PROBLEM_KEY = "baton:limits:{engine}:probe", "baton:limits:{engine}:problem"
 ENGINE_PROBLEM_MS = 600_000
+CHANGES_KEY = "baton:changes:{desk}"
+TRACKED_VERBS = frozenset(
+    (
+        "create_session", "append_message", "start_turn", "finish_turn", "end_session", "heartbeat", "redeem_ticket",
+        "set_feedback", "take", "release", "request_human", "append_operator_message", "mark_read", "mark_abandoned",
+    )
+)  # fmt: skip
+"""Verbs that change what operators see, or that the owner's systems are told of."""
+MAX_NOTES = 500
 STOPPED_BY_USER = TurnResult("stopped", metadata=b'{"stopped":true}')
 WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
 )
 
 SUCCESS_REPLIES = frozenset(
-    b"ok started replay joined completed reset migrate migrated taken closed alive lease_suspected".split()
+    b"ok started replay joined held completed reset migrate migrated taken kept closed alive lease_suspected".split()
 )
 ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"not_found": lambda _: SessionNotFound(),
     b"unknown": lambda _: PathNotFound("No such answer in this conversation."),
     b"not_owner": lambda _: NotOwner("This conversation belongs to a signed-in user."),
     b"ended": lambda _: SessionEnded("This conversation has ended. Start a new one."),
+    b"already_taken": lambda reply: AlreadyTaken(reply[1].decode()),
     b"busy": lambda _: TurnInProgress("An answer is being made. Wait for it or stop it.", retry_after=2),
     b"turn_expired": lambda _: TurnInProgress("An answer is being made. Wait for it or stop it.", retry_after=2),
     b"full": lambda _: SessionFull("This conversation is full. Start a new one."),
@@ -113,6 +126,8 @@ class StoreLimits:
     session_window: int
     max_engine_calls: int
     max_engine_calls_per_minute: int
+    tracking: str = ""
+    """Who learns of changes: nobody, the owner's own systems (``events``), or operators too (``desk``)."""
 
 
 class RedisConversationStore:
@@ -126,6 +141,8 @@ class RedisConversationStore:
         self.limits = limits
         self.ownership = ownership
         self._ttl_args = (limits.ttl, limits.max_age)
+        self.changed = threading.Event()
+        """Set when this worker has changed a session that is tracked; the change tracker clears it."""
 
     @property
     def client(self) -> RedisClient:
@@ -137,11 +154,26 @@ class RedisConversationStore:
     ) -> list[Any]:
         """Runs a verb on a session. ``keys``: more than the session's own; ``wait``: for ``BATON_WAIT_REPLICAS``."""
         meta = f"baton:{{{session_hash}}}:meta"
-        reply: list[Any] = self._client.run(load_script(verb), (meta, *keys), *args, wait=wait)
+        script = load_script(verb, self.limits.tracking)
+        if self.limits.tracking and verb in TRACKED_VERBS:
+            self._mark_changed(session_hash)
+        reply: list[Any] = self._client.run(script, (meta, *keys), *args, wait=wait)
         return reply
 
-    def create_session(self, session_hash: str, metadata: bytes, owner: str, name: str = "") -> tuple[int, int]:
-        args = (*self._ttl_args, metadata, owner, name)
+    def _mark_changed(self, session_hash: str) -> None:
+        """Wakes this worker's change tracker. In a Cluster, where the verb cannot mark the session, marks it too.
+
+        The mark comes first, so that a worker that dies in between loses nothing.
+        """
+        if self._client.is_cluster:
+            self._client.call("ZADD", CHANGES_KEY, int(time.time() * 1000), session_hash)
+        if not self.changed.is_set():
+            self.changed.set()
+
+    def create_session(
+        self, session_hash: str, metadata: bytes, owner: str, name: str = "", profile: bytes = b""
+    ) -> tuple[int, int]:
+        args = (*self._ttl_args, metadata, owner, name, profile)
         reply = raise_for_reply(self._run("create_session", session_hash, *args, wait=True))
         return reply[1], reply[2]
 
@@ -197,6 +229,11 @@ class RedisConversationStore:
         if outcome == "joined":
             return TurnStart(outcome, reply[1].decode(), int(reply[2]))
         self.notify_local(session_hash)
+        if outcome == "held":
+            _, question, handler, name, remaining, reset = reply
+            return TurnStart(
+                outcome, "", 0, question, remaining, reset, handler=handler.decode(), assigned_to=name.decode()
+            )
         _, turn, start, question, remaining, reset, history, stored_metadata = reply
         metadata = orjson.loads(stored_metadata) if stored_metadata else {}
         return TurnStart("started", turn.decode(), int(start), question, remaining, reset, history[::-1], metadata)
@@ -238,14 +275,15 @@ class RedisConversationStore:
         reply = self._run(
             "finish_turn", session_hash, actor, *self._ttl_args, turn_id, closing.outcome, closing.code,
             closing.detail, closing.metadata, closing.citations, closing.offset, closing.tail,
-            "1" if closing is WORKER_LOST else "0", LEASE_GRACE_MS, "1" if closing.final else "0", keys=keys, wait=True,
+            "1" if closing is WORKER_LOST else "0", LEASE_GRACE_MS, "1" if closing.final else "0",
+            "1" if closing.not_found else "0", closing.handoff, closing.handoff_reason, keys=keys, wait=True,
         )  # fmt: skip
         raise_for_reply(reply)
         self.notify_local(session_hash)
         return reply
 
-    def end_session(self, session_hash: str, actor: str) -> None:
-        raise_for_reply(self._run("end_session", session_hash, actor, wait=True))
+    def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
+        raise_for_reply(self._run("end_session", session_hash, actor, by, wait=True))
         self.notify_local(session_hash)
 
     def heartbeat(self, session_hash: str, actor: str, *, resume: bool) -> int:
@@ -271,6 +309,7 @@ class RedisConversationStore:
         return SessionSnapshot(
             head[1], head[2], head[3], head[4], head[5], bool(head[6]), head[7], head[8], head[11].decode(),
             int(head[9] or 0), bool(head[10]), orjson.loads(head[12]) if head[12] else {}, messages, has_more,
+            head[14].decode(), head[15].decode() if head[14] == b"human" else "", head[16].decode(),
         )  # fmt: skip
 
     def _ratings(self, session_hash: str) -> dict[str, bytes]:
@@ -282,7 +321,9 @@ class RedisConversationStore:
         flat = reply[3]
         events = [(flat[i].decode(), flat[i + 1]) for i in range(0, len(flat), 2)]
         reset = reply[0] == b"reset"
-        return EventBatch(reply[1], events, reset, int(reply[2]) if reply[2] != b"" else None)
+        typists = [(entry or b"").decode() for entry in reply[4]] or ["", ""]
+        lease_ms = int(reply[2]) if reply[2] != b"" else None
+        return EventBatch(reply[1], events, reset, lease_ms, (typists[0], typists[1]))
 
     def subscribe(self, session_hash: str, *, local: bool) -> AbstractContextManager[Subscription]:
         return self._notifier.subscribe(f"baton:{{{session_hash}}}:bell", local=local)
@@ -305,6 +346,70 @@ class RedisConversationStore:
     def set_feedback(self, session_hash: str, actor: str, number: int, rating: bytes) -> bytes:
         message = raise_for_reply(self._run("set_feedback", session_hash, actor, number, rating, wait=True))[1]
         return with_feedback([message], {str(number): rating})[0] if rating else bytes(message)
+
+    def take(self, session_hash: str, operator_id: str, name: str, *, force: bool) -> bool:
+        return bool(self._run_desk("take", session_hash, *self._ttl_args, operator_id, name, "1" if force else "0")[1])
+
+    def release(self, session_hash: str, release: Release) -> bool:
+        reply = self._run_desk(
+            "release", session_hash, *self._ttl_args, release.to, release.operator_id, release.name, release.reason,
+            release.position, release.by, release.condition, release.value,
+        )  # fmt: skip
+        return bool(reply[0] == b"ok" and reply[1])
+
+    def request_human(
+        self, session_hash: str, actor: str, contact: bytes, reason: str, position: str, by: str
+    ) -> tuple[str, bool]:
+        reply = raise_for_reply(
+            self._run(
+                "request_human", session_hash, actor, *self._ttl_args, self.limits.idle, contact, reason, position, by,
+                wait=True,
+            )
+        )  # fmt: skip
+        self.notify_local(session_hash)
+        return reply[1].decode(), bool(reply[2])
+
+    def append_operator_message(
+        self, session_hash: str, message: NewMessage, operator_id: str, name: str
+    ) -> tuple[AppendResult, bool]:
+        reply = self._run_desk(
+            "append_operator_message", session_hash, *self._ttl_args, message.client_id, message.body,
+            self.limits.max_messages, operator_id, name,
+        )  # fmt: skip
+        return AppendResult(reply[1], is_new=reply[0] == b"ok"), bool(reply[2])
+
+    def add_note(self, session_hash: str, note: NewMessage, operator_id: str) -> AppendResult:
+        reply = self._run_desk("add_note", session_hash, note.client_id, note.body, MAX_NOTES, operator_id)
+        return AppendResult(reply[1], is_new=reply[0] == b"ok")
+
+    def read_notes(self, session_hash: str) -> list[bytes]:
+        notes: list[bytes] = raise_for_reply(self._run("read_notes", session_hash, "*"))[1]
+        return notes
+
+    def mark_read(self, session_hash: str, operator_id: str) -> None:
+        raise_for_reply(self._run("mark_read", session_hash, "*", operator_id))
+
+    def set_typing(self, session_hash: str, actor: str, who: str, name: str) -> bool:
+        told = bool(raise_for_reply(self._run("set_typing", session_hash, actor, who, name))[1])
+        self.notify_local(session_hash)
+        return told
+
+    def set_queue_position(self, session_hash: str, position: int) -> bool:
+        return bool(self._run_desk("set_queue_position", session_hash, position)[0] == b"ok")
+
+    def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
+        reply = raise_for_reply(self._run("mark_abandoned", session_hash, "*", self.limits.idle))
+        return bool(reply[0] == b"ok"), int(reply[1])
+
+    def get_successor(self, session_hash: str) -> str:
+        successor = self._client.call("HGET", f"baton:{{{session_hash}}}:moved", "hash")
+        return successor.decode() if successor else ""
+
+    def _run_desk(self, verb: str, session_hash: str, *args: Any) -> list[Any]:
+        """A verb that an operator, or the service itself, runs on anybody's session."""
+        reply = raise_for_reply(self._run(verb, session_hash, "*", *args, wait=True))
+        self.notify_local(session_hash)
+        return reply
 
     def delete_session(self, session_hash: str, actor: str) -> None:
         _, owner, previous, names = raise_for_reply(self._run("delete_session", session_hash, actor, wait=True))

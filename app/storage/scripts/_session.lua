@@ -5,6 +5,7 @@ local base = string.sub(meta, 1, -5)
 local session_tag = string.sub(base, 8, 13)
 local messages, events, turn, answer_text = base .. 'history', base .. 'live', base .. 'turn', base .. 'said'
 local client_ids, tickets, ratings = base .. 'cids', base .. 'tickets', base .. 'ratings'
+local typing = base .. 'typing'
 
 local session = redis.call('HMGET', meta, 'created', 'expires', 'ended', 'owner', 'count', 'seq',
   'seen', 'updated', 'window', 'spent', 'names')

@@ -5,18 +5,32 @@ local function append_text(turn_id, offset, text)
   local length = redis.call('STRLEN', answer_text)
   if length > offset then text = string.sub(text, length - offset + 1) end
   if text == '' then return false end
+  if tracking and length == 0 then redis.call('HSET', turn, 'first', now) end
   redis.call('APPEND', answer_text, text)
   append_event('answer.delta', '{"turn_id":"' .. turn_id .. '","text":' .. cjson.encode(text) .. '}')
   return true
 end
 
+-- For analytics: how an answer ended, and the ms until its first word.
+local function record_answer(error_code, text, not_found)
+  local times = redis.call('HMGET', turn, 'begun', 'first')
+  if error_code then
+    record('answer.failed', ',"code":' .. cjson.encode(error_code))
+  elseif text ~= '' then
+    local first_ms = times[1] and times[2] and string.format('%.0f', times[2] - times[1]) or 'null'
+    record('answer', ',"first_ms":' .. first_ms)
+  end
+  if not_found then record('answer.not_found') end
+end
+
 -- Ends the running turn: stores its text as a message, appends its last event and removes it.
 -- `running`: id, lease, client id, number of the question. Returns the type and the JSON of the last event.
+-- Without a word there is no message, unless the visitor has stopped it.
 local function close_turn(running, result)
   local id, text = running[1], redis.call('GET', answer_text) or ''
   local failed = result.outcome == 'error'
   local json, kind, data
-  if text ~= '' or not failed then
+  if text ~= '' or result.outcome == 'stopped' then
     json = append_message('"role":"assistant","content":' .. cjson.encode(text) .. ',"metadata":' .. result.metadata .. '}')
   end
   if failed then
@@ -25,13 +39,14 @@ local function close_turn(running, result)
     if result.final then data = data .. ',"retryable":false' end
     if json then data = data .. ',"message":' .. json end
   else
-    kind, data = 'answer.end', '{"turn_id":"' .. id .. '","message":' .. json .. ',"citations":' .. result.citations
+    kind, data = 'answer.end', '{"turn_id":"' .. id .. '","message":' .. (json or 'null') .. ',"citations":' .. result.citations
   end
   data = data .. '}'
   append_event(kind, data)
   if running[3] ~= '' then
-    redis.call('HSET', client_ids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or seq) .. ':' .. id)
+    redis.call('HSET', client_ids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or json and seq or 'cut') .. ':' .. id)
   end
+  if tracking then record_answer(failed and result.code, text, result.not_found) end
   redis.call('DEL', turn, answer_text)
   return kind, data
 end

@@ -34,10 +34,11 @@ local function extend_names()
   end
 end
 
--- Writes the counters and sets every key's expiry. `active`: the call is activity, which extends the session's life.
+-- Writes the counters and sets every key's expiry. `active`: the call is activity, which extends the session's life;
+-- 'operator': it is an operator's, so the visitor was not seen.
 local function save(active, ttl, max_age)
   if active then
-    last_seen = now
+    if active ~= 'operator' then last_seen = now end
     expires = math.min(now + ttl, created + max_age)
   end
   updated = now
@@ -45,6 +46,9 @@ local function save(active, ttl, max_age)
     'window', limit_window, 'spent', limit_used)
   for _, key in ipairs({meta, messages, turn, answer_text, client_ids, tickets, ratings}) do
     redis.call('PEXPIREAT', key, expires)
+  end
+  if tracking then
+    for _, name in ipairs({'notes', 'reads', 'outbox'}) do redis.call('PEXPIREAT', base .. name, expires) end
   end
   if session[11] then extend_names() end
   -- Events are kept for five minutes after the last one, but at least until a running answer is done; in a session of the
@@ -61,11 +65,14 @@ local function refresh_ttl_for_wait() redis.call('PEXPIREAT', meta, expires) end
 
 local function notify() redis.call('PUBLISH', base .. 'bell', seq) end
 
--- The visitor is there: an abandoned session becomes active again.
+-- The visitor is there: an abandoned session becomes active again. Returns whether others should learn of it: the desk's
+-- lists show when somebody was last seen to the minute.
 local function mark_seen(ttl, max_age, idle)
+  local is_new_minute = math.floor(now / 60000) ~= math.floor(last_seen / 60000)
   if now - last_seen >= tonumber(idle) then
     append_event('session', '{"status":"active"}')
     notify()
   end
   save(true, tonumber(ttl), tonumber(max_age))
+  return is_new_minute
 end

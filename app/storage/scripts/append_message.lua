@@ -1,6 +1,7 @@
 -- @include clock
 -- @include session
 -- @include write
+-- @include track
 -- Appends a message; a client id that is known gets its first message again.
 -- ARGV: actor, ttl, max age, client id, rest of the message's JSON, max messages, rate limit, its window ms.
 local client_id = ARGV[4]
@@ -18,6 +19,11 @@ if wait then return {'session_limited', wait, limit} end
 local json = append_message(ARGV[5])
 append_event('message', json)
 if client_id ~= '' then redis.call('HSET', client_ids, 'm:' .. client_id, seq) end
+if string.sub(ARGV[5], 1, 13) == '"role":"user"' then
+  record('question', asked == 0 and ',"first":true' or '')
+  asked = asked + 1
+end
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
+mark_changed()
 notify()
 return {'ok', json, limit - limit_used, limit_window + window - clock}

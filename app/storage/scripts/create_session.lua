@@ -1,9 +1,14 @@
 -- @include clock
--- Creates a session. ARGV: ttl ms, max age ms, metadata JSON, owner, entry of its name. Returns when it was created and when it expires.
-local expires = now + math.min(tonumber(ARGV[1]), tonumber(ARGV[2]))
-redis.call('HSET', KEYS[1], 'created', now, 'seen', now, 'updated', now, 'expires', expires, 'count', 0, 'seq', 0)
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'metadata', ARGV[3]) end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'owner', ARGV[4]) end
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'names', ARGV[5]) end
-redis.call('PEXPIREAT', KEYS[1], expires)
+-- @include new_session
+-- @include track
+-- Creates a session. ARGV: ttl ms, max age ms, metadata JSON, owner, entry of its name, JSON of its verified user.
+-- Returns when it was created and when it expires.
+redis.call('HSET', meta, 'created', now, 'seen', now, 'updated', now, 'expires', expires, 'count', 0, 'seq', 0)
+if ARGV[3] ~= '' then redis.call('HSET', meta, 'metadata', ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('HSET', meta, 'owner', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('HSET', meta, 'names', ARGV[5]) end
+if tracking and ARGV[6] ~= '' then redis.call('HSET', meta, 'user', ARGV[6]) end
+record('session.created')
+mark_changed()
+redis.call('PEXPIREAT', meta, expires)
 return {'ok', now, expires}

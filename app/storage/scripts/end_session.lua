@@ -1,8 +1,10 @@
 -- @include clock
 -- @include session
 -- @include write
+-- @include track
 -- @include turn
--- Ends the session for good, and a running answer with the text so far; the history stays until it expires. ARGV: actor.
+-- Ends the session for good, and a running answer with the text so far; the history stays until it expires.
+-- ARGV: actor, who ends it (visitor, operator or owner).
 if ended then
   refresh_ttl_for_wait()
 else
@@ -11,7 +13,10 @@ else
   redis.call('HSET', meta, 'ended', 1)
   redis.call('DEL', tickets)
   append_event('session', '{"status":"ended"}')
+  record('session.ended', ',"by":"' .. ARGV[2] .. '"')
+  if handler == 'queue' then redis.call('HDEL', meta, 'handler', 'waiting', 'position') end
   save(false)
+  mark_changed()
   notify()
 end
 return {'ok'}

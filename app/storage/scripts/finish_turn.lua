@@ -1,11 +1,14 @@
 -- @include clock
 -- @include session
 -- @include write
+-- @include track
 -- @include turn
+-- @include handler
 -- Ends a turn with exactly one last event.
 -- ARGV: actor, ttl, max age, turn id ('' any), outcome (end, stopped, error), code, detail, metadata JSON,
 --       citations JSON, byte offset, last text, '1' to end it only where its worker is lost, grace period for that in ms,
---       '1' for an error that the same question would meet again.
+--       '1' for an error that the same question would meet again, '1' where the engine did not know,
+--       where it hands over to a person: 'bot' (nobody is there) or the position in the queue; its reason.
 -- KEYS after the first: the engine calls that run, in all and for one address, where its slot is given back too.
 for i = 2, #KEYS do redis.call('ZREM', KEYS[i], ARGV[4]) end
 local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
@@ -28,8 +31,14 @@ end
 if ARGV[11] ~= '' then append_text(id, tonumber(ARGV[10]), ARGV[11]) end
 local kind, data = close_turn(running, {
   outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9],
-  final = ARGV[14] == '1',
+  final = ARGV[14] == '1', not_found = ARGV[15] == '1',
 })
+if desk and ARGV[16] ~= '' and handler == '' and not ended then
+  if ARGV[17] ~= '' then redis.call('HSET', meta, 'reason', ARGV[17]) end
+  if ARGV[16] == 'bot' then record('human.requested', ',"by":"engine","available":false')
+  else enqueue('engine', ARGV[16], 'engine') end
+end
 save(ARGV[12] ~= '1', tonumber(ARGV[2]), tonumber(ARGV[3]))
+mark_changed()
 notify()
 return {'ok', kind, data}

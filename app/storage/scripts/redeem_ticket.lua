@@ -1,6 +1,7 @@
 -- @include clock
 -- @include session
 -- @include write
+-- @include track
 -- Redeems a ticket; a once ticket for one client only. A session with an owner opens to anybody by a signed ticket only,
 -- which carries the owner's proof. ARGV: '*', ticket's hash, client id, ticket ttl ms, actor, ttl, max age, idle ms.
 local ticket = redis.call('HGET', tickets, ARGV[2])
@@ -21,4 +22,6 @@ if kind ~= 'share' then
   end
 end
 mark_seen(ARGV[6], ARGV[7], ARGV[8])
+record('session.handed_off')
+mark_changed()
 return {'ok', encrypted_id, kind}

@@ -1,8 +1,10 @@
 -- @include clock
 -- @include session
 -- @include write
+-- @include track
 -- @include engine_slot
 -- Stores a question and starts the turn that answers it; a client id that is known gets the running turn or the answer.
+-- While a person has the conversation, or the visitor waits for one, the question is stored and no turn starts.
 -- ARGV: actor, ttl, max age, client id, rest of the question's JSON, max messages, rate limit, its window ms,
 --       turn id, lease ms, max messages of history, '0' where the engine is known to be busy,
 --       engine calls: max at once (0: no slot is taken), max per minute, slot ms, max at once for one address
@@ -13,6 +15,15 @@ local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'start', 'questi
 local expired = running[1] and lease_expired(running[2])
 local previous = client_id ~= '' and redis.call('HGET', client_ids, 'q:' .. client_id)
 local question, outcome, previous_turn_id
+
+local function store_question()
+  local json = append_message(ARGV[5])
+  append_event('message', json)
+  question = seq
+  record('question', asked == 0 and ',"first":true' or '')
+  asked = asked + 1
+  return json
+end
 
 -- What the engine may know: the newest messages first, the question among them.
 local function begun(start, json)
@@ -31,6 +42,11 @@ if previous then
   local replay
   if outcome == 'run' then
     replay = not expired and {'joined', running[1], running[4]}
+  elseif outcome == 'held' then
+    local held_handler, held_name = string.match(previous_turn_id, '^(%a+):(.*)$')
+    replay = {'held', get_message(question), held_handler, held_name, 0, 0}
+  elseif outcome == 'cut' then
+    replay = {'completed', '', previous_turn_id}
   elseif outcome ~= 'failed' then
     replay = {'completed', get_message(outcome), previous_turn_id}
   end
@@ -41,6 +57,19 @@ if previous then
 end
 if ended then return {'ended'} end
 if running[1] then return {expired and 'turn_expired' or 'busy'} end
+if handler ~= '' then
+  if not previous and count >= tonumber(ARGV[6]) then return {'full'} end
+  local wait = session_rate_limited(limit, window)
+  if wait then return {'session_limited', wait, limit} end
+  local json = previous and get_message(question) or store_question()
+  if client_id ~= '' then
+    redis.call('HSET', client_ids, 'q:' .. client_id, question .. ':held:' .. handler .. ':' .. operator_name)
+  end
+  save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
+  mark_changed()
+  notify()
+  return {'held', json, handler, operator_name, limit - limit_used, limit_window + window - clock}
+end
 if count + (previous and 1 or 2) > tonumber(ARGV[6]) then return {'full'} end
 if ARGV[12] == '0' then return {'engine_busy', 0} end
 local slots = tonumber(ARGV[13]) > 0 and {KEYS[2], KEYS[3], KEYS[4]}
@@ -50,19 +79,14 @@ wait = session_rate_limited(limit, window)
 if wait then return {'session_limited', wait, limit} end
 if slots then take_engine_slot(slots, turn_id, ARGV[15]) end
 
-local json
-if previous then
-  json = get_message(question)
-else
-  json = append_message(ARGV[5])
-  append_event('message', json)
-  question = seq
-end
+local json = previous and get_message(question) or store_question()
 if client_id ~= '' then redis.call('HSET', client_ids, 'q:' .. client_id, question .. ':run:' .. turn_id) end
 local start = seq
 redis.call('DEL', answer_text)
 redis.call('HSET', turn, 'id', turn_id, 'lease', clock + ARGV[10], 'cid', client_id, 'start', start, 'question', question)
+if tracking then redis.call('HSET', turn, 'begun', now) end
 append_event('answer.start', '{"turn_id":"' .. turn_id .. '"}')
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
+mark_changed()
 notify()
 return begun(start, json)

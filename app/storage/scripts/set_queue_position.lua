@@ -1,0 +1,13 @@
+-- @include clock
+-- @include session
+-- @include write
+-- @include track
+-- @include turn
+-- @include handler
+-- Tells a visitor who waits their new position in the queue. ARGV: '*', position.
+if ended or handler ~= 'queue' or redis.call('HGET', meta, 'position') == ARGV[2] then return {'kept'} end
+redis.call('HSET', meta, 'position', ARGV[2])
+append_handler_event('position', ARGV[2])
+save(false)
+notify()
+return {'ok'}
