@@ -17,6 +17,7 @@ from app.api import (
     chat,
     desk_operators,
     health,
+    human,
     messages,
     openai_chat,
     openai_responses,
@@ -33,6 +34,7 @@ from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.claims import ClaimService
 from app.conversations.event_sender import EventSender, SenderConfig
 from app.conversations.names import NamedConversations
+from app.conversations.people import PeopleService
 from app.conversations.responses import ResponseDirectory
 from app.conversations.service import ConversationService
 from app.engines.base import Engine
@@ -67,6 +69,8 @@ def create_app(
     app.extensions["baton.leaving"] = lambda: _leave(services)
     app.extensions["baton.drain"] = services.answer_runner.drain
 
+    if services.people:
+        app.register_blueprint(human.blueprint)
     for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
         app.register_blueprint(views.blueprint)
     for views in (desk_operators,) if config.desk else ():
@@ -92,6 +96,8 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         store = store or open_store(config, _store_limits(config))
     except ValueError as error:  # of the URL's query, which redis-py reads
         raise ConfigError(f"REDIS_URL: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    operators = OperatorDirectory(RedisOperatorStore(store.client)) if config.desk else None
+    people = PeopleService(store, operators, _start_thread) if operators else None
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
     runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics())
@@ -113,7 +119,8 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         knowledge=knowledge,
         event_sender=_start_event_sender(config, store),
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
-        operators=OperatorDirectory(RedisOperatorStore(store.client)) if config.desk else None,
+        operators=operators,
+        people=people,
     )
 
 
@@ -147,6 +154,7 @@ def _store_limits(config: Settings) -> StoreLimits:
         session_window=limit.window_ms,
         max_engine_calls=config.engine_concurrency,
         max_engine_calls_per_minute=config.engine_per_minute,
+        tracking="desk" if config.desk else "events" if config.events_url else "",
     )
 
 

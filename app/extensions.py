@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.conversations.claims import ClaimService
     from app.conversations.event_sender import EventSender
     from app.conversations.names import NamedConversations
+    from app.conversations.people import PeopleService
     from app.conversations.responses import ResponseDirectory
     from app.conversations.service import ConversationService
     from app.engines.base import Engine
@@ -75,6 +76,8 @@ class Services:
     """None without BATON_EVENTS_URL."""
     identity_secrets: Mapping[str, str]
     operators: OperatorDirectory | None = None
+    """None while the desk is off."""
+    people: PeopleService | None = None
     """None while the desk is off."""
 
 

@@ -21,7 +21,7 @@ from app.api.auth import (
 )
 from app.api.json_body import MAX_BYTES, read_json_object
 from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
-from app.api.sessions import json_response
+from app.api.sessions import json_response, people_state
 from app.api.sse import sse_response
 from app.client_address import client_network_hash
 from app.conversations.events import Event, EventCursor, parse_message_id
@@ -49,7 +49,8 @@ blueprint = Blueprint("chat", __name__)
         200: ResponseSpec(
             "The answer; with `Accept: text/event-stream`, the events of the turn.",
             {"application/json": schemas.Answer, "text/event-stream": TEXT},
-        )
+        ),
+        202: ResponseSpec("The question is stored; a person is to answer it.", {"application/json": schemas.Answer}),
     },
     body=schemas.ChatRequest,
     query=schemas.ChatQuery,
@@ -118,15 +119,31 @@ def wants_events() -> bool:
 
 
 def turn_as_json(context: SessionContext, turn: TurnStart) -> Response:
-    """Waits for the end of the turn."""
+    """Waits for the end of the turn. An answer that a person has cut short says who answers now."""
+    if turn.outcome == "held":
+        return answer_response(None, [], context.session_id, None, 202, handler=turn.handler)
     end = services().conversations.wait_for_answer(context.session_hash, context.actor, turn)
     message = end["message"]
-    return answer_response(message["content"], end["citations"], context.session_id, message["id"])
+    metadata = message["metadata"] if message else {"interrupted": True}
+    more: dict[str, Any] = {}
+    if services().people and not metadata.keys().isdisjoint(("interrupted", "handoff")):
+        session = services().conversations.get_page(context.session_hash, context.actor).session
+        more["handler"] = session.handler
+    text, message_id = (message["content"], message["id"]) if message else ("", None)
+    return answer_response(text, end["citations"], context.session_id, message_id, **more)
 
 
-def answer_response(text: str, citations: Any, session_id: str | None, message_id: str | None) -> Response:
+def answer_response(
+    text: str | None,
+    citations: Any,
+    session_id: str | None,
+    message_id: str | None,
+    status: int = 200,
+    **more: object,
+) -> Response:
     """The JSON answer."""
-    return json_response(schemas.Answer(answer=text, citations=citations, session_id=session_id, message_id=message_id))
+    answer = schemas.Answer(answer=text, citations=citations, session_id=session_id, message_id=message_id)
+    return json_response(answer, status, **more)
 
 
 def turn_as_sse(context: SessionContext, turn: TurnStart) -> Response:
@@ -137,20 +154,33 @@ def turn_as_sse(context: SessionContext, turn: TurnStart) -> Response:
 def turn_events(context: SessionContext, turn: TurnStart) -> Iterator[Event | None]:
     """The events of a turn, and None whenever nothing came for a while.
 
-    Of an answer that is there already: the same, with its text in one piece.
+    Of an answer that is there already: the same, with its text in one piece. Of a question for a person: the question,
+    and who answers.
     """
+    if turn.outcome == "held":
+        return held_events(context, turn)
     if turn.outcome != "completed":
         return services().conversations.stream_turn(context.session_hash, context.actor, turn)
     end = services().conversations.wait_for_answer(context.session_hash, context.actor, turn)
+    start = answer_event("answer.start", turn.turn_id)
+    if end["message"] is None:
+        return iter([start, answer_event("answer.end", turn.turn_id, **end)])
     tag = session_tag(context.session_hash)
     position = EventCursor(parse_message_id(end["message"]["id"], tag) or 0).encode(tag)  # of the logged answer.end
-    return iter(
-        [
-            answer_event("answer.start", turn.turn_id),
-            answer_event("answer.delta", turn.turn_id, text=end["message"]["content"]),
-            answer_event("answer.end", turn.turn_id, position, **end),
-        ]
-    )
+    text = answer_event("answer.delta", turn.turn_id, text=end["message"]["content"])
+    return iter([start, text, answer_event("answer.end", turn.turn_id, position, **end)])
+
+
+def held_events(context: SessionContext, turn: TurnStart) -> Iterator[Event]:
+    """A question that a person is to answer, and who that is or where in the queue the visitor waits."""
+    yield Event(EventCursor(turn.start).encode(session_tag(context.session_hash)), "message", turn.message)
+    state: dict[str, Any] = {"handler": turn.handler, "assigned_to": None}
+    if turn.handler == "human":
+        state["assigned_to"] = {"name": turn.assigned_to}
+    elif services().people:
+        now = people_state(services().conversations.get_page(context.session_hash, context.actor).session)
+        state |= {name: value for name, value in now.items() if name == "queue_position"}
+    yield Event(None, "handler", orjson.dumps(state))
 
 
 def answer_event(event_type: str, turn_id: str | None, event_id: str | None = None, **data: Any) -> Event:

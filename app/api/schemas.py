@@ -20,6 +20,7 @@ NOT_BLANK = "[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f
 JavaScript's it differs."""
 CLIENT_ID = "^[A-Za-z0-9_.:-]{1,64}$"
 SESSION_KEY = "^[A-Za-z0-9_.:@-]{1,128}$"
+EMAIL = r"^[^\s@<>\"]{1,64}@[^\s@<>\"]{1,189}$"
 _SENTENCES = {
     "missing": "is missing",
     "string_type": "must be a string",
@@ -33,6 +34,7 @@ _SENTENCES = {
     "less_than_equal": "must be at most {le}",
     NOT_BLANK: "must not be empty",
     CLIENT_ID: "must be 1 to 64 of A-Z a-z 0-9 _ . : -",
+    EMAIL: "must hold a mail address such as ada@example.com",
     SESSION_KEY: "must be 1 to 128 of A-Z a-z 0-9 _ . : @ -",
 }
 """What is wrong with a field, by pydantic's type of error or by the pattern. Pydantic's own messages may quote it."""
@@ -196,6 +198,21 @@ class ClaimRequest(RequestModel):
     )
 
 
+class Contact(RequestModel):
+    """Where the visitor can be reached."""
+
+    name: Annotated[str, Field(max_length=100), AfterValidator(_blank_is_none)] | None = None
+    email: Annotated[str, Field(max_length=254, pattern=EMAIL)] | None = None
+
+
+class RequestHumanRequest(RequestModel):
+    """Why a person is asked for, and where the visitor can be reached where nobody is there."""
+
+    model_config = example(reason="A question about my order", contact={"name": "Ada", "email": "ada@example.com"})
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_blank_is_none)] | None = None
+    contact: Contact | None = None
+
+
 class ChatRequest(RequestModel):
     """A question; without a session it is answered from the question alone, and nothing is stored."""
 
@@ -249,6 +266,8 @@ Timestamp = Annotated[
 SessionId = Annotated[str, Field(pattern="^ses_[A-Za-z0-9_-]{32}$", examples=["ses_EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM"])]
 Status = Literal["active", "abandoned", "ended"]
 Seconds = Annotated[int, Field(description="Seconds.")]
+Handler = Literal["bot", "queue", "human"]
+QueuePosition = Annotated[int, Field(ge=1, description="In the queue, from 1.")]
 Cursor = Annotated[str, Field(description="Where to start `events` so that nothing is missed or repeated.")]
 
 
@@ -263,10 +282,32 @@ class Success(BaseModel):
     success: Literal[True] = True
 
 
+class Author(BaseModel):
+    """A person who answers."""
+
+    type: Literal["operator"]
+    name: str
+
+
+class AssignedTo(BaseModel):
+    """The operator who has the conversation."""
+
+    name: str
+
+
+class Handled(Success):
+    """Who answers; only where people answer too (`BATON_DESK`)."""
+
+    handler: Handler = Field(default="bot", exclude=True)
+    assigned_to: AssignedTo | None = Field(default=None, exclude=True)
+    queue_position: QueuePosition = Field(default=1, exclude=True)
+
+
 class Message(BaseModel):
     """A stored message."""
 
     id: str
+    author: Annotated[Author | None, Field(description="Of an operator's message.")] = None
     role: Literal["user", "assistant", "system"]
     content: str
     metadata: dict[str, Any]
@@ -285,7 +326,7 @@ class SessionCreated(Success):
     chat_url: str
 
 
-class SessionState(Success):
+class SessionState(Handled):
     """The session."""
 
     session_id: SessionId
@@ -303,7 +344,7 @@ class MessageStored(Success):
     message: Message
 
 
-class MessagePage(Success):
+class MessagePage(Handled):
     """A part of the history."""
 
     session_id: SessionId
@@ -359,10 +400,25 @@ class Citation(BaseModel):
 class Answer(Success):
     """The answer; with `Accept: text/event-stream`, the events of the turn."""
 
-    answer: str
+    answer: Annotated[str | None, Field(description="null where a person is to answer.")]
+    handler: Annotated[Handler, Field(description="Where it is a person's turn now.")] = Field(
+        default="bot", exclude=True
+    )
     citations: Annotated[list[Citation], Field(max_length=5, description="Best first, one a page.")]
     session_id: SessionId | None
     message_id: str | None
+
+
+class HumanRequested(Success):
+    """Who answers now. With nobody there it stays `bot`, and what was left is kept for the operators."""
+
+    handler: Handler
+    queue_position: QueuePosition | None = Field(None, exclude_if=lambda position: position is None)
+    people: Literal["away", "online"]
+
+
+class TypingNoted(Success):
+    """The operators see it."""
 
 
 class Transcript(BaseModel):

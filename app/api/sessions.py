@@ -36,13 +36,21 @@ from app.errors import (
 )
 from app.extensions import services
 from app.rate_limit import address_limit, create_limit
+from app.storage.base import SessionSnapshot
 
 blueprint = Blueprint("sessions", __name__)
 
 
-def json_response(model: BaseModel, status: int = 200) -> Response:
-    """A response with the JSON of this model."""
-    return Response(model.model_dump_json(), status, mimetype="application/json")
+def json_response(model: BaseModel, status: int = 200, **more: object) -> Response:
+    """A response with the JSON of this model, and ``more`` members."""
+    body = orjson.dumps(model.model_dump(mode="json") | more) if more else model.model_dump_json()
+    return Response(body, status, mimetype="application/json")
+
+
+def people_state(snapshot: SessionSnapshot) -> dict[str, Any]:
+    """Who answers in a conversation; nothing while the desk is off."""
+    people = services().people
+    return people.state(snapshot) if people else {}
 
 
 def page_response(session_id: str, page: ConversationPage, **more: object) -> Response:
@@ -55,6 +63,7 @@ def page_response(session_id: str, page: ConversationPage, **more: object) -> Re
         "has_more": snapshot.has_more,
         "cursor": page.cursor,
         "expires_at": timestamp(snapshot.expires_at),
+        **people_state(snapshot),
         **more,
     }
     body = b'%b,"messages":[%b]}' % (orjson.dumps(fields)[:-1], b",".join(snapshot.messages))
@@ -85,8 +94,10 @@ def create_session() -> Response:
     user = get_signed_in_user(body.user_token)
     if body.key is not None:
         name = session_name(body.key, user, is_owner=is_owner)
-        return session_created(services().names.get_or_create(name, body.metadata))
-    session_id, created, expires = services().conversations.create_session(body.metadata, user.user if user else "")
+        return session_created(services().names.get_or_create(name, body.metadata, user.profile if user else b""))
+    session_id, created, expires = services().conversations.create_session(
+        body.metadata, user.user if user else "", profile=user.profile if user else b""
+    )
     if user:
         services().claims.set_last_session(user, session_id)
     return session_created(NamedSession(session_id, True, created, created, expires))
@@ -133,7 +144,8 @@ def get_session(context: SessionContext) -> Response:
             last_seen_at=timestamp(snapshot.last_seen_at),
             expires_at=timestamp(snapshot.expires_at),
             message_count=snapshot.message_count,
-        )
+        ),
+        **people_state(snapshot),
     )
 
 
@@ -151,7 +163,8 @@ def heartbeat(context: SessionContext) -> Response:
 def end_session(context: SessionContext) -> Response:
     """End a conversation for good; its history stays until it expires."""
     validate_after_session_exists(context, lambda: read_json_object(optional=True))
-    services().conversations.end_session(context.session_hash, context.actor)
+    by = "owner" if context.actor == OWNER else "visitor"
+    services().conversations.end_session(context.session_hash, context.actor, by)
     return json_response(schemas.SessionEnded())
 
 

@@ -20,12 +20,13 @@ from simple_websocket import ConnectionClosed, Server
 from app.api import schemas
 from app.api.auth import SessionContext, bearer_token, load_session_context, validate_after_session_exists
 from app.api.chat import ask, parse_question
+from app.api.human import people_service
 from app.api.json_body import MAX_BYTES, parse_json_object
 from app.api.messages import parse_message, store_message
 from app.api.openapi import SESSION_ERRORS, ResponseSpec, openapi_operation
 from app.api.sse import open_feed
 from app.conversations.events import PING, Event
-from app.errors import InvalidRequest, MethodNotAllowed, PathNotFound, RateLimited
+from app.errors import InvalidRequest, MethodNotAllowed, RateLimited
 from app.extensions import services
 from app.rate_limit import address_limit
 
@@ -204,10 +205,11 @@ def heartbeat_command(context: SessionContext, _: dict[str, Any]) -> None:
     services().conversations.heartbeat(context.session_hash, context.actor)
 
 
+@address_limit
 def typing_command(context: SessionContext, _: dict[str, Any]) -> None:
-    """``POST /api/session/<id>/typing``, which does not exist while no person can join. Raises PathNotFound."""
-    services().conversations.get_page(context.session_hash, context.actor)
-    raise PathNotFound("No operators answer here.")
+    """``POST /api/session/<id>/typing``. Raises PathNotFound while the desk is off."""
+    people = validate_after_session_exists(context, people_service)
+    people.set_typing(context.session_hash, "visitor", actor=context.actor)
 
 
 COMMANDS: dict[str, Callable[[SessionContext, dict[str, Any]], None]] = {

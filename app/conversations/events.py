@@ -64,9 +64,17 @@ SESSION_ENDED_EVENT = Event(None, "session", b'{"status":"ended"}')
 PING = Event(None, "ping", b"{}")
 
 
-def serialize_message(role: str, content: str, metadata: dict[str, Any] | None, client_id: str | None = None) -> bytes:
-    """A message's JSON without its opening brace, id and time; the store adds those."""
+def serialize_message(
+    role: str,
+    content: str,
+    metadata: dict[str, Any] | None,
+    client_id: str | None = None,
+    author: dict[str, str] | None = None,
+) -> bytes:
+    """A message's JSON without its opening brace, id and time; the store adds those. ``author``: of an operator's."""
     message: dict[str, Any] = {"role": role, "content": content, "metadata": metadata or {}}
+    if author is not None:
+        message["author"] = author
     if client_id is not None:
         message["client_id"] = client_id
     return orjson.dumps(message)[1:]

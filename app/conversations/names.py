@@ -143,8 +143,11 @@ class NamedConversations:
             return None
         return session_id
 
-    def get_or_create(self, name: SessionName, metadata: dict[str, Any] | None) -> NamedSession:
-        """The living conversation of this name, or a new one; calls that race all get the same one."""
+    def get_or_create(self, name: SessionName, metadata: dict[str, Any] | None, profile: bytes = b"") -> NamedSession:
+        """The living conversation of this name, or a new one; calls that race all get the same one.
+
+        ``profile``: its signed-in user for the operators, as JSON.
+        """
         for _ in range(_ATTEMPTS):
             value = self._names.get_name(name.entry)
             session_id = self._find(name, value)
@@ -152,10 +155,10 @@ class NamedConversations:
                 session = self._conversations.get_page(hash_session_id(session_id) or "", name.actor).session
                 return NamedSession(session_id, False, session.now, session.created_at, session.expires_at)
             # The session comes first, so that no entry ever leads to one that is not there yet.
-            session_id, created, expires = self._conversations.create_session(metadata, name.owner, name.entry)
+            session_id, created, expires = self._conversations.create_session(metadata, name.owner, name.entry, profile)
             if self._names.set_name(name.entry, value, name.seal(session_id), created, expires):
                 return NamedSession(session_id, True, created, created, expires)
-            self._store.delete_session(hash_session_id(session_id) or "", SERVICE)
+            self._conversations.delete_session(hash_session_id(session_id) or "", SERVICE)
         raise StorageUnavailable("timeout")
 
     def claim(self, session_id: str, user: SignedInUser, key: str | None = None) -> str:

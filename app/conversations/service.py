@@ -6,8 +6,8 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -43,10 +43,14 @@ from app.storage.base import (
     TurnStart,
 )
 
+if TYPE_CHECKING:
+    from app.conversations.people import Desk
+
 PING_SECONDS = 5.0
 MAX_STORAGE_OUTAGE_SECONDS = 2.0
 """A call that waits for its answer gives up after storage has been away this long; the question is stored."""
 RESUME_PAGE_SIZE = 100
+Typist = Literal["operator", "visitor"]
 
 
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
@@ -95,17 +99,25 @@ class StatelessAnswer:
 class ConversationService:
     """All conversations. ``actor`` is ``""`` for an anonymous caller, ``"*"`` for the API key, else a user's hash."""
 
-    def __init__(self, store: ConversationStore, runner: AnswerRunner, *, idle_timeout_ms: int) -> None:
+    def __init__(
+        self, store: ConversationStore, runner: AnswerRunner, *, idle_timeout_ms: int, desk: Desk | None = None
+    ) -> None:
+        self._desk = desk
         self._store = store
         self._runner = runner
         self._idle_timeout_ms = idle_timeout_ms
 
-    def create_session(self, metadata: dict[str, Any] | None, owner: str = "", name: str = "") -> tuple[str, int, int]:
-        """A new conversation: its id, when it was created and when it expires (ms). ``name``: the entry of its name."""
+    def create_session(
+        self, metadata: dict[str, Any] | None, owner: str = "", name: str = "", profile: bytes = b""
+    ) -> tuple[str, int, int]:
+        """A new conversation: its id, when it was created and when it expires (ms).
+
+        ``name``: the entry of its name; ``profile``: its signed-in user for the operators, as JSON.
+        """
         session_id = ids.new_session_id()
         session_hash = ids.hash_session_id(session_id) or ""
         stored_metadata = orjson.dumps(metadata) if metadata else b""
-        created, expires = self._store.create_session(session_hash, stored_metadata, owner, name)
+        created, expires = self._store.create_session(session_hash, stored_metadata, owner, name, profile)
         return session_id, created, expires
 
     def get_page(
@@ -164,9 +176,12 @@ class ConversationService:
             except StorageUnavailable:
                 self._runner.fail_when_storage_returns(session_hash, turn_id, address)
                 raise
+        if turn_start.outcome == "held":
+            number = _message_number(turn_start.message, session_hash)
+            return replace(turn_start, start=number)
         if turn_start.outcome == "started":
             message = orjson.loads(turn_start.message)
-            number = parse_message_id(message["id"], ids.session_tag(session_hash)) or 0
+            number = _message_number(turn_start.message, session_hash)
             is_retry = number != turn_start.start
             self._runner.start(
                 TurnRequest(
@@ -206,8 +221,12 @@ class ConversationService:
         return StatelessAnswer(self._store, turn_id, address, chunks)
 
     def wait_for_answer(self, session_hash: str, actor: str, turn_start: TurnStart) -> dict[str, Any]:
-        """The whole answer: ``answer.end``'s data. Raises EngineFailed or EngineTimeout as the turn ended."""
+        """The whole answer: ``answer.end``'s data; without a message where a person took over before the first word.
+
+        Raises EngineFailed or EngineTimeout as the turn ended."""
         if turn_start.outcome == "completed":
+            if not turn_start.message:
+                return {"message": None, "citations": []}
             message = orjson.loads(turn_start.message)
             return {"message": message, "citations": message["metadata"].get("citations", [])}
         # Most answers end soon and in this worker: then their last event need not be read from the log again.
@@ -271,13 +290,15 @@ class ConversationService:
         *,
         is_local: bool = False,
         disconnected: Callable[[], bool] | None = None,
+        typist: Typist = "operator",
     ) -> Iterator[Event | None]:
         """The one reader of the log: events in order, None when nothing came for a while, until the session is gone.
 
         ``is_local``: the turn runs in this worker. ``disconnected``: whether the client has left. A caller that waits
         for an answer passes None: it stays while the worker drains, and gets StorageUnavailable after
-        MAX_STORAGE_OUTAGE_SECONDS.
+        MAX_STORAGE_OUTAGE_SECONDS. ``typist``: of whom the reader hears that they type.
         """
+        typing = TypingNotices(typist)
         after_event, after_message, available_at = start.after_event, start.after_message, time.monotonic()
         tag = ids.session_tag(session_hash)
         with self._store.subscribe(session_hash, local=is_local) as subscription:
@@ -296,6 +317,8 @@ class ConversationService:
                     after_message = 0 if batch.reset else after_message
                     yield from _events(batch, after_message, tag)
                     after_event = batch.after + len(batch.events)
+                    if disconnected is not None:
+                        yield from typing.read(batch)
                 if disconnected is not None and (subscription.closing or disconnected()):
                     return
                 if not self._wait_for_events(session_hash, batch, subscription, is_local=is_local):
@@ -325,9 +348,9 @@ class ConversationService:
         """Ends the running answer with the words so far; False where none runs."""
         return self._store.stop_turn(session_hash, actor)
 
-    def end_session(self, session_hash: str, actor: str) -> None:
-        """Final; a running answer is stopped. The history stays until it expires."""
-        self._store.end_session(session_hash, actor)
+    def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
+        """Final; a running answer is stopped. The history stays until it expires. ``by``: visitor or owner."""
+        self._store.end_session(session_hash, actor, by)
 
     def create_handoff_ticket(
         self, session_hash: str, actor: str, session_id: str, kind: ids.TicketKind, token: str = ""
@@ -370,7 +393,31 @@ class ConversationService:
 
     def delete_session(self, session_hash: str, actor: str) -> None:
         """Deletes everything of the conversation; a running answer is stopped."""
+        member = self._desk.leave(session_hash) if self._desk else ""
         self._store.delete_session(session_hash, actor)
+        if self._desk:
+            self._desk.forget(member)
+
+
+class TypingNotices:
+    """What one reader hears of somebody who types: each notice once, and none from before it came."""
+
+    def __init__(self, typist: Typist) -> None:
+        self._typist = typist
+        self._last: str | None = None
+
+    def read(self, batch: EventBatch) -> Iterator[Event]:
+        """The ``typing`` event, where there is a new one. It has no id and is not replayed."""
+        notice = batch.typing[0 if self._typist == "operator" else 1]
+        if notice and self._last is not None and notice != self._last:
+            name = notice.partition(":")[2]
+            data = {"who": self._typist} | ({"name": name} if self._typist == "operator" else {})
+            yield Event(None, "typing", orjson.dumps(data))
+        self._last = notice or self._last or ""
+
+
+def _message_number(message: bytes, session_hash: str) -> int:
+    return parse_message_id(orjson.loads(message)["id"], ids.session_tag(session_hash)) or 0
 
 
 def _cursor(session: SessionSnapshot, direction: str) -> EventCursor:

@@ -193,8 +193,8 @@ class ConversationStore(Protocol):
         Waits for a grace period: after a jump of the clock every worker looks lost.
         """
 
-    def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
-        """``by``: visitor, operator or owner."""
+    def end_session(self, session_hash: str, actor: str, by: str = "visitor", unless_taken_from: str = "") -> None:
+        """``by``: visitor, operator or owner. Raises AlreadyTaken where somebody else than this operator has it."""
 
     def heartbeat(self, session_hash: str, actor: str, *, resume: bool) -> int:
         """Marks the session as seen; when it expires now, in ms."""

@@ -100,9 +100,7 @@ class LuaScript:
         # With the flag and EVALSHA_RO it runs while writes are paused, refused or out of memory (Redis 7).
         shebang = "#!lua\n" if self.writes else "#!lua flags=no-writes\n"
         self.evalsha, self.eval = ("EVALSHA", "EVAL") if self.writes else ("EVALSHA_RO", "EVAL_RO")
-        modes = (
-            f"local tracking, desk = {'true' if tracking else 'false'}, {'true' if tracking == 'desk' else 'false'}\n"
-        )
+        switches = ", ".join("true" if switch else "false" for switch in (tracking, tracking == "desk"))
         self.source = f"{shebang}local tracking, desk = {switches}\n" + "\n".join([*parts, verb])
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 

@@ -282,8 +282,8 @@ class RedisConversationStore:
         self.notify_local(session_hash)
         return reply
 
-    def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
-        raise_for_reply(self._run("end_session", session_hash, actor, by, wait=True))
+    def end_session(self, session_hash: str, actor: str, by: str = "visitor", unless_taken_from: str = "") -> None:
+        raise_for_reply(self._run("end_session", session_hash, actor, by, unless_taken_from, wait=True))
         self.notify_local(session_hash)
 
     def heartbeat(self, session_hash: str, actor: str, *, resume: bool) -> int:
@@ -309,7 +309,7 @@ class RedisConversationStore:
         return SessionSnapshot(
             head[1], head[2], head[3], head[4], head[5], bool(head[6]), head[7], head[8], head[11].decode(),
             int(head[9] or 0), bool(head[10]), orjson.loads(head[12]) if head[12] else {}, messages, has_more,
-            head[14].decode(), head[15].decode() if head[14] == b"human" else "", head[16].decode(),
+            head[14].decode(), head[15].decode(), head[16].decode(),
         )  # fmt: skip
 
     def _ratings(self, session_hash: str) -> dict[str, bytes]:

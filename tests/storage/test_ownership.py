@@ -253,7 +253,7 @@ def test_no_id_stands_in_redis_in_clear(log: RedisConversationStore, backend: Ba
     moved = door.claim(old, someone())
     door.set_last_session(someone(), moved)
     under_way = begun(log)
-    log.ownership.export_session(place(under_way), someone().user, ids.encrypt(moved, b"x"))
+    log.ownership.export_session(place(under_way), someone().user, ids.encrypt(moved, b"x"), place(moved))
     held = everything(backend)
     secrets = [part for one in (old, moved, under_way) for part in (one[4:].encode(), one.encode().hex().encode())]
     assert not [value for value in held for secret in secrets if secret in value]

@@ -33,7 +33,10 @@ local function enqueue(reason, position, by)
   record('human.requested', ',"by":"' .. by .. '"')
 end
 
-local function waited_ms() return handler == 'queue' and string.format('%.0f', now - waiting) or 'null' end
+local function waited_ms()
+  local ms = handler == 'queue' and string.format('%.0f', now - waiting) or 'null'
+  return ms
+end
 
 local function record_taken(operator_id, waited)
   record('human.taken', ',"operator":' .. cjson.encode(operator_id) .. ',"waited_ms":' .. waited)

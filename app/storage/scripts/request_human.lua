@@ -21,4 +21,5 @@ end
 mark_seen(ARGV[2], ARGV[3], ARGV[4])
 mark_changed()
 notify()
-return {'ok', handler == '' and 'bot' or handler, is_new and handler ~= '' and 1 or 0}
+local answers = handler == '' and 'bot' or handler
+return {'ok', answers, is_new and handler ~= '' and 1 or 0}

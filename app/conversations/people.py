@@ -1,0 +1,247 @@
+"""People who answer: a conversation is the bot's, waits in the queue, or an operator has it.
+
+Who has it is a fact in the session's log, set by one atomic step that also ends a running answer. So no word of the bot
+follows an operator who has taken over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, Protocol, TypeVar
+
+import orjson
+
+from app.auth.operators import Operator, OperatorDirectory
+from app.conversations.events import serialize_message
+from app.errors import BatonError, InvalidRequest, NotAllowed, SessionEnded, SessionNotFound
+from app.storage.base import AppendResult, ConversationStore, NewMessage, Release, SessionSnapshot
+
+T = TypeVar("T")
+PutBackReason = Literal["timeout", "absent", "left"]
+
+MOVE_SECONDS = 4.0
+"""How long a call waits for a claim that is moving the conversation to its user."""
+VISITOR_AWAY_MS = 300_000
+"""A visitor without a feed and without a heartbeat for this long has left."""
+CHANGED_POSITIONS = 50
+"""So many of those who wait are told when they move up."""
+_PUT_BACK = {"timeout": ("bot", "waiting"), "absent": ("queue", "holder"), "left": ("bot", "left")}
+
+
+class Desk(Protocol):
+    """The index of conversations that operators see. Raises StorageUnavailable."""
+
+    def refresh(self, *session_hashes: str) -> None:
+        """Brings these sessions up to date, now."""
+
+    def counts(self, operator_id: str) -> Mapping[str, int]:
+        """How many conversations each view has."""
+
+    def queue_position(self, ref: str) -> int:
+        """The position of a conversation that waits, from 1; 0 where it does not."""
+
+    def leave(self, session_hash: str) -> str:
+        """A session is about to be deleted: what ``forget`` needs to know then."""
+
+    def forget(self, member: str) -> None:
+        """Takes a deleted session out of the index; ``member`` is what ``leave`` has returned."""
+
+    def waiting(self, limit: int) -> Sequence[tuple[str, int]]:
+        """The sessions that have waited for longest, by their hash, with their position."""
+
+
+class PeopleService:
+    """What visitors, operators and the service itself do about who answers."""
+
+    def __init__(
+        self,
+        store: ConversationStore,
+        operators: OperatorDirectory,
+        start_thread: Callable[[Callable[[], None]], object],
+        desk: Desk | None = None,
+    ) -> None:
+        self._store = store
+        self._operators = operators
+        self._start_thread = start_thread
+        self._desk = desk
+
+    # The visitor
+
+    def request_human(
+        self,
+        session_hash: str,
+        actor: str,
+        reason: str = "",
+        contact: Mapping[str, str] | None = None,
+        by: str = "visitor",
+    ) -> dict[str, Any]:
+        """Asks for a person: ``handler``, ``queue_position`` and ``people``. Asked again, it changes nothing.
+
+        With nobody there the bot stays, and reason and contact are kept for the operators. Raises SessionEnded.
+        """
+        people = self._operators.people_state()
+        position = str(self.next_position()) if people == "online" else ""
+        handler, changed = self._store.request_human(
+            session_hash, actor, orjson.dumps(contact) if contact else b"", reason, position, by
+        )
+        self._refresh(session_hash)
+        state: dict[str, Any] = {"handler": handler, "people": people}
+        if handler == "queue":
+            found = self.state(self._store.read_messages(session_hash, actor, "", 0, 0)).get("queue_position")
+            queue_position = found or (int(position) if changed and position else 0)
+            state |= {"queue_position": queue_position} if queue_position else {}
+        return state
+
+    def state(self, session: SessionSnapshot) -> dict[str, Any]:
+        """``handler``, ``assigned_to`` and in the queue ``queue_position``, as every reader of a session gets them."""
+        assigned_to = {"name": session.assigned_to} if session.handler == "human" else None
+        state: dict[str, Any] = {"handler": session.handler or "bot", "assigned_to": assigned_to}
+        if session.handler == "queue" and self._desk and (position := self._desk.queue_position(session.ref)):
+            state["queue_position"] = position
+        return state
+
+    def next_position(self) -> int:
+        """The position that somebody gets who asks for a person now."""
+        return self._desk.counts("")["queue"] + 1 if self._desk else 1
+
+    def handoff_position(self) -> str:
+        """Where a conversation goes that the engine hands over: a position in the queue, or ``bot``."""
+        return str(self.next_position()) if self._operators.people_state() == "online" else "bot"
+
+    def on_handoff(self, session_hash: str) -> None:
+        """The engine has handed a conversation over."""
+        self._refresh(session_hash)
+
+    # Operators
+
+    def take(self, session_hash: str, operator: Operator, *, force: bool = False) -> bool:
+        """Gives the operator the conversation; False where they had it already.
+
+        A running answer ends with its words so far. Raises AlreadyTaken, NotAllowed or SessionEnded.
+        """
+        if force and not operator.is_at_least("lead"):
+            raise NotAllowed("Only leads and admins may take a conversation from somebody.")
+        return self._change(
+            session_hash, lambda found: self._store.take(found, operator.id, operator.name, force=force)
+        )
+
+    def release(self, session_hash: str, operator: Operator, to: str) -> bool:
+        """Gives the conversation to the ``bot``, the ``queue`` or the operator with the id ``to``.
+
+        Raises AlreadyTaken, SessionEnded, or InvalidRequest where ``to`` names nobody who may answer.
+        """
+        by = "*" if operator.is_at_least("lead") else operator.id
+        if to == "bot":
+            release = Release("bot", "released", by)
+        elif to == "queue":
+            release = Release("queue", "released", by, position=str(self.next_position()))
+        else:
+            colleague = self._operators.get(to)
+            if colleague is None or not colleague.is_at_least("operator"):
+                raise InvalidRequest("to", "must be bot, queue or the id of somebody who may answer")
+            release = Release("human", "taken", by, colleague.id, colleague.name)
+        return self._change(session_hash, lambda found: self._store.release(found, release))
+
+    def send_message(
+        self, session_hash: str, operator: Operator, text: str, client_id: str | None = None
+    ) -> AppendResult:
+        """Says something as the operator, who takes the conversation first where nobody has it. Raises AlreadyTaken."""
+        author = {"type": "operator", "name": operator.name}
+        message = NewMessage(serialize_message("assistant", text, None, client_id, author), client_id or "")
+        result, took = self._follow(
+            session_hash,
+            lambda found: self._store.append_operator_message(found, message, operator.id, operator.name),
+        )
+        self._after_change(session_hash, left_queue=took)
+        return result
+
+    def add_note(self, session_hash: str, operator: Operator, text: str, client_id: str | None = None) -> AppendResult:
+        """Stores a note, which operators alone read."""
+        author = {"type": "operator", "id": operator.id, "name": operator.name}
+        note = NewMessage(serialize_message("note", text, None, client_id, author), client_id or "")
+        return self._follow(session_hash, lambda found: self._store.add_note(found, note, operator.id))
+
+    def get_notes(self, session_hash: str) -> list[bytes]:
+        """All notes as JSON, oldest first."""
+        return self._follow(session_hash, self._store.read_notes)
+
+    def mark_read(self, session_hash: str, operator: Operator) -> None:
+        """The operator has read what there is."""
+        self._follow(session_hash, lambda found: self._store.mark_read(found, operator.id))
+        self._refresh(session_hash)
+
+    def set_typing(
+        self, session_hash: str, who: Literal["operator", "visitor"], name: str = "", actor: str = "*"
+    ) -> None:
+        """Somebody types; the other side is told, once in 3 s at most. Raises SessionEnded."""
+        self._store.set_typing(session_hash, actor, who, name)
+
+    def end(self, session_hash: str, operator: Operator) -> None:
+        """Ends the conversation. Raises AlreadyTaken where somebody else has it and the operator is no lead."""
+        only = "" if operator.is_at_least("lead") else operator.id
+        self._change(session_hash, lambda found: self._store.end_session(found, "*", "operator", only))
+
+    # The service itself
+
+    def put_back(self, session_hash: str, reason: PutBackReason, value: str) -> bool:
+        """Takes a conversation from somebody who does nothing about it; False where that is not so (any more).
+
+        ``timeout``: nobody took it within ``value`` ms, so the bot has it again. ``absent``: the operator ``value`` is
+        away, so it goes back to the queue. ``left``: the visitor has been away for ``value`` ms, so the bot has it.
+        """
+        to, condition = _PUT_BACK[reason]
+        position = str(self.next_position()) if to == "queue" else ""
+        release = Release(to, reason, position=position, condition=condition, value=value)
+        try:
+            changed = self._store.release(session_hash, release)
+        except (SessionEnded, SessionNotFound):
+            return False
+        if changed:
+            self._after_change(session_hash, left_queue=True)
+        return changed
+
+    def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
+        """Records that the visitor has left, once each time; and when they were last seen (ms)."""
+        return self._store.mark_abandoned(session_hash)
+
+    def publish_positions(self) -> None:
+        """Tells those who wait where they are in the queue now."""
+        for session_hash, position in self._desk.waiting(CHANGED_POSITIONS) if self._desk else ():
+            with suppress(BatonError):
+                self._store.set_queue_position(session_hash, position)
+
+    def _change(self, session_hash: str, verb: Callable[[str], T]) -> T:
+        result = self._follow(session_hash, verb)
+        self._after_change(session_hash, left_queue=True)
+        return result
+
+    def _after_change(self, session_hash: str, *, left_queue: bool) -> None:
+        self._refresh(session_hash)
+        if left_queue and self._desk:
+            self._start_thread(self._publish_positions_quietly)
+
+    def _publish_positions_quietly(self) -> None:
+        with suppress(BatonError):
+            self.publish_positions()
+
+    def _refresh(self, session_hash: str) -> None:
+        """Shows a change at once. Where that fails, the change tracker does it a little later."""
+        if self._desk:
+            with suppress(BatonError):
+                self._desk.refresh(session_hash)
+
+    def _follow(self, session_hash: str, verb: Callable[[str], T]) -> T:
+        """Runs a verb; where a claim has just moved the conversation to its user, under its new hash."""
+        deadline = time.monotonic() + MOVE_SECONDS
+        while True:
+            try:
+                return verb(session_hash)
+            except SessionNotFound:
+                successor = self._store.get_successor(session_hash)
+                if not successor or time.monotonic() > deadline:
+                    raise
+            with suppress(SessionNotFound):  # the claim is under way
+                return verb(successor)
+            time.sleep(0.05)
