@@ -173,14 +173,14 @@ def turn_events(context: SessionContext, turn: TurnStart) -> Iterator[Event | No
 
 def held_events(context: SessionContext, turn: TurnStart) -> Iterator[Event]:
     """A question that a person is to answer, and who that is or where in the queue the visitor waits."""
-    yield Event(EventCursor(turn.start).encode(session_tag(context.session_hash)), "message", turn.message)
+    question = Event(EventCursor(turn.start).encode(session_tag(context.session_hash)), "message", turn.message)
     state: dict[str, Any] = {"handler": turn.handler, "assigned_to": None}
     if turn.handler == "human":
         state["assigned_to"] = {"name": turn.assigned_to}
     elif services().people:
         now = people_state(services().conversations.get_page(context.session_hash, context.actor).session)
         state |= {name: value for name, value in now.items() if name == "queue_position"}
-    yield Event(None, "handler", orjson.dumps(state))
+    return iter([question, Event(None, "handler", orjson.dumps(state))])
 
 
 def answer_event(event_type: str, turn_id: str | None, event_id: str | None = None, **data: Any) -> Event:

@@ -401,9 +401,7 @@ class Answer(Success):
     """The answer; with `Accept: text/event-stream`, the events of the turn."""
 
     answer: Annotated[str | None, Field(description="null where a person is to answer.")]
-    handler: Annotated[Handler, Field(description="Where it is a person's turn now.")] = Field(
-        default="bot", exclude=True
-    )
+    handler: Handler = Field(default="bot", exclude=True, description="Where it is a person's turn now.")
     citations: Annotated[list[Citation], Field(max_length=5, description="Best first, one a page.")]
     session_id: SessionId | None
     message_id: str | None
