@@ -43,7 +43,7 @@ async function bundle(entry, format, define = { __WIDGET__: "true" }) {
     logLevel: "warning",
     tsconfig: `${here}tsconfig.json`,
     // A host page's content must not stand in for `document`'s properties; the full page has no such content.
-    inject: ["src/widget.ts", "src/messages.chunk.ts"].includes(entry)
+    inject: ["src/widget.ts", "src/messages.chunk.ts", "src/people.chunk.ts"].includes(entry)
       ? ["src/client/unclobbered-document.ts"]
       : [],
     plugins: [templates, locales(entry)],
@@ -156,14 +156,19 @@ const WITH_MESSAGES = new Set([
   "notice.engineBusy",
 ]);
 
+const isWithPeople = (key) => key.startsWith("people.");
+
 const isWithMessages = (key) =>
   WITH_MESSAGES.has(key) || (!key.startsWith("notice.") && WITH_MESSAGES.has(key.split(".")[0]));
 
-/** Whether a bundle contains a text: the page has all, other bundles none of the page's, and English is split in two. */
+/** Whether a bundle contains a text: the page has all, other bundles none of the page's, and English is split in three. */
 function contains(entry, file, key) {
   if (entry === "src/page.ts") return true;
   if (PAGE_ONLY.has(key)) return false;
-  return !file.endsWith("en.json") || isWithMessages(key) === (entry === "src/messages.chunk.ts");
+  if (!file.endsWith("en.json")) return true;
+  if (isWithPeople(key)) return entry === "src/people.chunk.ts";
+  if (isWithMessages(key)) return entry === "src/messages.chunk.ts";
+  return !entry.endsWith(".chunk.ts");
 }
 
 const locales = (entry) => ({
@@ -200,6 +205,7 @@ const chunks = {
   "identity.js": await bundle("src/state/identity.ts", "esm"),
   "locks.js": await bundle("src/locks.chunk.ts", "esm"),
   "messages.js": await bundle("src/messages.chunk.ts", "esm"),
+  "people.js": await bundle("src/people.chunk.ts", "esm"),
   "phone.js": await bundle("src/phone.chunk.ts", "esm"),
   "standalone.js": await bundle("src/standalone.chunk.ts", "esm"),
   ...Object.fromEntries(
@@ -254,7 +260,7 @@ files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
 const mine = (name) =>
-  /^((widget|panel|page|messages|phone|standalone|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
+  /^((widget|panel|page|messages|people|phone|standalone|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
     name,
   );
 const present = (await readdir(out)).filter(mine);

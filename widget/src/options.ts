@@ -47,6 +47,7 @@ function parse(given: Raw | undefined): Settings {
     apiUrl: address(raw.apiUrl),
     assistantName: text(raw.assistant_name),
     logoUrl: address(raw.logo_url),
+    people: oneOf(raw.people, "away", "online"),
   };
 }
 

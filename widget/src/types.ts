@@ -31,6 +31,17 @@ export interface Answering {
 
 export type Status = "none" | "active" | "abandoned" | "ended" | "gone";
 
+/** Who answers: the assistant, a person, or nobody yet, while the visitor waits in the queue for a person. */
+export interface Handler {
+  kind: "bot" | "queue" | "human";
+  /** The person's name; empty but for `human`. */
+  name: string;
+  /** The place in the queue, from 1; 0 where there is none. */
+  position: number;
+  /** Why it changed last: requested, taken, released, timeout, absent, left; `kept`: a message was left here. */
+  reason: string;
+}
+
 /** One line for the status region; `key` is a key of the words (i18n), `params` fill it in. */
 export interface Notice {
   key: string;
@@ -54,6 +65,10 @@ export interface State {
   /** It belongs to a signed-in user, so a link of it opens to nobody else. */
   owned?: boolean;
   loading: boolean;
+  /** Null where no people answer. */
+  handler?: Handler | null;
+  /** The name of the operator who is typing; empty where none is. */
+  typing?: string;
   /** Opened by a shared link: say that it was begun elsewhere and offer a new one. */
   openedBySharedLink: boolean;
   /** Opened by a link for once that this browser cannot vouch for: offer a new one, quietly, beside the notice. */
@@ -91,6 +106,8 @@ export interface Conversation {
   transcript(format: "md" | "txt" | "json"): Promise<Blob>;
   erase(): Promise<void>;
   feedback(messageId: string, rating: "up" | "down" | null, comment?: string): Promise<void>;
+  /** What a visitor can ask of people; there once its chunk is. */
+  readonly people?: import("./state/people").People;
   draft: string;
   /** The feed and heartbeat run only while somebody looks. */
   setActive(active: boolean): void;
@@ -120,6 +137,8 @@ export interface Options {
   apiUrl?: string;
   /** Set on the server alone: who answers, and the address of the logo. */
   assistantName?: string;
+  /** People answer, too: whether somebody is there was so when the page asked. */
+  people?: "away" | "online";
   logoUrl?: string;
   /** Distance from the corner in CSS pixels, e.g. to stay clear of a badge: "20" or "20,80" (x,y). */
   offset?: string;

@@ -15,6 +15,8 @@ interface Session {
   asked: Map<string, string>;
   open: Set<() => void>;
   owner?: string;
+  /** What the service tells of people; nothing where the desk is off. */
+  people?: Json;
 }
 
 export class FakeService {
@@ -39,6 +41,8 @@ export class FakeService {
   feeds = 0;
   /** The next feed is told that its position is gone. */
   forgetPositions = false;
+  /** Whether the desk is on, and somebody is there. */
+  people: "off" | "away" | "online" = "off";
   /** Tokens that are not taken any more. */
   expired = new Set<string>();
   private moved = new Map<string, string>();
@@ -137,6 +141,21 @@ export class FakeService {
       case "POST /end":
         this.setStatus(session, "ended");
         return json({ success: true, status: "ended" });
+      case "POST /human":
+        if (this.people === "off") return problem(404, "not_found");
+        if (this.people === "online" && session.people!.handler === "bot")
+          this.setHandler(session, { handler: "queue", queue_position: 2, reason: "requested" });
+        return json({ success: true, ...session.people, people: this.people });
+      case "POST /typing":
+        return json({ success: true });
+      case "POST /messages":
+        if (!session.messages.some((one) => one.client_id === body.client_id))
+          this.append(session, {
+            role: "user",
+            content: body.message,
+            client_id: body.client_id,
+          });
+        return json({ success: true }, 201);
       case "POST /handoff":
         return session.status === "ended"
           ? problem(409, "session_ended")
@@ -159,6 +178,7 @@ export class FakeService {
       turn: null,
       asked: new Map(),
       open: new Set(),
+      people: this.people === "off" ? undefined : { handler: "bot", assigned_to: null },
     };
     this.sessions.set(id, session);
     return session;
@@ -226,6 +246,7 @@ export class FakeService {
       status: session.status,
       messages: session.messages.slice(start, end),
       has_more: start > 0,
+      ...session.people,
       cursor: `c${turnStart}`,
     };
   }
@@ -238,6 +259,12 @@ export class FakeService {
     if (session.status === "ended") return problem(409, "session_ended");
     if (session.turn && session.turn.client_id !== client_id)
       return problem(409, "turn_in_progress");
+    if (session.people && session.people.handler !== "bot" && !session.asked.has(client_id)) {
+      const at = session.log.length;
+      this.append(session, { role: "user", content: query, client_id });
+      session.asked.set(client_id, "people");
+      return this.events(session, `c${at}`, signal, false, [["handler", session.people]]);
+    }
     if (!session.asked.has(client_id)) {
       this.append(session, { role: "user", content: query, client_id });
       session.asked.set(client_id, "running");
@@ -251,6 +278,34 @@ export class FakeService {
   }
 
   // --- what the service does by itself ---
+
+  setHandler(session: Session, people: Json): void {
+    session.people = { assigned_to: null, ...people };
+    this.emit(session, "handler", session.people);
+  }
+  /** A person takes the conversation: a running answer ends with its words so far. */
+  take(session: Session, name: string): void {
+    if (session.turn?.text) this.finish(session, { interrupted: true });
+    else if (session.turn) {
+      const { id } = session.turn;
+      session.turn = null;
+      this.emit(session, "answer.end", { turn_id: id, message: null, citations: [] });
+    }
+    this.setHandler(session, { handler: "human", assigned_to: { name }, reason: "taken" });
+  }
+  say(session: Session, name: string, content: string): void {
+    this.append(session, {
+      role: "assistant",
+      content,
+      author: { type: "operator", name },
+      tell: true,
+    });
+  }
+  /** Told to whoever listens now, without an id. */
+  tellTyping(session: Session, name: string): void {
+    session.log.push({ id: "", event: "typing", data: { who: "operator", name } });
+    this.ring(session);
+  }
 
   append(session: Session, fields: Json): Json {
     const message: Json = {
@@ -310,6 +365,7 @@ export class FakeService {
     after: string | null,
     signal: AbortSignal | null,
     counted = true,
+    last: [string, Json][] = [],
   ): Response {
     let at = after ? Number(after.slice(1)) : session.log.length,
       lost = false;
@@ -336,9 +392,14 @@ export class FakeService {
           for (; at < session.log.length; at++) {
             const { id, event, data } = session.log[at]!;
             out.enqueue(
-              text.encode(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`),
+              text.encode(
+                `${id && `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
+              ),
             );
           }
+          for (const [event, data] of last)
+            out.enqueue(text.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
+          if (last.length) cut();
         };
         cut = () => {
           if (over) return;

@@ -5,12 +5,14 @@ import { registerChunk } from "../src/client/lazy-chunks";
 import { createActions } from "../src/state/actions";
 import { createAnswerWatchdog } from "../src/state/answer-watchdog";
 import { createLiveFeed } from "../src/state/live-feed";
+import { createPeople } from "../src/state/people";
 import { randomId } from "../src/client/tab-sync";
 import type { Conversation, Options } from "../src/types";
 import type { FakeService } from "./fake-service";
 
 registerChunk("messages", { createActions, createAnswerWatchdog, createLiveFeed });
 registerChunk("locks", locks);
+registerChunk("people", { createPeople });
 
 export class MemoryStorage {
   private all = new Map<string, string>();

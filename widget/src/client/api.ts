@@ -34,6 +34,8 @@ export interface History {
   messages: Message[];
   has_more: boolean;
   cursor: string;
+  /** Who answers, where people do; with `assigned_to` and `queue_position`. */
+  handler?: string;
 }
 export interface Resumed extends History {
   session_id: string;

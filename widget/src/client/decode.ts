@@ -1,20 +1,37 @@
 /** Checks what comes from the service and from other tabs, and gives it the types that the reducer works with. */
-import type { Citation, Message, Status } from "../types";
+import type { Citation, Handler, Message, Status } from "../types";
 
 /** An event of the contract, checked. `at`: where in the answer a delta begins, in characters; set where a tab forwards it. */
 export type ChatEvent =
   | { event: "message"; message: Message }
   | { event: "answer.start"; turn_id: string }
   | { event: "answer.delta"; turn_id: string; text: string; at?: number }
-  | { event: "answer.end"; turn_id: string; message: Message }
+  /** Without a message where a person took over before the first word. */
+  | { event: "answer.end"; turn_id: string; message?: Message }
   | { event: "answer.error"; turn_id: string; code: string; message?: Message }
   | { event: "session"; status: Status }
+  | { event: "handler"; handler: Handler }
+  | { event: "typing"; name: string }
   | { event: "reset" }
   | { event: "ping" };
 
 const isText = (value: unknown): value is string => typeof value === "string";
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+const nameIn = (value: unknown) => (isRecord(value) && isText(value.name) ? value.name : "");
+
+/** Who answers, as events, the history and a resume tell it; null where they tell nothing. */
+export function decodeHandler(value: object): Handler | null {
+  const { handler: kind, assigned_to, queue_position, reason } = value as Record<string, unknown>;
+  if (kind !== "bot" && kind !== "queue" && kind !== "human") return null;
+  return {
+    kind,
+    name: nameIn(assigned_to),
+    position: Number(queue_position) || 0,
+    reason: isText(reason) ? reason : "",
+  };
+}
 
 export function decodeMessage(value: unknown): Message | null {
   if (
@@ -32,6 +49,7 @@ export function decodeMessage(value: unknown): Message | null {
     metadata: isRecord(value.metadata) ? value.metadata : {},
     created_at: isText(value.created_at) ? value.created_at : "",
     ...(isText(value.client_id) ? { client_id: value.client_id } : {}),
+    ...(nameIn(value.author) ? { author: nameIn(value.author) } : {}),
   };
 }
 
@@ -45,8 +63,20 @@ export function decodeEvent(kind: string, data: unknown): ChatEvent | null {
   }
   if (kind === "session")
     return isText(data.status) ? { event: kind, status: decodeStatus(data.status) } : null;
-  const { turn_id } = data;
-  if (!isText(turn_id)) return null;
+  if (kind === "handler") {
+    const handler = decodeHandler(data);
+    return handler && { event: kind, handler };
+  }
+  if (kind === "typing")
+    return data.who === "operator" ? { event: kind, name: nameIn(data) } : null;
+  return isText(data.turn_id) ? decodeAnswerEvent(kind, data.turn_id, data) : null;
+}
+
+function decodeAnswerEvent(
+  kind: string,
+  turn_id: string,
+  data: Record<string, unknown>,
+): ChatEvent | null {
   switch (kind) {
     case "answer.start":
       return { event: kind, turn_id };
@@ -61,7 +91,12 @@ export function decodeEvent(kind: string, data: unknown): ChatEvent | null {
         : null;
     case "answer.end": {
       const message = decodeMessage(data.message);
-      return message && { event: kind, turn_id, message: withCitations(message, data.citations) };
+      if (data.message && !message) return null;
+      return {
+        event: kind,
+        turn_id,
+        message: message ? withCitations(message, data.citations) : undefined,
+      };
     }
     case "answer.error": {
       const message = decodeMessage(data.message) ?? undefined;

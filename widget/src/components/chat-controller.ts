@@ -81,6 +81,10 @@ export class ChatController {
     await this.conversation.erase().catch(() => this.chat.showToast("notice.notErased"));
   }
 
+  talkToPerson(): void {
+    void getChunk<typeof import("../people.chunk")>("people")!.talkToPerson(this.chat);
+  }
+
   /** Not in a frame: there the site is all around already. */
   canGoBack(): boolean {
     return !__WIDGET__ && window.top === window;

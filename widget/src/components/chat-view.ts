@@ -14,7 +14,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
   const { t, dir, tag } = chat.words;
   const page = !__WIDGET__ && chat.variant === "page";
   const aside = page ? getChunk<typeof import("./sources")>("aside")?.asideView : undefined;
-  const dialog = chat.dialog,
+  const { dialog, people } = chat,
     onKey = (event: KeyboardEvent): void => chat.onKey(event);
   return html`<div class="chat" part="chat" dir=${dir} lang=${tag} @keydown=${onKey} @keypress=${onKey} @keyup=${onKey}>
     <div class="layout" ?inert=${!!dialog} aria-hidden=${dialog ? "true" : nothing}>
@@ -37,6 +37,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
                 chat.focus();
               },
               onInput: (text) => chat.onInput(text),
+              hint: people?.composerHint(state),
               draft: chat.field?.value ?? chat.conversation!.draft,
             })}
           </div>
@@ -45,7 +46,19 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
       </div>
       <div id="live" class="visually-hidden" aria-live="polite" aria-atomic="false"></div>
     </div>
-    ${dialog ? getChunk<typeof import("../messages.chunk")>("messages")!.dialog(html, dialog, chat.words, chat.controller, () => chat.closeDialog()) : nothing}
+    ${
+      dialog?.kind === "contact"
+        ? people!.contactDialog(html, dialog, chat)
+        : dialog
+          ? getChunk<typeof import("../messages.chunk")>("messages")!.dialog(
+              html,
+              dialog,
+              chat.words,
+              chat.controller,
+              () => chat.closeDialog(),
+            )
+          : nothing
+    }
   </div>`;
 }
 
@@ -64,7 +77,7 @@ function header(chat: BatonChat, state: State, page: boolean): TemplateResult {
     ${given || logoUrl ? logo([...(given || assistantName)][0], logoUrl) : html`<i class="mark"></i>`}
     ${page ? html`<h1 part="title">${title}</h1>` : html`<h2 part="title">${title}</h2>`}
     ${page ? nothing : iconButton(t("fullpage"), icon("page"), () => void chat.controller.openPage())}
-    ${actions(chat.menu, state, chat.words, chat.controller, (open) => chat.toggleMenu(open))}
+    ${actions(chat.menu, state, chat.words, chat.controller, (open) => chat.toggleMenu(open), !!chat.people)}
     ${!page && chat.onClose ? iconButton(t(chat.compact ? "launcher.close" : "panel.close"), icon("close"), () => chat.onClose!()) : nothing}
   </header>`;
 }
@@ -83,6 +96,7 @@ function intro(chat: BatonChat, state: State): Part {
   return html`<div class=${begun ? "intro begun" : "intro"} part="greeting">
     <p class=${greeting && greeting.length > 60 ? "greeting long" : "greeting"} dir="auto">${greeting || t("greeting")}</p>
     ${begun || greeting ? nothing : html`<p class="more">${t("greeting.more")}</p>`}
+    ${chat.people?.readAlong(html, chat.words) ?? nothing}
     ${
       begun || !suggestions.length
         ? nothing
@@ -109,7 +123,8 @@ function jumpToLatest(chat: BatonChat): Part {
 
 function notices(chat: BatonChat, state: State): TemplateResult {
   const t = chat.words.t;
-  return html`<div class="notices" role="status" part="notices">
+  return html`<div class="notices" role="status" aria-atomic="false" part="notices">
+    ${chat.people?.peopleLine(html, state, chat) ?? nothing}
     ${statusLines(state, chat.words).map(
       (
         line,

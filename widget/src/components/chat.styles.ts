@@ -36,7 +36,7 @@ h1, h2, p, ul, ol { margin: 0; padding: 0; }
 .menu button { display: flex; align-items: center; gap: 12px; width: 100%; min-height: 44px; padding: 6px 12px; border: 0; border-radius: 9px; background: none; cursor: pointer; text-align: start; }
 .menu button:hover:not(:disabled) { background: var(--_surface-sunken); }
 .menu .icon { color: var(--_text-muted); }
-.menu li:nth-child(5) { border-top: 1px solid var(--_divider); margin-top: 5px; padding-top: 5px; }
+.menu li:nth-last-child(2) { border-top: 1px solid var(--_divider); margin-top: 5px; padding-top: 5px; }
 .menu button:disabled { opacity: .45; cursor: default; }
 .body { flex: 1; min-height: 0; display: flex; }
 .main { flex: 1; min-width: 0; display: flex; flex-direction: column; }

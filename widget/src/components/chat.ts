@@ -15,6 +15,7 @@ import type { MessageHost } from "./message";
 
 type Aside = typeof import("./sources");
 type MessagesChunk = typeof import("../messages.chunk");
+type PeopleChunk = typeof import("../people.chunk");
 
 const PROPERTIES = ["conversation", "options", "variant", "compact"] as const;
 
@@ -112,6 +113,14 @@ export class BatonChat extends HTMLElement implements MessageHost {
   get state(): State | undefined {
     return this.conversation?.state;
   }
+  /** What tells of people, where they answer and it has been fetched. */
+  get people(): PeopleChunk | undefined {
+    return this.options.people || this.state?.handler ? getChunk("people") : undefined;
+  }
+  tail(state: State): { key: string; node: Node } | undefined {
+    return this.people?.peopleTail(state, this);
+  }
+
   #onPropertyChange(name: string): void {
     if (!this.isConnected) return;
     this.#styleDirty = true;
@@ -165,9 +174,19 @@ export class BatonChat extends HTMLElement implements MessageHost {
     if (this.field) autoGrow(this.field);
     if (state.messages.length || state.waiting) this.#loadMessageList();
     this.#loadWhole(state);
+    this.#loadPeople(state);
     if (!this.#sendWhenIdle || state.answering || state.waiting) return;
     this.#sendWhenIdle = false;
     if (!state.canRetry && this.field) this.send(this.field.value);
+  }
+
+  #loadPeople({ handler }: State): void {
+    if (this.people) return void this.conversation!.people;
+    if (!this.options.people && !handler) return;
+    void loadChunk("people").then((there) => {
+      this.#styleDirty = there;
+      if (there) this.requestUpdate();
+    });
   }
 
   /** The full page has the whole conversation, for searching and printing; a page that does not come is not asked for again. */
@@ -247,6 +266,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
       chatStyles,
       ...(getChunk<MessagesChunk>("messages")?.messagesStyles ?? []),
       getChunk<Aside>("aside")?.asideStyles ?? "",
+      this.people?.peopleStyles ?? "",
     ];
     const wanted = [...texts.filter(Boolean).map(sheet), theme];
     const now = this.#root.adoptedStyleSheets;
@@ -303,6 +323,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
     this.#dialogOpener = this.#root.activeElement as HTMLElement | null;
     if (!(await loadChunk("messages"))) return this.requestUpdate();
     this.dialog = kind;
+    this.#styleDirty = true;
     this.requestUpdate();
     void this.updateComplete.then(() => {
       const first = this.#root.querySelector<HTMLElement>("[role=dialog] [data-first]");
@@ -345,6 +366,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
   onInput(text: string): void {
     this.#sendWhenIdle = false;
     this.conversation!.draft = text;
+    if (text.trim()) this.conversation!.people?.typing();
     this.#loadMessageList();
     if (!text.trim() !== this.#empty) this.requestUpdate();
     else if (this.field) autoGrow(this.field);

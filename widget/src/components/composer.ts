@@ -8,6 +8,8 @@ export interface ComposerParts {
   state: State;
   words: Language;
   draft: string;
+  /** The key of the placeholder, where a person answers. */
+  hint: string | undefined;
   send(text: string): void;
   stop(): void;
   onInput(text: string): void;
@@ -46,7 +48,7 @@ export function composer(parts: ComposerParts): TemplateResult {
     parts.send(field(event).value);
   };
   return html`<form class="composer" part="composer" @submit=${send}>
-    <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="keys" placeholder=${t(hint(state))}
+    <textarea part="input" rows="1" dir=${draft ? "auto" : dir} aria-label=${t("composer")} aria-describedby="keys" placeholder=${t(parts.hint ?? hint(state))}
       enterkeyhint="send" autocomplete="off"
       @input=${(event: Event) => parts.onInput(field(event).value)}
       @keydown=${(event: KeyboardEvent) => sendOnEnter(event, () => parts.send(field(event).value))}></textarea>

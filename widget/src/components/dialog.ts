@@ -4,26 +4,20 @@ import type { Language } from "../locales/i18n";
 import type { PhoneDialog } from "../phone.chunk";
 import type { Conversation } from "../types";
 import type { ChatController, ChatHost } from "./chat-controller";
+import type { ContactDialog } from "./contact-dialog";
+import { trapFocus } from "./trap-focus";
 
 export type DialogKind =
-  { kind: "end" } | { kind: "delete" } | { kind: "link"; url: string } | PhoneDialog;
-
-/** Tab goes round among the buttons as long as the dialog is open; Escape is heard by the chat. */
-function trapFocus(event: KeyboardEvent): void {
-  if (event.key !== "Tab") return;
-  const all = [
-    ...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("button, input"),
-  ];
-  const at = all.indexOf(event.target as HTMLElement);
-  const next = all[(at + (event.shiftKey ? -1 : 1) + all.length) % all.length];
-  event.preventDefault();
-  next?.focus();
-}
+  | { kind: "end" }
+  | { kind: "delete" }
+  | { kind: "link"; url: string }
+  | PhoneDialog
+  | ContactDialog;
 
 /** `html` is passed in, because this file is in the messages chunk, which has no copy of Lit. */
 export function dialog(
   html: typeof Html,
-  dialogKind: DialogKind,
+  dialogKind: Exclude<DialogKind, ContactDialog>,
   words: Language,
   controller: ChatController,
   close: () => void,

@@ -1,6 +1,7 @@
 /** What can be done with the conversation as a whole, behind one button. */
 import { html, nothing, type TemplateResult } from "lit/html.js";
 import type { Language } from "../locales/i18n";
+import { isWithPeople } from "../state/reducer";
 import type { State } from "../types";
 import type { ChatController } from "./chat-controller";
 import { icon, type Icon } from "./icons";
@@ -11,6 +12,7 @@ export function actions(
   words: Language,
   controller: ChatController,
   toggle: (open: boolean) => void,
+  people: boolean,
 ): TemplateResult {
   const t = words.t;
   const begun = state.messages.length > 0 && state.status !== "none";
@@ -32,6 +34,7 @@ export function actions(
       aria-expanded=${String(open)} aria-controls="menu" @click=${() => toggle(!open)}>${icon("more")}</button>
     ${open ? html`<div class="backdrop" @click=${() => toggle(false)}></div>` : nothing}
     <ul id="menu" class="menu" part="menu" ?hidden=${!open}>
+      ${people ? item("people.talk", "person", state.status !== "ended" && !isWithPeople(state), () => controller.talkToPerson()) : nothing}
       ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => controller.startNew())}
       ${item("copylink", "link", going && !state.owned, () => void controller.copyLink())}
       ${item("phone", "phone", going, () => void controller.continueOnPhone())}

@@ -25,7 +25,9 @@ export class MessageList {
   readonly #entries = new Map<string, Entry>();
   #streaming: { turn: string; view: MessageView } | null = null;
   #messages: readonly Message[] | null = null;
+  #handler: State["handler"];
   #lastKey = "";
+  #toldTyping = "";
   #questionKey = "";
   /** The message that a streamed answer became: a screen reader has heard it already. */
   #streamedKey = "";
@@ -57,7 +59,7 @@ export class MessageList {
 
   update(state: State): void {
     const words = state.answering?.text ?? "";
-    if (state.messages !== this.#messages) this.#render(state);
+    if (state.messages !== this.#messages || state.handler !== this.#handler) this.#render(state);
     if (state.answering && words) this.#updateStreaming(state.answering.turn_id, words);
     else if (this.#streaming) this.#removeStreaming();
     this.#renderTail(state, words);
@@ -77,6 +79,7 @@ export class MessageList {
     // Older messages that were put before those on the screen are built from the newest back, like a long history.
     this.#from = fresh ? Math.max(0, messages.length - INITIAL_COUNT) : known;
     this.#messages = messages;
+    this.#handler = state.handler;
     if (!fresh && messages.length > (old?.length ?? 0) && this.#grewAtEnd(messages, old))
       this.#markUnseen();
     this.#sync();
@@ -121,6 +124,9 @@ export class MessageList {
     const wanted = new Set<string>();
     let place: ChildNode | null = this.#list.firstChild;
     let day = "";
+    const taken = this.host.reader
+      ? new Set()
+      : takenOver(this.#messages!, this.#handler?.kind === "human");
     const put = (node: HTMLElement): void => {
       if (node === place) place = node.nextSibling;
       else this.#list.insertBefore(node, place);
@@ -129,8 +135,9 @@ export class MessageList {
       const key = keyOf(message);
       wanted.add(key);
       const entry = this.#entries.get(key) ?? this.#createEntry(key, message);
-      if (entry.view.message !== message && changedIn(entry.view.message, message))
-        entry.view.show(message);
+      const isTaken = taken.has(message);
+      const isNew = entry.view.message !== message && changedIn(entry.view.message, message);
+      if (isNew || entry.view.taken !== isTaken) entry.view.show(message, isTaken);
       const today = dayOf(message.created_at);
       if (today !== day) put((entry.day = this.#day(entry.day, message)));
       else entry.day = null;
@@ -210,38 +217,57 @@ export class MessageList {
     this.#streaming = null;
   }
 
-  /** Below the last message: what is being done before the first word, or Retry. */
+  /** Below the last message: what is being done before the first word, Retry, or what people have to say. */
   #renderTail(state: State, words: string): void {
-    const t = this.host.words.t;
     const last = state.messages[state.messages.length - 1];
     // While the question is on its way, nobody thinks about it yet.
     const working = !words && (!!state.answering || (state.waiting && !last?.delivery));
     const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
-    const shown = working ? "thinking" : retry ? `retry ${last?.role}` : "";
-    if (this.#listEnd.dataset["shown"] === shown) return;
-    this.#listEnd.dataset["shown"] = shown;
-    this.#listEnd.replaceChildren();
-    if (working) {
-      this.#listEnd.append(
-        h(
-          "div",
-          { class: "thinking", part: "thinking working" },
-          h("span", { class: "typing-indicator", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
-          `${t("thinking")}…`,
-        ),
-      );
+    if (working) this.#showTail("thinking", () => this.#thinking());
+    else if (retry) this.#showTail(`retry ${last?.role}`, () => this.#retry(last));
+    else {
+      const people = words ? undefined : this.host.tail?.(state);
+      this.#showTail(people?.key ?? "", () => people?.node);
+      if (people && state.typing) this.#announceTyping(state.typing, last);
     }
-    if (retry) {
-      const button = h(
-        "button",
-        { type: "button", class: "text-icon-button", part: "button" },
-        iconNode("retry"),
-        t("retry"),
-      );
-      button.addEventListener("click", () => this.host.retry(undefined));
-      const broken = last?.role === "user" ? [h("span", {}, t("broken"))] : [];
-      this.#listEnd.append(h("div", { class: "delivery" }, ...broken, button));
-    }
+  }
+
+  /** `key`: what is to be seen; the same again is left as it is. */
+  #showTail(key: string, make: () => Node | undefined): void {
+    if (this.#listEnd.dataset["shown"] === key) return;
+    this.#listEnd.dataset["shown"] = key;
+    const node = make();
+    this.#listEnd.replaceChildren(...(node ? [node] : []));
+  }
+
+  #thinking(): Node {
+    return h(
+      "div",
+      { class: "thinking", part: "thinking working" },
+      h("span", { class: "typing-indicator", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
+      `${this.host.words.t("thinking")}…`,
+    );
+  }
+
+  #retry(last: Message | undefined): Node {
+    const t = this.host.words.t;
+    const button = h(
+      "button",
+      { type: "button", class: "text-icon-button", part: "button" },
+      iconNode("retry"),
+      t("retry"),
+    );
+    button.addEventListener("click", () => this.host.retry(undefined));
+    const broken = last?.role === "user" ? [h("span", {}, t("broken"))] : [];
+    return h("div", { class: "delivery" }, ...broken, button);
+  }
+
+  /** Once before each message of theirs. */
+  #announceTyping(name: string, last: Message | undefined): void {
+    const told = `${name} ${last?.id}`;
+    if (told === this.#toldTyping) return;
+    this.#toldTyping = told;
+    this.announcer.announce(this.host.words.t("people.typing", { name }));
   }
 
   /** Page Up and Page Down go from message to message, as in any feed. */
@@ -256,6 +282,20 @@ export class MessageList {
     all[next]!.focus({ preventScroll: true });
     all[next]!.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** The answers that broke off because a person came. `here`: a person has the conversation now. */
+function takenOver(messages: readonly Message[], here: boolean): Set<Message> {
+  const found = new Set<Message>();
+  let person = here;
+  for (const message of messages.toReversed()) {
+    if (message.author) person = true;
+    else if (message.role === "assistant") {
+      if (person && message.metadata.interrupted) found.add(message);
+      person = false;
+    }
+  }
+  return found;
 }
 
 function changedIn(before: Message | null, now: Message): boolean {

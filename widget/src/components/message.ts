@@ -3,8 +3,9 @@ import type { Language } from "../locales/i18n";
 import type { RenderContext } from "../markdown/render";
 import { MarkdownView } from "../markdown/streaming";
 import { copy, h, externalLink, safeLink } from "../dom";
-import type { Citation, Message, Options } from "../types";
+import type { Citation, Message, Options, State } from "../types";
 import { iconNode, type Sign } from "./icon-nodes";
+import { initials } from "./initials";
 
 /** What a message may ask of the chat around it. */
 export interface MessageHost {
@@ -12,6 +13,8 @@ export interface MessageHost {
   readonly options: Options;
   showToast(key: string): void;
   retry(clientId: string | undefined): void;
+  /** What people have to say below the last message. `key` changes with what is to be seen. */
+  tail?(state: State): { key: string; node: Node } | undefined;
   /** True when it was saved. */
   rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean>;
   /** Set where somebody else than the visitor reads: an operator, who rates nothing. */
@@ -44,7 +47,7 @@ export const isEmpty = (message: Message): boolean =>
 
 export function nameOf(message: Message, host: MessageHost): string {
   if (host.reader) return host.reader.nameOf(message);
-  const operator = message.metadata["operator"];
+  const operator = message.author ?? message.metadata["operator"];
   if (message.role === "user") return host.words.t("you");
   if (message.role === "system") return host.words.t("notice");
   return typeof operator === "string" && operator ? operator : assistantName(host);
@@ -79,6 +82,8 @@ export class MessageView {
   #stream: MarkdownView | null = null;
   #rating: Rating = null;
   message: Message | null = null;
+  /** A person took over in the middle of this answer. */
+  taken = false;
 
   constructor(
     private readonly host: MessageHost,
@@ -106,9 +111,10 @@ export class MessageView {
     this.#stream.update(text);
   }
 
-  show(message: Message): void {
+  show(message: Message, taken = false): void {
     const before = this.message;
     this.message = message;
+    this.taken = taken;
     if (this.host.reader) this.element.dataset["from"] = this.host.reader.kindOf(message);
     this.#setName(nameOf(message, this.host), message.created_at);
     const renderSources = citationsOf(message);
@@ -130,6 +136,9 @@ export class MessageView {
     const when = this.host.words.time(iso);
     this.element.setAttribute("aria-label", when ? `${name}, ${when}` : name);
     this.#who.textContent = name;
+    const author = this.host.reader ? "" : this.message?.author;
+    this.element.classList.toggle("operator", !!author);
+    if (author) this.#who.prepend(h("b", { class: "avatar" }, initials(author)));
     this.#time.textContent = when;
     this.#time.dateTime = iso;
   }
@@ -143,7 +152,9 @@ export class MessageView {
     const { stopped, interrupted, finish_reason } = message.metadata;
     const cutShort = !!(stopped || interrupted || finish_reason === "length");
     const context = { ...renderContext(this.host, sources), cutShort };
-    (this.#stream ?? new MarkdownView(this.text, context)).finish(message.content, context);
+    // A person's line breaks are meant as such.
+    const text = message.author ? message.content.replaceAll("\n", "  \n") : message.content;
+    (this.#stream ?? new MarkdownView(this.text, context)).finish(text, context);
     this.#stream = null;
   }
 
@@ -159,7 +170,7 @@ export class MessageView {
       parts.push(h("p", { class: "note", dir: "auto" }, degraded));
     const notes: [boolean, string][] = [
       [!!stopped, t("stopped")],
-      [!!interrupted, t("interrupted")],
+      [!!interrupted, this.taken ? t("people.taken") : t("interrupted")],
       [finish_reason === "length", t("cut.length")],
       [finish_reason === "content_filter", t("cut.filter")],
     ];
@@ -230,7 +241,7 @@ export class MessageView {
       });
     });
     const row = h("div", { class: "tools" }, copying);
-    if (!own && !this.host.reader) this.#ratings(message, row);
+    if (!own && !message.author && !this.host.reader) this.#ratings(message, row);
     return row;
   }
 

@@ -73,8 +73,10 @@ export function language(wanted?: string): Language {
     numberingSystem: "latn",
   });
   const t = (key: string, params: Params = {}): string => {
-    const found =
-      words[key] ?? getChunk<{ words: Words }>("messages")?.words[key] ?? (en as Words)["error"]!;
+    const [found = (en as Words)["error"]!] = [
+      words,
+      ...["messages", "people"].map((name) => getChunk<{ words: Words }>(name)?.words),
+    ].flatMap((all) => all?.[key] ?? []);
     if (typeof found === "string") return fill(found, params, tag);
     return fill(found[plural.select(Number(params["n"] ?? 0))] ?? found.other, params, tag);
   };

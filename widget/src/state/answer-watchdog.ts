@@ -1,4 +1,5 @@
 /** Watches a question that gets no answer: reads the history again, and offers Retry. In the messages chunk. */
+import { isWithPeople } from "./reducer";
 import { lastStored, type ConversationStore } from "./store";
 
 /** The form of the client ids made here: a stored question with another id was not asked by this widget. */
@@ -17,15 +18,17 @@ export function createAnswerWatchdog(
   sync: () => Promise<unknown>,
 ): () => void {
   let unanswered = "",
-    waiting = "";
+    waiting = "",
+    toPeople: string | undefined;
   let retryTimer: ReturnType<typeof setTimeout> | undefined, waitTimer: typeof retryTimer;
 
-  /** The id of a stored question that nobody answers; empty where there is none. */
+  /** The id of a stored question that nobody answers; empty where there is none, and where it was for people. */
   function unansweredQuestion(): string {
     const { transcript, waiting, feedDown } = store.state;
-    if (transcript.turn || waiting || feedDown) return "";
     const last = lastStored(store.state);
-    return last?.role === "user" && CLIENT_ID.test(last.client_id ?? "") ? last.id : "";
+    if (isWithPeople(store.state)) toPeople = last?.id;
+    if (transcript.turn || waiting || feedDown || last?.role !== "user") return "";
+    return last.id !== toPeople && CLIENT_ID.test(String(last.client_id)) ? last.id : "";
   }
 
   /** The feed may have missed the answer, or there is none: the history knows. */

@@ -14,6 +14,7 @@ import type { Conversation, Options, State } from "../types";
 import type { Actions } from "./actions";
 import type { IdentityManager } from "./identity";
 import { createOutbox } from "./outbox";
+import type { People } from "./people";
 import { createSessionManager } from "./session-manager";
 import { createStore, isBusy, secondsLeft, toViewState, when } from "./store";
 
@@ -51,6 +52,7 @@ export function createConversation(
   const { dispatch } = store;
   let identity: IdentityManager | undefined,
     actions: Actions | undefined,
+    people: People | undefined,
     stopWatchdog: (() => void) | undefined,
     started: Promise<void> | null = null;
 
@@ -188,6 +190,14 @@ export function createConversation(
     transcript: (format) => withActions((all) => all.transcript(format)),
     erase: () => withActions((all) => all.erase()),
     feedback: (...given) => withActions((all) => all.feedback(...given)),
+
+    get people() {
+      return (people ??= getChunk<typeof import("../people.chunk")>("people")?.createPeople({
+        api,
+        store,
+        sessions,
+      }));
+    },
 
     get draft() {
       return storage.draft;

@@ -310,8 +310,9 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
         at += event.text.length;
       }
       const ends = event.event === "answer.end" || event.event === "answer.error";
-      if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed))
-        deps.onEvent(event);
+      const begins = event.event === "answer.start" || event.event === "answer.delta";
+      // No answer follows where a person has the conversation, and the stream says so.
+      if (begins || event.event === "handler" || (ends && !feed)) deps.onEvent(event);
     });
     try {
       for (

@@ -4,7 +4,7 @@
  */
 import type { StoredSession } from "../client/browser-storage";
 import type { ChatEvent } from "../client/decode";
-import type { Message, State, Status } from "../types";
+import type { Handler, Message, State, Status } from "../types";
 
 export interface OutgoingQuestion {
   client_id: string;
@@ -65,6 +65,9 @@ export interface ConversationState {
   loading: boolean;
   active: boolean;
   disposed: boolean;
+  /** Who answers; null where no people do, and until it is known. */
+  handler: Handler | null;
+  typing: string;
 }
 
 export type Action =
@@ -73,7 +76,7 @@ export type Action =
       value: boolean;
     }
   /** `unanswered`: the id of the question. */
-  | { type: "user" | "unanswered"; value: string }
+  | { type: "user" | "unanswered" | "typing"; value: string }
   | { type: "claiming" | "claimed" | "cleared" | "archived" | "switched" | "outboxCleared" }
   | { type: "noAnswer" | "unblocked" | "countdownOver" }
   | { type: "event"; event: ChatEvent }
@@ -84,6 +87,7 @@ export type Action =
       status: Status;
       hasMore: boolean;
       known: ReadonlySet<string> | null;
+      handler: Handler | null;
     }
   | { type: "older"; messages: readonly Message[]; hasMore: boolean }
   | { type: "status"; status: Status }
@@ -119,6 +123,16 @@ export interface Transcript {
 export const EMPTY: Transcript = { messages: [], turn: null, finishedTurns: [], failed: null };
 
 export const isLocal = (message: Message) => message.id.startsWith("local:");
+
+/** A person has the conversation, or is to have it: no assistant answers. */
+export const isWithPeople = ({
+  handler,
+  status,
+}: {
+  handler?: Handler | null;
+  status: Status;
+}): boolean => /queue|human/.test(handler?.kind ?? "") && status !== "ended" && status !== "gone";
+
 export const localId = (client_id: string) => `local:${client_id}`;
 
 export const initialState = (sessionKey: string | null): ConversationState => ({
@@ -148,11 +162,15 @@ export const initialState = (sessionKey: string | null): ConversationState => ({
   loading: false,
   active: false,
   disposed: false,
+  handler: null,
+  typing: "",
 });
 
 const NO_NOTICES = { notice: null, transientNotice: null, countdown: null };
 const NO_SESSION = {
   session: null,
+  handler: null,
+  typing: "",
   saved: null,
   sessionKey: null,
   openedBySharedLink: false,
@@ -164,6 +182,12 @@ const NO_SESSION = {
 
 /** The state after the action; the very same object where nothing changed. */
 export function reduce(state: ConversationState, action: Action): ConversationState {
+  const next = apply(state, action);
+  // A person answers when they can: nothing is waited for.
+  return next.waiting && isWithPeople(next) ? { ...next, waiting: "" } : next;
+}
+
+function apply(state: ConversationState, action: Action): ConversationState {
   switch (action.type) {
     case "started":
     case "loading":
@@ -173,6 +197,7 @@ export function reduce(state: ConversationState, action: Action): ConversationSt
     case "claimPending":
     case "user":
     case "unanswered":
+    case "typing":
       return { ...state, [action.type]: action.value };
     case "claiming":
       return { ...state, generation: state.generation + 1 };
@@ -197,6 +222,8 @@ export function reduce(state: ConversationState, action: Action): ConversationSt
         generation: state.generation + 1,
         saved: action.saved,
         claimPending: false,
+        handler: null,
+        typing: "",
         status: "active",
         feedDown: false,
         sessionKey: state.sessionKey === action.id ? action.id : null,
@@ -274,6 +301,8 @@ function withStatus(state: ConversationState, status: Status): ConversationState
 
 function withEvent(state: ConversationState, event: ChatEvent): ConversationState {
   if (event.event === "session") return withStatus(state, event.status);
+  if (event.event === "typing") return { ...state, typing: event.name };
+  if (event.event === "handler") return withHandler({ ...state, waiting: "" }, event.handler);
   const transcript = reduceTranscript(state.transcript, event);
   if (transcript === state.transcript) return state;
   const next = { ...state, transcript };
@@ -285,8 +314,19 @@ function withEvent(state: ConversationState, event: ChatEvent): ConversationStat
     case "answer.error":
       return withAnswer(transcript.failed ? withNotice(next, "answerFailed") : next);
     default:
-      return next;
+      // What was being typed is here.
+      return event.event === "message" && event.message.author ? { ...next, typing: "" } : next;
   }
+}
+
+/** The next place in the queue is told without the reason for being in it. */
+function withHandler(state: ConversationState, handler: Handler): ConversationState {
+  const { kind, reason } = state.handler ?? {};
+  return {
+    ...state,
+    typing: "",
+    handler: { ...handler, reason: handler.reason || (kind === handler.kind && reason) || "" },
+  };
 }
 
 /** The answer that starts now is one to this tab's question. */
@@ -301,7 +341,7 @@ function withAnswer(state: ConversationState): ConversationState {
 
 function withHistory(
   state: ConversationState,
-  { messages, status, hasMore, known }: Extract<Action, { type: "history" }>,
+  { messages, status, hasMore, known, handler }: Extract<Action, { type: "history" }>,
 ): ConversationState {
   const first = state.transcript.messages[0];
   const transcript = mergeHistory(state.transcript, messages, known);
@@ -311,7 +351,7 @@ function withHistory(
   );
   const answered =
     question >= 0 && messages.slice(question + 1).some((one) => one.role === "assistant");
-  const next = { ...state, transcript, hasOlder };
+  const next = { ...(handler ? withHandler(state, handler) : state), transcript, hasOlder };
   return withStatus(answered ? withAnswer(next) : next, status === "gone" ? state.status : status);
 }
 
@@ -370,6 +410,7 @@ function withQuestion(
       unanswered: "",
       notice: null,
       transientNotice: null,
+      handler: state.handler?.kind === "bot" ? { ...state.handler, reason: "" } : state.handler,
       lastClientId: state.outbox.length ? state.lastClientId : client_id,
       transcript: again ? { ...state.transcript, failed: null } : state.transcript,
     },
@@ -441,7 +482,11 @@ export function reduceTranscript(before: Transcript, event: ChatEvent): Transcri
     case "answer.end": {
       const failed = before.finishedTurns.includes(event.turn_id) ? before.failed : null;
       return finishTurn(
-        { ...before, messages: upsertMessage(before.messages, event.message), failed },
+        {
+          ...before,
+          messages: event.message ? upsertMessage(before.messages, event.message) : before.messages,
+          failed,
+        },
         event.turn_id,
       );
     }

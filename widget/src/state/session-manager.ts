@@ -1,14 +1,14 @@
 /** Which session this page has: restored, handed over by a link, taken from another tab, or created for the first question. */
 import { ApiError, type Api, type History, type Resumed } from "../client/api";
 import type { BrowserStorage, BrowserStorages, StoredSession } from "../client/browser-storage";
-import { decodeMessage, decodeStatus, type ChatEvent } from "../client/decode";
+import { decodeHandler, decodeMessage, decodeStatus, type ChatEvent } from "../client/decode";
 import { getChunk, loadChunk } from "../client/lazy-chunks";
 import type { Page } from "../client/page-lifecycle";
 import type { Timing } from "../client/sse-connection";
 import { hash53, randomId, withLock, type Platform } from "../client/tab-sync";
 import type { Settings } from "../options";
 import type { LiveFeed } from "./live-feed";
-import type { LossReason } from "./reducer";
+import { isWithPeople, type LossReason } from "./reducer";
 import { isBusy, isClosed, type ConversationStore } from "./store";
 
 export interface SessionManagerDeps {
@@ -54,12 +54,12 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   // --- the feed of the current session ---
 
-  /** The feed runs while somebody looks or an answer is due; the heartbeat only while somebody looks. */
+  /** The feed runs while somebody looks, or an answer or a person's words are due; the heartbeat only while somebody looks. */
   function updateFeed(): void {
     const { state } = store,
       open = !isClosed(state);
     feed?.setActive(
-      open && ((state.active && page.isRecentlyVisible) || isBusy(state)),
+      open && ((state.active && page.isRecentlyVisible) || isBusy(state) || isWithPeople(state)),
       open && state.active && page.visible,
     );
   }
@@ -193,13 +193,15 @@ export function createSessionManager(deps: SessionManagerDeps) {
   const messagesOf = ({ messages }: History) =>
     (messages ?? []).map(decodeMessage).filter((one) => one !== null);
 
-  function mergeHistory(found: History, known: ReadonlySet<string> | null): void {
+  function mergeHistory(found: History, known: ReadonlySet<string> | null, changed = false): void {
     dispatch({
       type: "history",
       messages: messagesOf(found),
       status: decodeStatus(found.status),
       hasMore: Boolean(found.has_more),
       known,
+      // An event that came meanwhile is newer.
+      handler: changed ? null : decodeHandler(found),
     });
   }
 
@@ -250,7 +252,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** Reads the history again; returns the cursor of its end. */
   async function sync(): Promise<string> {
-    const { session, generation, transcript } = store.state,
+    const { session, generation, transcript, handler } = store.state,
       known = new Set(transcript.messages.map((one) => one.id));
     const found = await api.history(
       session ?? "",
@@ -258,7 +260,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
       Math.min(500, Math.max(100, known.size)),
     );
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
-    mergeHistory(found, known);
+    mergeHistory(found, known, handler !== store.state.handler);
     return found.cursor;
   }
 

@@ -1,6 +1,13 @@
 /** The store of a conversation: its state changes by dispatched actions alone; and what the view gets to see of it. */
 import type { Notice, State } from "../types";
-import { initialState, isLocal, reduce, type Action, type ConversationState } from "./reducer";
+import {
+  initialState,
+  isLocal,
+  isWithPeople,
+  reduce,
+  type Action,
+  type ConversationState,
+} from "./reducer";
 
 export interface ConversationStore {
   readonly state: ConversationState;
@@ -85,7 +92,8 @@ const toNotice = (key: string | null, params?: Notice["params"]): Notice | null 
 
 /** The last question got no answer, or not a whole one, and may be asked again. */
 function isBroken(state: ConversationState): boolean {
-  if (state.status !== "active" && state.status !== "abandoned") return false;
+  if ((state.status !== "active" && state.status !== "abandoned") || isWithPeople(state))
+    return false;
   const last = lastStored(state);
   if (state.transcript.failed !== null || !last) return state.transcript.failed !== null;
   return (
@@ -123,6 +131,8 @@ export function toViewState(state: ConversationState, online: boolean): State {
     openedBySharedLink: state.openedBySharedLink,
     openedByOneTimeLink: state.openedByOneTimeLink,
     returnedDraft: state.returnedDraft,
+    handler: state.handler,
+    typing: state.typing,
     owned: isOwned(state),
     notice: currentNotice(state, connection, wait),
     waiting: state.waiting !== "" && !turn,

@@ -1,0 +1,7 @@
+/** The letters that stand for an operator: of the first and the last word of the name. */
+export function initials(name: string): string {
+  const words = name.trim().split(/\s+/);
+  const [first = ""] = words[0]!;
+  const [last = ""] = words.length > 1 ? words.at(-1)! : "";
+  return (first + last).toLocaleUpperCase();
+}
