@@ -129,6 +129,7 @@ const WITH_MESSAGES = new Set([
   "failed",
   "stopped",
   "interrupted",
+  "taken",
   "broken",
   "retry",
   "earlier",

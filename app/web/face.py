@@ -125,6 +125,7 @@ def chat_options(config: Settings) -> dict[str, str | None]:
         "lang": config.lang,
         "assistant_name": config.assistant_name,
         "logo_url": "/logo" if config.logo else None,
+        "people": "online" if config.desk else None,
     }
 
 

@@ -225,11 +225,13 @@ export class MessageList {
     const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
     if (working) this.#showTail("thinking", () => this.#thinking());
     else if (retry) this.#showTail(`retry ${last?.role}`, () => this.#retry(last));
-    else {
-      const people = words ? undefined : this.host.tail?.(state);
-      this.#showTail(people?.key ?? "", () => people?.node);
-      if (people && state.typing) this.#announceTyping(state.typing, last);
-    }
+    else this.#showPeople(state, words, last);
+  }
+
+  #showPeople(state: State, words: string, last: Message | undefined): void {
+    const people = words ? undefined : this.host.tail?.(state);
+    this.#showTail(people?.key ?? "", () => people?.node);
+    if (people && state.typing) this.#announceTyping(state.typing, last);
   }
 
   /** `key`: what is to be seen; the same again is left as it is. */

@@ -159,27 +159,33 @@ export class MessageView {
   }
 
   #renderFooter(message: Message, sources: Citation[]): void {
-    const t = this.host.words.t;
     const parts: Node[] = [];
     // Stopped before its first word: no bubble, and nothing to copy or rate.
     const empty = isEmpty(message);
     this.text.hidden = empty;
     if (sources.length) parts.push(this.#sources(sources));
+    parts.push(...this.#notes(message));
+    if (message.delivery) parts.push(this.#renderDelivery(message));
+    else if (message.role !== "system" && !empty) parts.push(this.#messageActions(message));
+    this.#footer.replaceChildren(...parts);
+  }
+
+  /** Lines below the text: why it is not whole. */
+  #notes(message: Message): HTMLElement[] {
+    const t = this.host.words.t;
     const { degraded, stopped, interrupted, finish_reason } = message.metadata;
-    if (typeof degraded === "string" && degraded)
-      parts.push(h("p", { class: "note", dir: "auto" }, degraded));
     const notes: [boolean, string][] = [
       [!!stopped, t("stopped")],
-      [!!interrupted, this.taken ? t("people.taken") : t("interrupted")],
+      [!!interrupted, this.taken ? t("taken") : t("interrupted")],
       [finish_reason === "length", t("cut.length")],
       [finish_reason === "content_filter", t("cut.filter")],
     ];
     const texts = notes.flatMap(([applies, text]) => (applies ? text : []));
     texts.push(...(this.host.reader?.notesOf(message) ?? []));
-    for (const text of texts) parts.push(h("p", { class: "note" }, text));
-    if (message.delivery) parts.push(this.#renderDelivery(message));
-    else if (message.role !== "system" && !empty) parts.push(this.#messageActions(message));
-    this.#footer.replaceChildren(...parts);
+    const lines = texts.map((text) => h("p", { class: "note" }, text));
+    if (typeof degraded === "string" && degraded)
+      lines.unshift(h("p", { class: "note", dir: "auto" }, degraded));
+    return lines;
   }
 
   #sources(sources: Citation[]): HTMLElement {
