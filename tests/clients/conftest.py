@@ -17,6 +17,8 @@ from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.conftest import LIMITED, PLAIN, RunningService
 
 FOLDER = Path(__file__).parent
+QUIET = {"SCARF_ANALYTICS": "false"}
+"""Packages report nothing of their being installed."""
 RunScript = Callable[..., list[dict[str, Any]]]
 
 
@@ -26,13 +28,28 @@ def node_modules() -> None:
     if shutil.which("npm") is None:
         assert not os.environ.get("CI"), "the tests of other clients need Node 20"
         pytest.skip("the tests of other clients need Node 20")
-    with (FOLDER / ".lock").open("w") as lock:
+    install(FOLDER)
+
+
+def install(folder: Path, *options: str) -> None:
+    """Installs the packages of a folder's lock file, where they are not there yet."""
+    with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp, wanted = FOLDER / "node_modules" / ".stamp", (FOLDER / "package-lock.json").read_text()
+        stamp, wanted = folder / "node_modules" / ".stamp", (folder / "package-lock.json").read_text()
         if not stamp.exists() or stamp.read_text() != wanted:
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-            subprocess.run(command, cwd=FOLDER, check=True, timeout=300)
+            command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", *options]
+            subprocess.run(command, cwd=folder, env=os.environ | QUIET, check=True, timeout=600)
             stamp.write_text(wanted)
+
+
+def run_script(path: Path, **orders: Any) -> list[dict[str, Any]]:
+    """What a script prints for its orders."""
+    ran = subprocess.run(
+        ["node", str(path), json.dumps(orders)], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    results: list[dict[str, Any]] = json.loads(ran.stdout)
+    return results
 
 
 @pytest.fixture
@@ -40,12 +57,7 @@ def script(node_modules: None) -> RunScript:
     """Runs a script of this folder with its orders, and returns what it prints."""
 
     def run(name: str, **orders: Any) -> list[dict[str, Any]]:
-        ran = subprocess.run(
-            ["node", str(FOLDER / name), json.dumps(orders)], capture_output=True, text=True, timeout=90, check=False
-        )
-        assert ran.returncode == 0, ran.stderr[-2000:]
-        results: list[dict[str, Any]] = json.loads(ran.stdout)
-        return results
+        return run_script(FOLDER / name, **orders)
 
     return run
 

@@ -60,7 +60,23 @@ def ids(snippets: list[Snippet]) -> list[Any]:
 # --- all of them
 
 
-CHECKED = {"python", "js", "tsx", "vue", "php", "html", "css", "sh", "json", "yaml", "toml", "dotenv", "http", "text"}
+CHECKED = {
+    "python",
+    "js",
+    "jsx",
+    "tsx",
+    "vue",
+    "php",
+    "html",
+    "css",
+    "sh",
+    "json",
+    "yaml",
+    "toml",
+    "dotenv",
+    "http",
+    "text",
+}
 
 
 @pytest.mark.parametrize("snippet", ids(SNIPPETS))
