@@ -335,7 +335,7 @@ console.log(script.content);
 def test_components_are_used_as_their_types_say(snippet: Snippet, tmp_path: Path) -> None:
     """A React example passes tsc with the types of the packages; a Vue one compiles, and its script passes tsc."""
     folders = [ROOT / "examples" / "node_modules", ROOT / "tests" / "clients" / "node_modules"]
-    for package in re.findall(r'from "([^".]+)"', snippet.text):
+    for package in ["@types/react", *re.findall(r'from "([^".]+)"', snippet.text)]:
         if not any((folder / package).exists() for folder in folders):
             pytest.skip(f"{package} is not installed: `make example-apps`")
     (tmp_path / "node_modules").symlink_to(folders[0])
