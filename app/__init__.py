@@ -100,7 +100,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     people = PeopleService(store, operators, _start_thread) if operators else None
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
-    runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics())
+    runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics(), people)
     answer_runner = AnswerRunner(store, engine, runner_config)
     _start_thread(answer_runner.forget_problem)
     conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000)

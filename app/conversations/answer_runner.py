@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -28,10 +28,13 @@ from app.engines.base import (
     EngineRequest,
     FallbackNotice,
     FinishReason,
+    Handoff,
+    NotFound,
     TextChunk,
     ThinkingChunk,
     TokenUsage,
 )
+from app.engines.knowledge.small_talk import sentence, sentence_language
 from app.errors import BatonError, EngineFailed, EngineTimeout, SessionNotFound, StorageUnavailable
 from app.storage.base import ConversationStore, TerminalEvent, TurnResult
 
@@ -65,6 +68,16 @@ class TurnMetrics:
     """Words of the answer, and tokens of prompt and completion where the engine reports them."""
 
 
+class HandoffTarget(Protocol):
+    """Where an engine's conversations go that it hands over."""
+
+    def handoff_position(self) -> str:
+        """A position in the queue, or ``bot`` where nobody is there."""
+
+    def on_handoff(self, session_hash: str) -> None:
+        """A conversation was handed over."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerConfig:
     """What every turn uses. ``search(query, limit)`` finds passages; ``idle_timeout`` is in seconds."""
@@ -73,6 +86,8 @@ class RunnerConfig:
     idle_timeout: float
     start_thread: StartThread
     metrics: TurnMetrics = TurnMetrics()
+    people: HandoffTarget | None = None
+    """Who takes what the engine hands over; None while the desk is off."""
 
 
 @dataclass(slots=True)
@@ -176,6 +191,9 @@ class AnswerBuffer:
     citations: Sequence[Citation] = ()
     fallback_reason: str = ""
     finish_reason: str = ""
+    not_found: bool = False
+    handoff: Handoff | None = None
+    """The engine gives the conversation to a person."""
     tokens: tuple[int, int] = (0, 0)
     """Of prompt and completion."""
     _in_word: bool = False
@@ -186,7 +204,7 @@ class AnswerBuffer:
         return self.pending if self.word_count else ""
 
     def add(self, chunk: object) -> bool:
-        """Adds what an EngineThread handed out; False at the end.
+        """Adds what an EngineThread handed out; False at the end, or where a person is to go on.
 
         Raises the engine's error, and EngineFailed for anything that is no chunk or exceeds MAX_ANSWER_CHARS.
         """
@@ -194,6 +212,9 @@ class AnswerBuffer:
             return False
         if isinstance(chunk, BatonError):
             raise chunk
+        if isinstance(chunk, Handoff):
+            self.handoff = chunk
+            return False
         if isinstance(chunk, TextChunk) and isinstance(chunk.text, str):
             self._add_text(chunk.text)
         elif isinstance(chunk, CitationsChunk) and isinstance(chunk.citations, Sequence):
@@ -209,6 +230,8 @@ class AnswerBuffer:
             self.tokens = (self.tokens[0] + chunk.prompt, self.tokens[1] + chunk.completion)
         elif isinstance(chunk, FinishReason):
             self.finish_reason = chunk.reason
+        elif isinstance(chunk, NotFound):
+            self.not_found = True
         elif not isinstance(chunk, ThinkingChunk):
             raise EngineFailed("The engine returned something that is not part of an answer.")
 
@@ -222,9 +245,12 @@ class AnswerBuffer:
         if self.char_count > MAX_ANSWER_CHARS:
             raise EngineFailed("The answer was too long.")
 
-    def result(self) -> TurnResult:
-        """The successful end of the turn. Raises EngineFailed without a word, or where citations cannot be stored."""
-        if not self.word_count:
+    def result(self, handoff: str = "") -> TurnResult:
+        """The successful end of the turn. Raises EngineFailed without a word, or where citations cannot be stored.
+
+        ``handoff``: where the engine gives the conversation to: the position in the queue, or ``bot``.
+        """
+        if not self.word_count and handoff in ("", "bot"):
             raise EngineFailed("The engine had no answer.")
         try:
             citations = [asdict(citation) for citation in self.citations]
@@ -233,7 +259,18 @@ class AnswerBuffer:
                 metadata["degraded"] = self.fallback_reason
             if self.finish_reason:
                 metadata["finish_reason"] = self.finish_reason
-            return TurnResult("end", metadata=orjson.dumps(metadata), citations=orjson.dumps(citations))
+            if self.not_found:
+                metadata["not_found"] = True
+            if handoff not in ("", "bot"):
+                metadata["handoff"] = True
+            return TurnResult(
+                "end",
+                metadata=orjson.dumps(metadata),
+                citations=orjson.dumps(citations),
+                not_found=self.not_found,
+                handoff=handoff,
+                handoff_reason=self.handoff.reason if self.handoff else "",
+            )
         except (TypeError, ValueError):
             raise EngineFailed("The engine returned something that is not part of an answer.") from None
 
@@ -299,6 +336,9 @@ class AnswerRunner:
                     running = buffer.add(chunk)
                     if running and not isinstance(chunk, ThinkingChunk):
                         yield chunk  # type: ignore[misc]  # add() accepts nothing but chunks
+            if buffer.handoff and not buffer.word_count:
+                buffer.add(nobody := TextChunk(sentence("nobody", sentence_language(question))))
+                yield nobody
             buffer.result()
         finally:
             cancel.set()
@@ -382,7 +422,7 @@ class AnswerRunner:
         try:
             if not self._stream_to_log(turn, request, buffer):
                 return "stopped"
-            result = buffer.result()
+            result = buffer.result(self._hand_over(buffer, turn.question))
         except EngineFailed as error:
             final = not error.retryable
             result = TurnResult("error", error.code, error.detail, b'{"interrupted":true}', final=final)
@@ -393,7 +433,19 @@ class AnswerRunner:
         turn.terminal_event = self._retry_while_unavailable(
             lambda: self._store.finish_turn(turn.session_hash, turn.turn_id, result, release=True, address=turn.address)
         )
+        if result.handoff and self._config.people:
+            self._config.people.on_handoff(turn.session_hash)
         return result.code or result.outcome
+
+    def _hand_over(self, buffer: AnswerBuffer, question: str) -> str:
+        """Where the engine's handoff leads; an answer without a word says that nobody is there. Empty without one."""
+        if buffer.handoff is None:
+            return ""
+        people = self._config.people
+        position = self._retry_while_unavailable(people.handoff_position) if people else "bot"
+        if position == "bot" and not buffer.word_count:
+            buffer.add(TextChunk(sentence("nobody", sentence_language(question))))
+        return position
 
     def _stream_to_log(self, turn: TurnRequest, request: EngineRequest, buffer: AnswerBuffer) -> bool:
         """Writes chunks as they come; True at the engine's end, False where somebody else closed the turn."""

@@ -65,8 +65,14 @@ def history_before(raw: Sequence[bytes], question: int, *, is_retry: bool) -> tu
             history = _before_question(history, message["content"])
         interrupted = is_retry and number > question and message["metadata"].get("interrupted")
         if number != question and message["content"] and not interrupted:
-            history.append(ChatMessage(message["role"], message["content"]))
+            history.append(ChatMessage(message["role"], message["content"], author_name(message)))
     return tuple(history)
+
+
+def author_name(message: dict[str, Any]) -> str:
+    """The name of the operator who wrote a message; empty where nobody did."""
+    author = message.get("author")
+    return str(author.get("name", "")) if isinstance(author, dict) else ""
 
 
 def _before_question(history: list[ChatMessage], question: str) -> list[ChatMessage]:
@@ -88,7 +94,7 @@ def render_transcript(raw: Sequence[bytes], file_format: Format) -> str:
 def _entry(message: dict[str, Any], file_format: Format) -> str:
     # Visitors choose their own metadata: only the service's or its owner's may name an author or sources.
     metadata = message["metadata"] if message["role"] == "assistant" else {}
-    name = str(metadata.get("operator") or _NAMES.get(message["role"], message["role"]))
+    name = author_name(message) or str(metadata.get("operator") or _NAMES.get(message["role"], message["role"]))
     when = message["created_at"][:19].replace("T", " ") + " UTC"
     citations = [c for c in metadata.get("citations") or () if isinstance(c, dict) and {"title", "url"} <= c.keys()]
     if file_format == "txt":

@@ -15,6 +15,7 @@ import orjson
 
 from app.auth.operators import Operator, OperatorDirectory
 from app.conversations.events import serialize_message
+from app.engines.base import operator_author
 from app.errors import BatonError, InvalidRequest, NotAllowed, SessionEnded, SessionNotFound
 from app.storage.base import AppendResult, ConversationStore, NewMessage, Release, SessionSnapshot
 
@@ -148,7 +149,7 @@ class PeopleService:
         self, session_hash: str, operator: Operator, text: str, client_id: str | None = None
     ) -> AppendResult:
         """Says something as the operator, who takes the conversation first where nobody has it. Raises AlreadyTaken."""
-        author = {"type": "operator", "name": operator.name}
+        author = operator_author(operator.name)
         message = NewMessage(serialize_message("assistant", text, None, client_id, author), client_id or "")
         result, took = self._follow(
             session_hash,

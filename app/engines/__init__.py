@@ -39,7 +39,9 @@ def get_knowledge_engine(config: Settings) -> KnowledgeEngine:
         embeddings = config.embeddings_model_dir or "local"
     elif config.embeddings_url:
         embeddings = (config.embeddings_url, config.embeddings_model, key)
-    return _open_knowledge(config.knowledge_dir, config.knowledge_base, config.data_dir, config.contact_url, embeddings)
+    return _open_knowledge(
+        config.knowledge_dir, config.knowledge_base, config.data_dir, config.contact_url, embeddings, config.desk
+    )
 
 
 def _create_knowledge_engine(config: Settings) -> Engine:
@@ -63,7 +65,12 @@ _Embeddings = tuple[str, str, str] | Path | Literal["local"] | None
 
 @lru_cache(maxsize=8)
 def _open_knowledge(
-    folders: tuple[Path, ...], base_url: str, data_dir: Path, contact_url: str | None, embeddings: _Embeddings
+    folders: tuple[Path, ...],
+    base_url: str,
+    data_dir: Path,
+    contact_url: str | None,
+    embeddings: _Embeddings,
+    offers_people: bool,
 ) -> KnowledgeEngine:
     from app.engines.knowledge import KnowledgeEngine
 
@@ -72,6 +79,7 @@ def _open_knowledge(
         base_url=base_url,
         data_dir=data_dir,
         contact_url=contact_url,
+        offers_people=offers_people,
         embeddings=_create_embeddings(embeddings, data_dir),
     )
 

@@ -26,6 +26,8 @@ class ChatMessage:
 
     role: str
     content: str
+    author: str = ""
+    """The name of the person who wrote it in place of the assistant; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,44 @@ class FinishReason:
     reason: str
 
 
-AnswerChunk = TextChunk | CitationsChunk | FallbackNotice | TokenUsage | ThinkingChunk | FinishReason
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A person is to go on: the answer ends here, also without a word. ``reason`` is for the operators."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The engine does not know; what it says is not the answer to the question."""
+
+
+AnswerChunk = (
+    TextChunk | CitationsChunk | FallbackNotice | TokenUsage | ThinkingChunk | FinishReason | Handoff | NotFound
+)
+
+
+def outcome_chunks(answer: Mapping[str, Any]) -> Iterator[AnswerChunk]:
+    """What an answer as an object says beside its text: ``{"not_found": true}`` and ``{"handoff": "reason"}``."""
+    if answer.get("not_found") is True:
+        yield NotFound()
+    reason = answer.get("handoff")
+    if isinstance(reason, str) or reason is True:
+        yield Handoff(reason if isinstance(reason, str) else "")
+
+
+def message_dicts(history: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """Messages as JSON objects; one that a person wrote has an ``author``."""
+    messages: list[dict[str, Any]] = []
+    for message in history:
+        entry: dict[str, Any] = {"role": message.role, "content": message.content}
+        messages.append(entry | ({"author": operator_author(message.author)} if message.author else {}))
+    return messages
+
+
+def operator_author(name: str) -> dict[str, str]:
+    """The ``author`` of an operator's message."""
+    return {"type": "operator", "name": name}
 
 
 class CancelToken:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
-from app.engines.base import AnswerChunk, CitationsChunk, EngineRequest
+from app.engines.base import AnswerChunk, CitationsChunk, EngineRequest, message_dicts, outcome_chunks
 from app.engines.citations import renumber_citations
 from app.errors import EngineFailed
 
@@ -17,7 +17,7 @@ _ARGUMENTS: dict[str, Callable[[EngineRequest], Any]] = {
     "question": lambda request: request.question,
     "query": lambda request: request.question,
     "message": lambda request: request.question,
-    "history": lambda request: [{"role": message.role, "content": message.content} for message in request.history],
+    "history": lambda request: message_dicts(request.history),
     "metadata": lambda request: dict(request.metadata),
     "session_ref": lambda request: request.session_ref,
     "search": lambda request: request.search,
@@ -121,7 +121,7 @@ def _run_async_generator(chunks: AsyncIterator[Any]) -> Iterator[Any]:
 
 
 def _chunks_from_mapping(answer: Mapping[str, Any]) -> Iterator[Any]:
-    """``answer`` (or ``text``) and ``citations``."""
+    """``answer`` (or ``text``), ``citations``, ``not_found`` and ``handoff``."""
     text = answer.get("answer", answer.get("text", ""))
     if not isinstance(text, str):
         raise EngineFailed("The engine gave something that is no text.")
@@ -130,8 +130,9 @@ def _chunks_from_mapping(answer: Mapping[str, Any]) -> Iterator[Any]:
         text, citations = renumber_citations(text, citations)
         yield text
         yield CitationsChunk(citations)
-    else:
+    elif text or "handoff" not in answer:
         yield text
+    yield from outcome_chunks(answer)
 
 
 def error_location(error: BaseException) -> str:

@@ -17,6 +17,8 @@ from app.engines.base import (
     EngineRequest,
     FallbackNotice,
     FinishReason,
+    Handoff,
+    NotFound,
     TextChunk,
     ThinkingChunk,
     TokenUsage,
@@ -90,6 +92,10 @@ def encode_chunk(chunk: object) -> bytes:
         return encode({"thinking": True})
     if isinstance(chunk, FinishReason):
         return encode({"finish": chunk.reason})
+    if isinstance(chunk, Handoff):
+        return encode({"handoff": chunk.reason})
+    if isinstance(chunk, NotFound):
+        return encode({"not_found": True})
     assert isinstance(chunk, FallbackNotice)  # noqa: S101 - sanitize_non_text() returns nothing else
     return encode({"fallback": chunk.reason})
 
@@ -106,6 +112,10 @@ def decode_chunk(message: Message) -> AnswerChunk:
         return ThinkingChunk()
     if "finish" in message:
         return FinishReason(message["finish"])
+    if "handoff" in message:
+        return Handoff(message["handoff"])
+    if "not_found" in message:
+        return NotFound()
     return FallbackNotice(message["fallback"])
 
 

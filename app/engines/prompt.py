@@ -12,6 +12,10 @@ _DEFAULT_PROMPT = Path(__file__).with_name("prompt.md")
 MAX_SOURCES = 5
 _SHORT_QUESTION_WORDS = 6
 _MAX_QUERY_CHARS = 4_000
+_AUTHORS = (
+    "A person of the team has taken part: earlier replies that begin with a name and the word operator in brackets are "
+    "theirs. Rely on them, and do not begin your own reply like that."
+)
 
 
 def load_system_prompt(path: Path | None) -> str:
@@ -36,13 +40,16 @@ def build_messages(
     A question that failed leaves two messages of one role in a row, which some models refuse: they are joined.
     """
     system = f"{system_prompt}\n\n{format_sources(sources) if sources else 'There is no source for this question.'}"
-    messages = [{"role": "system", "content": system}]
     history = fit_history(request.history, history_tokens)
+    if any(message.author for message in history):
+        system += f"\n\n{_AUTHORS}"
+    messages = [{"role": "system", "content": system}]
     for message in (*history, ChatMessage("user", request.question)):
+        content = f"[{message.author}, operator] {message.content}" if message.author else message.content
         if len(messages) > 1 and messages[-1]["role"] == message.role:
-            messages[-1]["content"] += f"\n\n{message.content}"
+            messages[-1]["content"] += f"\n\n{content}"
         else:
-            messages.append({"role": message.role, "content": message.content})
+            messages.append({"role": message.role, "content": content})
     return messages
 
 

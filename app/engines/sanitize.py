@@ -16,6 +16,8 @@ from app.engines.base import (
     CitationsChunk,
     FallbackNotice,
     FinishReason,
+    Handoff,
+    NotFound,
     TextChunk,
     ThinkingChunk,
     TokenUsage,
@@ -76,10 +78,10 @@ def sanitize_chunks(
     """An engine's chunks, made fit to be stored.
 
     Strings become text chunks; halves of a surrogate pair are joined; relative addresses of citations are joined to
-    ``citation_base``. Raises EngineFailed for an answer without text, an endless one and for what is no chunk,
-    EngineTimeout where chunks come but neither text nor thoughts. A cancelled one just ends.
+    ``citation_base``. Raises EngineFailed for an endless answer, for one without text that hands nothing over and for
+    what is no chunk, EngineTimeout where chunks come but neither text nor thoughts. A cancelled one just ends.
     """
-    chars, half, finished = 0, "", ""
+    chars, half, finished, hands_over = 0, "", "", False
     for chunk in chunks:
         if isinstance(chunk, (str, TextChunk)):
             text, half = split_surrogates(half + (chunk if isinstance(chunk, str) else chunk.text))
@@ -94,11 +96,12 @@ def sanitize_chunks(
             yield chunk
         else:
             finished = chunk.reason if isinstance(chunk, FinishReason) else finished
+            hands_over = hands_over or isinstance(chunk, Handoff)
             yield sanitize_non_text(chunk, citation_base)
         timer.remaining()
     if half:
         yield TextChunk("\ufffd")
-    if not chars and not half and not cancel.is_set():
+    if not (chars or half or hands_over or cancel.is_set()):
         raise EngineFailed(_NO_WORD[finish_reason(finished)])
 
 
@@ -110,7 +113,9 @@ def sanitize_non_text(chunk: object, citation_base: str | None = None) -> Answer
         return FallbackNotice(one_line(chunk.reason, MAX_SNIPPET))
     if isinstance(chunk, FinishReason):
         return FinishReason(finish_reason(chunk.reason))
-    if isinstance(chunk, ThinkingChunk):
+    if isinstance(chunk, Handoff):
+        return Handoff(one_line(chunk.reason, MAX_SNIPPET))
+    if isinstance(chunk, ThinkingChunk | NotFound):
         return chunk
     if isinstance(chunk, TokenUsage) and isinstance(chunk.prompt, int) and isinstance(chunk.completion, int):
         return TokenUsage(max(0, chunk.prompt), max(0, chunk.completion))

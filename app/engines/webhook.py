@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import httpx2
 
 from app.engines import webhook_parsers
-from app.engines.base import AnswerChunk, EngineRequest
+from app.engines.base import AnswerChunk, EngineRequest, message_dicts
 from app.engines.http_client import CallGuard, http_client
 from app.engines.sanitize import IdleTimer, is_safe_url, sanitize_chunks
 from app.engines.thinking import hide_thinking
@@ -131,7 +131,7 @@ def encode_body(request: EngineRequest) -> bytes:
     """The request's body: ``{query, history, session_ref, metadata}`` in UTF-8."""
     payload: dict[str, Any] = {
         "query": request.question,
-        "history": [{"role": message.role, "content": message.content} for message in request.history],
+        "history": message_dicts(request.history),
         "session_ref": request.session_ref,
         "metadata": dict(request.metadata),
     }

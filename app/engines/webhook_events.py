@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.engines.base import AnswerChunk, CitationsChunk, FinishReason, TextChunk, ThinkingChunk
+from app.engines.base import AnswerChunk, CitationsChunk, FinishReason, TextChunk, ThinkingChunk, outcome_chunks
 from app.engines.sanitize import clean_citations, finish_reason
 from app.errors import EngineFailed
 
@@ -59,6 +59,7 @@ def read_event(payload: Any) -> Iterator[AnswerChunk]:
         yield CitationsChunk(clean_citations(citations))
     if reason := finish_reason(_end_of(payload)):
         yield FinishReason(reason)
+    yield from outcome_chunks(payload)
 
 
 def read_answer(payload: Mapping[str, Any]) -> str:

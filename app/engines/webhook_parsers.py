@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from app.engines.base import AnswerChunk, CitationsChunk, FinishReason, TextChunk
+from app.engines.base import AnswerChunk, CitationsChunk, FinishReason, Handoff, TextChunk, outcome_chunks
 from app.engines.citations import renumber_citations
 from app.engines.webhook_events import (
     end_of_answer,
@@ -49,11 +49,25 @@ def parse_json(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:
         payload = payload[0]
     if not isinstance(payload, Mapping):
         raise unreadable()
-    text, cleaned = renumber_citations(read_answer(payload), find_citations(payload) or [])
-    yield TextChunk(text)
+    yield from _answer_chunks(payload)
+
+
+def _answer_chunks(payload: Mapping[str, Any]) -> Iterator[AnswerChunk]:
+    """The chunks of an object that holds the whole answer, or hands over without one."""
+    outcome = list(outcome_chunks(payload))
+    try:
+        answer = read_answer(payload)
+    except EngineFailed:
+        if not any(isinstance(chunk, Handoff) for chunk in outcome) or payload.get("error"):
+            raise
+        answer = ""
+    text, cleaned = renumber_citations(answer, find_citations(payload) or [])
+    if text:
+        yield TextChunk(text)
     yield CitationsChunk(cleaned)
     if reason := end_of_answer(payload):
         yield FinishReason(reason)
+    yield from outcome
 
 
 def parse_ndjson(blocks: Iterator[bytes]) -> Iterator[AnswerChunk]:

@@ -2,7 +2,8 @@
 
 ``tokens=200 delay=0.01`` says "w0 w1 ... "; ``fail``, ``fail-after=20``, ``hang``, ``stall-after=20``, ``empty``,
 ``raise-once`` and ``break-once=20`` (only the first call of that very question), ``tell`` (what it was given, as JSON),
-``cite``; anything else is echoed. Each call adds a line to the file named by BATON_TEST_CALLS.
+``cite``, ``unknown`` (it does not know), ``handoff`` and ``handoff-after=20`` (a person is to go on); anything else is
+echoed. Each call adds a line to the file named by BATON_TEST_CALLS.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, TextChunk
+from app.engines.base import AnswerChunk, Citation, CitationsChunk, EngineRequest, Handoff, NotFound, TextChunk
 
 
 def answer(turn: EngineRequest) -> Iterator[AnswerChunk]:
@@ -26,12 +27,20 @@ def answer(turn: EngineRequest) -> Iterator[AnswerChunk]:
         )
     if "fail" in words or ("raise-once" in words and calls == 1):
         raise RuntimeError("told to fail")
+    if "handoff" in words:
+        yield Handoff("a question of money")
+        return
+    if "unknown" in words:
+        yield NotFound()
     if "tell" in words:
-        told = {"question": turn.question, "history": [[said.role, said.content] for said in turn.history]}
+        told = {
+            "question": turn.question,
+            "history": [[said.role, said.content, *([said.author] if said.author else [])] for said in turn.history],
+        }
         yield TextChunk(json.dumps(told))
     elif "hang" in words:
         _be_silent(turn)
-    elif "tokens" in words or "stall-after" in words or "fail-after" in words:
+    elif "tokens" in words or "stall-after" in words or "fail-after" in words or "handoff-after" in words:
         yield from _talk(turn, words, calls)
     elif "empty" not in words:
         yield TextChunk(f"echo: {turn.question}")
@@ -39,13 +48,16 @@ def answer(turn: EngineRequest) -> Iterator[AnswerChunk]:
 
 def _talk(turn: EngineRequest, words: dict[str, str], calls: int) -> Iterator[AnswerChunk]:
     delay = float(words.get("delay") or 0)
-    stall, fail = words.get("stall-after"), words.get("fail-after")
+    stall, fail, hand_over = words.get("stall-after"), words.get("fail-after"), words.get("handoff-after")
     once = words.get("break-once") if calls == 1 else None
     for number in range(int(words.get("tokens") or 10_000)):
         if str(number) == stall:
             _be_silent(turn)
         if str(number) in (fail, once):
             raise RuntimeError("told to break")
+        if str(number) == hand_over:
+            yield Handoff("it is enough")
+            return
         if delay:
             time.sleep(delay)
         yield TextChunk(f"w{number} ")

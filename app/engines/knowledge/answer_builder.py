@@ -39,6 +39,7 @@ class Answer:
 
     text: str
     citations: tuple[Citation, ...] = ()
+    not_found: bool = False
 
 
 @dataclass(frozen=True, slots=True)

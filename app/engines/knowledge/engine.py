@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk, EngineRequest, TextChunk
+from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk, EngineRequest, NotFound, TextChunk
 from app.engines.knowledge.answer_builder import Answer, build_answer, build_citations
 from app.engines.knowledge.answerability import certainty
 from app.engines.knowledge.embeddings import Embeddings
@@ -57,7 +57,7 @@ class KnowledgeEngine:
     """Answers from the Markdown below ``folder``; safe to use from many threads at once.
 
     ``base_url`` is where the pages can be opened; ``data_dir`` holds the index and is shared by all workers.
-    ``contact_url`` is offered where the folder does not answer.
+    ``contact_url`` is offered where the folder does not answer, with ``offers_people`` a person too.
     """
 
     name = "knowledge"
@@ -69,10 +69,12 @@ class KnowledgeEngine:
         base_url: str,
         data_dir: Path,
         contact_url: str | None = None,
+        offers_people: bool = False,
         embeddings: Embeddings | None = None,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._contact = contact_url
+        self._offers_people = offers_people
         folders = [folder] if isinstance(folder, Path) else list(folder)
         self._index = IndexManager(folders, Path(data_dir), self._base)
         self._read: tuple[Path | None, tuple[Links, list[PageEntry]]] | None = None
@@ -97,6 +99,8 @@ class KnowledgeEngine:
             return
         yield from _streamed(answer.text, request)
         yield CitationsChunk(answer.citations)
+        if answer.not_found:
+            yield NotFound()
 
     def ask(self, question: str, history: Sequence[ChatMessage] = ()) -> Answer:
         """The whole answer at once."""
@@ -209,14 +213,15 @@ class KnowledgeEngine:
         near = list(dict.fromkeys(chunk.title for chunk in chunks.values() if chunk.title))[:NEAREST]
         text = sentence("not_found", lang)
         text += sentence("nearest", lang).format(topics=listed(near, lang, "and")) if near else topics(db, lang)
-        return Answer(text + self._way_out(lang))
+        return Answer(text + self._way_out(lang), not_found=True)
 
     def _nothing(self, question: str) -> Answer:
         lang = sentence_language(question, self._index.read(languages, ()))
-        return Answer(sentence("not_found", lang) + self._way_out(lang))
+        return Answer(sentence("not_found", lang) + self._way_out(lang), not_found=True)
 
     def _way_out(self, lang: str) -> str:
-        return sentence("contact", lang).format(url=self._contact) if self._contact else ""
+        contact = sentence("contact", lang).format(url=self._contact) if self._contact else ""
+        return contact + (sentence("person", lang) if self._offers_people else "")
 
 
 def _ranked(db: sqlite3.Connection, query: Query, similar: Similarities | None) -> tuple[list[Hit], bool]:
