@@ -1,4 +1,4 @@
-"""The command line: the knowledge folder, a service by its address, invitations to the desk."""
+"""The command line: the knowledge folder, a service by its address, invitations to the desk, events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app import desk_cli, doctor
+from app import desk_cli, doctor, events_cli
 from app.config import ConfigError, Settings
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
@@ -20,8 +20,8 @@ from app.engines.knowledge import KnowledgeEngine
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
     given = _options().parse_args(arguments)
-    if given.area in ("doctor", "desk"):
-        return doctor.main(given) if given.area == "doctor" else desk_cli.main(given)
+    if given.area != "knowledge":
+        return {"doctor": doctor.main, "desk": desk_cli.main, "events": events_cli.main}[given.area](given)
     try:
         folders = (given.folder,) if given.folder else Settings.from_env().knowledge_dir
     except ConfigError as error:
@@ -43,6 +43,7 @@ def _options() -> argparse.ArgumentParser:
     areas = parser.add_subparsers(title="areas", dest="area", required=True)
     doctor.add_arguments(areas.add_parser("doctor", help="check a service by its address against the promises"))
     desk_cli.add_arguments(areas.add_parser("desk", help="the operators who answer at /desk"))
+    events_cli.add_arguments(areas.add_parser("events", help="what your own systems were told, and could not be"))
     knowledge = areas.add_parser("knowledge", help="the folder of Markdown that answers")
     commands = knowledge.add_subparsers(title="commands", required=True)
     ask = commands.add_parser("ask", help="answer one question")
