@@ -15,6 +15,7 @@ from app.api import (
     ag_ui,
     ai_sdk,
     chat,
+    desk_analytics,
     desk_operators,
     health,
     human,
@@ -35,6 +36,7 @@ from app.conversations.claims import ClaimService
 from app.conversations.event_sender import EventSender, SenderConfig
 from app.conversations.names import NamedConversations
 from app.conversations.people import PeopleService
+from app.conversations.questions import QuestionLog
 from app.conversations.responses import ResponseDirectory
 from app.conversations.service import ConversationService
 from app.engines.base import Engine
@@ -73,7 +75,7 @@ def create_app(
         app.register_blueprint(human.blueprint)
     for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
         app.register_blueprint(views.blueprint)
-    for views in (desk_operators,) if config.desk else ():
+    for views in (desk_operators, desk_analytics) if config.desk else ():
         app.register_blueprint(views.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))
@@ -117,6 +119,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         responses=ResponseDirectory(store.ownership, api_key, max_age=config.session_max_age),
         engine=engine,
         knowledge=knowledge,
+        questions=QuestionLog(store.client) if config.desk and config.keep_questions else None,
         event_sender=_start_event_sender(config, store),
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
         operators=operators,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.conversations.event_sender import EventSender
     from app.conversations.names import NamedConversations
     from app.conversations.people import PeopleService
+    from app.conversations.questions import QuestionLog
     from app.conversations.responses import ResponseDirectory
     from app.conversations.service import ConversationService
     from app.engines.base import Engine
@@ -72,6 +73,8 @@ class Services:
     responses: ResponseDirectory
     engine: Engine
     knowledge: Any
+    questions: QuestionLog | None
+    """None unless BATON_KEEP_QUESTIONS is on."""
     event_sender: EventSender | None
     """None without BATON_EVENTS_URL."""
     identity_secrets: Mapping[str, str]

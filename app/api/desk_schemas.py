@@ -1,13 +1,16 @@
-"""What goes over the wire at the desk: operators, logins, availability and canned replies."""
+"""What goes over the wire at the desk: operators, logins, availability, canned replies and analytics."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from contextlib import suppress
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.api.schemas import NOT_BLANK, RequestModel, Success, example
+from app.api.schemas import NOT_BLANK, RequestModel, Success, Timestamp, example
 from app.auth.operators import Role
 from app.config import UNSHOWABLE
 
@@ -111,3 +114,78 @@ class ReplyList(Success):
     """The canned replies."""
 
     replies: list[Reply]
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    if value is None:
+        return None
+    raise PydanticCustomError("custom", "must be a day such as 2026-01-31")
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+
+
+class AnalyticsQuery(RequestModel):
+    """Which days, in UTC; without any, the last 30."""
+
+    from_: Day | None = Field(None, alias="from", description="The first day.")
+    to: Day | None = Field(None, description="The last day; without it, today.")
+    format: Literal["json", "csv"] = "json"
+
+
+class AbandonedCounts(BaseModel):
+    """Conversations whose visitor went away, by who had them then."""
+
+    bot: int
+    queue: int
+    human: int
+
+
+class AnalyticsDay(BaseModel):
+    """What happened on a day. A median is null where there was nothing to measure."""
+
+    date: date
+    sessions: Annotated[int, Field(description="Conversations that were created.")]
+    asked: Annotated[int, Field(description="Conversations in which something was asked for the first time.")]
+    restored: Annotated[int, Field(description="Resumes of a conversation, in the same browser or as the same user.")]
+    handed_off: Annotated[int, Field(description="Tickets redeemed: a conversation moved to a page or a device.")]
+    ended: int
+    abandoned: AbandonedCounts
+    duration_p50_s: Annotated[
+        float | None, Field(description="Median length of the conversations that ended or were abandoned.")
+    ]
+    first_answer_p50_ms: Annotated[float | None, Field(description="Median time from a question to the first word.")]
+    answers: Annotated[int, Field(description="Answers of the engine, those that found nothing among them.")]
+    not_found: Annotated[int, Field(description="Answers that say that nothing was found.")]
+    failed: Annotated[int, Field(description="Questions to which no answer could be made.")]
+    up: int
+    down: int
+    requested_human: Annotated[int, Field(description="Requests for a person, by the visitor or the engine.")]
+    taken: Annotated[int, Field(description="How often an operator took a conversation.")]
+    wait_p50_s: Annotated[float | None, Field(description="Median time in the queue until somebody took it.")]
+
+
+class AnalyticsDays(Success):
+    """The days, oldest first, also those on which nothing happened."""
+
+    days: list[AnalyticsDay]
+
+
+class Question(BaseModel):
+    """Questions of the same words that were not answered, as the last of them was asked."""
+
+    id: str
+    question: str
+    count: int
+    first_at: Timestamp
+    last_at: Timestamp
+
+
+class QuestionList(Success):
+    """The most frequent first. `kept`: whether BATON_KEEP_QUESTIONS is on."""
+
+    kept: bool
+    questions: list[Question]

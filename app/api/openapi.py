@@ -34,7 +34,7 @@ DESK_ERRORS = (
 """Of every call of the desk."""
 TAGS = {
     "sessions": "Sessions", "messages": "Messages", "chat": "Chat", "events": "Live", "websocket": "Live",
-    "human": "People", "desk_operators": "Desk",
+    "human": "People", "desk_operators": "Desk", "desk_analytics": "Desk",
     "ai_sdk": "Other clients", "ag_ui": "Other clients", "health": "Service", "site": "Service", "openapi": "Service",
 }  # fmt: skip
 """By blueprint."""

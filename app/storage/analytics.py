@@ -19,6 +19,8 @@ ACCURACY = 0.01
 _GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 _LOG_GAMMA = math.log(_GAMMA)
 DAY_MS = 86_400_000
+ANY_KEY = "baton:analytics:{desk}"
+"""In the slot of all days, and no day's."""
 HANDLERS = ("bot", "queue", "human")
 COUNTS = (
     "sessions", "asked", "restored", "handed_off", "ended", "answers", "not_found", "failed", "up", "down",
@@ -146,9 +148,8 @@ class Analytics:
 
     def today(self) -> date:
         """By Redis' clock, in UTC."""
-        return datetime.fromtimestamp(
-            self._client.run(load_script("read_analytics"), (_key(date.min),))[0] / 1000, UTC
-        ).date()
+        now_ms = self._client.run(load_script("read_analytics"), (ANY_KEY,))[0]
+        return datetime.fromtimestamp(now_ms / 1000, UTC).date()
 
     def days(self, first: date, last: date) -> list[DayCounts]:
         """Every day from ``first`` to ``last``, also those on which nothing happened."""
