@@ -21,7 +21,7 @@ MAX_CHARS = 300
 _PERSONAL = (
     (re.compile(r"\b(?:https?://|www\.)\S{1,2000}", re.IGNORECASE), "[link]"),
     (re.compile(r"[^\s@<>\"'(),;:]{1,64}@[^\s@<>\"'(),;:]{1,190}"), "[e-mail]"),
-    (re.compile(r"[+(]?[0-9\u0660-\u0669\u06f0-\u06f9](?:[ \-./()\u00a0]{0,2}[0-9\u0660-\u0669\u06f0-\u06f9]){4,}"),
+    (re.compile(r"[+(]?[0-9\u0660-\u0669\u06f0-\u06f9](?:[ \-./()\u00a0]{0,3}[0-9\u0660-\u0669\u06f0-\u06f9]){4,}"),
      "[number]"),
 )  # fmt: skip
 

@@ -46,6 +46,7 @@ LEAST_ROLE: dict[tuple[str, str], Role] = {
     ("GET", "/analytics"): "lead",
     ("GET", "/questions"): "lead",
     ("DELETE", "/questions"): "lead",
+    ("DELETE", "/questions/<question_id>"): "lead",
 }
 """Every call of the desk but the login, below /api/desk, with the smallest role that may make it."""
 SERVER_MAY_ALONE = {("POST", "/operators"), ("DELETE", "/operators/<operator_id>")}
@@ -107,7 +108,7 @@ def desk_calls() -> list[tuple[str, str]]:
 
 def concrete(path: str) -> str:
     """A path that names what is not there."""
-    return path.replace("<ref>", "cnv_" + "0" * 24).replace("<operator_id>", "op_nobody")
+    return path.replace("<ref>", "cnv_" + "0" * 24).replace("<operator_id>", "op_nobody").replace("<question_id>", "0")
 
 
 def status_of(client: DeskClient | ServerClient, method: str, path: str) -> int:
