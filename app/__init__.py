@@ -46,7 +46,7 @@ from app.storage import open_store
 from app.storage.event_queue import EventQueue
 from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore, StoreLimits
-from app.web import pages
+from app.web import desk, pages
 
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 """The version of this service. pyproject.toml is the only place where it is written."""
@@ -75,7 +75,7 @@ def create_app(
         app.register_blueprint(human.blueprint)
     for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
         app.register_blueprint(views.blueprint)
-    for views in (desk_operators, desk_analytics) if config.desk else ():
+    for views in (desk_operators, desk_analytics, desk) if config.desk else ():
         app.register_blueprint(views.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))

@@ -162,9 +162,9 @@ const isWithPeople = (key) => key.startsWith("people.");
 const isWithMessages = (key) =>
   WITH_MESSAGES.has(key) || (!key.startsWith("notice.") && WITH_MESSAGES.has(key.split(".")[0]));
 
-/** Whether a bundle contains a text: the page has all, other bundles none of the page's, and English is split in three. */
+/** Whether a bundle contains a text: page and desk have all, other bundles none of the page's, and English is split in three. */
 function contains(entry, file, key) {
-  if (entry === "src/page.ts") return true;
+  if (entry === "src/page.ts" || entry === "src/desk.ts") return true;
   if (PAGE_ONLY.has(key)) return false;
   if (!file.endsWith("en.json")) return true;
   if (isWithPeople(key)) return entry === "src/people.chunk.ts";
@@ -201,6 +201,20 @@ const hashed = (name, text) =>
   name.replace(".js", `-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.js`);
 const integrity = (text) => `sha384-${createHash("sha384").update(text).digest("base64")}`;
 
+/** The texts of the other languages in a folder, a bundle each. */
+async function localeChunks(folder, prefix) {
+  const names = (await readdir(`${here}${folder}`)).sort();
+  const found = names.filter((file) => file.endsWith(".json") && file !== "en.json");
+  return Object.fromEntries(
+    await Promise.all(
+      found.map(async (file) => [
+        `${prefix}${file.replace(".json", ".js")}`,
+        await bundle(`${folder}/${file}`, "esm"),
+      ]),
+    ),
+  );
+}
+
 // What the panel fetches when it first needs it: the list of messages with its Markdown, and the texts of other languages.
 const chunks = {
   "identity.js": await bundle("src/state/identity.ts", "esm"),
@@ -209,25 +223,22 @@ const chunks = {
   "people.js": await bundle("src/people.chunk.ts", "esm"),
   "phone.js": await bundle("src/phone.chunk.ts", "esm"),
   "standalone.js": await bundle("src/standalone.chunk.ts", "esm"),
-  ...Object.fromEntries(
-    await Promise.all(
-      (await readdir(`${here}src/locales`))
-        .sort()
-        .filter((file) => file.endsWith(".json") && file !== "en.json")
-        .map(async (file) => [
-          `locale-${file.replace(".json", ".js")}`,
-          await bundle(`src/locales/${file}`, "esm"),
-        ]),
-    ),
-  ),
+  ...(await localeChunks("src/locales", "locale-")),
 };
-const names = Object.fromEntries(
-  Object.entries(chunks).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]),
-);
+const deskChunks = await localeChunks("src/locales/desk", "desk-locale-");
+const fileNames = (bundles) =>
+  Object.fromEntries(
+    Object.entries(bundles).map(([name, text]) => [name.replace(".js", ""), hashed(name, text)]),
+  );
 
 const panel = await bundle("src/widget.ts", "esm", {
-  __CHUNKS__: JSON.stringify(names),
+  __CHUNKS__: JSON.stringify(fileNames(chunks)),
   __WIDGET__: "true",
+});
+// The operators' page, which no visitor loads.
+const desk = await bundle("src/desk.ts", "esm", {
+  __CHUNKS__: JSON.stringify(fileNames({ ...chunks, ...deskChunks })),
+  __WIDGET__: "false",
 });
 const page = await bundle("src/page.ts", "iife", { __WIDGET__: "false" });
 const widget = await bundle("src/loader.ts", "esm", {
@@ -241,7 +252,9 @@ for (const [name, text] of Object.entries({
   "widget.js": widget,
   "panel.js": panel,
   "page.js": page,
+  "desk.js": desk,
   ...chunks,
+  ...deskChunks,
 })) {
   const file = name === "widget.js" ? name : hashed(name, text);
   files[file] = text;
@@ -261,7 +274,7 @@ files["manifest.json"] = JSON.stringify(manifest, null, 2) + "\n";
 
 await mkdir(out, { recursive: true });
 const mine = (name) =>
-  /^((widget|panel|page|messages|people|phone|standalone|locks|identity|locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
+  /^((widget|panel|page|messages|people|phone|standalone|locks|identity|desk|(?:desk-)?locale-[a-z]+)(-[0-9a-f]{12})?\.js|manifest\.json|licenses\.txt)$/.test(
     name,
   );
 const present = (await readdir(out)).filter(mine);

@@ -17,6 +17,7 @@ WORDS: dict[str, dict[str, str]] = {
     "site": {"en": "Site", "de": "Seiten", "ar": "الصفحات"},
     "more": {"en": "More", "de": "Mehr", "ar": "المزيد"},
     "chat": {"en": "Chat", "de": "Chat", "ar": "الدردشة"},
+    "desk": {"en": "Desk", "de": "Desk", "ar": "مكتب الدعم"},
     "install": {"en": "Install", "de": "Einbauen", "ar": "التثبيت"},
     "api": {"en": "API", "de": "API", "ar": "API"},
     "documents": {"en": "Documents", "de": "Dokumente", "ar": "المستندات"},
@@ -57,6 +58,11 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Dieser Chat braucht JavaScript. Bitte erlauben Sie es für diese Seite und laden Sie sie neu: "
         "Ihr Gespräch bleibt erhalten.",
         "ar": "تحتاج هذه الدردشة إلى JavaScript. اسمح به لهذه الصفحة ثم أعد تحميلها: محادثتك محفوظة.",
+    },
+    "noscript_desk": {
+        "en": "The desk needs JavaScript. Please allow it for this page and reload.",
+        "de": "Das Desk braucht JavaScript. Bitte erlauben Sie es für diese Seite und laden Sie sie neu.",
+        "ar": "يحتاج مكتب الدعم إلى JavaScript. اسمح به لهذه الصفحة ثم أعد تحميلها.",
     },
     "nothing_here": {"en": "There is nothing here", "de": "Hier ist nichts", "ar": "لا يوجد شيء هنا"},
     "went_wrong": {"en": "Something went wrong", "de": "Etwas ist schiefgegangen", "ar": "حدث خطأ ما"},

@@ -4,7 +4,7 @@ import type { Me, Row, ViewName } from "./desk-types";
 /** A visitor whose page was heard of within this time is there. */
 const PRESENT_MS = 75_000;
 
-export function isMine(row: Row, me: Me | null): boolean {
+export function isMine(row: Pick<Row, "handler" | "assigned_to">, me: Me | null): boolean {
   const { assigned_to: holder } = row;
   if (row.handler !== "human" || !holder || !me) return false;
   return holder.id ? holder.id === me.id : holder.name === me.name;

@@ -25,7 +25,7 @@ export interface Notice {
   tone: "info" | "warning" | "error";
 }
 
-export type DialogName = "end" | "delete" | "assign" | "help" | "palette";
+export type DialogName = "end" | "delete" | "assign" | "help" | "palette" | "settings";
 
 export interface DeskState {
   login: Login;

@@ -1,0 +1,141 @@
+/** The dialogs of the desk: before an end or a deletion, whom to assign to, the keys, and the settings. */
+import { html, nothing, type TemplateResult } from "lit";
+import { ref } from "lit/directives/ref.js";
+import { keyOf, type Command } from "../../state/desk-keys";
+import { VIEWS, type Colleague } from "../../state/desk-types";
+import type { PreferenceName } from "../../state/desk-preferences";
+import { icon } from "../icons";
+import { paletteDialog } from "./palette";
+import { switchButton } from "./views";
+import type { DeskHost } from "./host";
+
+/** Opens as a modal dialog as soon as it is in the page: the browser keeps the focus inside and hears Escape. */
+export const showModal = ref((element?: Element) => {
+  const dialog = element as HTMLDialogElement | undefined;
+  if (dialog?.isConnected && !dialog.open) dialog.showModal();
+});
+
+export function dialogs(host: DeskHost): TemplateResult | typeof nothing {
+  switch (host.desk.state.dialog) {
+    case "end":
+      return confirmation(host, "end", "desk.action.end", () => host.run("end"));
+    case "delete":
+      return confirmation(host, "delete", "delete.yes", () => {
+        host.desk.dialog(null);
+        void host.desk.erase();
+      });
+    case "assign":
+      return assignDialog(host);
+    case "help":
+      return helpDialog(host);
+    case "settings":
+      return settingsDialog(host);
+    case "palette":
+      return paletteDialog(host);
+    default:
+      return nothing;
+  }
+}
+
+/** `name`: what the dialog is called and what its content is about. */
+export function frame(
+  host: DeskHost,
+  name: string,
+  title: string,
+  content: TemplateResult,
+  kind = "",
+): TemplateResult {
+  const close = () => host.desk.dialog(null);
+  return html`<dialog ${showModal} class="dialog ${kind}" id="dialog-${name}" aria-labelledby="dialog-title" @close=${close} @cancel=${close}
+    @click=${(event: Event) => event.target === event.currentTarget && close()}>
+    <div class="dialog-body"><div class="dialog-title"><h2 id="dialog-title">${title}</h2>
+      <button type="button" class="icon-button" aria-label=${host.words.t("panel.close")} title=${host.words.t("panel.close")} @click=${close}>${icon("close")}</button></div>
+      ${content}</div></dialog>`;
+}
+
+function confirmation(
+  host: DeskHost,
+  name: "end" | "delete",
+  yes: string,
+  confirm: () => void,
+): TemplateResult {
+  const { t } = host.words;
+  const close = () => host.desk.dialog(null);
+  return html`<dialog ${showModal} class="dialog" aria-labelledby="dialog-title" aria-describedby="dialog-text" @close=${close} @cancel=${close}
+    @click=${(event: Event) => event.target === event.currentTarget && close()}>
+    <div class="dialog-body"><h2 id="dialog-title">${t(`${name}.title`)}</h2><p id="dialog-text">${t(`${name}.text`)}</p>
+      <div class="choices"><button type="button" class="plain" autofocus @click=${close}>${t("cancel")}</button>
+        <button type="button" class=${name === "delete" ? "strong danger" : "strong"} @click=${confirm}>${t(yes)}</button></div></div></dialog>`;
+}
+
+function assignDialog(host: DeskHost): TemplateResult {
+  const { desk, words } = host;
+  const { t } = words;
+  const { operators, me, opened } = desk.state;
+  const others = operators.filter((one) => one.id !== opened?.assigned_to?.id && one.id !== me?.id);
+  const assign = async (to: Colleague) => {
+    desk.dialog(null);
+    if (await desk.release(to.id))
+      desk.notice({ key: "assigned", params: { name: to.name }, tone: "info" });
+    host.focusLater("#log");
+  };
+  const choice = (one: Colleague) => html`<li>
+    <button type="button" class="choice" @click=${() => void assign(one)}>
+      <span><bdi>${one.name}</bdi></span><small class=${one.available ? "available" : "away"}>${t(one.available ? "desk.available" : "desk.away")}</small></button></li>`;
+  const sorted = [...others].sort((a, b) => Number(b.available) - Number(a.available));
+  return frame(
+    host,
+    "assign",
+    t("desk.assign.title"),
+    others.length
+      ? html`<ul class="choice-list">${sorted.map(choice)}</ul>`
+      : html`<p>${t("desk.assign.nobody")}</p>`,
+  );
+}
+
+const HELP: readonly (readonly [group: string, commands: readonly Command[]])[] = [
+  ["desk.help.list", ["next", "previous", ...VIEWS.map((view) => `view.${view}` as const)]],
+  [
+    "desk.help.conversation",
+    ["take", "reply", "note", "replies", "toBot", "toQueue", "assign", "end"],
+  ],
+  ["desk.help.everywhere", ["palette", "help"]],
+];
+
+function helpDialog(host: DeskHost): TemplateResult {
+  const { t } = host.words;
+  const row = (keys: string, words: string) =>
+    html`<div><dt><kbd>${keys}</kbd></dt><dd>${words}</dd></div>`;
+  return frame(
+    host,
+    "help",
+    t("desk.help"),
+    html`<div class="help">${HELP.map(
+      ([group, commands]) => html`<section><h3>${t(group)}</h3><dl class="keys">
+        ${commands.map((one) => row(keyOf(one), t(`desk.command.${one}`)))}
+        ${group === "desk.help.list" ? row(t("desk.key.enter"), t("desk.command.open")) : nothing}
+        ${group === "desk.help.everywhere" ? row(t("desk.key.escape"), t("desk.command.escape")) : nothing}
+      </dl></section>`,
+    )}</div>
+    <p class="muted">${t("desk.help.fields")}</p>
+    ${preference(host, "singleKeys")}`,
+    "wide",
+  );
+}
+
+const preference = (host: DeskHost, name: PreferenceName): TemplateResult =>
+  switchButton(host.words.t(`desk.setting.${name}`), host.preferences[name], (on) =>
+    host.setPreference(name, on),
+  );
+
+function settingsDialog(host: DeskHost): TemplateResult {
+  const { t } = host.words;
+  return frame(
+    host,
+    "settings",
+    t("desk.settings"),
+    html`<div class="settings">${(["sound", "notifications", "singleKeys"] as const).map((name) => preference(host, name))}</div>
+      <div class="choices"><button type="button" class="plain" @click=${() => host.desk.dialog("help")}>${t("desk.help")}</button>
+        <button type="button" class="plain" @click=${() => void host.desk.signOut()}>${t("desk.signOut")}</button></div>`,
+  );
+}

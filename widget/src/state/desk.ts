@@ -1,0 +1,356 @@
+/** The desk: what an operator does here, and what the service tells, as changes of one state. */
+import { connectSse, type SseConnection } from "../client/sse-connection";
+import type { Frame } from "../client/sse-parser";
+import { decodeDeskEvent, type DeskEvent } from "../client/desk-decode";
+import type { DeskApi, DeskError, ListQuery } from "../client/desk-api";
+import {
+  initialDesk,
+  newsOf,
+  reduceDesk,
+  type DeskAction,
+  type DeskState,
+  type DialogName,
+  type News,
+  type Notice,
+  type PageName,
+} from "./desk-reducer";
+import { createOpenedConversation, type OpenedConversation } from "./desk-opened";
+import { parseRoute, routeTo } from "./desk-route";
+import type { Row } from "./desk-types";
+
+export interface DeskDeps {
+  api: DeskApi;
+  /** Whether somebody looks at the page now, and whether the browser is online. */
+  page: { readonly visible: boolean; readonly online: boolean };
+  location: Pick<Location, "hash">;
+  now(): number;
+  newId(): string;
+  onNews(news: News, row: Row): void;
+}
+
+export type Desk = ReturnType<typeof createDesk>;
+
+const SEARCH_PAUSE_MS = 250;
+const NOTICE_MS = 7_000;
+
+export function createDesk(deps: DeskDeps) {
+  const { api } = deps;
+  let state: DeskState = initialDesk,
+    invitation: string | null = null,
+    feed: SseConnection | null = null,
+    cursor = "",
+    opened: OpenedConversation | null = null,
+    listNumber = 0,
+    searchTimer: ReturnType<typeof setTimeout> | undefined,
+    noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  const drafts = new Map<string, { reply: string; note: string }>();
+  const listeners = new Set<() => void>();
+
+  function dispatch(action: DeskAction): void {
+    const next = reduceDesk(state, action);
+    if (next === state) return;
+    state = next;
+    for (const listener of [...listeners]) listener();
+  }
+
+  // --- who is logged in ---
+
+  async function checkLogin(): Promise<void> {
+    try {
+      const found = await api.me();
+      if (!found) return dispatch({ type: "login", login: "unreachable" });
+      dispatch({ type: "me", ...found });
+      enter();
+    } catch (error) {
+      const { needsLogin } = error as DeskError;
+      dispatch({ type: "login", login: needsLogin ? "signedOut" : "unreachable" });
+    }
+  }
+
+  function enter(): void {
+    connect();
+    applyRoute();
+    void load(
+      () => api.list({ view: "mine", limit: 100 }),
+      ({ conversations }) => dispatch({ type: "known", rows: conversations }),
+    );
+    void load(
+      () => api.replies(),
+      (replies) => dispatch({ type: "replies", replies }),
+    );
+  }
+
+  /** Nobody is logged in any more: nothing is asked for until somebody is. */
+  function leave(login: "expired" | "signedOut"): void {
+    feed?.stop();
+    feed = null;
+    cursor = "";
+    closeConversation();
+    dispatch({ type: "login", login });
+  }
+
+  async function signIn(): Promise<void> {
+    if (!invitation || state.signingIn) return;
+    dispatch({ type: "signingIn" });
+    try {
+      await api.login(invitation);
+      invitation = null;
+      await checkLogin();
+    } catch (error) {
+      const { isNetwork, retryable, code } = error as DeskError;
+      const key = isNetwork || retryable ? "unreachable" : "spent";
+      if (key === "spent") invitation = null;
+      dispatch({
+        type: "login",
+        login: key === "spent" ? "signedOut" : "invited",
+        error: code === "rate_limited" ? "wait" : key,
+      });
+    }
+  }
+
+  async function signOut(): Promise<void> {
+    await api.logout().catch(() => {});
+    drafts.clear();
+    leave("signedOut");
+  }
+
+  // --- errors and notices ---
+
+  function notice(given: Notice | null): void {
+    clearTimeout(noticeTimer);
+    dispatch({ type: "notice", notice: given });
+    if (given) noticeTimer = setTimeout(() => notice(null), NOTICE_MS);
+  }
+
+  /** Says what went wrong; true where it was the login. */
+  function fail(cause: unknown): boolean {
+    const error = cause as DeskError;
+    if (error.needsLogin) {
+      leave("expired");
+      return true;
+    }
+    const known: Record<string, string> = {
+      already_taken: error.holder ? "taken.by" : "taken",
+      not_allowed: "forbidden",
+      not_found: "gone",
+      session_ended: "ended",
+      rate_limited: "wait",
+      invalid_request: "refused",
+      payload_too_large: "refused",
+      session_full: "full",
+    };
+    const key = known[error.code] ?? (error.isNetwork ? "unreachable" : "error");
+    notice({ key, tone: "error", params: { name: error.holder ?? "" } });
+    return false;
+  }
+
+  /** Reads something that the page can do without. */
+  async function load<T>(read: () => Promise<T>, done: (found: T) => void): Promise<void> {
+    try {
+      done(await read());
+    } catch (error) {
+      if ((error as DeskError).needsLogin) leave("expired");
+    }
+  }
+
+  // --- the feed ---
+
+  function connect(): void {
+    feed ??= connectSse({
+      connect: (after, signal) => api.events(after, signal),
+      cursor: () => cursor,
+      onFrame,
+      onState(now) {
+        const first = now === "open" && !state.connected;
+        if (now !== "buffered") dispatch({ type: "feed", state: now });
+        // What changed between the first list and the feed.
+        if (first) void loadList();
+      },
+      onRefused: () => leave("expired"),
+    });
+  }
+
+  function onFrame({ event: kind, data, id }: Frame): void {
+    let event: DeskEvent | null = null;
+    try {
+      event = decodeDeskEvent(kind, JSON.parse(data));
+    } catch {
+      /* a frame that is not JSON is none of ours */
+    }
+    if (id) cursor = id;
+    if (event) onEvent(event, id);
+  }
+
+  function onEvent(event: DeskEvent, id: string | null): void {
+    switch (event.event) {
+      case "conversation":
+        return onRow(event.row);
+      case "removed":
+        return dispatch({ type: "removed", ref: event.ref });
+      case "counts":
+        return dispatch({ type: "counts", counts: event.counts });
+      case "operators":
+        return dispatch({ type: "operators", operators: event.operators });
+      case "reset":
+        if (!id) cursor = "";
+        void loadList();
+        if (!id) feed?.reconnect();
+    }
+  }
+
+  function onRow(row: Row): void {
+    const news = newsOf(state.rows.get(row.ref), row, state.me, deps.now());
+    dispatch({ type: "row", row });
+    opened?.onRow(row);
+    const looking = deps.page.visible && state.opened?.ref === row.ref;
+    if (news && !looking) deps.onNews(news, row);
+  }
+
+  // --- the list ---
+
+  async function loadList(more = false): Promise<void> {
+    const { page, query } = state;
+    if (page === "analytics") return;
+    const number = ++listNumber;
+    dispatch({ type: "listing" });
+    const asked: ListQuery = {
+      view: page,
+      q: query,
+      cursor: (more && state.list.cursor) || undefined,
+    };
+    try {
+      const listing = await api.list(asked);
+      if (number === listNumber) dispatch({ type: "listed", listing, more });
+    } catch (error) {
+      if ((error as DeskError).needsLogin) return leave("expired");
+      if (number === listNumber) dispatch({ type: "listFailed" });
+    }
+  }
+
+  function search(query: string): void {
+    clearTimeout(searchTimer);
+    searchTimer = setTimeout(() => {
+      if (query === state.query) return;
+      dispatch({ type: "query", query });
+      void loadList();
+    }, SEARCH_PAUSE_MS);
+  }
+
+  // --- where one is ---
+
+  function applyRoute(): void {
+    if (state.login !== "in") return;
+    const { page, ref } = parseRoute(deps.location.hash);
+    if (page !== state.page || !listNumber) {
+      dispatch({ type: "page", page });
+      void loadList();
+    }
+    if (ref === (state.opened?.ref ?? null)) return;
+    closeConversation();
+    if (ref) openConversation(ref);
+  }
+
+  function go(page: PageName, ref?: string | null): void {
+    deps.location.hash = routeTo(page, ref);
+    applyRoute();
+  }
+
+  function openConversation(ref: string): void {
+    const kept = drafts.get(ref) ?? { reply: "", note: "" };
+    opened = createOpenedConversation({
+      api,
+      ref,
+      row: state.rows.get(ref) ?? null,
+      drafts: kept,
+      me: () => state.me,
+      isLookedAt: () => deps.page.visible,
+      now: deps.now,
+      newId: deps.newId,
+      changed: (now) => dispatch({ type: "opened", opened: now }),
+      fail,
+    });
+  }
+
+  function closeConversation(): void {
+    if (!opened) return;
+    const { ref, replyDraft, noteDraft } = opened.state;
+    if (replyDraft || noteDraft) drafts.set(ref, { reply: replyDraft, note: noteDraft });
+    else drafts.delete(ref);
+    opened.stop();
+    opened = null;
+    dispatch({ type: "opened", opened: null });
+  }
+
+  /** Runs a call about the open conversation; true when it worked. */
+  async function act(call: (ref: string) => Promise<unknown>): Promise<boolean> {
+    const ref = state.opened?.ref;
+    if (!ref) return false;
+    try {
+      await call(ref);
+      return true;
+    } catch (error) {
+      fail(error);
+      return false;
+    }
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    get opened() {
+      return opened;
+    },
+    subscribe(listener: () => void): () => void {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    /** `invite`: the invitation that the address held. It is spent by `signIn` alone. */
+    async start(invite: string | null): Promise<void> {
+      dispatch({ type: "online", online: deps.page.online });
+      invitation = invite;
+      if (invite) dispatch({ type: "login", login: "invited" });
+      else await checkLogin();
+    },
+    retry: checkLogin,
+    signIn,
+    signOut,
+    applyRoute,
+    go,
+    search,
+    transcriptUrl: api.transcriptUrl,
+    reloadList: () => void loadList(),
+    loadMore: () => void loadList(true),
+    notice,
+    fail,
+    dialog: (dialog: DialogName | null) => dispatch({ type: "dialog", dialog }),
+    async setAvailable(available: boolean): Promise<void> {
+      try {
+        const found = await api.setAvailable(available);
+        if (found) dispatch({ type: "me", ...found });
+      } catch (error) {
+        fail(error);
+      }
+    },
+    take: (force = false) => act((ref) => api.take(ref, force)),
+    release: (to: string) => act((ref) => api.release(ref, to)),
+    end: () => act((ref) => api.end(ref)),
+    async erase(): Promise<boolean> {
+      const ref = state.opened?.ref;
+      if (!(await act((one) => api.erase(one)))) return false;
+      if (ref) dispatch({ type: "removed", ref });
+      go(state.page);
+      return true;
+    },
+    /** The page became visible, went online or offline, or woke from sleep. */
+    onPageChange(): void {
+      dispatch({ type: "online", online: deps.page.online });
+      opened?.setActive(deps.page.visible);
+    },
+    wake(): void {
+      feed?.wake();
+      opened?.wake();
+      if (state.login === "unreachable") void checkLogin();
+    },
+  };
+}
