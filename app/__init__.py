@@ -102,7 +102,11 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     people = PeopleService(store, operators, _start_thread) if operators else None
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
-    runner_config = RunnerConfig(knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics(), people)
+    questions = QuestionLog(store.client) if config.desk and config.keep_questions else None
+    runner_config = RunnerConfig(
+        knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics(), people,
+        questions.add if questions else lambda _question: None,
+    )  # fmt: skip
     answer_runner = AnswerRunner(store, engine, runner_config)
     _start_thread(answer_runner.forget_problem)
     conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000)
@@ -119,7 +123,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         responses=ResponseDirectory(store.ownership, api_key, max_age=config.session_max_age),
         engine=engine,
         knowledge=knowledge,
-        questions=QuestionLog(store.client) if config.desk and config.keep_questions else None,
+        questions=questions,
         event_sender=_start_event_sender(config, store),
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
         operators=operators,

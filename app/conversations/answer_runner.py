@@ -88,6 +88,8 @@ class RunnerConfig:
     metrics: TurnMetrics = TurnMetrics()
     people: HandoffTarget | None = None
     """Who takes what the engine hands over; None while the desk is off."""
+    on_not_found: Callable[[str], None] = lambda _question: None
+    """Is given each question of a conversation that the engine could not answer."""
 
 
 @dataclass(slots=True)
@@ -433,6 +435,9 @@ class AnswerRunner:
         turn.terminal_event = self._retry_while_unavailable(
             lambda: self._store.finish_turn(turn.session_hash, turn.turn_id, result, release=True, address=turn.address)
         )
+        if result.not_found and turn.terminal_event:
+            with suppress(StorageUnavailable):
+                self._config.on_not_found(turn.question)
         if result.handoff and self._config.people:
             self._config.people.on_handoff(turn.session_hash)
         return result.code or result.outcome

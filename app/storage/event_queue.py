@@ -18,14 +18,14 @@ from app.storage.client import RedisClient, load_script
 
 QUEUE_KEY = "baton:events:{desk}"
 REMIND_AFTER_MS = 60_000
-"""A request for a person that nobody has taken by then is told again."""
+"""A request for a person that nobody has taken by then is told again; not where there was nobody to wait for."""
 FIELDS: dict[str, tuple[str, ...]] = {
     "session.created": (),
     "session.restored": (),
     "session.handed_off": ("kind",),
     "session.ended": ("by",),
     "session.abandoned": ("handler",),
-    "human.requested": ("by",),
+    "human.requested": ("by", "available"),
     "human.taken": ("operator", "waited_ms"),
     "human.released": ("to", "reason"),
     "answer.failed": ("code",),
@@ -50,7 +50,7 @@ def entry(event: Mapping[str, Any], ref: str) -> Entry | None:
         return None
     data = {"ref": ref} | {name: event[name] for name in FIELDS[kind] if _is_plain(event.get(name))}
     remind_at = reminder = ""
-    if kind == "human.requested":
+    if kind == "human.requested" and event.get("available", True):
         remind_at = str(at + REMIND_AFTER_MS)
         reminder = _body(kind, at + REMIND_AFTER_MS, data | {"waiting_s": REMIND_AFTER_MS // 1000})
     return f"evt_{ref.removeprefix('cnv_')}_{event['n']}", ref, kind, _body(kind, at, data), remind_at, reminder
