@@ -7,6 +7,7 @@ import os
 import socket
 import tomllib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -48,6 +49,9 @@ from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore, StoreLimits
 from app.web import desk, pages
 
+if TYPE_CHECKING:
+    from app.auth.oidc import OidcProvider
+
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 """The version of this service. pyproject.toml is the only place where it is written."""
 
@@ -77,6 +81,10 @@ def create_app(
         app.register_blueprint(views.blueprint)
     for views in (desk_operators, desk_analytics, desk) if config.desk else ():
         app.register_blueprint(views.blueprint)
+    if services.oidc:
+        from app.web import desk_login
+
+        app.register_blueprint(desk_login.blueprint)
     about = health.HealthInfo(services.store.health, services.knowledge.status, services.engine.name, VERSION)
     app.register_blueprint(health.blueprint(about))
     app.register_blueprint(
@@ -128,6 +136,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         identity_secrets=user_tokens.parse_secrets(identity_secret.get_secret_value()) if identity_secret else {},
         operators=operators,
         people=people,
+        oidc=_oidc_provider(config),
     )
 
 
@@ -147,6 +156,17 @@ def _leave(services: Services) -> None:
     services.store.shut_down_subscribers()
     if services.event_sender:
         services.event_sender.stop()
+
+
+def _oidc_provider(config: Settings) -> OidcProvider | None:
+    """The provider that operators log in with. Authlib is loaded only where there is one."""
+    if not (config.desk and config.oidc_issuer and config.oidc_client_id and config.oidc_client_secret):
+        return None
+    from app.auth.oidc import OidcConfig, OidcProvider
+
+    secret, redirect_uri = config.oidc_client_secret.get_secret_value(), f"{config.public_url}/desk/oidc/callback"
+    roles = config.oidc_roles or {}
+    return OidcProvider(OidcConfig(config.oidc_issuer, config.oidc_client_id, secret, roles, redirect_uri))
 
 
 def _store_limits(config: Settings) -> StoreLimits:

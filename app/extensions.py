@@ -16,6 +16,7 @@ from flask_limiter import Limiter
 from app.client_address import client_network_hash
 
 if TYPE_CHECKING:
+    from app.auth.oidc import OidcProvider
     from app.auth.operators import OperatorDirectory
     from app.config import Settings
     from app.conversations.answer_runner import AnswerRunner
@@ -82,6 +83,8 @@ class Services:
     """None while the desk is off."""
     people: PeopleService | None = None
     """None while the desk is off."""
+    oidc: OidcProvider | None = None
+    """None where operators log in by invitation alone."""
 
 
 def services() -> Services:

@@ -6,7 +6,6 @@ otherwise.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +15,13 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from app.api.auth import is_api_key_request
-from app.auth.operators import LOGIN_MS, Operator, OperatorDirectory, Role
+from app.audit import audit_line
+from app.auth.operators import Operator, OperatorDirectory, Role
 from app.errors import BatonError, InvalidRequest, LoginRequired, NotAllowed, PathNotFound, UnsupportedMediaType
 from app.extensions import services
+from app.login_cookie import cookie_name
 from app.origins import origin_of
 
-_audit_log = logging.getLogger("baton.audit")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 RENEW_SECONDS = 1.0
 """A feed asks no more often than this whether its login still lives."""
@@ -94,7 +94,8 @@ def desk_route(
                 raise
             finally:
                 if audit:
-                    audit_line(audit, status, caller, **parameters)
+                    operator, by_api_key = (caller.operator, caller.by_api_key) if caller else (None, False)
+                    audit_line(audit, status, operator, by_api_key=by_api_key, **parameters)
 
         blueprint.add_url_rule(f"/api/desk{path}", view.__name__, for_caller, methods=[method])
         return view
@@ -170,35 +171,3 @@ def demand_json() -> None:
     """Another site's form cannot send this media type without a preflight, which is refused. Also without a body."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
-
-
-def cookie_name() -> str:
-    """The login's cookie. ``__Host-``: set by this host itself, over https (RFC 6265bis)."""
-    return "__Host-baton-desk" if _is_https() else "baton-desk"
-
-
-def set_login_cookie(response: Response, token: str) -> None:
-    """Sets the cookie of a login, or with "" takes it away."""
-    response.set_cookie(
-        cookie_name(),
-        token,
-        max_age=LOGIN_MS // 1000 if token else 0,
-        path="/",
-        secure=_is_https(),
-        httponly=True,
-        samesite="Strict",
-    )
-
-
-def _is_https() -> bool:
-    return services().config.public_url.startswith("https:")
-
-
-def audit_line(action: str, status: int, caller: DeskCaller | None, **about: Any) -> None:
-    """One line of the audit log: who did what to which conversation, and how it went. Never text, never a token."""
-    fields: dict[str, Any] = {"action": action, "status": status}
-    if caller is not None:
-        fields |= {"operator": caller.operator_id or "-", "role": caller.operator.role if caller.operator else "-"}
-        fields["by_api_key"] = caller.by_api_key
-    fields |= {name: str(value)[:64] for name, value in about.items()}
-    _audit_log.info("audit", extra=fields)

@@ -8,17 +8,15 @@ from flask import Blueprint, Response, request
 from app.api import desk_schemas
 from app.api.desk_auth import (
     DeskCaller,
-    audit_line,
-    cookie_name,
     demand_json,
     desk_operators,
     desk_route,
     refuse_other_sites,
-    set_login_cookie,
 )
 from app.api.json_body import read_json_object
 from app.api.openapi import DESK_ERRORS, ResponseSpec, openapi_operation
 from app.api.sessions import json_response
+from app.audit import audit_line
 from app.auth.operators import Invitation, Operator
 from app.client_address import client_network_hash
 from app.errors import (
@@ -31,6 +29,7 @@ from app.errors import (
     StorageUnavailable,
 )
 from app.extensions import services
+from app.login_cookie import cookie_name, set_login_cookie
 
 blueprint = Blueprint("desk_operators", __name__)
 
@@ -57,7 +56,7 @@ def log_in() -> Response:
     except BatonError as error:
         audit_line("login", error.status, None, address=address[:10])
         raise
-    audit_line("login", 200, DeskCaller(login.operator, by_api_key=False))
+    audit_line("login", 200, login.operator)
     response = _me(login.operator)
     set_login_cookie(response, login.token)
     return response

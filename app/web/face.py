@@ -93,6 +93,23 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Der Dienst ist gerade nicht erreichbar. Bitte versuchen Sie es gleich noch einmal.",
         "ar": "الخدمة غير متاحة الآن. حاول مرة أخرى بعد قليل.",
     },
+    "login_title": {"en": "Log in to the desk", "de": "Anmeldung", "ar": "تسجيل الدخول"},
+    "login_done": {
+        "en": "You are logged in. The desk opens by itself.",
+        "de": "Sie sind angemeldet. Es geht von selbst weiter.",
+        "ar": "تم تسجيل دخولك. ستُفتح الصفحة تلقائيًا.",
+    },
+    "login_failed": {
+        "en": "The login could not be completed. Please try again.",
+        "de": "Die Anmeldung hat nicht geklappt. Bitte versuchen Sie es noch einmal.",
+        "ar": "تعذّر إكمال تسجيل الدخول. حاول مرة أخرى.",
+    },
+    "login_no_role": {
+        "en": "Your account has no role at this desk. Ask whoever runs it.",
+        "de": "Ihr Konto hat hier keine Rolle. Bitte wenden Sie sich an die Betreiber.",
+        "ar": "ليس لحسابك دور هنا. تواصل مع المسؤول.",
+    },
+    "to_desk": {"en": "Go to the desk", "de": "Weiter", "ar": "متابعة"},
     "error": {
         "en": "The page could not be shown. Please try again in a moment.",
         "de": "Die Seite konnte nicht angezeigt werden. Bitte versuchen Sie es gleich noch einmal.",
