@@ -21,7 +21,16 @@ INSTALL = (ROOT / "app" / "templates" / "install.html").read_text("utf-8")
 @pytest.fixture(scope="module")
 def service(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application with every route."""
-    return create_app(Settings(redis_url=redis_server, data_dir=tmp_path_factory.mktemp("data"), desk=True))
+    desk = {
+        "BATON_DESK": "on",
+        "BATON_API_KEY": "key-of-the-server-0123456789",
+        "BATON_OIDC_ISSUER": "https://login.example.com",
+        "BATON_OIDC_CLIENT_ID": "baton",
+        "BATON_OIDC_CLIENT_SECRET": "secret",
+        "BATON_OIDC_ROLES": '{"support": "operator"}',
+    }
+    folder = str(tmp_path_factory.mktemp("data"))
+    return create_app(Settings.from_env({"REDIS_URL": redis_server, "BATON_DATA_DIR": folder, **desk}))
 
 
 def test_every_route_is_documented(service: Flask) -> None:
