@@ -77,6 +77,8 @@ def run_agent() -> Response:
     body, question = validate_after_session_exists(context, lambda: parse_body(fields))
     turn = start_turn(context, question, client_id_from(body.runId))
     run = {"threadId": body.threadId, "runId": body.runId}
+    if turn.outcome == "held":
+        return stream_response(stream_held_run(turn_events(context, turn), run), b"")
     last_event_id = request.headers.get("Last-Event-ID")
     events = events_after(context, turn, last_event_id) if last_event_id else turn_events(context, turn)
     outage = data_line({"type": "RUN_ERROR", "message": "Storage cannot be reached just now.", "code": "outage"})
@@ -121,7 +123,7 @@ def events_after(context: SessionContext, turn: TurnStart, last_event_id: str) -
     cursor = parse_cursor(last_event_id, tag)
     if turn.outcome == "completed" and cursor:
         end = conversations.wait_for_answer(context.session_hash, context.actor, turn)
-        if cursor.after_event >= (parse_message_id(end["message"]["id"], tag) or 0):
+        if end["message"] is None or cursor.after_event >= (parse_message_id(end["message"]["id"], tag) or 0):
             return iter(())
     if cursor is None or (turn.outcome != "completed" and cursor.after_event < turn.start):
         return iter([Event(None, "reset", b"{}")])
@@ -174,6 +176,15 @@ def stream_run(
             return
     if continues:
         yield data_line({"type": "RUN_FINISHED", **run})
+
+
+def stream_held_run(events: Iterable[Event | None], run: dict[str, str]) -> Iterator[bytes]:
+    """A run whose question a person is to answer: who that is."""
+    yield data_line({"type": "RUN_STARTED", **run})
+    for event in events:
+        if event and event.type == "handler":
+            yield data_line({"type": "CUSTOM", "name": "handler", "value": event.payload()})
+    yield data_line({"type": "RUN_FINISHED", **run})
 
 
 def _end_of_run(event: Event, data: dict[str, Any], run: dict[str, str]) -> Iterator[bytes]:

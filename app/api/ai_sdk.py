@@ -97,7 +97,9 @@ def ui_message_stream(context: SessionContext, turn: TurnStart) -> Response:
     """The turn as the SDK's parts."""
     outage = data_line({"type": "error", "errorText": OUTAGE}) + DONE
     headers = {"x-vercel-ai-ui-message-stream": "v1"}
-    return stream_response(stream_parts(turn_events(context, turn), turn.turn_id), outage, headers)
+    events = turn_events(context, turn)
+    parts = stream_held_parts(events) if turn.outcome == "held" else stream_parts(events, turn.turn_id)
+    return stream_response(parts, outage, headers)
 
 
 def stream_parts(events: Iterable[Event | None], turn_id: str) -> Iterator[bytes]:
@@ -123,6 +125,17 @@ def stream_parts(events: Iterable[Event | None], turn_id: str) -> Iterator[bytes
             if is_text_open:
                 yield data_line({"type": "text-end", "id": turn_id})
             yield from _closing_parts(event.type, data)
+    yield DONE
+
+
+def stream_held_parts(events: Iterable[Event | None]) -> Iterator[bytes]:
+    """An empty message, and who is to answer: a person has the conversation."""
+    yield data_line({"type": "start"})
+    yield data_line({"type": "start-step"})
+    for event in events:
+        if event and event.type == "handler":
+            yield data_line({"type": "data-handler", "data": event.payload()})
+    yield from _closing_parts("answer.end", {"message": None, "citations": []})
     yield DONE
 
 

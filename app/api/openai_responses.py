@@ -26,7 +26,7 @@ from app.api.json_body import read_json_object
 from app.api.openai_errors import openai_error
 from app.client_address import client_network_hash
 from app.conversations.events import TERMINAL_EVENTS, Event, parse_cursor, parse_message_id, serialize_message
-from app.conversations.export import read_messages
+from app.conversations.export import author_name, read_messages
 from app.conversations.ids import hash_session_id, session_tag
 from app.conversations.names import SERVICE
 from app.conversations.responses import StoredResponse
@@ -42,6 +42,8 @@ NumberedEvent = tuple[int, str, dict[str, Any]]
 """An event's number in the log, its type and its data."""
 _FIRST_DELTA = 4
 """The sequence number of the first piece of text: four events announce the response, its message and its text."""
+HELD = "held"
+"""What stands for the answer where a person has the conversation: the response is complete, and has no output."""
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _RUNNING = "The response is being made. Wait for it or cancel it."
 _TOO_LONG = 'More messages than a conversation holds. With truncation "auto" it goes on with the newest of them.'
@@ -88,6 +90,8 @@ class Progress:
         """One event of the turn."""
         if kind == "answer.delta":
             self.text += data["text"]
+        if kind == HELD:
+            self.end, self.status = number, "completed"
         if kind not in TERMINAL_EVENTS:
             return
         self.end = number
@@ -161,7 +165,7 @@ def create_response() -> Response:
         services().responses.save(stored)
         if body.stream:
             return response_stream(stored, -1)
-        if not body.background:
+        if not body.background and stored.turn_id:
             turn = TurnStart("started", stored.turn_id, stored.start)
             services().conversations.wait_for_answer(_session_hash(stored), SERVICE, turn)
         return json_response(read_progress(stored).response())
@@ -253,7 +257,7 @@ def history_up_to(stored: StoredResponse) -> list[ChatMessage]:
     end = read_progress(stored).end
     tag = session_tag(_session_hash(stored))
     return [
-        ChatMessage(message["role"], message["content"])
+        ChatMessage(message["role"], message["content"], author_name(message))
         for message in read_messages(page.session.messages)
         if message["content"] and (parse_message_id(message["id"], tag) or 0) <= end
     ]
@@ -263,6 +267,10 @@ def read_progress(stored: StoredResponse) -> Progress:
     """What there is of a response by now. Raises PathNotFound where its session is gone."""
     turn, progress = TurnStart("joined", stored.turn_id, stored.start), Progress(stored)
     try:
+        if not stored.turn_id:
+            services().conversations.get_page(_session_hash(stored), SERVICE)
+            progress.add(stored.start, HELD, {})
+            return progress
         for number, event in services().conversations.read_turn(_session_hash(stored), SERVICE, turn):
             progress.add(number, event.type, event.payload())
     except errors.NotFound:
@@ -274,10 +282,13 @@ def response_stream(stored: StoredResponse, starting_after: int) -> Response:
     """The events of the response after a sequence number, up to its end."""
     turn = TurnStart("joined", stored.turn_id, stored.start)
     read_progress(stored)  # raises where the session is gone, before the first byte
-    events = services().conversations.stream_turn(_session_hash(stored), SERVICE, turn)
     lost = {"code": "storage_unavailable", "message": "Storage cannot be reached just now.", "param": None}
     outage = sequence_line(lost, "error", starting_after + 1)
-    return sse_response(lines(numbered(stored, events), Progress(stored), starting_after), outage)
+    if stored.turn_id:
+        events = numbered(stored, services().conversations.stream_turn(_session_hash(stored), SERVICE, turn))
+    else:
+        events = iter([(stored.start, HELD, {})])
+    return sse_response(lines(events, Progress(stored), starting_after), outage)
 
 
 def numbered(stored: StoredResponse, events: Iterable[Event | None]) -> Iterator[NumberedEvent | None]:
@@ -299,7 +310,7 @@ def lines(events: Iterable[NumberedEvent | None], progress: Progress, starting_a
             continue
         number, kind, data = event
         progress.add(number, kind, data)
-        first = 0 if kind == "answer.start" else number - progress.stored.start - 2 + _FIRST_DELTA
+        first = 0 if kind in ("answer.start", HELD) else number - progress.stored.start - 2 + _FIRST_DELTA
         for sequence_number, (name, value) in enumerate(protocol_events(kind, data, progress), first):
             if sequence_number > starting_after:
                 yield sequence_line(value, name, sequence_number)
@@ -308,9 +319,13 @@ def lines(events: Iterable[NumberedEvent | None], progress: Progress, starting_a
 def protocol_events(kind: str, data: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
     """What one event of the log is in this protocol."""
     part = {"output_index": 0, "item_id": progress.item_id, "content_index": 0}
-    if kind == "answer.start":
-        yield "response.created", {"response": progress.response()}
-        yield "response.in_progress", {"response": progress.response()}
+    if kind in ("answer.start", HELD):
+        waiting = progress.response() | {"status": "in_progress"}
+        yield "response.created", {"response": waiting}
+        yield "response.in_progress", {"response": waiting}
+    if kind == HELD:
+        yield "response.completed", {"response": progress.response()}
+    elif kind == "answer.start":
         yield "response.output_item.added", {"output_index": 0, "item": progress.item("in_progress")}
         yield "response.content_part.added", part | {"part": progress.text_part()}
     elif kind == "answer.delta":
