@@ -66,7 +66,7 @@ def handlers(log: RedisConversationStore, session_hash: str) -> list[dict[str, A
 
 
 def test_a_take_ends_the_answer_and_nothing_of_it_follows(log: RedisConversationStore) -> None:
-    """R31: `answer.end` with the words so far and `interrupted`, then `handler`; the worker's next words are refused."""
+    """R31: `answer.end` with the words so far, then `handler`; the worker's next words are refused."""
     session_hash = new(log)
     asked(log, session_hash, client_id="c1")
     assert log.append_delta(session_hash, "turn_1", 0, "So far")
@@ -97,7 +97,7 @@ def test_a_take_before_the_first_word_stores_no_message(log: RedisConversationSt
 
 
 def test_one_of_many_operators_gets_it(log: RedisConversationStore) -> None:
-    """R31: twenty at once: one has it, the others learn who; for the one it is so ever again; a lead may take it away."""
+    """R31: of twenty at once one has it, also when asked again; the others learn who; a lead may take it away."""
     session_hash = new(log)
     outcomes = at_once(20, lambda number: take(log, session_hash, (f"op_{number}", f"Name {number}")))
     winners = [number for number, outcome in enumerate(outcomes) if outcome is True]
@@ -112,7 +112,7 @@ def test_one_of_many_operators_gets_it(log: RedisConversationStore) -> None:
 
 
 def test_a_question_for_a_person_starts_no_turn(log: RedisConversationStore) -> None:
-    """R31: it is stored; the same client id gets the same reply for ever, also after the bot has the conversation again."""
+    """R31: it is stored; the same client id gets the same reply for ever, also after a release."""
     session_hash = new(log)
     take(log, session_hash)
     held = log.start_turn(session_hash, "", words("still there?", "c1"), "turn_1")
@@ -141,8 +141,8 @@ def test_a_question_for_a_person_needs_one_free_place(opened: Open) -> None:
 
 
 def test_a_visitor_asks_for_a_person(log: RedisConversationStore) -> None:
-    """With somebody there they wait in the queue, and a running answer ends; with nobody there the bot stays, and what they
-    left is kept.
+    """With somebody there they wait in the queue, and a running answer ends; with nobody there the bot stays, and what
+    they left is kept.
     """
     session_hash = new(log)
     asked(log, session_hash)
@@ -168,7 +168,7 @@ def test_a_visitor_asks_for_a_person(log: RedisConversationStore) -> None:
 
 
 def test_who_may_give_a_conversation_away(log: RedisConversationStore) -> None:
-    """Its operator may, and leads for others; anybody takes one out of the queue; giving what is given changes nothing."""
+    """Its operator may, and leads for others; anybody may of one in the queue; a second time changes nothing."""
     session_hash = new(log)
     assert log.release(session_hash, Release("queue", "released", "op_bob", position="1"))
     assert not log.release(session_hash, Release("queue", "released", "op_bob", position="1"))
@@ -185,8 +185,8 @@ def test_who_may_give_a_conversation_away(log: RedisConversationStore) -> None:
 
 
 def test_what_nobody_does_anything_about_goes_back(opened: Open) -> None:
-    """From the queue after its time, from this operator where they are gone, to the bot where the visitor is; each only if
-    it is so at that moment.
+    """From the queue after its time, from this operator where they are gone, to the bot where the visitor is; each only
+    if it is so at that moment.
     """
     log = opened(tracking="desk", idle=60_000)
     session_hash = new(log)
@@ -255,7 +255,7 @@ def test_an_ended_conversation_takes_no_person(log: RedisConversationStore) -> N
 
 
 def test_notes_are_outside_of_the_conversation(log: RedisConversationStore) -> None:
-    """R32: not in the history, the log, its count or its limit; kept in order, once for each client id, also after the end."""
+    """R32: not in the history, the log or its count; kept in order, once for each client id, also after the end."""
     session_hash = new(log)
     log.append_message(session_hash, "", words("hello"))
     before = log.read_messages(session_hash, "", "", 0, 10)
@@ -297,13 +297,15 @@ def test_typing_is_told_once_in_three_seconds(log: RedisConversationStore) -> No
 def test_what_happened_is_in_the_outbox_without_a_word_of_it(log: RedisConversationStore) -> None:
     """Each step adds its events in the same atomic step and marks the session; none holds a text or an id."""
     session_hash = new(log)
+    known = TurnResult("end", not_found=True)
+    failed = TurnResult("error", "engine_failed", "No.")
     steps: list[tuple[Any, list[str]]] = [
         (lambda: log.append_message(session_hash, "", words("Secret words")), ["question"]),
         (lambda: asked(log, session_hash), ["question"]),
         (lambda: log.append_delta(session_hash, "turn_1", 0, "Secret words"), []),
-        (lambda: log.finish_turn(session_hash, "turn_1", TurnResult("end", not_found=True)), ["answer", "answer.not_found"]),
+        (lambda: log.finish_turn(session_hash, "turn_1", known), ["answer", "answer.not_found"]),
         (lambda: log.start_turn(session_hash, "", words("x"), "turn_2"), ["question"]),
-        (lambda: log.finish_turn(session_hash, "turn_2", TurnResult("error", "engine_failed", "No.")), ["answer.failed"]),
+        (lambda: log.finish_turn(session_hash, "turn_2", failed), ["answer.failed"]),
         (lambda: log.heartbeat(session_hash, "", resume=True), ["session.restored"]),
         (lambda: log.set_feedback(session_hash, "", 5, b'{"rating":"up","comment":"Secret words"}'), ["rating.given"]),
         (lambda: log.request_human(session_hash, "", b'{"name":"Secret words"}', "Secret words", "1", "visitor"),
@@ -408,14 +410,14 @@ def test_without_the_desk_nothing_is_tracked(opened: Open, backend: Backend) -> 
     assert outbox(events, other)[-1]["type"] in ("human.taken", "question")
 
 
-@pytest.mark.parametrize("round", range(3))
-def test_takeovers_at_any_moment_of_an_answer(opened: Open, round: int) -> None:
-    """R31: writers write answers word by word while operators race for the conversations: after `handler` no word comes,
+@pytest.mark.parametrize("seed", range(3))
+def test_takeovers_at_any_moment_of_an_answer(opened: Open, seed: int) -> None:
+    """R31: answers are written word by word while operators race for the conversations: after `handler` no word comes,
     none of those before is lost or doubled, and one operator has each.
     """
     log, others = opened(tracking="desk"), [opened(tracking="desk") for _ in range(2)]
     sessions = [new(log) for _ in range(6)]
-    random.seed(round)
+    random.seed(seed)
     delays = [random.random() * 0.15 for _ in sessions]
     started = threading.Barrier(len(sessions) * 5)
 
