@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
 from app.engines.knowledge.index_manager import index_folders
 from app.engines.knowledge.retriever import Deadline, page_scores, parse
@@ -129,6 +130,77 @@ def test_a_folder_of_two_languages(make: Make) -> None:
     )
     assert first(engine, "Wie ist das Internet Passwort des Hotels?") == "de"
     assert first(engine, "What is the internet password of the hotel?") == "en"
+
+
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("Wie lade ich ein Bild hoch?", "bilder"),
+        ("Wie mache ich eine Datensicherung?", "backup"),
+        ("Wie bekomme ich Hilfe?", "hilfe"),
+        ("Tastaturkürzel ändern", "tasten"),
+        ("Was kostet Sync?", "tarife"),
+        ("Gibt es ein Plugin für Kalender?", "erweiterung"),
+    ],
+)
+def test_german_words_and_their_parts(make: Make, question: str, page: str) -> None:
+    """D3: a verb whose parts stand apart, a compound, a word near it, and one that joins others elsewhere."""
+    engine = make(
+        GERMAN
+        | {
+            "bilder.md": "# Medien\n\nBilder lassen sich im Editor hochladen; danach stehen sie im Archiv.\n",
+            "backup.md": "# Backup\n\nSichere deine Daten einmal in der Woche auf einer anderen Platte.\n",
+            "hilfe.md": "# Hilfe und Support\n\nSchreibe an das Forum oder an den Support.\n",
+            "tasten.md": "# Tastenkürzel\n\nJedes Kürzel lässt sich in den Einstellungen ändern.\n",
+            "tarife.md": "# Tarife für Sync\n\nDer Tarif Standard hat ein Gigabyte, der Tarif Plus hat zehn.\n",
+            "erweiterung.md": "# Erweiterungen\n\nDie Erweiterung für den Kalender zeigt Notizen nach Tagen.\n",
+        }
+    )
+    assert first(engine, question) == page
+
+
+def test_a_foreign_question_finds_names_only(make: Make) -> None:
+    """A question in a language that the folder lacks finds a name, but no word that a foreign one resembles."""
+    engine = make(
+        {
+            "hand.md": "# By hand\n\nThe same can be done by hand, without the installer.\n",
+            "wordpress.md": "# WordPress\n\nPaste the line into the footer of your WordPress theme.\n",
+        }
+    )
+    assert first(engine, "Kann ich am Handy weiterschreiben?") == ""
+    assert first(engine, "¿Puedo usarlo en WordPress?") == "wordpress"
+    assert engine.ask("WordPress footer").text.count("Vedi") == 0
+
+
+@pytest.mark.parametrize("question", ["What is this?", "¿Qué es esto?", "Was ist das?", "what do you do"])
+def test_what_is_this(make: Make, question: str) -> None:
+    """A question about the whole is answered with how the first page begins, one in its language where there is one;
+    after another question it goes on from that.
+    """
+    engine = make(
+        {
+            "index.md": "# Larkspur\n\nWe make lamps of brass by hand.\n\n## Where\n\nIn Leeds.\n",
+            "returns.md": "# Returns\n\nA lamp can be returned within 30 days.\n",
+            "faq-de.md": "---\nlang: de\n---\n# Häufige Fragen\n\nWir machen Lampen aus Messing.\n",
+        }
+    )
+    answer = engine.ask(question)
+    assert ("aus Messing" if question.startswith("Was") else "lamps of brass") in answer.text
+    assert answer.citations
+    after = engine.ask("how does it work?", [ChatMessage("user", "can I return a lamp")])
+    assert "30 days" in after.text
+
+
+def test_names_stay_whole(make: Make) -> None:
+    """``OpenAI`` is not about what is open, ``createServer`` is about a server."""
+    engine = make(
+        {
+            "models.md": "# OpenAI and others\n\nAny server of OpenAI may answer.\n",
+            "node.md": "# The calls\n\nCall `createServer` first, `closeAll` at the end.\n",
+        }
+    )
+    assert first(engine, "When are you open?") == ""
+    assert first(engine, "create a server") == "node"
 
 
 def test_the_page_score_counts(make: Make, tmp_path: Path) -> None:

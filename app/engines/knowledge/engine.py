@@ -104,14 +104,18 @@ class KnowledgeEngine:
 
     def ask(self, question: str, history: Sequence[ChatMessage] = ()) -> Answer:
         """The whole answer at once."""
-        talk = small_talk(question)
-        if talk:
-            name, lang = talk
-            return Answer(sentence(name, lang).format(topics=self._index.search(lambda db: topics(db, lang), "")))
+        name, lang = small_talk(question) or ("", "")
+        if name == "about" and any(one.role == "user" and not small_talk(one.content) for one in history):
+            name = ""  # "how does it work?" then goes on from the question before
+        if name and name != "about":
+            named = self._index.search(lambda db: topics(db, lang), "")
+            return Answer(sentence(f"{name}_reply", lang).format(topics=named))
         lookup = self.look_up(question, history)
         if lookup is None:
             name = "reading" if self._index.is_reading else "empty"
             return Answer(sentence(name, sentence_language(question)))
+        if name:
+            return self._index.search(lambda db: self._about(db, lookup.query, lang), self._nothing(question))
         return self._index.search(lambda db: self._build(db, lookup), self._nothing(question))
 
     def look_up(self, question: str, history: Sequence[ChatMessage] = ()) -> Lookup | None:
@@ -214,6 +218,16 @@ class KnowledgeEngine:
         text = sentence("not_found", lang)
         text += sentence("nearest", lang).format(topics=listed(near, lang, "and")) if near else topics(db, lang)
         return Answer(text + self._way_out(lang), not_found=True)
+
+    def _about(self, db: sqlite3.Connection, query: Query, lang: str) -> Answer:
+        """How the folder's first page begins, one in the question's language where there is one."""
+        sql = """SELECT first, id FROM pages WHERE NOT aside AND first
+                 ORDER BY lang <> ?, path <> '', length(file) - length(replace(file, '/', '')), id LIMIT 1"""
+        row = db.execute(sql, (lang,)).fetchone()
+        if row is None:
+            return self._nothing(query.question)
+        opening = Hit(row[0], row[1], score=1, bm25=0, page_score=0, coverage=0, named=0, together=0)
+        return build_answer(db, query, [opening], self._base, lang)
 
     def _nothing(self, question: str) -> Answer:
         lang = sentence_language(question, self._index.read(languages, ()))

@@ -16,7 +16,7 @@ from typing import Any
 from app.engines.knowledge.documents import Block, Document, Problem, Section
 from app.engines.knowledge.languages import detect, is_spaceless, terms, words
 
-FORMAT = "13"
+FORMAT = "20"
 """Part of every fingerprint: another format of the index means another index."""
 CHUNK_CHARS = 1_400
 """Characters after which a section is cut at its next block."""
@@ -28,7 +28,7 @@ CREATE TABLE pages (id INTEGER PRIMARY KEY, file TEXT, path TEXT UNIQUE, url TEX
                     aside INTEGER, version TEXT, headings TEXT, source BLOB, first INTEGER, last INTEGER,
                     folder INTEGER, aliases TEXT, summary TEXT);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, page INTEGER, level INTEGER, heading TEXT, anchor TEXT, trail TEXT,
-                     blocks BLOB);
+                     code REAL, blocks BLOB);
 CREATE VIRTUAL TABLE chunk_terms USING fts5(title, heading, body, tokenize = "ascii");
 CREATE VIRTUAL TABLE page_terms USING fts5(title, heading, body, content = '', tokenize = "ascii");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab(chunk_terms, row);
@@ -187,8 +187,10 @@ def _add_page(
             heading = " ".join(heading_terms + terms(" ".join(section.heading_path), lang))
             body = " ".join(terms(plain, lang))
             packed = zlib.compress(json.dumps([_packed(block) for block in blocks]).encode("utf-8", "replace"), 1)
-            row = (page, section.level, section.heading, section.anchor or "", json.dumps(section.heading_path), packed)
-            last = db.execute("INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0
+            code = sum(len(block.text) for block in blocks if block.kind == "code") / max(1, len(plain))
+            path = json.dumps(section.heading_path)
+            row = (page, section.level, section.heading, section.anchor or "", path, code, packed)
+            last = db.execute("INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0
             first = first or last
             db.execute("INSERT INTO chunk_terms (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
                        (last, title, heading, body))  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
@@ -29,12 +28,14 @@ MAX_MARKS = 8
 PREFIX = 6
 """Letters by which a word counts in a language without a stemmer."""
 PARTICLES = frozenset(["back", "down", "in", "off", "on", "out", "over", "up"])
+STOP = "\u00b7"
+"""Ends the term of a stop word."""
 
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _LETTER = "[^\\W_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff]"
 _WORD = re.compile(f"(?:{_LETTER})+(?:[-_.](?:{_LETTER})+)*")
 _PARTS = re.compile(f"[{_SPACELESS}]+|(?:(?![{_SPACELESS}])(?:{_LETTER}))+")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_HUMP = re.compile(r"(?<=[a-z0-9]{2})(?=[A-Z])")
 _DENSE = re.compile(f"[{_SPACELESS}]")
 _HIRAGANA = re.compile("[\u3040-\u309f]+")
 _MARKS = re.compile("[\u0300-\u036f\u064b-\u065f\u0640]")
@@ -107,7 +108,7 @@ def _parts(word: str) -> list[str]:
 
 
 def _humps(word: str) -> list[str]:
-    return _HUMP.sub(" ", word).casefold().split() if len(word) < 64 else [word[:64].casefold()]
+    return _HUMP.sub(" ", word).casefold().split() if len(word) < 64 and word[0].islower() else [word[:64].casefold()]
 
 
 @lru_cache(maxsize=100_000)
@@ -116,6 +117,8 @@ def _stem(lang: str, word: str) -> str:
         return word[:64]
     algorithm = STEMMERS.get(lang)
     stem = Stemmer.Stemmer(algorithm).stemWord(word) if algorithm else word[:PREFIX]  # the objects are not thread-safe
+    if word in stop_words(lang):
+        return stem + STOP  # "sich" is not what "sichern" is about
     return stem if stem.isascii() else _folded(stem)
 
 
@@ -170,21 +173,25 @@ def detect(text: str, among: Iterable[str] = ()) -> str:
     if by_script:
         return by_script
     likely = tuple(among)
-    scores: Counter[str] = Counter()
-    known = _by_stop_word()
+    scores: dict[str, float] = {}
+    known, own = _by_stop_word(), _stop_words()
     for word in words(text):
         langs = known.get(word, ())
         for lang in langs:
-            scores[lang] += 1 / (1 + len(langs) / 8) * (1.5 if word in stop_words(lang) else 1.0)  # type: ignore[assignment]
+            share = 1.5 if lang in own and word in stop_words(lang) else 1.0
+            scores[lang] = scores.get(lang, 0.0) + share / (1 + len(langs) / 8)
+    scores = {lang: score for lang, score in scores.items() if score > 1 or lang in likely}
     if not scores:
         return ""
     best = max(scores.values())
-    near = [lang for lang, score in scores.items() if score >= 0.85 * best]
-    order = {lang: at for at, lang in enumerate((*likely, *_stop_words()))}
-    return min(near, key=lambda lang: (order.get(lang, 99), -scores[lang]))
+    near = [lang for lang, score in scores.items() if score >= (0.6 if lang in likely[:1] else 0.85) * best]
+    order = list(dict.fromkeys((*likely, *_stop_words(), *near)))
+    return min(near, key=lambda lang: (order.index(lang), -scores[lang]))
 
 
 def _by_script(text: str) -> str:
+    if "¿" in text or "¡" in text:
+        return "es"
     kana = len(re.findall("[\u3040-\u30ff]", text))
     hangul = len(re.findall("[\uac00-\ud7af]", text))
     han = len(re.findall("[\u3400-\u9fff]", text))

@@ -61,7 +61,9 @@ CONTEXT = 0.45
 """What a word of the question before counts."""
 ASIDE = 0.6
 """What changelogs, decisions and news count where they are not asked for."""
-OTHER_LANGUAGE = 0.6
+CODE = 0.3
+"""How much less a section counts that is all code."""
+OTHER_LANGUAGE = 0.35
 """What pages count that are in another language than the question, where the folder has both."""
 HEADING_SHARE = 0.4
 """How much more a chunk counts whose heading is the question."""
@@ -69,6 +71,8 @@ WINDOW = 8
 """Words for each term of a question within which they stand together, title and headings aside."""
 NEGATED = 0.85
 """What a section counts that says what is not so, where the question does not ask for that."""
+LIGHT = 0.3
+"""What a word counts that says little in a question, such as "use"."""
 TOLD = 0.3
 """What a word counts in a sentence that tells something beside one that asks."""
 
@@ -172,7 +176,9 @@ def parse(db: sqlite3.Connection, question: str, history: Sequence[ChatMessage],
     text = bounded(question)
     lang = detect(text, info.languages) or (info.languages[0] if info.languages else "en")
     asking, telling = _sentences(text)
-    found, repairs = _terms(db, asking, lang, info, deadline, MAX_REPAIRS)
+    # Of a language that the folder does not have, only names are found there, as they are written.
+    is_own = lang in info.languages or not info.languages
+    found, repairs = _terms(db, asking, lang, info, deadline, MAX_REPAIRS if is_own else 0)
     if telling:
         have = {term.word for term in found}
         story = _terms(db, telling, lang, info, deadline, 0)[0]
@@ -264,9 +270,11 @@ def _synonyms(lang: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in json.loads((DATA / "synonyms.json").read_text("utf-8")).get(lang, ()):
         stems = [(word.startswith("="), part_terms(word.lstrip("="), lang)[0]) for word in line.split()]
-        for _, stem in stems:
+        for is_marked, stem in stems:
             others = (other for marked, other in stems if not marked and other != stem)
             found[stem] = tuple(dict.fromkeys((*found.get(stem, ()), *others)))
+            if is_marked:
+                found[f"={stem}"] = found[stem]
     return found
 
 
@@ -289,6 +297,10 @@ def _terms(
             compounds -= 1
             term = _compounds(db, term, info)
         found.setdefault(word, term)
+    for word, verb in _separated(said, lang):
+        whole = _term(db, verb, lang, info)
+        if word in found and not whole.is_absent:
+            found[word] = replace(whole, word=word)
     for left, right in pairwise(said):  # "back up" for "backup"
         joined = left + right
         if len(found) < MAX_TERMS and not {left, right} & (stop - PARTICLES) and _is_word(db, joined):
@@ -296,6 +308,15 @@ def _terms(
             if right in PARTICLES and left in found:
                 found[left] = replace(found[left], weight=PARTED * found[left].weight)
     return tuple(found.values()), repaired
+
+
+def _separated(said: Sequence[str], lang: str) -> Iterator[tuple[str, str]]:
+    """Words with the verbs that they may be a part of: "lade ... hoch" is "hochlade", of "hochladen"."""
+    particles = _question_words(lang, "particles")
+    for at, particle in enumerate(said):
+        if particle in particles:
+            whole = said[at - 1] + particle if at and said[at - 1] in particles else particle  # "stelle ... wieder her"
+            yield from ((word, whole + word) for word in said[:at] if word not in particles)
 
 
 def _content(said: Sequence[str], lang: str) -> list[str]:
@@ -316,12 +337,12 @@ def _term(db: sqlite3.Connection, word: str, lang: str, info: IndexInfo) -> Term
     langs = dict.fromkeys((lang, *info.languages)) if lang in info.languages or not info.languages else info.languages
     own = list(dict.fromkeys(term for one in list(langs)[:4] for term in part_terms(word, one)))
     near = [other for stem in own for other in _synonyms(lang).get(stem, ()) if other not in own]
-    if word in stop_words(lang) and near:  # "how much" asks for a price; the word itself tells nothing
+    if _synonyms(lang).get(f"={own[0]}"):  # "how much" asks for a price; the word itself tells nothing
         own = []
     variants = [(term, 1.0) for term in own] + [(term, SYNONYM) for term in dict.fromkeys(near)]
     counts = {term: _count(db, term) for term, _ in variants}
     present = tuple((term, weight) for term, weight in variants if counts[term])
-    weight = 0.3 if is_particle(word) else 1.0
+    weight = LIGHT if is_particle(word) or word in _question_words(lang, "light") else 1.0
     if not present:
         return Term(word, (), _idf(info.chunks, 0), weight, is_absent=True)
     mine = max((counts[term] for term, share in present if share == 1.0), default=0)
@@ -387,11 +408,11 @@ def _match(wanted: Sequence[Term]) -> str:
     return " OR ".join(f'"{term}"' for term in dict.fromkeys(term for one in wanted for term, _ in one.variants))
 
 
-_Row = tuple[int, int, bool, str, str, str, str]
+_Row = tuple[int, int, bool, str, float, str, str, str]
 
 
 def _fetch(db: sqlite3.Connection, where: str, given: tuple[object, ...]) -> dict[int, _Row]:
-    sql = f"""SELECT found.rowid, page, aside, pages.lang, found.title, found.heading, found.body
+    sql = f"""SELECT found.rowid, page, aside, pages.lang, code, found.title, found.heading, found.body
               FROM chunk_terms AS found JOIN chunks ON chunks.id = found.rowid JOIN pages ON pages.id = page
               WHERE found.{where}"""  # noqa: S608 - conditions named here
     return {row[0]: row for row in db.execute(sql, given)}
@@ -425,7 +446,7 @@ class _Scorer:
         self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
 
     def hit(self, row: _Row) -> Hit:
-        chunk, page, is_aside, lang, *texts = row
+        chunk, page, is_aside, lang, code, *texts = row
         fields = [Counter(text.split()) for text in texts]
         bm25 = coverage = named = heading = 0.0
         loose: list[Term] = []
@@ -450,6 +471,7 @@ class _Scorer:
             score *= NEGATED
         else:
             score *= 1 + HEADING_SHARE * heading * self._heading_share(fields[1], lang)
+        score *= 1 - CODE * code
         if is_aside and not self._wants_asides:
             score *= ASIDE
         if self._is_mixed and lang != self._query.lang:
@@ -462,8 +484,9 @@ class _Scorer:
         own = heading.keys() - _stop_terms(lang)
         if not own:
             return 0.0
-        alike = len(heading.keys() & self._said) / len(heading.keys() | self._said)
-        return (len(own & self._variants) / len(own) + alike) / 2
+        common = len(heading.keys() & self._said)
+        alike = common / len(heading.keys() | self._said) + common / max(1, len(self._said))
+        return (len(own & self._variants) / len(own) + alike) / 3
 
     def _together(self, text: str, loose: Sequence[Term]) -> float:
         """The most of these terms, by mass, within a few words of each other."""

@@ -14,20 +14,22 @@ from app.engines.knowledge.sections import escaped
 
 MAX_CHARS = 120
 """Characters of a text beyond which it is no small talk."""
-_TOPICS = ("who", "bye", "thanks", "hello")
+_TOPICS = ("about", "who", "bye", "thanks", "hello")
 """What a text is that holds several of them: the first that it holds."""
 _LETTERS = re.compile(r"[^\w]+")
 
 
 def small_talk(text: str) -> tuple[str, str] | None:
-    """The fixed sentence that replies to a text of nothing but small talk, and its language; None for anything else."""
+    """What a text of nothing but small talk is (``hello``, ``thanks``, ``bye``, ``who``, or ``about`` for "what is
+    this"), and its language; None for anything else.
+    """
     if len(text) > MAX_CHARS:
         return None
     said = _plain(bounded(text))
     for lang in _phrases() if said else ():
         found = _topics(said, lang)
         if found:
-            return f"{next(topic for topic in _TOPICS if topic in found)}_reply", lang
+            return next(topic for topic in _TOPICS if topic in found), lang
     return None
 
 
@@ -54,9 +56,9 @@ def listed(titles: Sequence[str], lang: str, joint: str = "or") -> str:
 def topics(db: sqlite3.Connection, lang: str, limit: int = 3) -> str:
     """One sentence that names a few pages to ask about, or nothing: those near the top, with questions as headings."""
     sql = """SELECT title FROM pages WHERE title <> '' AND NOT aside GROUP BY title
-             ORDER BY min(length(file) - length(replace(file, '/', ''))),
+             ORDER BY min(lang <> ?), min(length(file) - length(replace(file, '/', ''))),
                       max(length(headings) - length(replace(headings, '?', ''))) DESC, min(id) LIMIT ?"""
-    titles = [title for (title,) in db.execute(sql, (limit,))]
+    titles = [title for (title,) in db.execute(sql, (lang, limit))]
     return sentence("topics", lang).format(topics=listed(titles, lang)) if titles else ""
 
 

@@ -8,6 +8,12 @@ from rapidfuzz.distance import OSA
 
 MIN_LETTERS = 4
 """Letters of a word below which nothing is guessed."""
+LINKS = ("", "s", "es", "n", "en", "e", "er")
+"""What may stand between the parts of a compound."""
+MAX_ENDING = 4
+"""Letters that an ending has at most."""
+SURE_LETTERS = 7
+"""Letters of a word below which another letter makes another word ("morgen" is no "mergen")."""
 _CANDIDATES = 200
 """Words of the folder that a word is compared with: those that share the most trigrams with it."""
 
@@ -27,12 +33,16 @@ def nearest_word(db: sqlite3.Connection, word: str) -> tuple[str, str] | None:
     return best and (best[2], best[3])
 
 
-def related_words(db: sqlite3.Connection, word: str, limit: int = 5) -> list[tuple[str, str]]:
-    """The folder's words that hold this one or are held by it, with their languages: parts of compounds."""
+def related_words(db: sqlite3.Connection, word: str, limit: int = 6) -> list[tuple[str, str]]:
+    """The folder's words that this one is made of or that are made of it, with their languages: parts of compounds."""
     if len(word) < MIN_LETTERS:
         return []
-    found = [(len(other), other, lang) for other, lang, _ in _sharing(db, word) if _contains(word, other)]
-    return [(other, lang) for _, other, lang in sorted(found, key=lambda row: abs(row[0] - len(word)))][:limit]
+    found = [
+        (abs(len(other) - len(word)), other, lang)
+        for other, lang, _ in _sharing(db, word)
+        if _is_related(db, word, other)
+    ]
+    return [(other, lang) for _, other, lang in sorted(found)][:limit]
 
 
 def _is_mistake(word: str, other: str, distance: int) -> bool:
@@ -41,16 +51,38 @@ def _is_mistake(word: str, other: str, distance: int) -> bool:
         return False
     if distance == 1 and len(word) == len(other) < 8 and word[-1] != other[-1] and word[:-1] == other[:-1]:
         return False
-    return len(word) > MIN_LETTERS or len(word) != len(other) or sorted(word) == sorted(other)
+    return len(word) >= SURE_LETTERS or len(word) != len(other) or sorted(word) == sorted(other)
 
 
-def _contains(word: str, other: str) -> bool:
-    """Whether one holds the other, endings aside."""
-    return other != word and (_root(word) in other or (len(other) > MIN_LETTERS and _root(other) in word))
+def _is_related(db: sqlite3.Connection, word: str, other: str) -> bool:
+    """Whether the longer one begins or ends with the shorter, endings aside, and the rest is a word too."""
+    short, long = sorted((word, other), key=len)
+    if len(short) < MIN_LETTERS or short == long:
+        return False
+    root = _root(short)
+    if long.startswith(root):
+        return len(long) - len(root) <= MAX_ENDING or any(
+            _is_word(db, long[at:]) for at in _after_links(long, len(root))
+        )
+    at = long.rfind(root)
+    return at > 0 and len(long) - at <= len(short) + 2 and any(_is_word(db, rest) for rest in _before_links(long[:at]))
+
+
+def _after_links(long: str, at: int) -> list[int]:
+    """Where the second part of a compound may begin when its first ends about here."""
+    return [at + len(link) for link in LINKS if long.startswith(link, at)] + [at + 1, at + 2]
+
+
+def _before_links(first: str) -> list[str]:
+    return [first.removesuffix(link) for link in LINKS if first.endswith(link)]
+
+
+def _is_word(db: sqlite3.Connection, word: str) -> bool:
+    return len(word) > 2 and db.execute("SELECT 1 FROM words WHERE word = ?", (word,)).fetchone() is not None
 
 
 def _root(word: str) -> str:
-    return word[:-2] if len(word) > 6 else word
+    return word[:-2] if len(word) > 6 else word[:-1] if len(word) > 5 else word
 
 
 def _sharing(db: sqlite3.Connection, word: str) -> list[tuple[str, str, int]]:
