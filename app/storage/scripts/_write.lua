@@ -47,7 +47,8 @@ local function save(active, ttl, max_age)
   for _, key in ipairs({meta, messages, turn, answer_text, client_ids, tickets, ratings}) do
     redis.call('PEXPIREAT', key, expires)
   end
-  if tracking then
+  if tracking and math.floor(expires / 1000) ~= math.floor(session[2] / 1000) then
+    -- What operators add expires with the session, to the second: an answer in many pieces would pay for more.
     for _, name in ipairs({'notes', 'reads', 'outbox'}) do redis.call('PEXPIREAT', base .. name, expires) end
   end
   if session[11] then extend_names() end

@@ -15,6 +15,7 @@ local number = redis.call('HINCRBY', meta, 'noted', 1)
 local json = '{"id":"note_' .. number .. '_' .. session_tag .. '","created_at":"' .. iso8601(now) .. '",' .. ARGV[3]
 redis.call('XADD', notes, number .. '-0', 'j', json)
 if client_id then redis.call('HSET', client_ids, client_id, number) end
+redis.call('PEXPIREAT', notes, expires)
 save(false)
 notify()
 return {'ok', json}

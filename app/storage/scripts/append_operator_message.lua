@@ -22,6 +22,7 @@ local json = append_message(ARGV[5])
 append_event('message', json)
 if client_id then redis.call('HSET', client_ids, client_id, seq) end
 redis.call('HSET', reads, ARGV[7], asked)
+redis.call('PEXPIREAT', reads, expires)
 save('operator', tonumber(ARGV[2]), tonumber(ARGV[3]))
 mark_changed()
 notify()
