@@ -128,8 +128,9 @@ export function decodeMe(value: unknown): { me: Me; available: boolean } | null 
 
 export function decodeOperators(value: unknown): Colleague[] {
   return list(value).flatMap((one) => {
-    const { id, name, available } = fields(one);
-    return text(id) ? [{ id: text(id), name: text(name), available: available === true }] : [];
+    const { id, name, present, available } = fields(one);
+    const found = { present: present === true, available: available === true };
+    return text(id) ? [{ id: text(id), name: text(name), ...found }] : [];
   });
 }
 

@@ -2,7 +2,7 @@
 import type { Me, Row, ViewName } from "./desk-types";
 
 /** A visitor whose page was heard of within this time is there. */
-const PRESENT_MS = 75_000;
+const PRESENT_MS = 120_000;
 
 export function isMine(row: Pick<Row, "handler" | "assigned_to">, me: Me | null): boolean {
   const { assigned_to: holder } = row;

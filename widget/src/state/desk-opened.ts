@@ -118,6 +118,7 @@ export function createOpenedConversation(deps: OpenedDeps) {
       return state;
     },
     onRow,
+    refresh: () => void readRow(),
     setDraft(field: "replyDraft" | "noteDraft", text: string): void {
       dispatch({ type: "draft", field, text });
       if (field === "noteDraft" || !text.trim() || deps.now() - typedAt < TYPING_PAUSE_MS) return;

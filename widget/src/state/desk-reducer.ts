@@ -213,7 +213,8 @@ function withoutRow(state: DeskState, ref: string): DeskState {
 
 function withOperators(state: DeskState, operators: readonly Colleague[]): DeskState {
   const self = operators.find((one) => one.id === state.me?.id);
-  return { ...state, operators, available: self?.available ?? state.available };
+  // Whoever is not present yet counts as away, whatever they have switched.
+  return { ...state, operators, available: self?.present ? self.available : state.available };
 }
 
 /** The conversations on the screen, in the order of the view. */

@@ -17,6 +17,9 @@ export interface Me {
 export interface Colleague {
   id: string;
   name: string;
+  /** Their desk is open, or was a moment ago. */
+  present: boolean;
+  /** Present, and switched available. */
   available: boolean;
 }
 

@@ -16,7 +16,7 @@ import {
 } from "./desk-reducer";
 import { createOpenedConversation, type OpenedConversation } from "./desk-opened";
 import { parseRoute, routeTo } from "./desk-route";
-import type { Row } from "./desk-types";
+import type { Row, ViewName } from "./desk-types";
 
 export interface DeskDeps {
   api: DeskApi;
@@ -32,6 +32,8 @@ export type Desk = ReturnType<typeof createDesk>;
 
 const SEARCH_PAUSE_MS = 250;
 const NOTICE_MS = 7_000;
+/** The feed does not tell that a visitor was seen once more: the lists are read again as often as this. */
+const REFRESH_MS = 60_000;
 
 export function createDesk(deps: DeskDeps) {
   const { api } = deps;
@@ -41,6 +43,7 @@ export function createDesk(deps: DeskDeps) {
     cursor = "",
     opened: OpenedConversation | null = null,
     listNumber = 0,
+    refreshTimer: ReturnType<typeof setInterval> | undefined,
     searchTimer: ReturnType<typeof setTimeout> | undefined,
     noticeTimer: ReturnType<typeof setTimeout> | undefined;
   const drafts = new Map<string, { reply: string; note: string }>();
@@ -68,23 +71,39 @@ export function createDesk(deps: DeskDeps) {
   }
 
   function enter(): void {
+    clearInterval(refreshTimer);
     connect();
     applyRoute();
-    void load(
-      () => api.list({ view: "mine", limit: 100 }),
-      ({ conversations }) => dispatch({ type: "known", rows: conversations }),
-    );
+    know("mine", 100);
+    refreshTimer = setInterval(refresh, REFRESH_MS);
     void load(
       () => api.replies(),
       (replies) => dispatch({ type: "replies", replies }),
     );
   }
 
+  /** Reads rows for what is known of them, not for the list that is shown. */
+  function know(view: ViewName, limit?: number): void {
+    void load(
+      () => api.list({ view, limit }),
+      ({ conversations }) => dispatch({ type: "known", rows: conversations }),
+    );
+  }
+
+  function refresh(): void {
+    const { page } = state;
+    if (!deps.page.visible || page === "analytics") return;
+    know(page);
+    opened?.refresh();
+  }
+
   /** Nobody is logged in any more: nothing is asked for until somebody is. */
   function leave(login: "expired" | "signedOut"): void {
+    clearInterval(refreshTimer);
     feed?.stop();
     feed = null;
     cursor = "";
+    listNumber = 0;
     closeConversation();
     dispatch({ type: "login", login });
   }
