@@ -75,7 +75,8 @@ def desk_route(
 ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Registers a view at /api/desk and ``path``; it is given a DeskCaller whose role is at least ``role``.
 
-    ``audit``: the call's name in the audit log. ``key_alone``: the API key may write here without naming an operator.
+    ``audit``: the call's name in the audit log; without one only a refusal for the role or the site is written there.
+    ``key_alone``: the API key may write here without naming an operator.
     What is refused is refused before the view runs: 404 while the desk is off, then 401, 403, 415.
     """
 
@@ -85,7 +86,8 @@ def desk_route(
             caller: DeskCaller | None = None
             status = 500
             try:
-                caller = authenticate(role, key_alone=key_alone)
+                caller = identify_caller()
+                check_caller(caller, role, key_alone=key_alone)
                 response = view(caller, **parameters)
                 status = response.status_code
                 return response
@@ -93,9 +95,9 @@ def desk_route(
                 status = error.status
                 raise
             finally:
-                if audit:
+                if audit or status == 403:
                     operator, by_api_key = (caller.operator, caller.by_api_key) if caller else (None, False)
-                    audit_line(audit, status, operator, by_api_key=by_api_key, **parameters)
+                    audit_line(audit or view.__name__, status, operator, by_api_key=by_api_key, **parameters)
 
         blueprint.add_url_rule(f"/api/desk{path}", view.__name__, for_caller, methods=[method])
         return view
@@ -103,10 +105,21 @@ def desk_route(
     return register
 
 
-def authenticate(role: Role, *, key_alone: bool = False) -> DeskCaller:
-    """The caller of the current request. Raises PathNotFound, LoginRequired, NotAllowed, UnsupportedMediaType."""
+def authenticate(role: Role) -> DeskCaller:
+    """The caller of the current request, for a view outside of /api/desk. Raises what ``desk_route`` answers with."""
+    caller = identify_caller()
+    check_caller(caller, role)
+    return caller
+
+
+def identify_caller() -> DeskCaller:
+    """The caller of the current request, who is present by it. Raises PathNotFound, LoginRequired or Forbidden."""
+    return _server_caller() or _logged_in_caller()
+
+
+def check_caller(caller: DeskCaller, role: Role, *, key_alone: bool = False) -> None:
+    """Raises NotAllowed, InvalidRequest or UnsupportedMediaType for what the caller may not do, or not from there."""
     writes = request.method not in _SAFE_METHODS
-    caller = _server_caller() or _logged_in_caller()
     if not caller.by_api_key and writes:
         refuse_other_sites()
     if caller.operator is None:
@@ -116,7 +129,6 @@ def authenticate(role: Role, *, key_alone: bool = False) -> DeskCaller:
         raise NotAllowed(f"This needs the role {role}; yours is {caller.operator.role}.")
     if not caller.by_api_key and writes:
         demand_json()
-    return caller
 
 
 def _server_caller() -> DeskCaller | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +18,7 @@ from app.auth.operators import ROLES, Role
 from app.config import Settings
 from tests.contract.api_client import ApiClient, is_problem
 from tests.contract.desk_client import DeskClient, ServerClient, cookie_of
-from tests.contract.launch import RedisProcess, Service
+from tests.contract.launch import ROOT, RedisProcess, Service
 from tests.security.conftest import ALLOWED, API_KEY, PUBLIC, SETTINGS
 from tests.security.target import Target
 
@@ -394,8 +397,12 @@ def test_r33_each_act_leaves_an_audit_line(desk: Target, server: ServerClient) -
     lines = [line for line in desk.service.log().splitlines() if '"logger":"baton.audit"' in line]
     removed = [line for line in lines if '"action":"remove operator"' in line and operator_id in line]
     assert any('"status":204' in line and admin.operator_id in line for line in removed)
-    assert any('"status":403' in line and admin.operator_id in line for line in lines)
+    assert any('"status":403' in line and viewer.operator_id in line for line in lines)
     assert any('"action":"login"' in line and viewer.operator_id in line for line in lines)
+    assert viewer.get("/operators").status_code == 403
+    log = desk.service.log().splitlines()
+    (refused,) = [line for line in log if viewer.operator_id in line and "list_operators" in line]
+    assert '"status":403' in refused
     assert not any("Anna" in line or "Vera" in line for line in lines), "no name of a person"
 
 
@@ -472,6 +479,48 @@ def test_canned_replies_are_shared(desk: Target, server: ServerClient) -> None:
         is_problem(lead.put("/replies", body), 422, "invalid_request")
     is_problem(lead.call("PUT", "/replies", content=b"1"), 400, "invalid_json")
     assert viewer.get("/replies").json()["replies"] == replies
+
+
+def invite(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The command of that name."""
+    command = [sys.executable, "-m", "app", "desk", "invite", *arguments]
+    given = {"BATON_PUBLIC_URL": PUBLIC, "BATON_DESK": "on", **environ}
+    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_line_prints_a_login_link(desk: Target) -> None:
+    """`python -m app desk invite` makes an operator; again, with the same name, a new link for the same one."""
+    first = invite("Erika Ärmel", "--role", "admin", REDIS_URL=desk.redis.url)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert re.fullmatch(rf"{PUBLIC}/desk#invite=inv_[A-Za-z0-9_-]{{43}}\n", first.stdout)
+    again = invite("Erika Ärmel", "--role", "lead", REDIS_URL=desk.redis.url, BATON_DESK="off")
+    assert "BATON_DESK" in again.stderr
+    links = [run.stdout.strip().partition("#invite=")[2] for run in (first, again)]
+    is_problem(DeskClient(desk.base).post("/login", {"invite": links[0]}), 401, "login_required")
+    operator = DeskClient(desk.base).post("/login", {"invite": links[1]}).json()["operator"]
+    assert (operator["name"], operator["role"]) == ("Erika Ärmel", "lead")
+    forget_failures(desk)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "said"),
+    [
+        (("Anna",), {}, 2, "--role"),
+        (("Anna", "--role", "boss"), {}, 2, "boss"),
+        (("a\nb", "--role", "admin"), {}, 2, "NAME must be one line"),
+        ((" ", "--role", "admin"), {}, 2, "NAME must be one line"),
+        (("Anna", "--role", "admin"), {"BATON_QUEUE_TIMEOUT": "soon"}, 2, "BATON_QUEUE_TIMEOUT"),
+        (("Anna", "--role", "admin"), {"REDIS_URL": "redis://127.0.0.1:1/0"}, 1, "Redis cannot be used"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(
+    arguments: tuple[str, ...], environ: dict[str, str], code: int, said: str
+) -> None:
+    """A wrong role, name or setting is 2, a Redis that is away 1; stdout stays empty, and no traceback is printed."""
+    run = invite(*arguments, **environ)
+    assert (run.returncode, run.stdout) == (code, "")
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_an_operators_name_is_one_line(desk: Target, server: ServerClient) -> None:
