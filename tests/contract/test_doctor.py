@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ import pytest
 
 from app import doctor
 from tests.contract.conftest import LIMITED, PLAIN, RunningService
-from tests.contract.launch import ROOT
+from tests.contract.launch import ROOT, Service
+from tests.storage.servers import BACKENDS
 
 
 @dataclass
@@ -97,7 +99,7 @@ def faulty(base: str, fault: Fault | LineFault) -> Iterator[str]:
                 self.send_header(name, value)
             self.end_headers()
 
-        do_GET = do_POST = do_DELETE = handle_call  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_DELETE = handle_call  # noqa: N815 - http.server's names
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -157,6 +159,20 @@ def test_a_killed_worker() -> None:
     finally:
         service.stop()
     assert "ok       A turn whose worker was killed" in ran.stdout, ran.stdout
+
+
+@pytest.mark.parametrize("kind", ["embedded", "sentinel", "cluster"])
+def test_every_kind_of_redis(kind: str, tmp_path: Path) -> None:
+    """Every promise is kept on the embedded server, on a primary with Sentinels and on a Cluster, with a desk too."""
+    with BACKENDS[kind](tmp_path) as backend:
+        settings = {key: value for key, value in PLAIN.items() if key != "BATON_API_KEY"}
+        service = Service(backend.url, **settings, BATON_DESK="on")
+        try:
+            checks = doctor.examine(service.base)
+        finally:
+            service.remove()
+    assert [check for check in checks if check.ok is False] == []
+    assert [check.name for check in checks if check.ok is None] == ["Appends say how much of their limit is left"]
 
 
 def test_nobody_there() -> None:
@@ -243,6 +259,103 @@ def _default_session(exchange: Exchange) -> None:
     exchange.replace('"session_id":null', '"session_id":"ses_shared"')
 
 
+def _without_location(exchange: Exchange) -> None:
+    exchange.headers.pop("location", None)
+
+
+def _expires_early(exchange: Exchange) -> None:
+    exchange.body = re.sub(rb'"expires_at": ?"2', b'"expires_at":"1', exchange.body)
+
+
+def _cookies_for_all(exchange: Exchange) -> None:
+    exchange.headers["access-control-allow-credentials"] = "true"
+
+
+def _html_for_unknown_paths(exchange: Exchange) -> None:
+    if "no-such-path" in exchange.path:
+        exchange.headers["content-type"], exchange.body = "text/html", b"<h1>Not Found</h1>"
+
+
+def _echoed_id(exchange: Exchange) -> None:
+    if exchange.status == 404:
+        exchange.replace('"detail": "', f'"detail": "No session {exchange.path.split("/")[3]}. ')
+
+
+def _scripts_from_anywhere(exchange: Exchange) -> None:
+    exchange.headers.pop("content-security-policy", None)
+
+
+def _ticket_on_the_page(exchange: Exchange) -> None:
+    if exchange.path.startswith("/chat?"):
+        exchange.replace("<body", f"<body data-from='{exchange.path}'")
+
+
+def _open_desk(exchange: Exchange) -> None:
+    if exchange.path.startswith("/api/desk/") and exchange.method == "GET":
+        exchange.status, exchange.body = 200, b'{"success": true, "operators": []}'
+        exchange.headers["content-type"] = "application/json"
+
+
+def _readable_desk(exchange: Exchange) -> None:
+    if exchange.path.startswith("/api/desk/"):
+        exchange.headers["access-control-allow-origin"] = "*"
+
+
+def _system_for_all(exchange: Exchange) -> None:
+    if exchange.status == 403:
+        exchange.status = 201
+
+
+def _ticket_as_id(exchange: Exchange) -> None:
+    if exchange.path.startswith("/api/session/tkt_"):
+        exchange.status, exchange.body = 200, b'{"success": true, "status": "active"}'
+        exchange.headers["content-type"] = "application/json"
+
+
+def _long_snippets(exchange: Exchange) -> None:
+    if _is(exchange, "POST", "/api/chat") and exchange.status == 200:
+        told = json.loads(exchange.body)
+        long = {"title": "A page", "url": "https://a.example/", "snippet": "x" * 601}
+        exchange.body = json.dumps(told | {"citations": [long]}).encode()
+
+
+def _newest_first(exchange: Exchange) -> None:
+    if _is(exchange, "GET", "/messages") and exchange.status == 200:
+        told = json.loads(exchange.body)
+        exchange.body = json.dumps(told | {"messages": told["messages"][::-1]}).encode()
+
+
+class _Seen:
+    """What a fault has kept of earlier calls; one object is one fault."""
+
+    def __init__(self) -> None:
+        self.words: list[bytes] = []
+
+    def shared_words(self, exchange: Exchange) -> None:
+        """The words of one visitor come to the next."""
+        if _is(exchange, "POST", "/messages") and exchange.status == 201:
+            self.words.append(exchange.body)
+        if _is(exchange, "GET", "/messages") and exchange.status == 200:
+            exchange.body = exchange.body[:-1] + b',"more":' + json.dumps(str(self.words)).encode() + b"}"
+
+    def still_there(self, exchange: Exchange) -> None:
+        """A deleted session answers once more."""
+        if _is(exchange, "DELETE"):
+            self.words.append(urlsplit(exchange.path).path.encode())
+        elif exchange.method == "GET" and exchange.path.encode() in self.words:
+            exchange.status, exchange.body = 200, b'{"success": true, "status": "active"}'
+            exchange.headers["content-type"] = "application/json"
+
+    def swapped(self, event: bytes) -> list[bytes]:
+        """An event comes after the next one."""
+        self.words.append(event)
+        return [self.words.pop(), self.words.pop()] if len(self.words) == 2 else []
+
+
+def _other_last_words(event: bytes) -> list[bytes]:
+    return [event.replace(b'"text":"', b'"text":"So, ')]
+
+
 def _twice(event: bytes) -> list[bytes]:
     return [event, event] if b"answer.delta" in event else [event]
 
@@ -262,7 +375,11 @@ def _no_reset(event: bytes) -> list[bytes]:
 FAULTS: tuple[Fault | LineFault, ...] = (
     _cached, _sniffed, _plain_errors, _telling_404, _stored_as_500, _trimmed, _lost_page, _always_new, _ticket_for_ever,
     _id_in_the_link, _reopened, _undeleted, _unwell, _other_answer, _default_session,
-    LineFault(_twice), LineFault(_lost), LineFault(_without_ids), LineFault(_no_reset),
+    _without_location, _expires_early, _cookies_for_all, _html_for_unknown_paths, _echoed_id, _scripts_from_anywhere,
+    _ticket_on_the_page, _open_desk, _readable_desk, _system_for_all, _ticket_as_id, _long_snippets, _newest_first,
+    _Seen().shared_words, _Seen().still_there,
+    LineFault(_twice), LineFault(_lost), LineFault(_without_ids), LineFault(_no_reset), LineFault(_other_last_words),
+    LineFault(_Seen().swapped),
 )  # fmt: skip
 
 

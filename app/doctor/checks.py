@@ -1,127 +1,24 @@
-"""``python -m app doctor URL``: checks a service that speaks Baton's protocol against its promises.
-
-It knows nothing of the service but its address, and is safe to run against production: it creates about a dozen
-sessions of its own, erases each of them, and stops where a rate limit says so.
-"""
+"""The promises of the protocol, each checked by its address alone; the docstring is the promise."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import httpx2 as httpx
 
-TIMEOUT = 30.0
-"""Seconds that one call may take."""
+from app.doctor.client import Broken, Client, Skipped, expect, problem
+
 DEAD_TURN_SECONDS = 20.0
 QUESTION = "What can you help me with?"
 UNKNOWN_ID = "ses_" + "A" * 32
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One promise: kept (``ok`` true), broken (false), or not looked at (None), and why."""
-
-    name: str
-    ok: bool | None
-    detail: str = ""
-
-
-class Broken(Exception):
-    """A promise is not kept."""
-
-
-class Skipped(Exception):
-    """A promise cannot be looked at here."""
-
-
-class Client:
-    """Calls the service, and erases the sessions that it created."""
-
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT)
-        self.created: list[str] = []
-
-    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One call. Raises Skipped where a rate limit refuses it."""
-        response = self.http.request(method, path, **options)
-        if response.status_code == 429:
-            raise Skipped(f"a rate limit: come back in {response.headers.get('retry-after', '?')} s")
-        return response
-
-    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
-        """A call with a JSON body."""
-        return self.call("POST", path, json=body, **options)
-
-    def create(self) -> str:
-        """The path of a new session."""
-        response = self.post("/api/session/create", {})
-        expect(response.status_code == 201, f"create answered {response.status_code}")
-        self.created.append(response.json()["session_id"])
-        return f"/api/session/{self.created[-1]}"
-
-    @contextmanager
-    def stream(self, method: str, path: str, **options: Any) -> Iterator[Iterator[tuple[str, str, Any]]]:
-        """The server-sent events of a call: id, type and data."""
-        with self.http.stream(method, path, **options) as response:
-            if response.status_code == 429:
-                raise Skipped("a rate limit")
-            expect(response.status_code == 200, f"a stream answered {response.status_code}")
-            yield read_events(response.iter_lines())
-
-    def close(self) -> None:
-        """Erases what was created."""
-        for session_id in self.created:
-            self.http.delete(f"/api/session/{session_id}")
-        self.http.close()
-
-
-def expect(kept: bool, otherwise: str) -> None:
-    """Raises Broken, which says what was seen, unless ``kept``."""
-    if not kept:
-        raise Broken(otherwise)
-
-
-def read_events(lines: Iterator[str]) -> Iterator[tuple[str, str, Any]]:
-    """Server-sent events as a browser reads them (WHATWG HTML, "Server-sent events")."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        if line:
-            fields[name] = value.removeprefix(" ")
-        elif "data" in fields:
-            yield fields.pop("id", ""), fields.pop("event", "message"), json.loads(fields.pop("data"))
-
-
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The problem (RFC 9457) of a response. Raises Broken where it is another, or none."""
-    seen = f"{response.request.method} {_path(response)}: {response.status_code}"
-    expect(response.status_code == status, f"{seen}, not {status}")
-    expect(
-        response.headers.get("content-type", "").startswith("application/problem+json"), f"{seen} is no problem+json"
-    )
-    body: dict[str, Any] = response.json()
-    expect(body.get("code") == code, f"{seen} has the code {body.get('code')}, not {code}")
-    wanted = {"type", "title", "status", "detail", "success", "code", "retryable"}
-    expect(wanted <= body.keys() and body["success"] is False, f"{seen} lacks {sorted(wanted - body.keys())}")
-    return body
-
-
-def _path(response: httpx.Response) -> str:
-    """The path without ids, which are credentials."""
-    return "/".join(
-        part[:4] + "..." if part.startswith(("ses_", "tkt_")) else part for part in str(response.url.path).split("/")
-    )
+ELSEWHERE = "https://elsewhere.example"
+DESK_READS = ("me", "operators", "replies")
 
 
 def check_health(client: Client) -> None:
@@ -133,10 +30,17 @@ def check_health(client: Client) -> None:
 
 def check_create(client: Client) -> None:
     """A new session has an id of 32 URL-safe characters, an address, and times in UTC."""
-    path = client.create()
+    made = client.post("/api/session/create", {})
+    expect(made.status_code == 201, f"create answered {made.status_code}")
+    client.created.append(made.json()["session_id"])
+    path = f"/api/session/{client.created[-1]}"
+    expect(made.json().get("success") is True, "success is not true")
+    expect(made.headers.get("location", "").endswith(path), "Location is not its address")
+    expect(made.json().get("chat_url", "").startswith("http"), "chat_url is no address")
     response = client.call("GET", path)
     body = response.json()
     expect(response.status_code == 200 and body.get("status") == "active", "a new session is not active")
+    expect(body.get("created_at", "") < body.get("expires_at", ""), "it expires before it was created")
     for name in ("created_at", "expires_at"):
         expect(
             len(body.get(name, "")) == 24 and body[name].endswith("Z"),
@@ -146,14 +50,52 @@ def check_create(client: Client) -> None:
 
 
 def check_headers(client: Client) -> None:
-    """Answers are not cached, and carry no referrer and no guess of their type."""
-    response = client.call("GET", client.create())
+    """Answers are not cached, carry no referrer and no guess of their type, and let no site use cookies."""
+    response = client.call("GET", client.create(), headers={"Origin": ELSEWHERE})
+    expect("access-control-allow-credentials" not in response.headers, "another site may send cookies")
     for name, value in (
         ("cache-control", "no-store"),
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),
     ):
         expect(value in response.headers.get(name, ""), f"{name} is {response.headers.get(name)}")
+
+
+def check_paths(client: Client) -> None:
+    """A path that is not there is 404, and a method that a path does not take 405, both as problems."""
+    problem(client.call("GET", "/api/no-such-path"), 404, "not_found")
+    problem(client.call("PUT", "/api/session/create"), 405, "method_not_allowed")
+
+
+def check_page(client: Client) -> None:
+    """The full page has a strict policy, is not cached, and does not repeat the ticket of its address."""
+    ticket = "tkt_" + secrets.token_urlsafe(24)
+    response = client.call("GET", "/chat", params={"session": ticket})
+    expect(response.status_code == 200, f"/chat answered {response.status_code}")
+    policy = response.headers.get("content-security-policy", "")
+    expect("script-src" in policy or "default-src" in policy, "there is no Content-Security-Policy for scripts")
+    expect("'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0], "any script may run")
+    expect("no-store" in response.headers.get("cache-control", ""), "it may be cached")
+    expect("no-referrer" in response.headers.get("referrer-policy", ""), "it tells its address to other sites")
+    expect(ticket not in response.text, "the ticket stands in the page")
+
+
+def check_desk(client: Client) -> None:
+    """Calls of the desk are refused without a login and shown to no other site; without a desk there are none."""
+    people = client.call("GET", "/api/site").json().get("people", "off")
+    status, code = (404, "not_found") if people == "off" else (401, "login_required")
+    for path in DESK_READS:
+        for headers in ({"Origin": ELSEWHERE}, {"Baton-Operator": "op_1"}, {"Cookie": "baton_desk=1"}):
+            response = client.call("GET", f"/api/desk/{path}", headers=headers)
+            problem(response, status, code)
+            expect("access-control-allow-origin" not in response.headers, "another site may read the desk")
+    written = client.post("/api/desk/operators", {"name": "x", "role": "admin"})
+    expect(written.status_code in ((404,) if people == "off" else (401, 403)), f"it wrote: {written.status_code}")
+    session = client.create()
+    told = client.call("GET", session).json()
+    expect(("handler" in told) == (people != "off"), "handler is told without a desk, or not told with one")
+    if people == "off":
+        problem(client.post(f"{session}/human", {}), 404, "not_found")
 
 
 def check_one_404(client: Client) -> None:
@@ -366,6 +308,8 @@ CHECKS: tuple[Callable[[Client], None], ...] = (
     check_health,
     check_create,
     check_headers,
+    check_paths,
+    check_page,
     check_one_404,
     check_bodies,
     check_exactly_as_sent,
@@ -376,71 +320,6 @@ CHECKS: tuple[Callable[[Client], None], ...] = (
     check_end_and_delete,
     check_isolation,
     check_without_session,
+    check_desk,
     check_limits,
 )
-
-
-def examine(url: str, pid: int | None = None) -> list[Check]:
-    """The outcome of every check."""
-    checks = list(CHECKS)
-    if pid is not None:
-        checks.append(_with_pid(pid))
-    client = Client(url)
-    try:
-        return [_run(check, client) for check in checks]
-    finally:
-        client.close()
-
-
-def _with_pid(pid: int) -> Callable[[Client], None]:
-    def check(client: Client) -> None:
-        check_dead_worker(client, pid)
-
-    check.__doc__, check.__name__ = check_dead_worker.__doc__, check_dead_worker.__name__
-    return check
-
-
-def _run(check: Callable[[Client], None], client: Client) -> Check:
-    name = (check.__doc__ or "").strip().rstrip(".")
-    try:
-        check(client)
-    except Skipped as reason:
-        return Check(name, None, str(reason))
-    except Broken as broken:
-        return Check(name, False, str(broken))
-    except (httpx.HTTPError, ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
-        return Check(name, False, f"{type(error).__name__}: {error}"[:200])
-    return Check(name, True)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    parser.add_argument("address", metavar="URL", help="the service, such as https://chat.example.com")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--junit", metavar="FILE", help="also write a JUnit report")
-    parser.add_argument(
-        "--pid", type=int, help="a worker of the service on this machine, which is killed in mid-answer"
-    )
-
-
-def main(given: argparse.Namespace) -> int:
-    """Prints one line a promise; 1 where one is broken."""
-    checks = examine(given.address, given.pid)
-    if given.junit:
-        _write_junit(given.junit, checks)
-    if given.json:
-        print(json.dumps({"url": given.address, "checks": [asdict(check) for check in checks]}, indent=2))
-    else:
-        for check in checks:
-            word = {True: "ok", False: "BROKEN", None: "skipped"}[check.ok]
-            print(f"{word:8} {check.name}" + (f" ({check.detail})" if check.detail else ""))
-    return 1 if any(check.ok is False for check in checks) else 0
-
-
-def _write_junit(path: str, checks: list[Check]) -> None:
-    suite = ET.Element("testsuite", name="baton doctor", tests=str(len(checks)))
-    for check in checks:
-        case = ET.SubElement(suite, "testcase", name=check.name)
-        if check.ok is not True:
-            ET.SubElement(case, "failure" if check.ok is False else "skipped", message=check.detail)
-    ET.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
