@@ -14,7 +14,7 @@ if ARGV[6] ~= '' then redis.call('HSET', meta, 'reason', ARGV[6]) end
 if is_new then
   if ARGV[7] ~= '' then
     enqueue('requested', ARGV[7], ARGV[8])
-  elseif ARGV[5] ~= '' then
+  elseif ARGV[5] ~= '' or ARGV[6] ~= '' then
     record('human.requested', ',"by":"' .. ARGV[8] .. '","available":false')
   end
 end

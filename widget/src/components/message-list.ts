@@ -126,7 +126,7 @@ export class MessageList {
     let day = "";
     const taken = this.host.reader
       ? new Set()
-      : takenOver(this.#messages!, this.#handler?.kind === "human");
+      : takenOver(this.#messages!, /queue|human/.test(this.#handler?.kind ?? ""));
     const put = (node: HTMLElement): void => {
       if (node === place) place = node.nextSibling;
       else this.#list.insertBefore(node, place);
@@ -286,10 +286,10 @@ export class MessageList {
   }
 }
 
-/** The answers that broke off because a person came. `here`: a person has the conversation now. */
-function takenOver(messages: readonly Message[], here: boolean): Set<Message> {
+/** The answers that broke off for a person. `now`: a person has the conversation, or is asked for. */
+function takenOver(messages: readonly Message[], now: boolean): Set<Message> {
   const found = new Set<Message>();
-  let person = here;
+  let person = now;
   for (const message of messages.toReversed()) {
     if (message.author) person = true;
     else if (message.role === "assistant") {

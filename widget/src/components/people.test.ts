@@ -193,7 +193,7 @@ describe("where people answer", () => {
     });
     await vi.waitFor(() => expect(notes(root)).toEqual(["This answer broke off."]));
     await set({ handler: handler("human", { name: "Anna" }) });
-    expect(notes(root)).toEqual(["A person took over from here."]);
+    expect(notes(root)).toEqual(["This answer stops here: a person takes over."]);
     const later = await show({
       handler: handler("bot"),
       messages: [
@@ -207,7 +207,7 @@ describe("where people answer", () => {
     });
     await vi.waitFor(() =>
       expect(notes(later.root)).toEqual([
-        "A person took over from here.",
+        "This answer stops here: a person takes over.",
         "This answer broke off.",
       ]),
     );

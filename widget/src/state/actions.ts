@@ -5,7 +5,7 @@ import type { Settings } from "../options";
 import { randomId } from "../client/tab-sync";
 import type { Conversation, Message } from "../types";
 import type { Outbox } from "./outbox";
-import { isLocal, type OutgoingQuestion } from "./reducer";
+import { isLocal, type ConversationState, type OutgoingQuestion } from "./reducer";
 import type { SessionManager } from "./session-manager";
 import { isBusy, secondsLeft, type ConversationStore } from "./store";
 
@@ -32,6 +32,25 @@ export type Actions = Pick<
   /** Stops the answer that is being written. `taken`: the question on its way that was taken back, if there was one. */
   stop(taken: OutgoingQuestion | null): Promise<void>;
 };
+
+function lastQuestion(messages: readonly Message[]): Message | undefined {
+  const questions = messages.filter((one) => one.role === "user");
+  return questions.findLast((one) => !isLocal(one)) ?? questions.at(-1);
+}
+
+/** The assistant never answers what was said to people, so that is asked anew. */
+function askedAgain(
+  { id, client_id, content }: Message,
+  { handler, unanswered }: ConversationState,
+): OutgoingQuestion {
+  const again = !handler || id !== unanswered;
+  return {
+    client_id: (again && client_id) || `q.${randomId()}`,
+    text: content,
+    at: new Date().toISOString(),
+    again,
+  };
+}
 
 export function createActions({
   api,
@@ -102,17 +121,8 @@ export function createActions({
         : undefined;
       if (unsent)
         return outbox.add({ client_id: clientId!, text: unsent.content, at: unsent.created_at });
-      const isQuestion = (one: Message) => one.role === "user";
-      const last =
-        messages.findLast((one) => isQuestion(one) && !isLocal(one)) ??
-        messages.findLast(isQuestion);
-      if (last)
-        outbox.add({
-          client_id: last.client_id ?? `q.${randomId()}`,
-          text: last.content,
-          at: new Date().toISOString(),
-          again: true,
-        });
+      const last = lastQuestion(messages);
+      if (last) outbox.add(askedAgain(last, store.state));
     },
 
     async end() {

@@ -1,4 +1,5 @@
 /** Watches a question that gets no answer: reads the history again, and offers Retry. In the messages chunk. */
+import type { Message } from "../types";
 import { isWithPeople } from "./reducer";
 import { lastStored, type ConversationStore } from "./store";
 
@@ -11,6 +12,10 @@ const OTHER_TAB_MS = 2_000;
 /** How often, and in what distance, the history is read for the answer to a question that the service took. */
 const CHECKS = 7,
   CHECK_MS = 5_000;
+
+/** A question asked by this widget, and no reply to a person. */
+const isToAssistant = (messages: readonly Message[], question: Message) =>
+  CLIENT_ID.test(question.client_id ?? "") && !messages[messages.indexOf(question) - 1]?.author;
 
 /** `sync` reads the history again. Returns how to stop watching. */
 export function createAnswerWatchdog(
@@ -28,7 +33,7 @@ export function createAnswerWatchdog(
     const last = lastStored(store.state);
     if (isWithPeople(store.state)) toPeople = last?.id;
     if (transcript.turn || waiting || feedDown || last?.role !== "user") return "";
-    return last.id !== toPeople && CLIENT_ID.test(String(last.client_id)) ? last.id : "";
+    return isToAssistant(transcript.messages, last) && last.id !== toPeople ? last.id : "";
   }
 
   /** The feed may have missed the answer, or there is none: the history knows. */

@@ -20,6 +20,8 @@ export interface LiveFeedDeps {
   onFeed(state: "open" | "trying"): void;
   onRefused(error: ApiError): void;
   onErased(): void;
+  /** No answer will follow the question: it was stored for a person. */
+  onHeld(): void;
   /** Another tab claims it: it gets another id at this moment. */
   onClaimPending(): void;
   onBeat(): void;
@@ -310,9 +312,10 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
         at += event.text.length;
       }
       const ends = event.event === "answer.end" || event.event === "answer.error";
-      const begins = event.event === "answer.start" || event.event === "answer.delta";
-      // No answer follows where a person has the conversation, and the stream says so.
-      if (begins || event.event === "handler" || (ends && !feed)) deps.onEvent(event);
+      // The question is for people. Who has the conversation now, the log alone tells.
+      if (event.event === "handler") deps.onHeld();
+      if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed))
+        deps.onEvent(event);
     });
     try {
       for (

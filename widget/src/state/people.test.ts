@@ -94,7 +94,7 @@ test("a question that meets a person who has just come waits for no answer eithe
   await rested(tab);
   const session = only();
   service.cutFeeds(session);
-  session.people = { handler: "human", assigned_to: { name: "Anna" } };
+  service.take(session, "Anna");
   await tab.conversation.send("Still there?");
   await seen(tab, { kind: "human", name: "Anna" });
   await rested(tab);
@@ -193,7 +193,10 @@ test("with nobody there a message is left once, with the address, and nothing wa
   await leave();
   await seen(tab, { kind: "bot", reason: "kept.mail" });
   expect(only().messages.map((one) => one.content)).toEqual(["Call me."]);
-  expect(service.calls.at(-1)!.body).toEqual({ contact: { email: "a@example.test" } });
+  expect(service.calls.at(-1)!.body).toEqual({
+    reason: "Call me.",
+    contact: { email: "a@example.test" },
+  });
   await until(() => texts(tab.state).length === 1);
   expect(tab.state.waiting).toBe(false);
 });
@@ -218,4 +221,31 @@ test("where the desk is off nothing is told of people", async () => {
   expect(handler(tab)).toBe(null);
   await expect(tab.conversation.people!.request()).rejects.toMatchObject({ code: "not_found" });
   expect(handler(tab)).toBe(null);
+});
+
+test("what nobody answered in the queue is asked anew by Retry, for the service keeps it for people", async () => {
+  service.people = "online";
+  const tab = await asked();
+  answer("Good day.");
+  await rested(tab);
+  service.setHandler(only(), { handler: "queue", queue_position: 1 });
+  await seen(tab, { kind: "queue" });
+  await tab.conversation.send("Anybody?");
+  await until(() => only().messages.length === 3);
+  service.setHandler(only(), { handler: "bot", reason: "timeout" });
+  await seen(tab, { kind: "bot" });
+  const later = browser.tab();
+  await later.ready;
+  await until(
+    () => later.state.canRetry,
+    () => later.state,
+  );
+  await later.conversation.retry();
+  await until(() => later.state.answering);
+  expect(only().messages.map((one) => one.content)).toEqual([
+    "Hello?",
+    "Good day.",
+    "Anybody?",
+    "Anybody?",
+  ]);
 });

@@ -20,7 +20,7 @@ export interface Contact {
 
 export interface People {
   /** Asks for a person; who answers now, which is the assistant where nobody is there. */
-  request(contact?: Contact): Promise<Handler["kind"]>;
+  request(left?: { reason?: string; contact: Contact }): Promise<Handler["kind"]>;
   /** Leaves a message for when somebody is there. */
   leave(text: string | undefined, contact: Contact): Promise<void>;
   /** The visitor types. Told at most once in three seconds, and only where a person may see it. */
@@ -64,10 +64,10 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
     }
   }
 
-  async function request(contact?: Contact): Promise<Handler["kind"]> {
+  async function request(left = {}): Promise<Handler["kind"]> {
     await sessions.getOrCreate();
     const { generation, handler: before } = store.state;
-    const found = decodeHandler(await call("/human", contact ? { contact } : {}));
+    const found = decodeHandler(await call("/human", left));
     // What the feed told meanwhile is newer.
     if (found && generation === store.state.generation && before === store.state.handler)
       show(found);
@@ -80,7 +80,7 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
       // The same text again is a retry, which the service stores once.
       if (text && text !== unsent.text) unsent = { text, client_id: `m.${randomId()}` };
       if (text) await call("/messages", { message: text, client_id: unsent.client_id });
-      if ((await request(contact)) === "bot")
+      if ((await request({ reason: text?.slice(0, 500), contact })) === "bot")
         show({ kind: "bot", name: "", position: 0, reason: contact.email ? "kept.mail" : "kept" });
       unsent = { text: "", client_id: "" };
     },

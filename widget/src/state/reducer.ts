@@ -302,7 +302,7 @@ function withStatus(state: ConversationState, status: Status): ConversationState
 function withEvent(state: ConversationState, event: ChatEvent): ConversationState {
   if (event.event === "session") return withStatus(state, event.status);
   if (event.event === "typing") return { ...state, typing: event.name };
-  if (event.event === "handler") return withHandler({ ...state, waiting: "" }, event.handler);
+  if (event.event === "handler") return withHandler(state, event.handler);
   const transcript = reduceTranscript(state.transcript, event);
   if (transcript === state.transcript) return state;
   const next = { ...state, transcript };

@@ -134,6 +134,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
           }),
         );
       },
+      onHeld: () => dispatch({ type: "unblocked" }),
       onErased() {
         if (isCurrent()) onSessionLost("erased");
       },
