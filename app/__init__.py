@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import _thread
 import os
+import secrets
 import socket
+import time
 import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from app.api import (
     ai_sdk,
     chat,
     desk_analytics,
+    desk_conversations,
     desk_operators,
     health,
     human,
@@ -32,18 +35,23 @@ from app.api import (
 from app.auth import user_tokens
 from app.auth.operators import OperatorDirectory
 from app.config import ROOT, ConfigError, Settings
+from app.conversations import sweeper
 from app.conversations.answer_runner import AnswerRunner, RunnerConfig
+from app.conversations.change_tracker import ChangeTracker
 from app.conversations.claims import ClaimService
+from app.conversations.desk_feed import DeskFeed
 from app.conversations.event_sender import EventSender, SenderConfig
 from app.conversations.names import NamedConversations
 from app.conversations.people import PeopleService
 from app.conversations.questions import QuestionLog
 from app.conversations.responses import ResponseDirectory
 from app.conversations.service import ConversationService
+from app.conversations.sweeper import Sweeper
 from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
 from app.logging_config import install_thread_excepthook
-from app.storage import open_store
+from app.storage import event_queue, open_store
+from app.storage.desk_index import DeskIndex
 from app.storage.event_queue import EventQueue
 from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore, StoreLimits
@@ -74,12 +82,14 @@ def create_app(
     # The gunicorn worker calls these at shutdown: the first ends the feeds, the second waits for running answers.
     app.extensions["baton.leaving"] = lambda: _leave(services)
     app.extensions["baton.drain"] = services.answer_runner.drain
+    if services.changes:
+        app.extensions["baton.drain"] = _follow_changes(services, services.changes)
 
     if services.people:
         app.register_blueprint(human.blueprint)
     for views in (site, sessions, messages, chat, sse, websocket, ai_sdk, ag_ui, openai_chat, openai_responses, pages):
         app.register_blueprint(views.blueprint)
-    for views in (desk_operators, desk_analytics, desk) if config.desk else ():
+    for views in (desk_operators, desk_conversations, desk_analytics, desk) if config.desk else ():
         app.register_blueprint(views.blueprint)
     if services.oidc:
         from app.web import desk_login
@@ -107,7 +117,8 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     except ValueError as error:  # of the URL's query, which redis-py reads
         raise ConfigError(f"REDIS_URL: {str(error)[:1].lower()}{str(error)[1:]}") from None
     operators = OperatorDirectory(RedisOperatorStore(store.client)) if config.desk else None
-    people = PeopleService(store, operators, _start_thread) if operators else None
+    index = _change_index(config, store)
+    people = PeopleService(store, operators, _start_thread, index) if operators else None
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
     questions = QuestionLog(store.client) if config.desk and config.keep_questions else None
@@ -117,7 +128,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     )  # fmt: skip
     answer_runner = AnswerRunner(store, engine, runner_config)
     _start_thread(answer_runner.forget_problem)
-    conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000)
+    conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000, desk=index)
     claims = ClaimService(store.ownership, store, conversations)
     api_key = config.api_key.get_secret_value() if config.api_key else ""
     identity_secret = config.identity_secret
@@ -137,6 +148,9 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         operators=operators,
         people=people,
         oidc=_oidc_provider(config),
+        changes=index,
+        desk=index if operators else None,
+        desk_feed=_desk_feed(index, operators),
     )
 
 
@@ -167,6 +181,49 @@ def _oidc_provider(config: Settings) -> OidcProvider | None:
     secret, redirect_uri = config.oidc_client_secret.get_secret_value(), f"{config.public_url}/desk/oidc/callback"
     roles = config.oidc_roles or {}
     return OidcProvider(OidcConfig(config.oidc_issuer, config.oidc_client_id, secret, roles, redirect_uri))
+
+
+def _change_index(config: Settings, store: RedisConversationStore) -> DeskIndex | None:
+    """Where changes of sessions go; None where nobody learns of them."""
+    if not store.limits.tracking:
+        return None
+    return DeskIndex(
+        store.client,
+        store.notifier,
+        idle_ms=config.idle_timeout * 1000,
+        kept_ms=config.session_max_age * 1000,
+        with_desk=config.desk,
+        queued=event_queue.entry if config.events_url else None,
+    )
+
+
+def _desk_feed(index: DeskIndex | None, operators: OperatorDirectory | None) -> DeskFeed | None:
+    if index is None or operators is None:
+        return None
+    feed = DeskFeed(index, operators, sse.format_sse)
+    operators.changed = feed.forget_operators
+    return feed
+
+
+def _follow_changes(services: Services, index: DeskIndex) -> Callable[[float], None]:
+    """Starts what applies changes and what sweeps; returns what the worker calls last, with seconds."""
+    worker = secrets.token_hex(8)
+    store, config = services.store, services.config
+    people = None
+    if services.people and services.operators:
+        people = sweeper.People(services.people, services.operators, config.queue_timeout * 1000)
+    tracker = ChangeTracker(index, worker, store.changed)
+    sweeps = Sweeper(index, store, worker, people)
+    _start_thread(tracker.run)
+    _start_thread(sweeps.run)
+
+    def drain(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        sweeps.stop()
+        services.answer_runner.drain(seconds)
+        tracker.drain(max(deadline - time.monotonic(), 0.5))
+
+    return drain
 
 
 def _store_limits(config: Settings) -> StoreLimits:

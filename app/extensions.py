@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.config import Settings
     from app.conversations.answer_runner import AnswerRunner
     from app.conversations.claims import ClaimService
+    from app.conversations.desk_feed import DeskFeed
     from app.conversations.event_sender import EventSender
     from app.conversations.names import NamedConversations
     from app.conversations.people import PeopleService
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from app.conversations.responses import ResponseDirectory
     from app.conversations.service import ConversationService
     from app.engines.base import Engine
+    from app.storage.desk_index import DeskIndex
     from app.storage.redis_store import RedisConversationStore
 
 cors = CORS()
@@ -85,6 +87,12 @@ class Services:
     """None while the desk is off."""
     oidc: OidcProvider | None = None
     """None where operators log in by invitation alone."""
+    changes: DeskIndex | None = None
+    """Where changes of sessions go; None where neither operators nor other systems learn of them."""
+    desk: DeskIndex | None = None
+    """The same, where operators do."""
+    desk_feed: DeskFeed | None = None
+    """None while the desk is off."""
 
 
 def services() -> Services:

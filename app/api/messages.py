@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -14,7 +15,7 @@ from app.api.json_body import read_json_object
 from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
 from app.api.sessions import page_response
 from app.conversations.events import serialize_message
-from app.conversations.export import render_transcript
+from app.conversations.export import Format, render_transcript
 from app.errors import AlreadyTaken, InvalidRequest, NotAllowed, PathNotFound, RoleForbidden, SessionFull
 from app.extensions import services
 from app.rate_limit import address_limit, set_rate_limit_headers
@@ -121,6 +122,11 @@ def get_transcript(context: SessionContext) -> Response:
     query = validate_after_session_exists(context, lambda: schemas.TranscriptQuery.parse(request.args.to_dict()))
     limit = services().config.max_messages + 1
     snapshot = services().conversations.get_page(context.session_hash, context.actor, limit=limit).session
-    response = Response(render_transcript(snapshot.messages, query.format), mimetype=MEDIA_TYPES[query.format])
-    response.headers["Content-Disposition"] = f'attachment; filename="conversation.{query.format}"'
+    return transcript_response(snapshot.messages, query.format)
+
+
+def transcript_response(messages: Sequence[bytes], file_format: Format) -> Response:
+    """A conversation as a file to download."""
+    response = Response(render_transcript(messages, file_format), mimetype=MEDIA_TYPES[file_format])
+    response.headers["Content-Disposition"] = f'attachment; filename="conversation.{file_format}"'
     return response

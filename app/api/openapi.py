@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from werkzeug.routing import Rule
 
 from app import errors
-from app.api import desk_schemas, schemas
+from app.api import desk_conversation_schemas, desk_schemas, schemas
 from app.errors import BatonError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -34,7 +34,7 @@ DESK_ERRORS = (
 """Of every call of the desk."""
 TAGS = {
     "sessions": "Sessions", "messages": "Messages", "chat": "Chat", "events": "Live", "websocket": "Live",
-    "human": "People", "desk_operators": "Desk", "desk_analytics": "Desk",
+    "human": "People", "desk_operators": "Desk", "desk_conversations": "Desk", "desk_analytics": "Desk",
     "ai_sdk": "Other clients", "ag_ui": "Other clients", "health": "Service", "site": "Service", "openapi": "Service",
 }  # fmt: skip
 """By blueprint."""
@@ -172,7 +172,7 @@ def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -
 
 
 def _schemas(max_chars: int) -> dict[str, Any]:
-    named = {**vars(schemas), **vars(desk_schemas)}
+    named = {**vars(schemas), **vars(desk_schemas), **vars(desk_conversation_schemas)}
     models = [model for model in named.values() if isinstance(model, type) and issubclass(model, BaseModel)]
     modes = [(model, "validation" if issubclass(model, schemas.RequestModel) else "serialization") for model in models]
     _, definitions = models_json_schema(

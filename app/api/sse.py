@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 
@@ -21,10 +21,13 @@ from app.errors import RateLimited, StorageUnavailable
 from app.extensions import services
 from app.metrics import FEEDS_OPEN, RATE_LIMITED_TOTAL
 
+T = TypeVar("T")
+
 blueprint = Blueprint("events", __name__)
 
 MAX_CONNECTION_SECONDS = 720.0
 """A feed ends before any proxy would cut it; the client comes back with the last event id."""
+PREAMBLE = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % MAX_CONNECTION_SECONDS
 SLOT_RENEW_SECONDS = 15.0
 _SLOT_TRIES = 3
 _UNICODE_LINE_BREAKS = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
@@ -43,13 +46,17 @@ def _escape(match: re.Match[bytes]) -> bytes:
 
 def sse_response(events: Iterator[Event | None], preamble: bytes = b"") -> Response:
     """A response of events, which proxies do not buffer; None becomes a ping."""
+    return stream_response((format_sse(event or PING) for event in events), preamble)
+
+
+def stream_response(rendered: Iterator[bytes], preamble: bytes = b"") -> Response:
+    """A response of events that are rendered already."""
 
     def body() -> Iterator[bytes]:
         if preamble:
             yield preamble
         with suppress(StorageUnavailable):  # the stream ends; the client comes back with the last event id
-            for event in events:
-                yield format_sse(event or PING)
+            yield from rendered
 
     response = Response(body(), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
@@ -58,13 +65,16 @@ def sse_response(events: Iterator[Event | None], preamble: bytes = b"") -> Respo
 
 
 class FeedSlot:
-    """One of the feeds that a session and an address may have open at once, counted in Redis for all workers."""
+    """One of the feeds that a session and an address may have open at once, counted in Redis for all workers.
 
-    def __init__(self, session_hash: str) -> None:
+    ``reader``: whose feeds of a desk are counted in place of a session's; the session does not notice those.
+    """
+
+    def __init__(self, session_hash: str | None, reader: str = "") -> None:
         config = services().config
         self._store = services().store
         self._name = secrets.token_hex(8)
-        self._session_hash, self._session_limit = session_hash, config.feeds_per_session
+        self._session_hash, self._session_limit, self._reader = session_hash, config.feeds_per_session, reader
         self._address, self._address_limit = client_network_hash(), config.feeds_per_address
         self._renewed_at = 0.0
 
@@ -73,7 +83,8 @@ class FeedSlot:
         for _ in range(_SLOT_TRIES):
             if self._claim():
                 return
-            self._store.wake_subscribers(self._session_hash)  # feeds whose client has left notice it now, and end
+            if self._session_hash:  # feeds whose client has left notice it now, and end
+                self._store.wake_subscribers(self._session_hash)
             time.sleep(0.1)
         self.release()
         RATE_LIMITED_TOTAL.labels("feeds").inc()
@@ -86,7 +97,7 @@ class FeedSlot:
 
     def release(self) -> None:
         """Gives the slot back."""
-        self._store.release_feed_slot("", self._name, self._session_hash)
+        self._store.release_feed_slot(self._reader, self._name, self._session_hash)
         self._store.release_feed_slot(self._address, self._name)
 
     def _claim(self) -> bool:
@@ -94,7 +105,7 @@ class FeedSlot:
         acquire = self._store.acquire_feed_slot
         try:
             return bool(
-                acquire("", self._session_limit, self._name, self._session_hash)
+                acquire(self._reader, self._session_limit, self._name, self._session_hash)
                 and acquire(self._address, self._address_limit, self._name)
             )
         except StorageUnavailable:  # Redis refuses writes: reading goes on, uncounted
@@ -119,7 +130,7 @@ def open_feed(
     return iterate_until_deadline(events, slot), resources.close
 
 
-def iterate_until_deadline(events: Iterator[Event | None], slot: FeedSlot) -> Iterator[Event | None]:
+def iterate_until_deadline(events: Iterator[T], slot: FeedSlot) -> Iterator[T]:
     """The events, for as long as a connection may last; its slot is renewed meanwhile."""
     deadline = time.monotonic() + MAX_CONNECTION_SECONDS
     for event in events:
@@ -164,7 +175,6 @@ def stream_events(context: SessionContext) -> Response:
         services().conversations.get_page(context.session_hash, context.actor)
         return Response(mimetype="text/event-stream")
     events, close = open_feed(context, "sse", after, client_disconnected(request.environ))
-    preamble = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % MAX_CONNECTION_SECONDS
-    response = sse_response(events, preamble)
+    response = sse_response(events, PREAMBLE)
     response.call_on_close(close)
     return response

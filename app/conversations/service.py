@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -291,12 +291,14 @@ class ConversationService:
         is_local: bool = False,
         disconnected: Callable[[], bool] | None = None,
         typist: Typist = "operator",
+        more: Callable[[], Iterable[Event]] = tuple,
     ) -> Iterator[Event | None]:
         """The one reader of the log: events in order, None when nothing came for a while, until the session is gone.
 
         ``is_local``: the turn runs in this worker. ``disconnected``: whether the client has left. A caller that waits
         for an answer passes None: it stays while the worker drains, and gets StorageUnavailable after
-        MAX_STORAGE_OUTAGE_SECONDS. ``typist``: of whom the reader hears that they type.
+        MAX_STORAGE_OUTAGE_SECONDS. ``typist``: of whom the reader hears that they type. ``more``: what else there is
+        to tell after each look at the log.
         """
         typing = TypingNotices(typist)
         after_event, after_message, available_at = start.after_event, start.after_message, time.monotonic()
@@ -319,6 +321,7 @@ class ConversationService:
                     after_event = batch.after + len(batch.events)
                     if disconnected is not None:
                         yield from typing.read(batch)
+                    yield from more()
                 if disconnected is not None and (subscription.closing or disconnected()):
                     return
                 if not self._wait_for_events(session_hash, batch, subscription, is_local=is_local):

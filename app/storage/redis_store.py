@@ -149,6 +149,11 @@ class RedisConversationStore:
         """The client, for what else is kept in the same Redis."""
         return self._client
 
+    @property
+    def notifier(self) -> PubSubNotifier:
+        """Wakes whoever waits for a channel of the same Redis."""
+        return self._notifier
+
     def _run(
         self, verb: str, session_hash: str, *args: Any, keys: tuple[str, ...] = (), wait: bool = False
     ) -> list[Any]:

@@ -148,6 +148,12 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     yield from _running({**FACE, "BATON_LOGO": str(logo)})
 
 
+@pytest.fixture(scope="session")
+def desk() -> Iterator[RunningService]:
+    """As ``plain``, with the desk switched on."""
+    yield from _running({**PLAIN, "BATON_DESK": "on"})
+
+
 @pytest.fixture
 def caller(plain: RunningService) -> ApiClient:
     return ApiClient(plain.base)

@@ -1,0 +1,374 @@
+"""Conversations at the desk: the lists, one conversation as operators see it, and what they do with it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from app.api import desk_conversation_schemas as desk_schemas
+from app.api import schemas
+from app.api.desk_auth import DeskCaller, desk_operators, desk_route
+from app.api.json_body import read_json_object
+from app.api.messages import message_response, transcript_response
+from app.api.openapi import DESK_ERRORS, TEXT, ResponseSpec, openapi_operation
+from app.api.sessions import json_response
+from app.api.sse import (
+    PREAMBLE,
+    FeedSlot,
+    client_disconnected,
+    format_sse,
+    iterate_until_deadline,
+    stream_response,
+)
+from app.conversations.desk_conversation import OperatorEvents, created_at, merge_notes
+from app.conversations.desk_feed import DeskReader
+from app.conversations.events import PING
+from app.conversations.ids import timestamp
+from app.conversations.people import PeopleService
+from app.conversations.service import ConversationPage
+from app.errors import AlreadyTaken, PathNotFound, RateLimited, SessionEnded, SessionFull, SessionNotFound
+from app.extensions import services
+from app.metrics import FEEDS_OPEN
+from app.storage.base import SessionSnapshot
+from app.storage.desk_index import DeskIndex
+
+blueprint = Blueprint("desk_conversations", __name__)
+CHANGE_ERRORS = (AlreadyTaken, SessionEnded, *DESK_ERRORS)
+EVENT_STREAM = ResponseSpec("Events, for as long as the connection lives.", {"text/event-stream": TEXT})
+OWNER = "*"
+LAST_TIME = "9999"
+"""After all times."""
+
+
+def desk_index() -> DeskIndex:
+    """The index. Raises PathNotFound while the desk is off."""
+    index = services().desk
+    if index is None:
+        raise PathNotFound("There is nothing at this path.")
+    return index
+
+
+def desk_people() -> PeopleService:
+    """What operators can do. Raises PathNotFound while the desk is off."""
+    people = services().people
+    if people is None:
+        raise PathNotFound("There is nothing at this path.")
+    return people
+
+
+def _resolve(ref: str) -> str:
+    """The hash of the session that a ref names. Raises PathNotFound."""
+    session_hash = desk_index().resolve(ref)
+    request.environ["baton.session_ref"] = session_hash[:10]  # for the access log
+    return session_hash
+
+
+@desk_route(blueprint, "GET", "/conversations", "viewer")
+@openapi_operation(
+    {200: desk_schemas.ConversationList}, query=desk_schemas.ListConversationsQuery, auth="desk", errors=DESK_ERRORS
+)
+def list_conversations(caller: DeskCaller) -> Response:
+    """List the conversations of a view, or of a verified user."""
+    query = desk_schemas.ListConversationsQuery.parse(request.args.to_dict())
+    view = query.view or ("queue" if query.user is None else None)
+    page = desk_index().rows(view, caller.operator_id, query.q, query.cursor, query.limit, query.user)
+    return _json({"conversations": page.rows, "counts": page.counts, "cursor": page.cursor})
+
+
+@desk_route(blueprint, "GET", "/conversations/<ref>", "viewer", audit="read")
+@openapi_operation({200: desk_schemas.ConversationState}, auth="desk", errors=DESK_ERRORS)
+def get_conversation(caller: DeskCaller, ref: str) -> Response:
+    """Get one conversation."""
+    return _conversation_response(caller, ref, _resolve(ref))
+
+
+def _conversation_response(caller: DeskCaller, ref: str, session_hash: str) -> Response:
+    """The row, with what only the session itself knows for certain."""
+    page = _page(session_hash)
+    row = desk_index().row(ref, caller.operator_id)
+    more = {"updated_at": timestamp(page.session.updated_at), "message_count": page.session.message_count}
+    return _json(row | _state(page, row) | more)
+
+
+def _state(page: ConversationPage, row: dict[str, Any]) -> dict[str, Any]:
+    """Who answers, as the session knows it, which may be a moment ahead of its row."""
+    session, assigned_to = page.session, row["assigned_to"]
+    if not assigned_to or assigned_to["name"] != session.assigned_to:
+        assigned_to = {"name": session.assigned_to}
+    return {
+        "status": page.status,
+        "handler": session.handler or "bot",
+        "assigned_to": assigned_to if session.handler == "human" else None,
+        "expires_at": timestamp(session.expires_at),
+    }
+
+
+def _page(session_hash: str, direction: str = "", message_id: str = "", limit: int = 0) -> ConversationPage:
+    """Some of the session's messages. Raises PathNotFound where it is gone, as for a ref that never was."""
+    try:
+        return services().conversations.get_page(session_hash, OWNER, direction, message_id, limit)
+    except SessionNotFound:
+        raise PathNotFound("No such conversation.") from None
+
+
+@desk_route(blueprint, "GET", "/conversations/<ref>/messages", "viewer", audit="read")
+@openapi_operation(
+    {200: desk_schemas.DeskMessagePage}, query=schemas.ListMessagesQuery, auth="desk", errors=DESK_ERRORS
+)
+def list_desk_messages(caller: DeskCaller, ref: str) -> Response:
+    """List messages, oldest first, and the notes of that time among them."""
+    session_hash = _resolve(ref)
+    query = schemas.ListMessagesQuery.parse(request.args.to_dict())
+    direction, message_id = "", ""
+    if query.after is not None:
+        direction, message_id = "after", query.after
+    elif query.before is not None:
+        direction, message_id = "before", query.before
+    page = _page(session_hash, direction, message_id, query.limit)
+    session = page.session
+    since, until = _time_span(session_hash, direction, session)
+    messages = merge_notes(session.messages, desk_people().get_notes(session_hash), since, until)
+    fields = {
+        "success": True,
+        "ref": ref,
+        "has_more": session.has_more,
+        "cursor": page.cursor,
+        **_state(page, desk_index().row(ref, caller.operator_id)),
+    }
+    body = b'%b,"messages":[%b]}' % (orjson.dumps(fields)[:-1], b",".join(messages))
+    return Response(body, mimetype="application/json")
+
+
+def _time_span(session_hash: str, direction: str, session: SessionSnapshot) -> tuple[str, str]:
+    """From when to when a page of the history reaches, so that each note is in one page alone."""
+    first = created_at(session.messages[0]) if session.messages else ""
+    if direction == "after":
+        # The message that the page follows.
+        at, message_id = ("before", orjson.loads(session.messages[0])["id"]) if session.messages else ("", "")
+        since = created_at(_page(session_hash, at, message_id, 1).session.messages[0])
+        return since, created_at(session.messages[-1]) if session.has_more else ""
+    since = first if session.has_more else ""
+    if direction == "before":
+        if not session.messages:
+            return LAST_TIME, ""
+        following = _page(session_hash, "after", orjson.loads(session.messages[-1])["id"], 1).session.messages
+        return since, created_at(following[0])
+    return since, ""
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/take", "operator", audit="take")
+@openapi_operation(
+    {200: desk_schemas.ConversationState},
+    body=desk_schemas.TakeRequest,
+    body_required=False,
+    auth="desk",
+    errors=CHANGE_ERRORS,
+)
+def take_conversation(caller: DeskCaller, ref: str) -> Response:
+    """Take a conversation; a running answer ends with the words said so far."""
+    session_hash = _resolve(ref)
+    body = desk_schemas.TakeRequest.parse(read_json_object(optional=True))
+    desk_people().take(session_hash, caller.acting, force=body.force)
+    return _conversation_response(caller, ref, session_hash)
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/release", "operator", audit="release")
+@openapi_operation(
+    {200: desk_schemas.ConversationState}, body=desk_schemas.ReleaseRequest, auth="desk", errors=CHANGE_ERRORS
+)
+def release_conversation(caller: DeskCaller, ref: str) -> Response:
+    """Give a conversation to the bot, back to the queue or to a colleague."""
+    session_hash = _resolve(ref)
+    body = desk_schemas.ReleaseRequest.parse(read_json_object())
+    desk_people().release(session_hash, caller.acting, body.to)
+    return _conversation_response(caller, ref, session_hash)
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/messages", "operator", audit="message")
+@openapi_operation(
+    {201: schemas.MessageStored, 200: schemas.MessageStored},
+    body=desk_schemas.OperatorMessageRequest,
+    auth="desk",
+    errors=(SessionFull, *CHANGE_ERRORS),
+)
+def send_operator_message(caller: DeskCaller, ref: str) -> Response:
+    """Say something; where nobody has the conversation, this takes it."""
+    session_hash = _resolve(ref)
+    body = _parse_message()
+    stored = desk_people().send_message(session_hash, caller.acting, body.message, body.client_id)
+    return message_response(stored.message, 201 if stored.is_new else 200)
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/notes", "operator", audit="note")
+@openapi_operation(
+    {201: desk_schemas.NoteStored, 200: desk_schemas.NoteStored},
+    body=desk_schemas.OperatorMessageRequest,
+    auth="desk",
+    errors=(SessionFull, *DESK_ERRORS),
+)
+def add_note(caller: DeskCaller, ref: str) -> Response:
+    """Add a note, which operators alone read."""
+    session_hash = _resolve(ref)
+    body = _parse_message()
+    stored = desk_people().add_note(session_hash, caller.acting, body.message, body.client_id)
+    return message_response(stored.message, 201 if stored.is_new else 200)
+
+
+def _parse_message() -> desk_schemas.OperatorMessageRequest:
+    return desk_schemas.OperatorMessageRequest.parse(read_json_object(), max_chars=services().config.max_message_chars)
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/end", "operator", audit="end")
+@openapi_operation({200: desk_schemas.ConversationState}, auth="desk", errors=(AlreadyTaken, *DESK_ERRORS))
+def end_conversation(caller: DeskCaller, ref: str) -> Response:
+    """End a conversation for good."""
+    session_hash = _resolve(ref)
+    read_json_object(optional=True)
+    desk_people().end(session_hash, caller.acting)
+    return _conversation_response(caller, ref, session_hash)
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/typing", "operator")
+@openapi_operation({200: desk_schemas.Done}, auth="desk", errors=CHANGE_ERRORS)
+def operator_types(caller: DeskCaller, ref: str) -> Response:
+    """Say that the operator types; the visitor is told, once in 3 s at most."""
+    session_hash = _resolve(ref)
+    read_json_object(optional=True)
+    desk_people().set_typing(session_hash, "operator", caller.acting.name)
+    return json_response(desk_schemas.Done())
+
+
+@desk_route(blueprint, "POST", "/conversations/<ref>/read", "operator")
+@openapi_operation({200: desk_schemas.Done}, auth="desk", errors=DESK_ERRORS)
+def mark_read(caller: DeskCaller, ref: str) -> Response:
+    """Say that the operator has read what there is."""
+    session_hash = _resolve(ref)
+    read_json_object(optional=True)
+    desk_people().mark_read(session_hash, caller.acting)
+    return json_response(desk_schemas.Done())
+
+
+@desk_route(blueprint, "DELETE", "/conversations/<ref>", "lead", audit="delete")
+@openapi_operation({204: ResponseSpec("It is deleted.")}, auth="desk", errors=DESK_ERRORS)
+def delete_conversation(caller: DeskCaller, ref: str) -> Response:  # noqa: ARG001
+    """Delete a conversation; nothing of it is left."""
+    session_hash = _resolve(ref)
+    try:
+        services().conversations.delete_session(session_hash, OWNER)
+    except SessionNotFound:
+        raise PathNotFound("No such conversation.") from None
+    return Response(status=204)
+
+
+@desk_route(blueprint, "GET", "/conversations/<ref>/transcript", "viewer", audit="export")
+@openapi_operation(
+    {
+        200: ResponseSpec(
+            "The conversation as a file, without notes.",
+            {"text/markdown": TEXT, "text/plain": TEXT, "application/json": schemas.Transcript},
+            ("Content-Disposition",),
+        )
+    },
+    query=schemas.TranscriptQuery,
+    auth="desk",
+    errors=DESK_ERRORS,
+)
+def get_desk_transcript(caller: DeskCaller, ref: str) -> Response:  # noqa: ARG001
+    """Download a conversation."""
+    session_hash = _resolve(ref)
+    query = schemas.TranscriptQuery.parse(request.args.to_dict())
+    session = _page(session_hash, limit=services().config.max_messages + 1).session
+    return transcript_response(session.messages, query.format)
+
+
+def _json(fields: dict[str, Any]) -> Response:
+    return Response(orjson.dumps({"success": True, **fields}), mimetype="application/json")
+
+
+# Feeds
+
+
+@desk_route(blueprint, "GET", "/events", "viewer")
+@openapi_operation(
+    {200: EVENT_STREAM},
+    query=schemas.EventsQuery,
+    headers=("Last-Event-ID",),
+    auth="desk",
+    errors=(RateLimited, *DESK_ERRORS),
+)
+def follow_desk(caller: DeskCaller) -> Response:
+    """Follow what changes at the desk as server-sent events."""
+    if request.method == "HEAD":
+        return Response(mimetype="text/event-stream")
+    operators = desk_operators()
+    reader = DeskReader(caller.operator_id, lambda: caller.renew(operators), client_disconnected(request.environ))
+    resources, slot = _open_slot(f"desk:{caller.operator_id or 'key'}")
+    feed = services().desk_feed
+    events = feed.stream(reader, _position()) if feed else iter(())
+    response = stream_response((part or _PING for part in iterate_until_deadline(events, slot)), PREAMBLE)
+    response.call_on_close(resources.close)
+    return response
+
+
+@desk_route(blueprint, "GET", "/conversations/<ref>/events", "viewer", audit="read")
+@openapi_operation(
+    {200: EVENT_STREAM},
+    query=schemas.EventsQuery,
+    headers=("Last-Event-ID",),
+    auth="desk",
+    errors=(RateLimited, *DESK_ERRORS),
+)
+def follow_conversation(caller: DeskCaller, ref: str) -> Response:
+    """Follow a conversation as server-sent events: the visitor's, notes, typing and who else looks."""
+    session_hash = _resolve(ref)
+    _page(session_hash)
+    if request.method == "HEAD":
+        return Response(mimetype="text/event-stream")
+    conversations, store, people, operators = (
+        services().conversations,
+        services().store,
+        desk_people(),
+        desk_operators(),
+    )
+    start = conversations.resolve_cursor(session_hash, OWNER, _position())
+    resources, slot = _open_slot(f"desk:{ref}")
+    operator = caller.operator
+    more = OperatorEvents(
+        ref,
+        f"{operator.id} {operator.name}" if operator else "",
+        desk_index(),
+        lambda: people.get_notes(session_hash),
+        lambda: store.wake_subscribers(session_hash),
+    )
+    resources.callback(more.close)
+    disconnected = client_disconnected(request.environ)
+    events = conversations.stream_events(
+        session_hash,
+        OWNER,
+        start,
+        disconnected=lambda: disconnected() or not caller.renew(operators),
+        typist="visitor",
+        more=more.read,
+    )
+    response = stream_response((format_sse(event or PING) for event in iterate_until_deadline(events, slot)), PREAMBLE)
+    response.call_on_close(resources.close)
+    return response
+
+
+def _position() -> str | None:
+    return request.headers.get("Last-Event-ID") or request.args.get("after")
+
+
+def _open_slot(reader: str) -> tuple[ExitStack, FeedSlot]:
+    """A slot for a feed, and what to close when it ends. Raises RateLimited."""
+    resources, slot = ExitStack(), FeedSlot(None, reader)
+    slot.acquire()
+    resources.callback(slot.release)
+    resources.enter_context(FEEDS_OPEN.labels("desk").track_inprogress())
+    return resources, slot
+
+
+_PING = format_sse(PING)

@@ -1,0 +1,124 @@
+"""Applies what has changed in sessions to the desk's index and to the queue of events: the step after each verb.
+
+A verb marks its session in Redis, in the same atomic step as its work (``scripts/_track.lua``). One worker at a time
+applies all marks, a moment after any of them was set. A worker that dies loses nothing, since a mark goes only when its
+change is applied, and whatever is done twice changes nothing (app/storage/desk_index.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from app.errors import StorageUnavailable
+from app.storage.desk_index import MAX_MARKS, Mark
+
+COALESCE_SECONDS = 0.2
+"""Changes of one session within this time are applied together."""
+IDLE_SECONDS = 1.0
+"""How often a worker looks for what others have left."""
+SKIP_SECONDS = 30.0
+"""A session whose changes cannot be applied is left alone for so long."""
+
+_log = logging.getLogger(__name__)
+
+
+class ChangeIndex(Protocol):
+    """Where changes are applied. Raises StorageUnavailable."""
+
+    def take_marks(self, worker: str) -> list[Mark] | None:
+        """Sessions that have changed; None while another worker has them."""
+
+    def release_marks(self, worker: str) -> None:
+        """Lets another worker have them."""
+
+    def apply(self, marks: Sequence[Mark]) -> None:
+        """Applies what has changed."""
+
+
+class ChangeTracker:
+    """One worker's part of it. ``run`` needs a thread; ``changed`` is set when this worker has marked a session."""
+
+    def __init__(
+        self, index: ChangeIndex, worker: str, changed: threading.Event, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._index, self._worker, self._changed, self._clock = index, worker, changed, clock
+        self._stopped = threading.Event()
+        self._step_lock = threading.Lock()
+        self._applied: dict[str, float] = {}
+        self._skipped: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Applies changes until ``drain``."""
+        while not self._stopped.is_set():
+            if self._changed.wait(IDLE_SECONDS):
+                self._stopped.wait(COALESCE_SECONDS)
+            try:
+                self.step()
+            except StorageUnavailable:
+                self._stopped.wait(IDLE_SECONDS)
+            except Exception:  # noqa: BLE001 - a fault here must not end the thread
+                _log.exception("changes could not be applied")
+                self._stopped.wait(IDLE_SECONDS)
+
+    def step(self) -> bool:
+        """Applies all changes that there are; False while another worker does it, or for want of storage."""
+        with self._step_lock:
+            self._changed.clear()
+            marks = self._index.take_marks(self._worker)
+            if marks is None:
+                self._changed.set()  # it may have looked before our changes came
+                return False
+            if not marks:
+                return True
+            try:
+                while self._apply(marks) and len(marks) >= MAX_MARKS:
+                    marks = self._index.take_marks(self._worker) or []
+            finally:
+                self._index.release_marks(self._worker)
+            return True
+
+    def drain(self, seconds: float) -> None:
+        """Ends ``run``, and applies what has changed until now; what takes longer is left to the other workers."""
+        self._stopped.set()
+        deadline = self._clock() + min(seconds, 2.0)
+        try:
+            while not self.step() and self._clock() < deadline:
+                time.sleep(0.05)
+        except StorageUnavailable:
+            _log.warning("what has changed is left to another worker")
+
+    def _apply(self, marks: Sequence[Mark]) -> bool:
+        """Whether there was anything new."""
+        now = self._clock()
+        self._skipped = {member: until for member, until in self._skipped.items() if until > now}
+        wanted = [mark for mark in marks if mark.member not in self._skipped and self._is_new(mark)]
+        self._applied = {mark.member: mark.score for mark in marks if not mark.is_final}
+        if not wanted:
+            return False
+        try:
+            self._index.apply(wanted)
+        except StorageUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - found out below which one it is
+            self._apply_each(wanted)
+        return True
+
+    def _is_new(self, mark: Mark) -> bool:
+        return mark.is_final or self._applied.get(mark.member) != mark.score
+
+    def _apply_each(self, marks: Sequence[Mark]) -> None:
+        """One session must not hold up the others."""
+        for mark in marks:
+            try:
+                self._index.apply([mark])
+            except StorageUnavailable:
+                raise
+            except Exception:  # noqa: BLE001 - logged, and tried again later
+                self._skipped[mark.member] = self._clock() + SKIP_SECONDS
+                _log.exception(
+                    "what a conversation has changed could not be applied", extra={"session": mark.member[:10]}
+                )

@@ -1,0 +1,89 @@
+"""One conversation as operators see it: notes in its history, and what its feed tells beside the visitor's events."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import orjson
+
+from app.conversations.events import Event
+from app.errors import NotFound, StorageUnavailable
+
+RECENT_NOTES = timedelta(minutes=10)
+"""A feed begins with the notes of this time; their ids make repetition harmless."""
+VIEWER_MS = 45_000
+RENEW_SECONDS = 15.0
+
+
+def created_at(stored: bytes) -> str:
+    """When a stored message or note was written; times of this form are in the order of their letters."""
+    return str(orjson.loads(stored)["created_at"])
+
+
+def merge_notes(messages: Sequence[bytes], notes: Sequence[bytes], since: str, until: str) -> list[bytes]:
+    """The messages, and among them by their time the notes from ``since`` to before ``until``; empty is no bound."""
+    wanted = [note for note in notes if since <= created_at(note) and (not until or created_at(note) < until)]
+    return list(heapq.merge(messages, wanted, key=created_at)) if wanted else list(messages)
+
+
+class Viewers(Protocol):
+    """Who looks at a conversation. Raises StorageUnavailable."""
+
+    def view(self, ref: str, viewer: str, kept_ms: int) -> list[tuple[str, str]]:
+        """Somebody looks at it, for so long; 0: not any more, and without a viewer it only asks. Id and name of all."""
+
+
+class OperatorEvents:
+    """What a conversation's feed tells an operator beside the visitor's events: notes, and who else looks.
+
+    ``wake`` wakes the other feeds of the conversation.
+    """
+
+    def __init__(
+        self, ref: str, viewer: str, viewers: Viewers, get_notes: Callable[[], list[bytes]], wake: Callable[[], None]
+    ) -> None:
+        self._ref, self._viewer, self._viewers = ref, viewer, viewers
+        self._get_notes, self._wake = get_notes, wake
+        self._told_notes = 0
+        self._told_viewers: list[tuple[str, str]] | None = None
+        self._renewed_at = float("-inf")
+
+    def read(self) -> Iterator[Event]:
+        """What is new; to be called after each look at the log."""
+        with suppress(NotFound, StorageUnavailable):  # the reader of the log meets the same
+            yield from self._notes()
+            yield from self._looking()
+
+    def close(self) -> None:
+        """The operator has left."""
+        if self._viewer:
+            with suppress(StorageUnavailable):
+                self._viewers.view(self._ref, self._viewer, 0)
+                self._wake()
+
+    def _notes(self) -> Iterator[Event]:
+        notes = self._get_notes()
+        if self._told_viewers is None:  # at the start
+            oldest = (datetime.now(UTC) - RECENT_NOTES).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self._told_notes = sum(created_at(note) < oldest for note in notes)
+        for note in notes[self._told_notes :]:
+            yield Event(None, "message", note)
+        self._told_notes = max(self._told_notes, len(notes))
+
+    def _looking(self) -> Iterator[Event]:
+        is_due = time.monotonic() - self._renewed_at > RENEW_SECONDS
+        if is_due:
+            self._renewed_at = time.monotonic()
+        viewers = self._viewers.view(self._ref, self._viewer if is_due else "", VIEWER_MS)
+        if viewers != self._told_viewers:
+            joined = is_due and self._told_viewers is None and bool(self._viewer)
+            self._told_viewers = viewers
+            shown = [{"id": operator_id, "name": name} for operator_id, name in viewers]
+            yield Event(None, "viewers", orjson.dumps({"operators": shown}))
+            if joined:
+                self._wake()

@@ -1,0 +1,125 @@
+"""What happens to conversations by the clock: abandoned, waiting for too long, held by somebody who is gone.
+
+One worker at a time sweeps, under a lease. Each rule is decided where the session is, in one atomic step that also
+records that it was applied. So it does not matter when a worker dies, or that two of them sweep for a moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from app.auth.operators import OperatorDirectory
+from app.conversations.people import VISITOR_AWAY_MS, PeopleService
+from app.errors import BatonError, SessionNotFound, StorageUnavailable
+from app.storage.desk_index import DeskIndex, SweepRules
+
+TICK_SECONDS = 1.0
+LEASE_MS = 5_000
+RECHECK_MS = 15_000
+"""How often a visitor of a conversation that a person has is looked for."""
+MINUTE_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class AbandonmentStore(Protocol):
+    """Records that a visitor has left. Raises SessionNotFound or StorageUnavailable."""
+
+    def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
+        """Whether it is recorded now, and when they were last seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """What the sweeper needs where operators answer too."""
+
+    service: PeopleService
+    operators: OperatorDirectory
+    queue_timeout_ms: int
+
+
+class Sweeper:
+    """One worker's part: ``run`` in a thread of its own. ``every_minute`` is done by whoever sweeps."""
+
+    def __init__(
+        self,
+        index: DeskIndex,
+        store: AbandonmentStore,
+        worker: str,
+        people: People | None = None,
+        every_minute: Sequence[Callable[[], None]] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index, self._store, self._worker, self._people = index, store, worker, people
+        self._every_minute, self._clock = every_minute, clock
+        self._rules = SweepRules(LEASE_MS, people.queue_timeout_ms if people else 10**15, RECHECK_MS)
+        self._stopped, self._ended = threading.Event(), threading.Event()
+        self._minute_at = float("-inf")
+        self._repair_cursor = "0"
+        self._is_holder = False
+
+    def run(self) -> None:
+        """Sweeps every second until ``stop``."""
+        try:
+            while not self._stopped.wait(TICK_SECONDS):
+                try:
+                    self.sweep()
+                except StorageUnavailable:
+                    continue
+                except Exception:  # noqa: BLE001 - a fault here must not end the thread
+                    _log.exception("a sweep failed")
+        finally:
+            self._ended.set()
+
+    def stop(self) -> None:
+        """Ends ``run``, and lets another worker sweep."""
+        self._stopped.set()
+        try:
+            if self._is_holder:
+                self._index.release_sweeper(self._worker)
+        except StorageUnavailable:
+            _log.info("the sweeper's lease is left to expire")
+
+    def sweep(self) -> bool:
+        """Applies every rule once; False where another worker sweeps."""
+        due = self._index.due(self._worker, self._rules)
+        self._is_holder = due is not None
+        if due is None:
+            return False
+        for ref, session_hash in due.idle:
+            self._attempt(session_hash, self._store.mark_abandoned, ref)
+        if self._people:
+            service = self._people.service
+            timeout = str(self._people.queue_timeout_ms)
+            for ref, session_hash in due.waiting:
+                self._attempt(session_hash, partial(service.put_back, reason="timeout", value=timeout), ref)
+            for ref, session_hash in due.held:
+                self._attempt(session_hash, partial(service.put_back, reason="left", value=str(VISITOR_AWAY_MS)), ref)
+            for operator_id, session_hash in self._index.held_by_others(self._people.operators.present_ids()):
+                self._attempt(session_hash, partial(service.put_back, reason="absent", value=operator_id))
+        self._repair_cursor = self._index.repair(self._repair_cursor)
+        if self._clock() - self._minute_at >= MINUTE_SECONDS:
+            self._minute_at = self._clock()
+            for work in self._every_minute:
+                work()
+        return True
+
+    def _attempt(self, session_hash: str, rule: Callable[[str], object], ref: str = "") -> None:
+        """Applies a rule to one session and shows what came of it; one that fails does not hold up the others."""
+        if not session_hash or self._stopped.is_set():
+            return
+        try:
+            with suppress(SessionNotFound):
+                rule(session_hash)
+            self._index.refresh(f"{session_hash}:{ref}" if ref else session_hash)
+        except StorageUnavailable:
+            raise
+        except BatonError as error:
+            _log.warning("a conversation could not be swept: %s", error.code)

@@ -1,0 +1,427 @@
+"""The desk's index in Redis: which conversations there are, who has them, and what has changed.
+
+A conversation is written in one Cluster slot and listed in another, so the index follows the sessions: ``refresh``
+reads a session, and writes its row. It may be repeated, skipped or overtaken at any time;
+app/conversations/change_tracker.py makes sure that it happens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from app.errors import InvalidRequest, PathNotFound
+from app.storage.base import Subscription
+from app.storage.client import RedisClient, load_script
+from app.storage.desk_rows import SessionSummary, fold, present, search_text, signature
+from app.storage.pubsub import PubSubNotifier
+
+View = Literal["queue", "mine", "open", "bot", "ended"]
+VIEWS: tuple[View, ...] = ("queue", "mine", "open", "bot", "ended")
+PREFIX = "baton:desk:{desk}:"
+MARKS_KEY = "baton:changes:{desk}"
+EVENTS_KEY = "baton:events:{desk}"
+MAX_LOOKS = 5_000
+"""How many rows one search looks at; its cursor goes on from there."""
+MAX_LIVE = 1_000
+MAX_MARKS = 1_000
+"""How many marks are taken at once."""
+TRACKER_LEASE_MS = 1_500
+CLUSTER_MARK_MS = 1_500
+REPAIR_BATCH = 200
+EXPIRES_MAY_DIFFER_MS = 120_000
+BATCH = 100
+"""How many sessions are read and written in one step."""
+_REF = re.compile(r"cnv_[0-9a-f]{24}\Z")
+_CURSOR = re.compile(r"([0-9]{1,15})-(cnv_[0-9a-f]{24})\Z")
+_NO_ROW = (0, b"", b"", 0)
+_POSITION = re.compile(r"([0-9]{1,15})-([0-9a-f]{8})\Z")
+
+Queued = Callable[[Mapping[str, Any], str], Sequence[str] | None]
+"""Makes of a domain event and a ref what the queue of events stores; None for an event that is told to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A session that has changed. ``member`` names it among the marks, which have it until its change is applied."""
+
+    member: str
+    score: float
+    is_final: bool = True
+    """Its mark can be taken away with this change; False where the change itself may still come."""
+
+    @property
+    def session_hash(self) -> str:
+        return self.member.partition(":")[0]
+
+    @property
+    def ref(self) -> str:
+        """Its ref, where it may be gone by now."""
+        return self.member.partition(":")[2] or f"cnv_{self.session_hash[:24]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Some sessions at one moment: what desk_apply.lua is given of each, and the last number of each outbox."""
+
+    changes: list[bytes]
+    outboxes: list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRules:
+    """For how long one worker sweeps, how long a conversation may wait, how often a visitor is looked for."""
+
+    lease_ms: int
+    queue_timeout_ms: int
+    recheck_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Refs and session hashes that a rule may apply to; whether it does is decided where the session is."""
+
+    idle: list[tuple[str, str]]
+    waiting: list[tuple[str, str]]
+    held: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """A page of the list. ``cursor``: where the next one begins, None where this is the last."""
+
+    rows: list[dict[str, Any]]
+    counts: dict[str, int]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LivePosition:
+    """The number of the last change that a desk has, and the tag of the numbering."""
+
+    number: int
+    tag: str
+
+    def encode(self, number: int | None = None) -> str:
+        return f"{self.number if number is None else number}-{self.tag}"
+
+
+@dataclass(slots=True)
+class LiveBatch:
+    """What has changed after a position. ``reset``: the position is gone, go on from this one."""
+
+    position: LivePosition
+    reset: bool
+    changes: list[tuple[int, str, dict[str, Any] | None, int]]
+    """Number, ref, stored row (None: gone) and place in the queue."""
+    now: int
+    rendered: dict[str, bytes] = field(default_factory=dict)
+    """What the readers of one worker share, by operator."""
+
+
+class DeskIndex:
+    """The index of conversations. ``with_desk``: False where changes are followed for events to other systems only."""
+
+    def __init__(
+        self,
+        client: RedisClient,
+        notifier: PubSubNotifier,
+        *,
+        idle_ms: int,
+        kept_ms: int,
+        with_desk: bool = True,
+        queued: Queued | None = None,
+    ) -> None:
+        self._client, self._notifier = client, notifier
+        self._idle_ms, self._kept_ms = idle_ms, kept_ms
+        self._with_desk, self._queued = with_desk, queued
+        self._live_cache: tuple[LivePosition, LiveBatch] | None = None
+        self._live_lock = threading.Lock()
+
+    # Keeping up with the sessions
+
+    def refresh(self, *session_hashes: str) -> None:
+        """Brings these sessions up to date, now; ``hash:ref`` for one that may be gone and that was claimed before."""
+        self.apply([Mark(session_hash, -1) for session_hash in session_hashes])
+
+    def take_marks(self, worker: str) -> list[Mark] | None:
+        """Sessions that have changed, for this worker to apply; None while another worker does it."""
+        keys = (MARKS_KEY, f"{PREFIX}tracker")
+        args = (worker, TRACKER_LEASE_MS, MAX_MARKS, self._kept_ms)
+        found = self._client.run(load_script("desk_take_marks"), keys, *args)
+        if not found:
+            return None
+        # In a Cluster a mark is set before the verb. It stays until the verb has surely been done.
+        final_ms = CLUSTER_MARK_MS if self._client.is_cluster else 0
+        scores = [float(score) for score in found[2::2]]
+        return [
+            Mark(member.decode(), score, is_final=found[0] - score >= final_ms)
+            for member, score in zip(found[1::2], scores, strict=True)
+        ]
+
+    def release_marks(self, worker: str) -> None:
+        """Lets another worker apply what has changed."""
+        self._release("tracker", worker)
+
+    def _release(self, lease: str, worker: str) -> None:
+        self._client.run(load_script("desk_release"), (f"{PREFIX}{lease}",), worker)
+
+    def apply(self, marks: Sequence[Mark]) -> None:
+        """Reads the marked sessions, writes what has changed, and takes the marks away."""
+        for start in range(0, len(marks), BATCH):
+            snapshot = self.snapshot(marks[start : start + BATCH])
+            self.write(snapshot)
+            for session_hash, number in snapshot.outboxes:
+                self._client.run(load_script("trim_outbox"), (meta_key(session_hash),), number)
+
+    def snapshot(self, marks: Sequence[Mark]) -> Snapshot:
+        """The marked sessions as they are now."""
+        changes, outboxes = [], []
+        for mark, reply in zip(marks, self._read([mark.session_hash for mark in marks]), strict=True):
+            change: dict[str, Any] = {"hash": mark.session_hash, "member": mark.member}
+            if mark.is_final and mark.score >= 0:
+                change["mark"] = mark.score
+            if reply == b"":
+                changes.append(change | {"gone": True, "ref": mark.ref})
+            elif reply == b"moved":  # its new hash has a mark of its own
+                changes.append(change | {"gone": True, "ref": ""})
+            else:
+                summary = SessionSummary.parse(mark.session_hash, reply)
+                changes.append(change | self._change(summary))
+                if summary.outbox:
+                    outboxes.append((mark.session_hash, summary.outbox[-1]["n"]))
+        return Snapshot([orjson.dumps(change) for change in changes], outboxes)
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Writes what has changed. An older snapshot after a newer one, or one a second time, changes nothing."""
+        keys = (MARKS_KEY, EVENTS_KEY)
+        self._client.run(load_script("desk_apply"), keys, self._kept_ms, *snapshot.changes, wait=True)
+
+    def _read(self, session_hashes: list[str]) -> list[Any]:
+        script = load_script("read_changes")
+        keys = [meta_key(session_hash) for session_hash in session_hashes]
+        if not self._client.is_cluster:
+            return list(self._client.run(script, tuple(keys))[1:])
+        return [self._client.run(script, (key,))[1] for key in keys]
+
+    def _change(self, summary: SessionSummary) -> dict[str, Any]:
+        """What desk_apply.lua is given of a session."""
+        row = summary.row() if self._with_desk else {}
+        view = summary.view if self._with_desk else ""
+        active = summary.active_at()
+        change = {
+            "ref": summary.ref,
+            "number": summary.number,
+            "json": orjson.dumps(row).decode(),
+            "text": search_text(row),
+            "sig": signature(row, told=summary.is_told_abandoned),
+            "view": view,
+            "operator": summary.operator if view else "",
+            "user": summary.fields["owner"].strip("*"),
+            "score": summary.time("waiting") if view == "queue" else active,
+            "active": active,
+            "expires": summary.time("expires"),
+            "check": summary.check,
+            "events": [self._event(summary, event) for event in summary.outbox],
+        }
+        if not summary.fields["ended"]:
+            if not summary.is_told_abandoned:
+                change["seen"] = summary.time("seen")
+            if view == "open":
+                change["held"] = max(summary.time("seen"), summary.time("present"))
+        return change
+
+    def _event(self, summary: SessionSummary, event: dict[str, Any]) -> dict[str, Any]:
+        queued = self._queued(event, summary.ref) if self._queued else None
+        return {"n": event["n"]} | ({"queued": list(queued)} if queued else {})
+
+    def leave(self, session_hash: str) -> str:
+        """A session is about to be deleted: what ``forget`` needs to know then; the mark stays if this worker dies."""
+        ref = self._client.call("HGET", meta_key(session_hash), "ref")
+        member = f"{session_hash}:{ref.decode()}" if ref else session_hash
+        self._client.run(load_script("desk_mark"), (MARKS_KEY,), member, self._kept_ms)
+        return member
+
+    def forget(self, member: str) -> None:
+        """Takes a deleted session out of the index; ``member`` is what ``leave`` has returned."""
+        scores = self._client.call("ZMSCORE", MARKS_KEY, member)
+        self.apply([Mark(member, -1 if scores[0] is None else float(scores[0]))])
+
+    # Sweeping
+
+    def due(self, worker: str, rules: SweepRules) -> Due | None:
+        """What is to be looked at now; None where another worker does it. Sweeps what has expired."""
+        found = self._client.run(
+            load_script("desk_due"), (f"{PREFIX}sweeper",), worker, rules.lease_ms, self._kept_ms, BATCH, self._idle_ms,
+            rules.queue_timeout_ms, rules.recheck_ms,
+        )  # fmt: skip
+        return Due(*(_pairs(part) for part in found)) if found else None
+
+    def release_sweeper(self, worker: str) -> None:
+        """Lets another worker sweep."""
+        self._release("sweeper", worker)
+
+    def held_by_others(self, present: Iterable[str]) -> list[tuple[str, str]]:
+        """Operator and session hash of conversations that operators have who are not among these."""
+        return _pairs(self._client.run(load_script("desk_held"), (f"{PREFIX}holders",), BATCH, *present))
+
+    def repair(self, cursor: str) -> str:
+        """Compares some of the rows with their sessions and mends what differs; where to go on, "0" at the end."""
+        following, found = self._client.run(load_script("desk_rows"), (f"{PREFIX}rows",), cursor, REPAIR_BATCH)
+        rows = [(ref.decode(), session_hash.decode(), check) for ref, session_hash, check in found if session_hash]
+        checks = self._checks([session_hash for _, session_hash, _ in rows])
+        wrong = [
+            Mark(f"{session_hash}:{ref}", -1)
+            for (ref, session_hash, check), current in zip(rows, checks, strict=True)
+            if _differs(check.decode(), current.decode())
+        ]
+        if wrong:
+            self.apply(wrong)
+        return str(following.decode())
+
+    def _checks(self, session_hashes: list[str]) -> list[bytes]:
+        script, keys = load_script("check_sessions"), [meta_key(session_hash) for session_hash in session_hashes]
+        if self._client.is_cluster:
+            return [self._client.run(script, (key,))[0] for key in keys]
+        return list(self._client.run(script, tuple(keys))) if keys else []
+
+    # Reading
+
+    def resolve(self, ref: str) -> str:
+        """The hash of the session that a ref names. Raises PathNotFound."""
+        session_hash = self._client.call("HGET", f"{PREFIX}row:{ref}", "hash") if _REF.match(ref) else None
+        if session_hash is None:
+            raise PathNotFound("No such conversation.")
+        return str(session_hash.decode())
+
+    def row(self, ref: str, operator_id: str) -> dict[str, Any]:
+        """One conversation's row. Raises PathNotFound."""
+        keys = (f"{PREFIX}row:{ref}", f"{PREFIX}view:queue")
+        now, json, _, position = self._client.run(load_script("desk_row"), keys, ref) if _REF.match(ref) else _NO_ROW
+        if not json:
+            raise PathNotFound("No such conversation.")
+        return self.present(orjson.loads(json), operator_id, int(position), now=int(now))
+
+    def present(self, row: dict[str, Any], operator_id: str, position: int, *, now: int) -> dict[str, Any]:
+        """A stored row as this operator gets it."""
+        return present(row, operator_id, position, now=now, idle_ms=self._idle_ms)
+
+    def rows(
+        self,
+        view: View | None,
+        operator_id: str,
+        q: str = "",
+        cursor: str | None = None,
+        limit: int = 50,
+        user: str | None = None,
+    ) -> RowPage:
+        """A page of a view, or of a user's conversations. A search may end early: its cursor then goes on.
+
+        Raises InvalidRequest for a cursor that is none.
+        """
+        after = _CURSOR.match(cursor) if cursor else None
+        if cursor and not after:
+            raise InvalidRequest("cursor", "is not one that a list has given")
+        newest_first = user is not None or view != "queue"
+        if user is not None:
+            key = f"user:{user_hash(user)}"
+        else:
+            key = f"view:mine:{operator_id}" if view == "mine" else f"view:{view}"
+        score, ref = after.groups() if after else ("", "")
+        only = (view or "").replace("mine", "open") if user is not None else ""
+        now, counts, next_score, next_ref, flat = self._client.run(
+            load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", score, ref, limit, fold(q),
+            MAX_LOOKS, only, operator_id,
+        )  # fmt: skip
+        rows = [
+            self.present(orjson.loads(flat[i]), operator_id, int(flat[i + 1]), now=now) for i in range(0, len(flat), 2)
+        ]
+        following = f"{next_score.decode()}-{next_ref.decode()}" if next_score else None
+        return RowPage(rows, dict(zip(VIEWS, map(int, counts), strict=True)), following)
+
+    def counts(self, operator_id: str) -> dict[str, int]:
+        """How many conversations each view has."""
+        return self.rows("queue", operator_id, limit=0).counts
+
+    def queue_position(self, ref: str) -> int:
+        """The place of a conversation that waits, from 1; 0 where it does not."""
+        rank = self._client.call("ZRANK", f"{PREFIX}view:queue", ref)
+        return 0 if rank is None else int(rank) + 1
+
+    def waiting(self, limit: int = 50) -> list[tuple[str, int]]:
+        """The first that wait: hash of the session and place."""
+        found = self._client.run(load_script("desk_waiting"), (f"{PREFIX}view:queue",), limit)
+        return [(session_hash.decode(), place) for place, session_hash in enumerate(found, 1) if session_hash]
+
+    def view(self, ref: str, viewer: str, kept_ms: int) -> list[tuple[str, str]]:
+        """``viewer`` ("id name") looks at a conversation for so long (0: not any more); ids and names of all who do."""
+        found = self._client.run(load_script("desk_view"), (f"{PREFIX}viewers:{ref}",), viewer, kept_ms)
+        return sorted((one.decode().split(" ", 1)[0], one.decode().split(" ", 1)[1]) for one in found)
+
+    # Following
+
+    def open_live(self, after: str | None) -> LivePosition:
+        """The position that ``after`` names, or the last one where it is None."""
+        if after is not None:
+            match = _POSITION.match(after)
+            return LivePosition(int(match[1]), match[2]) if match else LivePosition(-1, "")
+        number, tag = self._client.run(
+            load_script("desk_open_live"), (f"{PREFIX}position",), secrets.token_hex(4), self._kept_ms
+        )
+        return LivePosition(int(number), tag.decode())
+
+    def read_live(self, after: LivePosition) -> LiveBatch:
+        """What has changed after a position. Readers of one worker that are at the same place share one batch."""
+        with self._live_lock:
+            if self._live_cache and self._live_cache[0] == after:
+                return self._live_cache[1]
+            keys = (f"{PREFIX}position", f"{PREFIX}live")
+            outcome, number, tag, now, found = self._client.run(
+                load_script("desk_read_live"), keys, max(after.number, 0), after.tag, MAX_LIVE
+            )
+            changes = [
+                (int(one[0]), one[1].decode(), orjson.loads(one[2]) if one[2] else None, int(one[3])) for one in found
+            ]
+            batch = LiveBatch(LivePosition(int(number), tag.decode()), outcome == b"reset", changes, int(now))
+            if changes:
+                self._live_cache = (after, batch)
+            return batch
+
+    def wake(self) -> None:
+        """Wakes everybody who waits for changes."""
+        self._client.call("PUBLISH", f"{PREFIX}bell", "")
+
+    def subscribe(self) -> AbstractContextManager[Subscription]:
+        """Waits for changes."""
+        return self._notifier.subscribe(f"{PREFIX}bell")
+
+
+def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
+    texts = [one.decode() for one in flat]
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _differs(check: str, current: str) -> bool:
+    """A heartbeat alone may be up to a minute ahead of the row."""
+    if not check or not current:
+        return True
+    (known, known_expires), (now, expires) = check.rsplit(" ", 1), current.rsplit(" ", 1)
+    return known != now or abs(int(expires) - int(known_expires)) > EXPIRES_MAY_DIFFER_MS
+
+
+def meta_key(session_hash: str) -> str:
+    """The key of a session by which its scripts find the others."""
+    return f"baton:{{{session_hash}}}:meta"
+
+
+def user_hash(user_id: str) -> str:
+    """What the index knows of a verified user, as app/auth/user_tokens.py makes it."""
+    return hashlib.sha256(b"user:" + user_id.encode()).hexdigest()[:32]

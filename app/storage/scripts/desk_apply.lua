@@ -1,0 +1,85 @@
+-- @include clock
+-- @include desk_index
+-- @include event_queue
+-- Brings conversations up to date in the index, and their domain events to those who wait for them, each event once.
+-- KEYS: the marks of changed sessions, the queue of events. ARGV: ms for which the index is kept after its last change, and
+-- for each session the JSON of a change as desk_index.py makes it. Returns the hashes whose snapshot was out of date.
+local marks, kept_ms = KEYS[1], tonumber(ARGV[1])
+local stale, changed = {}, false
+
+local function apply_events(change, applied)
+  for _, event in ipairs(change.events) do
+    if event.n > applied then
+      if event.queued then queue_event(KEYS[2], event.queued) end
+      applied = event.n
+    end
+  end
+  return applied
+end
+
+local function place(change)
+  local ref, view = change.ref, change.view
+  leave_views(ref, view, change.operator, change.user)
+  local sets = {}
+  if view ~= '' then sets['view:' .. view] = change.score end
+  if change.operator ~= '' then sets['view:mine:' .. change.operator] = change.score end
+  if change.user ~= '' and view ~= '' then sets['user:' .. change.user] = change.active end
+  sets.rows = change.expires
+  for set, score in pairs(sets) do
+    redis.call('ZADD', desk .. set, score, ref)
+    redis.call('PEXPIRE', desk .. set, kept_ms)
+  end
+  for _, set in ipairs({'seen', 'held'}) do
+    if change[set] then
+      redis.call('ZADD', desk .. set, change[set], ref)
+      redis.call('PEXPIRE', desk .. set, kept_ms)
+    else
+      redis.call('ZREM', desk .. set, ref)
+    end
+  end
+  if change.operator ~= '' or change.user ~= '' then
+    redis.call('HSET', desk .. 'places', ref, change.operator .. ' ' .. change.user)
+    redis.call('PEXPIRE', desk .. 'places', kept_ms)
+    if change.operator ~= '' then
+      redis.call('SADD', desk .. 'holders', change.operator)
+      redis.call('PEXPIRE', desk .. 'holders', kept_ms)
+    end
+  else
+    redis.call('HDEL', desk .. 'places', ref)
+  end
+end
+
+local function update(change)
+  local row = desk .. 'row:' .. change.ref
+  local old = redis.call('HMGET', row, 'number', 'applied', 'sig', 'hash', 'view')
+  if old[1] and tonumber(old[1]) > change.number and old[4] == change.hash then return false end
+  local applied = apply_events(change, tonumber(old[2] or 0))
+  redis.call('HSET', row, 'number', change.number, 'applied', applied, 'sig', change.sig, 'hash', change.hash,
+    'view', change.view, 'json', change.json, 'text', change.text, 'check', change.check)
+  redis.call('PEXPIREAT', row, change.expires)
+  place(change)
+  if old[3] ~= change.sig and (change.view ~= '' or (old[5] or '') ~= '') then
+    append_live(change.ref)
+    changed = true
+  end
+  return true
+end
+
+local function forget(change)
+  if redis.call('HGET', desk .. 'row:' .. change.ref, 'hash') == change.hash then
+    remove_conversation(change.ref)
+    changed = true
+  end
+  return true
+end
+
+for i = 2, #ARGV do
+  local change = cjson.decode(ARGV[i])
+  if not (change.gone and forget or update)(change) then
+    stale[#stale + 1] = change.hash
+  elseif change.mark and tonumber(redis.call('ZSCORE', marks, change.member) or -1) == change.mark then
+    redis.call('ZREM', marks, change.member)
+  end
+end
+if changed then notify_desks(kept_ms) end
+return stale

@@ -1,0 +1,16 @@
+-- @no-writes
+-- The sessions that some operators have. KEYS[1]: the set of operators who have any; ARGV: max, ids of those to leave out.
+-- Returns operator and session hash by turns.
+local left_out, found = {}, {}
+for i = 2, #ARGV do left_out[ARGV[i]] = true end
+for _, operator in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local refs = not left_out[operator] and redis.call('ZRANGE', 'baton:desk:{desk}:view:mine:' .. operator, 0, ARGV[1] - 1) or {}
+  for _, ref in ipairs(refs) do
+    local hash = redis.call('HGET', 'baton:desk:{desk}:row:' .. ref, 'hash')
+    if hash then
+      found[#found + 1] = operator
+      found[#found + 1] = hash
+    end
+  end
+end
+return found
