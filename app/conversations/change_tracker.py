@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from app.errors import StorageUnavailable
+from app.logging_config import safe_traceback
 from app.storage.desk_index import MAX_MARKS, Mark
 
 COALESCE_SECONDS = 0.2
@@ -60,8 +61,9 @@ class ChangeTracker:
                 self.step()
             except StorageUnavailable:
                 self._stopped.wait(IDLE_SECONDS)
-            except Exception:  # noqa: BLE001 - a fault here must not end the thread
-                _log.exception("changes could not be applied")
+            except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
+                extra = {"traceback": safe_traceback(error)}
+                _log.error("changes could not be applied: %s", type(error).__name__, extra=extra)
                 self._stopped.wait(IDLE_SECONDS)
 
     def step(self) -> bool:
@@ -117,8 +119,7 @@ class ChangeTracker:
                 self._index.apply([mark])
             except StorageUnavailable:
                 raise
-            except Exception:  # noqa: BLE001 - logged, and tried again later
+            except Exception as error:  # noqa: BLE001 - logged, and tried again later
                 self._skipped[mark.member] = self._clock() + SKIP_SECONDS
-                _log.exception(
-                    "what a conversation has changed could not be applied", extra={"session": mark.member[:10]}
-                )
+                extra = {"session": mark.member[:10], "traceback": safe_traceback(error)}
+                _log.error("what a conversation has changed could not be applied", extra=extra)

@@ -18,6 +18,7 @@ from typing import Protocol
 from app.auth.operators import OperatorDirectory
 from app.conversations.people import VISITOR_AWAY_MS, PeopleService
 from app.errors import BatonError, SessionNotFound, StorageUnavailable
+from app.logging_config import safe_traceback
 from app.storage.desk_index import DeskIndex, SweepRules
 
 TICK_SECONDS = 1.0
@@ -73,8 +74,9 @@ class Sweeper:
                     self.sweep()
                 except StorageUnavailable:
                     continue
-                except Exception:  # noqa: BLE001 - a fault here must not end the thread
-                    _log.exception("a sweep failed")
+                except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
+                    extra = {"traceback": safe_traceback(error)}
+                    _log.error("a sweep failed: %s", type(error).__name__, extra=extra)
         finally:
             self._ended.set()
 
