@@ -16,9 +16,9 @@ from functools import partial
 from typing import Protocol
 
 from app.auth.operators import OperatorDirectory
+from app.conversations.change_tracker import place
 from app.conversations.people import VISITOR_AWAY_MS, PeopleService
 from app.errors import BatonError, SessionNotFound, StorageUnavailable
-from app.logging_config import safe_traceback
 from app.storage.desk_index import DeskIndex, SweepRules
 
 TICK_SECONDS = 1.0
@@ -75,7 +75,7 @@ class Sweeper:
                 except StorageUnavailable:
                     continue
                 except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
-                    extra = {"traceback": safe_traceback(error)}
+                    extra = {"at": place(error)}
                     _log.error("a sweep failed: %s", type(error).__name__, extra=extra)
         finally:
             self._ended.set()
