@@ -38,7 +38,7 @@ function readOptions({ title, color, theme, lang, assistant_name }: DOMStringMap
 }
 
 async function mount(): Promise<void> {
-  const element = document.querySelector<HTMLElement>("baton-desk")!;
+  const element = document.getElementById("desk")!;
   const options = readOptions(element.dataset);
   setChunkLoader((file) => import(new URL(file, import.meta.url).href));
   await loadWords(options.lang);
@@ -60,7 +60,7 @@ async function mount(): Promise<void> {
   });
   Object.assign(view, { desk, options, words: language(options.lang) });
   element.replaceWith(view);
-  await desk.start(invitation);
+  await desk.start(invitation, "signed_out" in element.dataset);
 }
 
 void mount();

@@ -324,11 +324,14 @@ export function createDesk(deps: DeskDeps) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    /** `invite`: the invitation that the address held. It is spent by `signIn` alone. */
-    async start(invite: string | null): Promise<void> {
+    /**
+     * `invite`: the invitation that the address held; it is spent by `signIn` alone. `signedOut`: the page was told
+     * that nobody is logged in.
+     */
+    async start(invite: string | null, signedOut = false): Promise<void> {
       dispatch({ type: "online", online: deps.page.online });
       invitation = invite;
-      if (invite) dispatch({ type: "login", login: "invited" });
+      if (invite || signedOut) dispatch({ type: "login", login: invite ? "invited" : "signedOut" });
       else await checkLogin();
     },
     retry: checkLogin,
