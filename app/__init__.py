@@ -9,6 +9,7 @@ import socket
 import time
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -50,7 +51,7 @@ from app.conversations.sweeper import Sweeper
 from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
 from app.logging_config import install_thread_excepthook
-from app.storage import event_queue, open_store
+from app.storage import analytics, event_queue, open_store
 from app.storage.desk_index import DeskIndex
 from app.storage.event_queue import EventQueue
 from app.storage.operators import RedisOperatorStore
@@ -194,6 +195,7 @@ def _change_index(config: Settings, store: RedisConversationStore) -> DeskIndex 
         kept_ms=config.session_max_age * 1000,
         with_desk=config.desk,
         queued=event_queue.entry if config.events_url else None,
+        counted=partial(analytics.counted, kept_days=config.analytics_days) if config.desk else None,
     )
 
 

@@ -47,6 +47,8 @@ _POSITION = re.compile(r"([0-9]{1,15})-([0-9a-f]{8})\Z")
 
 Queued = Callable[[Mapping[str, Any], str], Sequence[str] | None]
 """Makes of a domain event and a ref what the queue of events stores; None for an event that is told to nobody."""
+Counted = Callable[[Mapping[str, Any], int, int], Mapping[str, Any] | None]
+"""Makes of a domain event, and of when its session began and was last seen, what is added to the counts of a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,11 @@ class DeskIndex:
         kept_ms: int,
         with_desk: bool = True,
         queued: Queued | None = None,
+        counted: Counted | None = None,
     ) -> None:
         self._client, self._notifier = client, notifier
         self._idle_ms, self._kept_ms = idle_ms, kept_ms
-        self._with_desk, self._queued = with_desk, queued
+        self._with_desk, self._queued, self._counted = with_desk, queued, counted
         self._live_cache: tuple[LivePosition, LiveBatch] | None = None
         self._live_lock = threading.Lock()
 
@@ -241,7 +244,8 @@ class DeskIndex:
 
     def _event(self, summary: SessionSummary, event: dict[str, Any]) -> dict[str, Any]:
         queued = self._queued(event, summary.ref) if self._queued else None
-        return {"n": event["n"]} | ({"queued": list(queued)} if queued else {})
+        counted = self._counted(event, summary.time("created"), summary.time("seen")) if self._counted else None
+        return {"n": event["n"]} | ({"queued": queued} if queued else {}) | ({"counted": counted} if counted else {})
 
     def leave(self, session_hash: str) -> str:
         """A session is about to be deleted: what ``forget`` needs to know then; the mark stays if this worker dies."""

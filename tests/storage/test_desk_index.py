@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 
 from app.conversations.change_tracker import ChangeTracker
 from app.errors import InvalidRequest, PathNotFound
+from app.storage.analytics import Analytics, counted
 from app.storage.base import Release
 from app.storage.desk_index import DeskIndex, LivePosition, Mark, SweepRules
 from app.storage.event_queue import entry
@@ -20,6 +22,7 @@ from tests.storage.servers import Backend
 from tests.storage.test_ownership import begun, ownership, place, someone
 
 ANNA, BEN = ("op_anna", "Anna"), ("op_ben", "Ben")
+COUNTED = partial(counted, kept_days=90)
 RULES_OF_SWEEP = SweepRules(5_000, 60_000, 60_000)
 
 
@@ -35,7 +38,9 @@ def index(desk_log: RedisConversationStore) -> DeskIndex:
 
 
 def index_of(log: RedisConversationStore, **more: Any) -> DeskIndex:
-    return DeskIndex(log.client, log.notifier, idle_ms=RULES["idle"], kept_ms=RULES["max_age"], queued=entry, **more)
+    return DeskIndex(
+        log.client, log.notifier, idle_ms=RULES["idle"], kept_ms=RULES["max_age"], queued=entry, counted=COUNTED, **more
+    )
 
 
 def asked(log: RedisConversationStore, text: str = "Hello", metadata: bytes = b"", owner: str = "") -> str:
@@ -317,6 +322,9 @@ def test_each_domain_event_once(desk_log: RedisConversationStore, index: DeskInd
     desk_log.end_session(session_hash, "")
     index.refresh(session_hash)
     assert queued_types(backend)[3:] == [b"session.ended"]
+    analytics = Analytics(desk_log.client)
+    today = analytics.days(analytics.today(), analytics.today())[0].as_dict()
+    assert [today[name] for name in ("sessions", "asked", "requested_human", "taken", "ended")] == [1, 1, 1, 1, 1]
 
 
 def test_tracker(opened: Open, backend: Backend) -> None:

@@ -1,7 +1,8 @@
 -- @include clock
 -- @include desk_index
 -- @include event_queue
--- Brings conversations up to date in the index, and their domain events to those who wait for them, each event once.
+-- @include analytics
+-- Brings conversations up to date in the index, and their domain events into the queue and the day's counts, each once.
 -- KEYS: the marks of changed sessions, the queue of events. ARGV: ms for which the index is kept after its last change, and
 -- for each session the JSON of a change as desk_index.py makes it. Returns the hashes whose snapshot was out of date.
 local marks, kept_ms = KEYS[1], tonumber(ARGV[1])
@@ -11,6 +12,7 @@ local function apply_events(change, applied)
   for _, event in ipairs(change.events) do
     if event.n > applied then
       if event.queued then queue_event(KEYS[2], event.queued) end
+      if event.counted then count_event(event.counted) end
       applied = event.n
     end
   end
