@@ -111,7 +111,12 @@ def desk_calls() -> list[tuple[str, str]]:
 
 def concrete(path: str) -> str:
     """A path that names what is not there."""
-    return path.replace("<ref>", "cnv_" + "0" * 24).replace("<operator_id>", "op_nobody").replace("<question_id>", "0")
+    return (
+        path.replace("<ref>", "cnv_" + "0" * 24)
+        .replace("<operator_id>", "op_nobody")
+        .replace("<question_id>", "q_0")
+        .replace("<question_id>", "0")
+    )
 
 
 def status_of(client: DeskClient | ServerClient, method: str, path: str) -> int:
