@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,7 +26,7 @@ from app.api.sse import (
 )
 from app.conversations.desk_conversation import OperatorEvents, created_at, merge_notes
 from app.conversations.desk_feed import DeskReader
-from app.conversations.events import PING
+from app.conversations.events import PING, SESSION_ENDED_EVENT, Event
 from app.conversations.ids import timestamp
 from app.conversations.people import PeopleService
 from app.conversations.service import ConversationPage
@@ -82,12 +83,12 @@ def list_conversations(caller: DeskCaller) -> Response:
 @openapi_operation({200: desk_schemas.ConversationState}, auth="desk", errors=DESK_ERRORS)
 def get_conversation(caller: DeskCaller, ref: str) -> Response:
     """Get one conversation."""
-    return _conversation_response(caller, ref, _resolve(ref))
+    return _conversation_response(caller, ref)
 
 
-def _conversation_response(caller: DeskCaller, ref: str, session_hash: str) -> Response:
+def _conversation_response(caller: DeskCaller, ref: str) -> Response:
     """The row, with what only the session itself knows for certain."""
-    page = _page(session_hash)
+    page = _page(_resolve(ref))
     row = desk_index().row(ref, caller.operator_id)
     more = {"updated_at": timestamp(page.session.updated_at), "message_count": page.session.message_count}
     return _json(row | _state(page, row) | more)
@@ -172,7 +173,7 @@ def take_conversation(caller: DeskCaller, ref: str) -> Response:
     session_hash = _resolve(ref)
     body = desk_schemas.TakeRequest.parse(read_json_object(optional=True))
     desk_people().take(session_hash, caller.acting, force=body.force)
-    return _conversation_response(caller, ref, session_hash)
+    return _conversation_response(caller, ref)
 
 
 @desk_route(blueprint, "POST", "/conversations/<ref>/release", "operator", audit="release")
@@ -184,7 +185,7 @@ def release_conversation(caller: DeskCaller, ref: str) -> Response:
     session_hash = _resolve(ref)
     body = desk_schemas.ReleaseRequest.parse(read_json_object())
     desk_people().release(session_hash, caller.acting, body.to)
-    return _conversation_response(caller, ref, session_hash)
+    return _conversation_response(caller, ref)
 
 
 @desk_route(blueprint, "POST", "/conversations/<ref>/messages", "operator", audit="message")
@@ -228,7 +229,7 @@ def end_conversation(caller: DeskCaller, ref: str) -> Response:
     session_hash = _resolve(ref)
     read_json_object(optional=True)
     desk_people().end(session_hash, caller.acting)
-    return _conversation_response(caller, ref, session_hash)
+    return _conversation_response(caller, ref)
 
 
 @desk_route(blueprint, "POST", "/conversations/<ref>/typing", "operator")
@@ -353,9 +354,16 @@ def follow_conversation(caller: DeskCaller, ref: str) -> Response:
         typist="visitor",
         more=more.read,
     )
-    response = stream_response((format_sse(event or PING) for event in iterate_until_deadline(events, slot)), PREAMBLE)
+    told = _until_moved(iterate_until_deadline(events, slot), lambda: bool(store.get_successor(session_hash)))
+    response = stream_response((format_sse(event or PING) for event in told), PREAMBLE)
     response.call_on_close(resources.close)
     return response
+
+
+def _until_moved(events: Iterator[Event | None], has_moved: Callable[[], bool]) -> Iterator[Event | None]:
+    """The events; where a claim moves the conversation to its user, ``reset`` at the end: it goes on under its ref."""
+    for event in events:
+        yield Event(None, "reset", b"{}") if event is SESSION_ENDED_EVENT and has_moved() else event
 
 
 def _position() -> str | None:

@@ -151,7 +151,7 @@ class PeopleService:
         """Says something as the operator, who takes the conversation first where nobody has it. Raises AlreadyTaken."""
         author = operator_author(operator.name)
         message = NewMessage(serialize_message("assistant", text, None, client_id, author), client_id or "")
-        result, took = self._follow(
+        (result, took), session_hash = self._follow(
             session_hash,
             lambda found: self._store.append_operator_message(found, message, operator.id, operator.name),
         )
@@ -162,15 +162,15 @@ class PeopleService:
         """Stores a note, which operators alone read."""
         author = {"type": "operator", "id": operator.id, "name": operator.name}
         note = NewMessage(serialize_message("note", text, None, client_id, author), client_id or "")
-        return self._follow(session_hash, lambda found: self._store.add_note(found, note, operator.id))
+        return self._follow(session_hash, lambda found: self._store.add_note(found, note, operator.id))[0]
 
     def get_notes(self, session_hash: str) -> list[bytes]:
         """All notes as JSON, oldest first."""
-        return self._follow(session_hash, self._store.read_notes)
+        return self._follow(session_hash, self._store.read_notes)[0]
 
     def mark_read(self, session_hash: str, operator: Operator) -> None:
         """The operator has read what there is."""
-        self._follow(session_hash, lambda found: self._store.mark_read(found, operator.id))
+        _, session_hash = self._follow(session_hash, lambda found: self._store.mark_read(found, operator.id))
         self._refresh(session_hash)
 
     def set_typing(
@@ -207,6 +207,10 @@ class PeopleService:
         """Records that the visitor has left, once each time; and when they were last seen (ms)."""
         return self._store.mark_abandoned(session_hash)
 
+    def show(self, session_hash: str) -> None:
+        """A claim has moved the conversation: operators find it under its new hash from now on."""
+        self._refresh(session_hash)
+
     def publish_positions(self) -> None:
         """Tells those who wait where they are in the queue now."""
         for session_hash, position in self._desk.waiting(CHANGED_POSITIONS) if self._desk else ():
@@ -214,7 +218,7 @@ class PeopleService:
                 self._store.set_queue_position(session_hash, position)
 
     def _change(self, session_hash: str, verb: Callable[[str], T]) -> T:
-        result = self._follow(session_hash, verb)
+        result, session_hash = self._follow(session_hash, verb)
         self._after_change(session_hash, left_queue=True)
         return result
 
@@ -233,16 +237,16 @@ class PeopleService:
             with suppress(BatonError):
                 self._desk.refresh(session_hash)
 
-    def _follow(self, session_hash: str, verb: Callable[[str], T]) -> T:
-        """Runs a verb; where a claim has just moved the conversation to its user, under its new hash."""
+    def _follow(self, session_hash: str, verb: Callable[[str], T]) -> tuple[T, str]:
+        """Runs a verb; where a claim is moving the conversation to its user, under its new hash. Result and hash."""
         deadline = time.monotonic() + MOVE_SECONDS
         while True:
             try:
-                return verb(session_hash)
+                return verb(session_hash), session_hash
             except SessionNotFound:
                 successor = self._store.get_successor(session_hash)
                 if not successor or time.monotonic() > deadline:
                     raise
             with suppress(SessionNotFound):  # the claim is under way
-                return verb(successor)
+                return verb(successor), successor
             time.sleep(0.05)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 import pytest
 
+from app.auth.operators import Operator, OperatorDirectory
 from app.conversations import ids
 from app.conversations.events import serialize_message
+from app.conversations.people import PeopleService
 from app.engines.base import operator_author
 from app.errors import AlreadyTaken, SessionEnded, SessionFull, SessionNotFound
 from app.storage.base import NewMessage, Release, TurnResult
+from app.storage.desk_index import DeskIndex
+from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import CHANGES_KEY, RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, texts, words
 from tests.storage.servers import Backend
+from tests.storage.test_desk_index import index_of
 from tests.storage.test_ownership import begun, ownership, place, someone
 from tests.storage.turns import asked, joined, kinds, story
 
@@ -369,6 +375,62 @@ def test_a_claim_takes_everything_of_the_desk_along(log: RedisConversationStore)
     assert marked(log, moved)
     take(log, moved, BOB, force=True)
     assert outbox(log, moved)[len(waiting) :][0]["type"] == "human.taken"
+
+
+def people(log: RedisConversationStore) -> tuple[PeopleService, DeskIndex, Operator]:
+    """What operators do, shown at the desk at once, and one of them, who is available."""
+    index = index_of(log)
+    directory = OperatorDirectory(RedisOperatorStore(log.client))
+    operator = directory.invite("Anna", "operator").operator
+    directory.touch(operator.id)
+    directory.set_available(operator.id, True)
+    return PeopleService(log, directory, lambda work: work(), index), index, operator
+
+
+def test_an_operator_in_the_middle_of_a_claim(log: RedisConversationStore) -> None:
+    """While a conversation moves to its user, an operator's call waits and finds it; its ref leads there."""
+    service, index, anna = people(log)
+    old, user = begun(log), someone()
+    session_hash = place(old)
+    ref = log.read_messages(session_hash, "", "", 0, 0).ref
+    new_id = ids.new_session_id()
+    claim = log.ownership.export_session(session_hash, user.user, ids.encrypt(new_id, b"k"), place(new_id))
+    with ThreadPoolExecutor(2) as pool:
+        taking = pool.submit(service.take, session_hash, anna)
+        noting = pool.submit(service.add_note, session_hash, anna, "A regular")
+        log.ownership.import_session(place(new_id), user.user, session_hash, claim, user.profile)
+        log.ownership.finish_migration(session_hash, user.user)
+        assert taking.result(10)
+        assert noting.result(10).is_new
+    assert index.resolve(ref) == place(new_id)
+    assert service.state(log.read_messages(place(new_id), "*", "", 0, 0))["assigned_to"] == {"name": "Anna"}
+    assert service.release(session_hash, anna, "bot")
+    with pytest.raises(SessionNotFound):
+        service.take(place(ids.new_session_id()), anna)
+
+
+def test_those_who_wait_move_up(log: RedisConversationStore) -> None:
+    """When somebody leaves the queue, the others learn their new position, in the log and in the session's state."""
+    service, _, anna = people(log)
+    sessions = [new(log) for _ in range(3)]
+    for number, session_hash in enumerate(sessions, 1):
+        assert service.request_human(session_hash, "") == {
+            "handler": "queue", "people": "online", "queue_position": number,
+        }  # fmt: skip
+    service.take(sessions[0], anna)
+    assert [[event.get("queue_position") for event in handlers(log, one)] for one in sessions] == [
+        [1, None],
+        [2, 1],
+        [3, 2],
+    ]
+    states = [service.state(log.read_messages(one, "", "", 0, 0)) for one in sessions]
+    assert [state.get("queue_position") for state in states] == [None, 1, 2]
+    assert service.put_back(sessions[1], "timeout", "0")
+    assert handlers(log, sessions[2])[-1] == {
+        "handler": "queue", "assigned_to": None, "queue_position": 1, "reason": "position",
+    }  # fmt: skip
+    log.end_session(sessions[2], "")
+    assert service.put_back(sessions[2], "timeout", "0") is False
 
 
 def test_nothing_of_the_desk_outlives_a_session(opened: Open, backend: Backend) -> None:
