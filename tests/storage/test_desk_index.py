@@ -17,7 +17,7 @@ from app.storage.desk_index import DeskIndex, LivePosition, Mark, SweepRules
 from app.storage.event_queue import entry
 from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
-from tests.storage.conftest import RULES, Open, new, words
+from tests.storage.conftest import Open, new, words
 from tests.storage.servers import Backend
 from tests.storage.test_ownership import begun, ownership, place, someone
 
@@ -38,9 +38,8 @@ def index(desk_log: RedisConversationStore) -> DeskIndex:
 
 
 def index_of(log: RedisConversationStore, **more: Any) -> DeskIndex:
-    return DeskIndex(
-        log.client, log.notifier, idle_ms=RULES["idle"], kept_ms=RULES["max_age"], queued=entry, counted=COUNTED, **more
-    )
+    idle_ms, kept_ms = log.limits.idle, log.limits.max_age
+    return DeskIndex(log.client, log.notifier, idle_ms=idle_ms, kept_ms=kept_ms, queued=entry, counted=COUNTED, **more)
 
 
 def asked(log: RedisConversationStore, text: str = "Hello", metadata: bytes = b"", owner: str = "") -> str:

@@ -1,0 +1,212 @@
+"""What happens to conversations by the clock, on every Redis: told once, whoever sweeps and whoever dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.auth.operators import PRESENT_MS, Operator, OperatorDirectory
+from app.conversations.people import VISITOR_AWAY_MS, PeopleService
+from app.conversations.sweeper import LEASE_MS, People, Sweeper
+from app.storage.desk_index import SweepRules
+from app.storage.operators import RedisOperatorStore
+from app.storage.redis_store import RedisConversationStore
+from tests.conftest import until
+from tests.storage.conftest import Open, at_once, new
+from tests.storage.servers import Backend
+from tests.storage.test_desk_index import asked, index_of, queue, queued_types, ref_of, refs
+from tests.storage.turns import story
+
+ANNA, BEN = Operator("op_anna", "Anna", "operator"), Operator("op_ben", "Ben", "operator")
+IDLE_MS, QUEUE_MS = 600, 700
+pytestmark = pytest.mark.parametrize("backend", ["embedded", "cluster"], indirect=True)
+
+
+class Desk:
+    """A log with its index, operators and people, and sweepers as many as there are workers."""
+
+    def __init__(self, log: RedisConversationStore, backend: Backend) -> None:
+        self.log, self.backend, self.index = log, backend, index_of(log)
+        self.operators = OperatorDirectory(RedisOperatorStore(log.client))
+        self.people = PeopleService(log, self.operators, lambda work: work(), self.index)
+        for operator in (ANNA, BEN):
+            log.client.call("HSET", "baton:desk:{desk}:operators", operator.id, b'{"name":"%b","role":"operator"}'
+                            % operator.name.encode())  # fmt: skip
+            self.operators.touch(operator.id)
+
+    def sweeper(self, worker: str = "one", **more: Any) -> Sweeper:
+        people = People(self.people, self.operators, QUEUE_MS)
+        return Sweeper(self.index, self.log, worker, people, **more)
+
+    def sweep_until(self, condition: Callable[[], object], what: str, sweeper: Sweeper | None = None) -> None:
+        sweeper = sweeper or self.sweeper()
+        until(lambda: sweeper.sweep() and condition(), 8, what)
+
+    def set_back(self, session_hash: str, ms: int) -> None:
+        """As if the visitor had been seen so much earlier."""
+        meta = "baton:{" + session_hash + "}:meta"
+        self.backend.holder(session_hash).hincrby(meta, "seen", -ms)
+        self.index.refresh(session_hash)
+
+    def leave(self, operator: Operator) -> None:
+        """As if the operator's last call were two minutes ago."""
+        last = time.time() * 1000 - PRESENT_MS - 1
+        self.backend.holder("desk").zadd("baton:desk:{desk}:present", {operator.id: last})
+
+    def handlers(self, session_hash: str) -> list[tuple[str, str]]:
+        """What the visitor was told about who answers."""
+        told = [data for kind, data in story(self.log, session_hash) if kind == "handler"]
+        return [(data["handler"], data["reason"]) for data in told]
+
+
+@pytest.fixture
+def desk(opened: Open, backend: Backend) -> Desk:
+    return Desk(opened(tracking="desk", idle=IDLE_MS), backend)
+
+
+def test_abandoned_is_told_once(desk: Desk) -> None:
+    """A visitor who has left is told abandoned once, by whichever worker; one who comes back and leaves, once more."""
+    session_hash, staying = asked(desk.log), asked(desk.log)
+    desk.index.refresh(session_hash, staying)
+    sweepers = [desk.sweeper(f"worker {number}") for number in range(3)]
+
+    def abandoned() -> int:
+        desk.log.heartbeat(staying, "", resume=False)
+        return queued_types(desk.backend).count(b"session.abandoned")
+
+    desk.sweep_until(lambda: abandoned() == 1, "the visitor to be told abandoned", sweepers[0])
+    sweepers[0].stop()
+    for sweeper in sweepers * 2:
+        sweeper.sweep()
+        sweeper.stop()
+    assert abandoned() == 1
+    assert desk.index.row(ref_of(session_hash), "")["status"] == "abandoned"
+    assert desk.index.row(ref_of(staying), "")["status"] == "active"
+    desk.log.heartbeat(session_hash, "", resume=True)
+    desk.index.refresh(session_hash)
+    desk.sweep_until(lambda: abandoned() == 2, "the visitor to be told abandoned again")
+    desk.log.end_session(session_hash, "")
+    desk.index.refresh(session_hash)
+    desk.sweeper().sweep()
+    assert abandoned() == 2
+
+
+def test_abandoned_by_racing_workers(desk: Desk) -> None:
+    """Twenty visitors who have left, and six that record it at the same moment: each is told once."""
+    hashes = [asked(desk.log) for _ in range(20)]
+    for one in hashes:
+        desk.set_back(one, IDLE_MS)
+    at_once(6, lambda _: [desk.log.mark_abandoned(one) for one in hashes])
+    desk.index.refresh(*hashes)
+    assert queued_types(desk.backend).count(b"session.abandoned") == 20
+
+
+def test_a_session_without_a_word_is_abandoned_too(desk: Desk) -> None:
+    """Somebody who opened the chat and said nothing is told abandoned, and listed nowhere."""
+    session_hash = new(desk.log)
+    desk.index.refresh(session_hash)
+    desk.sweep_until(lambda: b"session.abandoned" in queued_types(desk.backend), "it to be told abandoned")
+    assert desk.index.counts("") == dict.fromkeys(("queue", "mine", "open", "bot", "ended"), 0)
+
+
+def test_nobody_takes_it(desk: Desk) -> None:
+    """A conversation that waited for too long goes back to the bot, and its visitor is told once."""
+    session_hash = asked(desk.log)
+    queue(desk.log, session_hash)
+    taken = asked(desk.log)
+    queue(desk.log, taken)
+    desk.people.take(taken, ANNA)
+    desk.index.refresh(session_hash, taken)
+    desk.sweep_until(lambda: refs(desk.index, "queue") == [], "the queue to be empty")
+    desk.sweeper().sweep()
+    assert desk.handlers(session_hash) == [("queue", "requested"), ("bot", "timeout")]
+    assert desk.handlers(taken) == [("queue", "requested"), ("human", "taken")]
+    assert (refs(desk.index, "bot"), refs(desk.index, "mine", ANNA.id)) == ([ref_of(session_hash)], [ref_of(taken)])
+    assert queued_types(desk.backend).count(b"human.released") == 1
+
+
+def test_an_absent_operator(desk: Desk) -> None:
+    """F22: what an operator holds who is gone for two minutes goes back to the queue, told once; others keep theirs.
+
+    So does what a removed operator holds, and not what a server took for one.
+    """
+    hashes = [asked(desk.log) for _ in range(4)]
+    for one, operator in zip(hashes, (ANNA, ANNA, BEN, Operator("op_gone", "Gus", "operator")), strict=True):
+        desk.people.take(one, operator)
+    desk.sweeper().sweep()
+    assert refs(desk.index, "queue") == [ref_of(hashes[3])]  # of the operator who is none
+    desk.leave(ANNA)
+    sweeper = desk.sweeper()
+    for _ in range(3):
+        assert sweeper.sweep()
+    assert set(refs(desk.index, "queue")) == {ref_of(one) for one in (*hashes[:2], hashes[3])}
+    assert [desk.handlers(one)[-1] for one in hashes[:2]] == [("queue", "absent")] * 2
+    assert [reason for _, reason in desk.handlers(hashes[0])].count("absent") == 1
+    assert desk.handlers(hashes[2]) == [("human", "taken")]
+    desk.leave(BEN)
+    desk.operators.touch(BEN.id, by_server=True)
+    assert sweeper.sweep()
+    assert refs(desk.index, "mine", BEN.id) == [ref_of(hashes[2])]
+
+
+def test_a_visitor_who_left(desk: Desk) -> None:
+    """A taken conversation whose visitor had neither feed nor heartbeat for five minutes goes back to the bot.
+
+    One with an open feed does not, nor one where it is five minutes less a moment.
+    """
+    gone, listening, nearly = (asked(desk.log) for _ in range(3))
+    desk.log.acquire_feed_slot("", 10, "feed", listening)
+    for one in (gone, listening, nearly):
+        desk.people.take(one, ANNA)
+        desk.set_back(one, VISITOR_AWAY_MS - (20_000 if one == nearly else 0))
+    sweeper = desk.sweeper()
+    for _ in range(2):
+        assert sweeper.sweep()
+    assert desk.handlers(gone) == [("human", "taken"), ("bot", "left")]
+    assert [desk.handlers(one)[-1] for one in (listening, nearly)] == [("human", "taken")] * 2
+
+
+def test_one_sweeps_at_a_time(desk: Desk) -> None:
+    """Another worker sweeps only when the first has stopped, or was killed and its lease has ended."""
+    first, second = desk.sweeper("first"), desk.sweeper("second")
+    assert [first.sweep(), second.sweep(), first.sweep()] == [True, False, True]
+    first.stop()
+    assert [second.sweep(), first.sweep()] == [True, False]
+    left = desk.backend.holder("desk").pttl("baton:desk:{desk}:sweeper")
+    assert 0 < left <= LEASE_MS
+    short = SweepRules(300, 60_000, 60_000)
+    second.stop()
+    assert desk.index.due("killed", short) is not None
+    assert first.sweep() is False
+    until(first.sweep, 3, "the dead worker's lease to end")
+
+
+def test_work_of_every_minute(desk: Desk) -> None:
+    """What is to be done every minute is done by the one who sweeps, at most once a minute."""
+    done: list[str] = []
+    now = [100.0]
+    sweepers = [
+        desk.sweeper(name, every_minute=[lambda name=name: done.append(name)], clock=lambda: now[0])  # type: ignore[misc]
+        for name in ("first", "second")
+    ]
+    for at in (100.0, 130.0, 159.0, 161.0):
+        now[0] = at
+        for sweeper in sweepers:
+            sweeper.sweep()
+    assert done == ["first", "first"]
+
+
+def test_a_session_that_fails_holds_up_nobody(desk: Desk) -> None:
+    """A session that is gone, or whose rule fails, is left out; the others are swept."""
+    gone, sound = asked(desk.log), asked(desk.log)
+    for one in (gone, sound):
+        queue(desk.log, one)
+    desk.index.refresh(gone, sound)
+    for key in desk.backend.holder(gone).keys("baton:{" + gone + "}:*"):
+        desk.backend.holder(gone).delete(key)
+    desk.sweep_until(lambda: desk.index.counts("")["queue"] == 0, "the queue to be empty")
+    assert desk.handlers(sound)[-1] == ("bot", "timeout")
+    assert refs(desk.index, "bot") == [ref_of(sound)]
