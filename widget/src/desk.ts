@@ -18,7 +18,7 @@ if (invitation) history.replaceState(history.state, "", location.pathname + loca
 
 /** The words of the chat and, over them, those of the desk. */
 async function loadWords(lang: string | undefined): Promise<void> {
-  registerChunk("messages", { words: { ...en, ...deskEn } });
+  registerChunk("locale-en", { default: { ...en, ...deskEn } });
   const base = (lang ?? "en").split("-")[0]!.toLowerCase();
   if (base === "en" || !LANGUAGES.includes(base)) return;
   const names = [`locale-${base}`, `desk-locale-${base}`];

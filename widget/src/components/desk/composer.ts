@@ -98,19 +98,19 @@ function onKey(host: DeskHost, opened: Opened, name: FieldName, event: KeyboardE
 
 /** True where the key was for the canned replies. */
 function onPickerKey(host: DeskHost, { key }: KeyboardEvent): boolean {
+  if (key === "Escape") return leavePicker(host);
   const found = matchingReplies(host.desk.state.replies, host.replyFilter!);
-  if (key === "Escape") {
-    host.change({ replyFilter: null });
-    return true;
-  }
-  if (!found.length) return false;
-  if (key === "ArrowDown" || key === "ArrowUp") {
-    const step = key === "ArrowDown" ? 1 : -1;
-    host.change({ replyIndex: (host.replyIndex + step + found.length) % found.length });
-    return true;
-  }
-  if (key !== "Enter" && key !== "Tab") return false;
-  pick(host, found[host.replyIndex]!);
+  const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+  if (!found.length || (!step && key !== "Enter" && key !== "Tab")) return false;
+  if (step) host.change({ replyIndex: (host.replyIndex + step + found.length) % found.length });
+  else pick(host, found[host.replyIndex]!);
+  return true;
+}
+
+/** The slash that asked for them goes, too. */
+function leavePicker(host: DeskHost): true {
+  host.change({ replyFilter: null });
+  if (host.desk.state.opened?.replyDraft === "/") host.desk.opened?.setDraft("replyDraft", "");
   return true;
 }
 

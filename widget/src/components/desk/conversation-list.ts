@@ -4,9 +4,11 @@ import { repeat } from "lit/directives/repeat.js";
 import { isMine, isPresent, lastActivity, pageOf } from "../../state/desk-list";
 import { visibleRows, type DeskState } from "../../state/desk-reducer";
 import { routeTo } from "../../state/desk-route";
-import type { Row, ViewName } from "../../state/desk-types";
+import type { Row } from "../../state/desk-types";
+import { toSpeechText } from "../live-region";
 import { initialsOf, nameOfVisitor, since, type DeskHost } from "./host";
 import { deskIcon } from "./icons";
+import { botName } from "./reader";
 
 type Part = TemplateResult | typeof nothing;
 
@@ -78,11 +80,13 @@ export function avatar(name: string, present: boolean, word: string): TemplateRe
 }
 
 /** Who said the last words stands before them, unless it was the visitor. */
-function preview({ words: { t } }: DeskHost, { last_message: last }: Row, { me }: DeskState): Part {
+function preview(host: DeskHost, { last_message: last }: Row, { me }: DeskState): Part {
+  const { t } = host.words;
   if (!last) return html`<em>${t("desk.noMessages")}</em>`;
   const by = last.author?.name === me?.name ? t("desk.me") : last.author?.name;
-  const who = last.role === "user" ? "" : by || t("assistant");
-  return html`${who ? html`<span class="row-who">${who}: </span>` : nothing}${last.preview}`;
+  const who = last.role === "user" ? "" : by || botName(host);
+  const words = last.role === "user" ? last.preview : toSpeechText(last.preview);
+  return html`${who ? html`<span class="row-who">${who}: </span>` : nothing}${words}`;
 }
 
 export function handlerChip(host: DeskHost, row: Row, { me }: DeskState): TemplateResult {
@@ -115,5 +119,3 @@ export function shortPage(page: string): string {
     return page;
   }
 }
-
-export const isViewName = (page: DeskState["page"]): page is ViewName => page !== "analytics";

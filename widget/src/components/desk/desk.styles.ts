@@ -8,15 +8,15 @@ a { color: inherit; }
 small { font-size: .88em; }
 kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; padding: 1px 7px; border-radius: 6px; border: 1px solid var(--_divider); border-bottom-width: 2px; background: var(--_surface-raised); text-align: center; white-space: nowrap; }
 .muted, .hint, .keys-hint { color: var(--_text-muted); font-size: .92em; }
-.strong, .plain { display: inline-flex; align-items: center; justify-content: center; min-height: 36px; padding: 0 14px; border-radius: 10px; border: 1px solid var(--_border); background: var(--_surface-raised); color: var(--_text); font-weight: 600; text-decoration: none; cursor: pointer; }
-.plain:hover { background: var(--_surface-sunken); }
+.strong, .plain { display: inline-flex; align-items: center; justify-content: center; min-height: 36px; padding: 0 14px; border-radius: 10px; border: 1px solid var(--_divider); background: var(--_surface-raised); color: var(--_text); font-weight: 600; text-decoration: none; cursor: pointer; }
+.plain:hover { border-color: var(--_border); background: var(--_surface-sunken); }
 .strong { border-color: transparent; background: var(--_primary); color: var(--_on-primary); }
 .strong:hover:not(:disabled) { filter: brightness(1.08); }
 .strong:disabled { background: var(--_surface-sunken); color: var(--_text-muted); cursor: default; }
 .strong.danger { background: var(--_error); color: var(--_surface); }
 .icon-button { width: 40px; height: 40px; flex: none; }
 
-.bar { display: flex; flex-direction: column; min-height: 0; padding: 18px 12px 12px; background: var(--_surface-sunken); border-inline-end: 1px solid var(--_divider); }
+.sidebar { display: flex; flex-direction: column; min-height: 0; padding: 18px 12px 12px; background: var(--_surface-sunken); border-inline-end: 1px solid var(--_divider); }
 .brand { display: flex; align-items: center; margin-bottom: 18px; font-size: 1.1em; font-weight: 680; letter-spacing: -.012em; line-height: 1.3; }
 .brand > span { min-width: 0; overflow: hidden; text-overflow: ellipsis; }
 .views { flex: 1; min-height: 0; overflow: auto; }
@@ -70,7 +70,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .row-time { flex: none; font-size: .86em; color: var(--_text-muted); }
 .row-preview { flex: 1; min-width: 0; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; color: var(--_text-muted); }
 .unread .row-preview { color: var(--_text); }
-.row-who { font-weight: 600; }
+.row-who { color: var(--_text-muted); }
 .unread-count { flex: none; min-width: 20px; padding: 0 6px; border-radius: 10px; background: var(--_primary); color: var(--_on-primary); font-size: .82em; font-weight: 680; line-height: 20px; text-align: center; }
 .row-meta { font-size: .86em; color: var(--_text-muted); }
 .handler { flex: none; max-width: 60%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -103,24 +103,29 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .desk .footer { padding: 0 var(--_gutter) max(14px, env(safe-area-inset-bottom)); }
 .typing-line { display: flex; align-items: center; gap: 10px; min-height: 24px; font-size: .9em; color: var(--_text-muted); }
 
-.message { max-width: min(100%, 42rem); }
-.desk .user { align-items: flex-start; }
-.desk .user .head { margin: 0 4px 4px; }
+.desk .message { margin-bottom: 14px; padding-bottom: 0; max-width: min(100%, 42rem); }
+.desk .head { margin: 0 4px 4px; }
+.desk .user { align-items: flex-start; width: fit-content; padding-inline-end: 44px; }
 .desk .user .who { position: static; width: auto; height: auto; clip-path: none; }
-.desk .user .text { border-radius: 5px 18px 18px 18px; background: var(--_surface-sunken); max-width: min(92%, 36rem); }
-[dir=rtl] .desk .user .text, .desk[dir=rtl] .user .text { border-radius: 18px 5px 18px 18px; }
-.desk .tools { margin: -4px -12px -22px; }
-.desk .user .tools { position: static; }
-.desk .assistant { display: flex; flex-direction: column; align-items: stretch; margin-inline-start: auto; width: fit-content; max-width: min(94%, 40rem); }
-.desk .assistant .text { padding: 10px 15px; border: 1px solid var(--_divider); border-radius: 18px 5px 18px 18px; background: var(--_surface-raised); }
+.desk .user .text { max-width: none; border-radius: 5px 18px 18px 18px; background: var(--_surface-sunken); }
+.desk .assistant { width: fit-content; margin-inline-start: auto; padding-inline-start: 44px; }
+.desk .assistant .head { justify-content: flex-end; }
+.desk .assistant .text { width: fit-content; max-width: 100%; margin-inline-start: auto; padding: 10px 15px; border: 1px solid var(--_divider); border-radius: 18px 5px 18px 18px; background: var(--_surface-raised); }
+.desk .sources { justify-content: flex-end; }
+.desk .assistant .note { text-align: end; }
+.desk[dir=rtl] .user .text { border-radius: 18px 5px 18px 18px; }
 .desk[dir=rtl] .assistant .text { border-radius: 5px 18px 18px 18px; }
 .desk [data-from=operator] .text { border-color: transparent; background: var(--_user-bubble); }
-.desk [data-from=operator] .who::before { background: var(--_primary); }
-.desk .assistant .head { justify-content: flex-end; }
-.desk .assistant .foot { align-self: flex-end; }
-.desk [data-from=note] { margin: 6px auto 4px; width: min(100%, 40rem); font-size: 1em; color: var(--_text); }
+.desk [data-from=operator] .who::before { content: none; }
+.desk [data-from=note] { width: min(100%, 40rem); margin: 0 auto 14px; font-size: 1em; color: var(--_text); }
 .desk [data-from=note] .text { padding: 9px 14px; border-radius: 4px 12px 12px 4px; border: 1px dashed var(--_warning); border-inline-start: 4px solid var(--_warning); background: color-mix(in oklab, var(--_warning) 9%, var(--_surface-raised)); }
+.desk[dir=rtl] [data-from=note] .text { border-radius: 12px 4px 4px 12px; }
 .desk [data-from=note] .who { color: var(--_warning); }
+.desk .tools { position: absolute; inset-block-start: 18px; inset-inline: 0 auto; margin: 0; opacity: 0; }
+.desk .user .tools { inset-inline: auto 0; }
+.desk [data-from=note] .tools { inset-block-start: -10px; inset-inline: auto 0; }
+.desk .message:is(:hover, :focus-within) .tools { opacity: 1; }
+@media (hover: none) { .desk .tools { display: none; } }
 
 .desk-composer { position: relative; display: flex; flex-direction: column; border: 1px solid var(--_border); border-radius: 16px; background: var(--_surface-raised); overflow: clip; }
 .desk-composer:has(.replies) { overflow: visible; }
@@ -133,6 +138,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 [data-active=note] #note { background: color-mix(in oklab, var(--_warning) 11%, transparent); }
 .send-row { display: flex; align-items: center; justify-content: space-between; gap: 12px; padding: 6px 6px 6px 15px; border-top: 1px solid var(--_divider); }
 [dir=rtl] .send-row { padding: 6px 15px 6px 6px; }
+.send-row .strong { flex: none; }
 .note-send:not(:disabled) { background: var(--_warning); color: var(--_surface); }
 .read-only { padding: 12px; border-radius: 12px; background: var(--_surface-sunken); color: var(--_text-muted); text-align: center; }
 .replies { position: absolute; z-index: 4; inset-inline: 0; bottom: calc(100% + 6px); max-height: 280px; overflow: auto; padding: 6px; list-style: none; background: var(--_surface-raised); border: 1px solid var(--_divider); border-radius: 14px; box-shadow: 0 10px 32px -6px rgb(0 0 0 / .22); }
@@ -179,8 +185,9 @@ dialog.wide { width: min(640px, calc(100vw - 32px)); }
 .choice .available { color: var(--_accent); font-weight: 650; }
 .settings .switch, .help + .muted + .switch { padding-inline: 0; min-height: 44px; }
 .settings .switch:hover, .help + .muted + .switch:hover { background: none; }
-.help { columns: 2; column-gap: 32px; margin-bottom: 14px; }
-.help section { break-inside: avoid; margin-bottom: 16px; }
+.help { display: grid; grid-template-columns: 1fr 1fr; gap: 0 32px; margin-bottom: 14px; }
+.help section { margin-bottom: 16px; }
+.help section:nth-child(2) { grid-row: span 2; }
 .help h3 { font-size: .92em; font-weight: 660; color: var(--_text-muted); margin-bottom: 6px; }
 .keys { gap: 6px; }
 .keys > div { display: flex; align-items: baseline; gap: 10px; }
@@ -209,7 +216,7 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
 @container desk (min-width: 1241px) { .details-button { display: none; } }
 @container desk (max-width: 1020px) {
   .desk { grid-template-columns: 66px minmax(0, 1fr); }
-  .bar { padding-inline: 8px; }
+  .sidebar { padding-inline: 8px; }
   .brand > span, .view-name, .operator-name, .switch > span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
   .brand .mark { margin-inline: auto; }
   .view { position: relative; justify-content: center; padding: 0; min-height: 44px; }
@@ -219,7 +226,7 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
 }
 @container desk (max-width: 760px) {
   .desk { grid-template: auto minmax(0, 1fr) / minmax(0, 1fr); }
-  .bar { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; padding: 6px 8px 0; border-inline-end: 0; border-bottom: 1px solid var(--_divider); }
+  .sidebar { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; padding: 6px 8px 0; border-inline-end: 0; border-bottom: 1px solid var(--_divider); }
   .brand { margin: 0; padding-inline-start: 6px; }
   .brand > span { position: static; width: auto; height: auto; clip-path: none; }
   .brand .mark { margin-inline: 4px 12px; }
@@ -241,7 +248,7 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
   .list-head { padding: 10px 10px 8px; }
   .row { padding: 12px 8px; }
   .desk:not(.has-conversation) .conversation { display: none; }
-  .has-conversation .list-pane, .has-conversation .bar { display: none; }
+  .has-conversation .list-pane, .has-conversation .sidebar { display: none; }
   .desk.has-conversation { grid-template-rows: minmax(0, 1fr); }
   .back { display: inline-grid; }
   .conversation-head { padding-inline: 4px; gap: 8px; border: 0; }
@@ -255,7 +262,7 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
   .strong, .plain { min-height: 44px; }
   .hint { display: none; }
   .send-row { justify-content: flex-end; }
-  .help { columns: 1; }
+  .help { grid-template-columns: minmax(0, 1fr); }
 }
 @media (prefers-reduced-motion: no-preference) {
   .switch i::after { transition: inset .12s; }

@@ -127,10 +127,7 @@ export class BatonDesk extends LitElement implements DeskHost, MessageHost {
   }
 
   override updated(): void {
-    const { dialog } = this.desk.state;
-    if (!dialog && this.#shownDialog && !this.#focusWanted && this.#opener?.isConnected)
-      this.#opener.focus();
-    this.#shownDialog = dialog;
+    this.#updateDialog();
     this.#updateMessages();
     this.#growFields();
     this.#applyFocus();
@@ -139,6 +136,16 @@ export class BatonDesk extends LitElement implements DeskHost, MessageHost {
       this.desk.state.login === "in" ? attention(this.desk.state) : 0,
     );
     this.#scheduleTick();
+  }
+
+  #updateDialog(): void {
+    const { dialog } = this.desk.state;
+    const fresh = this.#find<HTMLDialogElement>("dialog:not([open])");
+    fresh?.showModal();
+    fresh?.querySelector<HTMLElement>("[data-first]")?.focus();
+    if (!dialog && this.#shownDialog && !this.#focusWanted && this.#opener?.isConnected)
+      this.#opener.focus();
+    this.#shownDialog = dialog;
   }
 
   override firstUpdated(): void {

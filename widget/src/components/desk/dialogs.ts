@@ -1,6 +1,8 @@
-/** The dialogs of the desk: before an end or a deletion, whom to assign to, the keys, and the settings. */
+/**
+ * The dialogs of the desk: before an end or a deletion, whom to assign to, the keys, and the settings. The desk opens
+ * each as a modal one, so that the browser keeps the focus inside and hears Escape.
+ */
 import { html, nothing, type TemplateResult } from "lit";
-import { ref } from "lit/directives/ref.js";
 import { keyOf, type Command } from "../../state/desk-keys";
 import { VIEWS, type Colleague } from "../../state/desk-types";
 import type { PreferenceName } from "../../state/desk-preferences";
@@ -8,12 +10,6 @@ import { icon } from "../icons";
 import { paletteDialog } from "./palette";
 import { switchButton } from "./views";
 import type { DeskHost } from "./host";
-
-/** Opens as a modal dialog as soon as it is in the page: the browser keeps the focus inside and hears Escape. */
-export const showModal = ref((element?: Element) => {
-  const dialog = element as HTMLDialogElement | undefined;
-  if (dialog?.isConnected && !dialog.open) dialog.showModal();
-});
 
 export function dialogs(host: DeskHost): TemplateResult | typeof nothing {
   switch (host.desk.state.dialog) {
@@ -46,7 +42,7 @@ export function frame(
   kind = "",
 ): TemplateResult {
   const close = () => host.desk.dialog(null);
-  return html`<dialog ${showModal} class="dialog ${kind}" id="dialog-${name}" aria-labelledby="dialog-title" @close=${close} @cancel=${close}
+  return html`<dialog class="dialog ${kind}" id="dialog-${name}" aria-labelledby="dialog-title" @close=${close} @cancel=${close}
     @click=${(event: Event) => event.target === event.currentTarget && close()}>
     <div class="dialog-body"><div class="dialog-title"><h2 id="dialog-title">${title}</h2>
       <button type="button" class="icon-button" aria-label=${host.words.t("panel.close")} title=${host.words.t("panel.close")} @click=${close}>${icon("close")}</button></div>
@@ -61,10 +57,10 @@ function confirmation(
 ): TemplateResult {
   const { t } = host.words;
   const close = () => host.desk.dialog(null);
-  return html`<dialog ${showModal} class="dialog" aria-labelledby="dialog-title" aria-describedby="dialog-text" @close=${close} @cancel=${close}
+  return html`<dialog class="dialog" aria-labelledby="dialog-title" aria-describedby="dialog-text" @close=${close} @cancel=${close}
     @click=${(event: Event) => event.target === event.currentTarget && close()}>
     <div class="dialog-body"><h2 id="dialog-title">${t(`${name}.title`)}</h2><p id="dialog-text">${t(`${name}.text`)}</p>
-      <div class="choices"><button type="button" class="plain" autofocus @click=${close}>${t("cancel")}</button>
+      <div class="choices"><button type="button" class="plain" data-first @click=${close}>${t("cancel")}</button>
         <button type="button" class=${name === "delete" ? "strong danger" : "strong"} @click=${confirm}>${t(yes)}</button></div></div></dialog>`;
 }
 
@@ -80,7 +76,7 @@ function assignDialog(host: DeskHost): TemplateResult {
     host.focusLater("#log");
   };
   const choice = (one: Colleague) => html`<li>
-    <button type="button" class="choice" @click=${() => void assign(one)}>
+    <button type="button" class="choice" data-first @click=${() => void assign(one)}>
       <span><bdi>${one.name}</bdi></span><small class=${one.available ? "available" : "away"}>${t(one.available ? "desk.available" : "desk.away")}</small></button></li>`;
   const sorted = [...others].sort((a, b) => Number(b.available) - Number(a.available));
   return frame(

@@ -5,12 +5,14 @@ import type { Desk } from "../../state/desk";
 import type { DeskState } from "../../state/desk-reducer";
 import { isMine } from "../../state/desk-list";
 import { isAtLeast, type Me, type Row } from "../../state/desk-types";
+import type { Options } from "../../types";
 import type { Opened } from "../../state/desk-conversation";
 import { visitorName } from "../../state/desk-list";
 
 export interface DeskHost {
   readonly desk: Desk;
   readonly words: Language;
+  readonly options: Options;
   readonly preferences: Preferences;
   readonly now: number;
   readonly oidcUrl: string | undefined;

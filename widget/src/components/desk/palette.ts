@@ -4,7 +4,6 @@ import { keyOf, type Command } from "../../state/desk-keys";
 import { VIEWS } from "../../state/desk-types";
 import { isAtLeast } from "../../state/desk-types";
 import { nameOfVisitor, permissionsOf, type DeskActionName, type DeskHost } from "./host";
-import { showModal } from "./dialogs";
 
 interface Entry {
   name: string;
@@ -98,9 +97,9 @@ export function paletteDialog(host: DeskHost): TemplateResult {
     else return;
     event.preventDefault();
   };
-  return html`<dialog ${showModal} class="dialog palette" aria-label=${t("desk.command.palette")} @close=${close} @cancel=${close}
+  return html`<dialog class="dialog palette" aria-label=${t("desk.command.palette")} @close=${close} @cancel=${close}
     @click=${(event: Event) => event.target === event.currentTarget && close()}>
-    <input type="text" role="combobox" autofocus aria-label=${t("desk.palette")} placeholder=${t("desk.palette")} aria-expanded="true" aria-controls="palette-list"
+    <input type="text" role="combobox" aria-label=${t("desk.palette")} placeholder=${t("desk.palette")} aria-expanded="true" aria-controls="palette-list"
       aria-activedescendant=${found.length ? `palette-${paletteIndex}` : nothing} aria-autocomplete="list" autocomplete="off" dir="auto"
       .value=${host.paletteText} @keydown=${onKey}
       @input=${(event: Event) => host.change({ paletteText: (event.target as HTMLInputElement).value, paletteIndex: 0 })} />

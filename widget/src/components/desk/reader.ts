@@ -16,11 +16,6 @@ export function createReader(deps: ReaderDeps): MessageReader {
     name !== undefined && name === deps.desk.state.me?.name;
   const called = (name: string | undefined) => (name && !isMe(name) ? name : deps.words.t("you"));
 
-  function botName(): string {
-    const given = deps.options.assistantName;
-    return given && given !== "Assistant" ? given : deps.words.t("assistant");
-  }
-
   function visitor(): string {
     const { opened } = deps.desk.state;
     return nameOfVisitor(opened?.row ?? null, opened?.ref ?? "", deps.words);
@@ -30,9 +25,10 @@ export function createReader(deps: ReaderDeps): MessageReader {
     nameOf({ role, author }) {
       const { t } = deps.words;
       if (role === "user") return visitor();
-      if (role === "note") return t("desk.noteBy", { name: called(author) });
+      if (role === "note")
+        return isMe(author) ? t("desk.noteByMe") : t("desk.noteBy", { name: author ?? "" });
       if (role === "system") return t("notice");
-      return author ? called(author) : botName();
+      return author ? called(author) : botName(deps);
     },
     kindOf({ role, author }) {
       if (role === "assistant") return author ? "operator" : "bot";
@@ -41,6 +37,12 @@ export function createReader(deps: ReaderDeps): MessageReader {
     isOwn: ({ author }) => isMe(author),
     notesOf: (message) => notesOf(message, deps.words),
   };
+}
+
+/** The name that the site gave the bot; the default is said in the operator's language. */
+export function botName({ options, words }: Pick<ReaderDeps, "options" | "words">): string {
+  const given = options.assistantName;
+  return given && given !== "Assistant" ? given : words.t("assistant");
 }
 
 /** What the visitor thought of an answer, and whether the bot knew one. */

@@ -13,7 +13,7 @@ export function viewsNav(host: DeskHost): TemplateResult {
     <a href=${routeTo(name)} aria-current=${page === name ? "page" : nothing} title=${keyOf(`view.${name}`)} class=${name === "queue" && counts.queue ? "view urgent" : "view"}>
       ${deskIcon(name)}<span class="view-name">${t(`desk.view.${name}`)}</span>
       <span class="count">${counts[name]}</span></a></li>`;
-  return html`<header class="bar">
+  return html`<header class="sidebar">
     <h1 class="brand"><i class="mark"></i><span><bdi>${host.siteTitle}</bdi> ${t("desk.title")}</span></h1>
     <nav class="views" aria-label=${t("desk.views")}>
       <ul>${VIEWS.map(link)}
