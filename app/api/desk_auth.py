@@ -23,7 +23,7 @@ from app.login_cookie import cookie_name
 from app.origins import origin_of
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-RENEW_SECONDS = 1.0
+RENEW_SECONDS = 0.25
 """A feed asks no more often than this whether its login still lives."""
 
 

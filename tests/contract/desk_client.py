@@ -8,6 +8,12 @@ from typing import Any
 import httpx
 
 COOKIES = ("__Host-baton-desk", "baton-desk")
+_TRANSPORT = httpx.HTTPTransport(limits=httpx.Limits(max_connections=64))
+
+
+def send(method: str, url: str, **more: Any) -> httpx.Response:
+    """One request over kept connections; no cookie is remembered from one to the next."""
+    return httpx.Client(transport=_TRANSPORT, timeout=10).request(method, url, **more)
 
 
 class DeskClient:
@@ -24,7 +30,7 @@ class DeskClient:
         if method not in ("GET", "HEAD") and "json" not in more:
             given = {"Content-Type": "application/json", **given}
         kept = {name: value for name, value in given.items() if value}
-        return httpx.request(method, f"{self.base}/api/desk{path}", headers=kept, timeout=10, **more)
+        return send(method, f"{self.base}/api/desk{path}", headers=kept, **more)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.call("GET", path, **more)
@@ -49,7 +55,7 @@ class ServerClient:
         """One call."""
         given = {"Authorization": f"Bearer {self._api_key}", "Baton-Operator": self.operator_id, **(headers or {})}
         kept = {name: value for name, value in given.items() if value}
-        return httpx.request(method, f"{self.base}/api/desk{path}", headers=kept, timeout=10, **more)
+        return send(method, f"{self.base}/api/desk{path}", headers=kept, **more)
 
     def acting_as(self, operator_id: str) -> ServerClient:
         """The same server, for an operator."""
