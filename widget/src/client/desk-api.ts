@@ -1,15 +1,18 @@
 /** The client of the desk's API: the login is a cookie of this page's own origin. */
 import { ApiError, problem, type Fetch } from "./api";
 import {
+  decodeDays,
   decodeDeskMessage,
   decodeHandler,
   decodeListing,
   decodeMe,
   decodePerson,
+  decodeQuestions,
   decodeReplies,
   decodeRow,
 } from "./desk-decode";
 import { decodeStatus } from "./decode";
+import type { Day } from "../state/desk-analytics";
 import type { Handler, Listing, Person, Reply, Row, ViewName } from "../state/desk-types";
 import type { Message, Status } from "../types";
 
@@ -146,6 +149,14 @@ export function createDeskApi(base: string, fetchIt: Fetch = (url, init) => fetc
     erase: (ref: string) => json(of(ref), { method: "DELETE" }),
     transcriptUrl: (ref: string) => `${base}api/desk/${of(ref, "/transcript?format=txt")}`,
     replies: async (): Promise<Reply[]> => decodeReplies(await json("replies")),
+    /** The daily counts from a day such as 2026-01-31 until today. */
+    analytics: async (from: string): Promise<Day[]> =>
+      decodeDays((await json(`analytics?from=${from}`)).days),
+    analyticsUrl: (from: string) => `${base}api/desk/analytics?from=${from}&format=csv`,
+    questions: async () => decodeQuestions(await json("questions")),
+    /** One group of questions, or all of them. */
+    eraseQuestions: (id?: string) =>
+      json(id ? `questions/${encodeURIComponent(id)}` : "questions", { method: "DELETE" }),
     events: (after: string, signal: AbortSignal) => events("events", after, signal),
     conversationEvents: (ref: string, after: string, signal: AbortSignal) =>
       events(of(ref, "/events"), after, signal),

@@ -15,6 +15,7 @@ import type {
   Row,
   User,
 } from "../state/desk-types";
+import { COUNTS, MEDIANS, type Day, type Question } from "../state/desk-analytics";
 import { VIEWS } from "../state/desk-types";
 import type { Message } from "../types";
 
@@ -139,6 +140,35 @@ export function decodeReplies(value: unknown): Reply[] {
     const { shortcut, text: words } = fields(one);
     return text(shortcut) && text(words) ? [{ shortcut: text(shortcut), text: text(words) }] : [];
   });
+}
+
+export function decodeDays(value: unknown): Day[] {
+  const number = (one: unknown) => (typeof one === "number" && one >= 0 ? one : null);
+  return list(value).flatMap((one) => {
+    const given = fields(one);
+    const abandoned = fields(given.abandoned);
+    const flat: Fields = { ...given };
+    for (const handler of ["bot", "queue", "human"])
+      flat[`abandoned_${handler}`] = abandoned[handler];
+    const counts = COUNTS.map((name) => [name, count(flat[name])]);
+    const medians = MEDIANS.map((name) => [name, number(flat[name])]);
+    const day = { date: text(given.date), ...Object.fromEntries([...counts, ...medians]) } as Day;
+    return day.date ? [day] : [];
+  });
+}
+
+export function decodeQuestions(value: unknown): { kept: boolean; questions: Question[] } {
+  const { kept, questions } = fields(value);
+  return {
+    kept: kept === true,
+    questions: list(questions).flatMap((one) => {
+      const { id, question, count: times, last_at } = fields(one);
+      if (!text(id)) return [];
+      return [
+        { id: text(id), question: text(question), count: count(times), last_at: text(last_at) },
+      ];
+    }),
+  };
 }
 
 /** A message as operators see it: notes are messages here, and each has its author. */

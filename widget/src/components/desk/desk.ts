@@ -102,7 +102,7 @@ export class BatonDesk extends LitElement implements DeskHost, MessageHost {
         <div class="notices" role="status">${this.#notices()}</div>
         ${
           page === "analytics"
-            ? html`<section class="analytics" aria-label=${this.words.t("desk.analytics")}><baton-desk-analytics></baton-desk-analytics></section>`
+            ? html`<section class="analytics" aria-label=${this.words.t("desk.analytics")}><baton-desk-analytics .api=${this.desk.api} .words=${this.words}></baton-desk-analytics></section>`
             : html`${conversationList(this)}${conversationView(this)}`
         }
       </main>
