@@ -97,10 +97,6 @@ class EventSender:
         self._slots = threading.Semaphore(config.at_once)
         self._next_log_at = 0.0
 
-    def wake(self) -> None:
-        """Looks at the queue at once: this worker has added something."""
-        self._wake.set()
-
     def stop(self) -> None:
         """Claims nothing more. What is being sent is finished if time allows, else another worker sends it again."""
         self._stopped.set()
