@@ -38,15 +38,15 @@ local function waited_ms()
   return ms
 end
 
-local function record_taken(operator_id, waited)
-  record('human.taken', ',"operator":' .. cjson.encode(operator_id) .. ',"waited_ms":' .. waited)
+local function record_taken(waited)
+  record('human.taken', ',"operator":' .. cjson.encode(operator_name) .. ',"waited_ms":' .. waited)
 end
 
 local function take(operator_id, name)
   interrupt_turn()
   local waited = waited_ms()
   set_handler('human', operator_id, name, 'taken', '')
-  record_taken(operator_id, waited)
+  record_taken(waited)
 end
 
 local function release(to, operator_id, name, reason, position)
@@ -58,5 +58,5 @@ local function release(to, operator_id, name, reason, position)
   elseif to == 'queue' then
     record('human.requested', ',"by":"operator"')
   end
-  if to == 'human' then record_taken(operator_id, waited) end
+  if to == 'human' then record_taken(waited) end
 end

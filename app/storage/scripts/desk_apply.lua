@@ -70,6 +70,7 @@ end
 local function forget(change)
   if redis.call('HGET', desk .. 'row:' .. change.ref, 'hash') == change.hash then
     remove_conversation(change.ref)
+    forget_reminder(KEYS[2], change.ref)
     changed = true
   end
   return true
