@@ -7,6 +7,7 @@ import { createDesk } from "./state/desk";
 import { invitationIn } from "./state/desk-route";
 import type { Options } from "./types";
 import { BatonDesk } from "./components/desk/desk";
+import "./components/desk/analytics";
 import en from "./locales/en.json";
 import deskEn from "./locales/desk/en.json";
 

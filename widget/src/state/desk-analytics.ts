@@ -70,7 +70,11 @@ export function headlines(days: Day[]): { name: string; value: number | null; sh
   return [
     { name: "sessions", value: total("sessions"), share: false },
     { name: "alone", value: share(asked - total("requested_human"), asked), share: true },
-    { name: "found", value: share(total("answers") - total("not_found"), total("answers")), share: true },
+    {
+      name: "found",
+      value: share(total("answers") - total("not_found"), total("answers")),
+      share: true,
+    },
     { name: "helpful", value: share(total("up"), total("up") + total("down")), share: true },
   ];
 }
@@ -120,7 +124,12 @@ export function bars(days: Day[], plot: Plot, width: number, height: number): Ba
 }
 
 /** The points of a line; a day without a value parts it in two. */
-export function lines(days: Day[], plot: Plot, width: number, height: number): [number, number][][] {
+export function lines(
+  days: Day[],
+  plot: Plot,
+  width: number,
+  height: number,
+): [number, number][][] {
   const end = scaleEnd(highest(days, plot));
   const slot = width / Math.max(1, days.length);
   const parts: [number, number][][] = [[]];

@@ -314,6 +314,7 @@ export function createDesk(deps: DeskDeps) {
   }
 
   return {
+    api,
     get state() {
       return state;
     },

@@ -173,9 +173,12 @@ export class BatonDeskAnalytics extends LitElement {
     const value = (one: number | null) => (one === null ? "–" : this.#number(one, 1));
     return html`<div class="table"><table>
       <thead><tr><th scope="col">${this.#t("day")}</th>${series.map((name) => html`<th scope="col">${this.#t(`series.${name}`)}</th>`)}</tr></thead>
-      <tbody>${days.toReversed().map(
-        (day) => html`<tr><th scope="row">${this.#date(day.date)}</th>${series.map((name) => html`<td>${value(day[name])}</td>`)}</tr>`,
-      )}</tbody></table></div>`;
+      <tbody>${days
+        .toReversed()
+        .map(
+          (day) =>
+            html`<tr><th scope="row">${this.#date(day.date)}</th>${series.map((name) => html`<td>${value(day[name])}</td>`)}</tr>`,
+        )}</tbody></table></div>`;
   }
 
   #questionList(): TemplateResult {
