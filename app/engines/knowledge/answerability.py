@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from app.engines.knowledge.fusion import Similarities
-from app.engines.knowledge.retriever import Hit, Query
+from app.engines.knowledge.languages import is_particle
+from app.engines.knowledge.retriever import LIGHT, Hit, Query
 
 LOOKED_AT = 5
 """Chunks among which the one is looked for that holds most of the question."""
@@ -38,6 +39,7 @@ def certainty(query: Query, hits: Sequence[Hit], similar: Similarities | None = 
         lacking = COSINE_ABSENT * query.absent_share + COSINE_BY_SIZE * size
         return max(similar.cosines.values()) + held - lacking - similar.calibration.threshold
     best = max(hit.together + NAMED * hit.named * hit.coverage for hit in hits[:LOOKED_AT])
-    if len(query.terms) == 2 and all(term.variants and term.variants[0][1] == 1.0 for term in query.terms):
+    telling = [term for term in query.terms if term.weight > LIGHT or is_particle(term.word)]
+    if len(telling) == 2 and all(term.variants and term.variants[0][1] == 1.0 for term in telling):
         best = best if best >= BOTH else best - BOTH
     return best + BY_TERM * min(len(query.terms), MAX_TERMS) - BY_SIZE * size - THRESHOLD

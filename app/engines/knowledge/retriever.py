@@ -307,6 +307,14 @@ def _terms(
             found.setdefault(joined, _term(db, joined, lang, info))
             if right in PARTICLES and left in found:
                 found[left] = replace(found[left], weight=PARTED * found[left].weight)
+        phrase = f"{left}-{right}"
+        if f"={part_terms(phrase, lang)[0]}" in _synonyms(lang):  # "money back" is about refunds
+            whole = _term(db, phrase, lang, info)
+            variants = tuple((variant, REPAIRED) for variant, _ in whole.variants)
+            found[phrase] = replace(whole, variants=variants, weight=1.0)
+            for word in (left, right):
+                if word in found:
+                    found[word] = replace(found[word], weight=LIGHT)
     return tuple(found.values()), repaired
 
 
