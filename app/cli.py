@@ -13,6 +13,7 @@ from typing import Any
 
 from app import desk_cli, doctor, events_cli
 from app.config import ConfigError, Settings
+from app.engines import get_knowledge_engine
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
 
@@ -23,15 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.area != "knowledge":
         return {"doctor": doctor.main, "desk": desk_cli.main, "events": events_cli.main}[given.area](given)
     try:
-        folders = (given.folder,) if given.folder else Settings.from_env().knowledge_dir
+        settings = Settings.from_env()
     except ConfigError as error:
         print(error)
         return 2
+    folders = (given.folder,) if given.folder else settings.knowledge_dir
     if not all(folder.is_dir() for folder in folders):
         print(f"{folders[0]} is not a folder")
         return 2
     with tempfile.TemporaryDirectory() as scratch:
-        engine = KnowledgeEngine(folders, base_url=given.url, data_dir=given.data or Path(scratch))
+        kept = settings.data_dir if settings.embeddings or settings.embeddings_url else Path(scratch)
+        changes = {"knowledge_dir": folders, "knowledge_url": given.url, "data_dir": given.data or kept}
+        engine = get_knowledge_engine(settings.model_copy(update=changes))
         try:
             return int(given.run(engine, given))
         finally:
@@ -63,7 +67,12 @@ def _options() -> argparse.ArgumentParser:
     for command in (ask, check):
         command.add_argument("--dir", dest="folder", type=Path, help="the folder (default: BATON_KNOWLEDGE_DIR)")
     for command in (ask, index, check):
-        command.add_argument("--data", type=Path, default=None, help="where the index is kept (default: nowhere)")
+        command.add_argument(
+            "--data",
+            type=Path,
+            default=None,
+            help="where the index is kept (default: nowhere, or with embeddings where the service keeps it)",
+        )
         command.add_argument("--url", default="/knowledge", help="where the pages can be opened")
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.cli import main
 from app.engines.knowledge import KnowledgeEngine
 from app.engines.knowledge.local_embeddings import LocalEmbeddings, missing_packages
 from tests.conftest import Service, until
@@ -21,10 +23,12 @@ from tests.conftest import Service, until
 pytestmark = pytest.mark.skipif(bool(missing_packages()), reason="requirements-semantic.txt is not installed")
 
 TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+MINILM = f"*.{hashlib.sha256(b'all-MiniLM-L6-v2-int8').hexdigest()[:8]}.vectors"
+"""Where the vectors of the English model are kept; those of the multilingual one lie beside it."""
 REFUND = "can I get a refund for a parcel?"
 PAGES = {
     "delivery": "# Delivery\n\nParcels leave the house within two days and reach Germany and France in a week.\n",
-    "returns": "# Sending things back\n\nSend a parcel back within thirty days and we give you your money.\n",
+    "sending": "# Sending things back\n\nSend a parcel back within thirty days and we give you your money.\n",
     "jobs": "# Work with us\n\nThe workshop in Hamburg looks for a carpenter who likes oak.\n",
     "lamps": "# Lamps\n\nEvery lamp takes a bulb of at most 40 watts.\n",
 }
@@ -91,8 +95,37 @@ def test_meaning_finds_what_words_do_not(start: Start) -> None:
     assert found(start(semantic=False)) == []
     engine = start()
     assert engine.wait(60)["embedded"] == len(PAGES)
-    until(lambda: found(engine) == ["returns"], 60, "an answer by meaning")
+    until(lambda: found(engine) == ["sending"], 60, "an answer by meaning")
     assert found(engine, "Who painted the Mona Lisa?") == []
+
+
+def test_questions_in_another_language(start: Start) -> None:
+    """An English folder answers in German, Spanish and Japanese what it holds, and declines what it does not."""
+    engine = start()
+    engine.wait(120)
+    until(lambda: engine.ask("Kann ich ein Paket zurückschicken?").citations, 60, "the multilingual model")
+    for question, page in (
+        ("Kann ich ein Paket zurückschicken?", "sending"),
+        ("¿Puedo devolver un paquete?", "sending"),
+        ("ランプは何ワットまで使えますか", "lamps"),
+    ):
+        assert engine.path_of(engine.ask(question).citations[0].url) == page, question
+    refused = engine.ask("Wer gewinnt die Bundesliga?")
+    assert refused.text.startswith("Das habe ich auf diesen Seiten nicht gefunden.")
+    assert refused.citations == ()
+
+
+def test_the_command_line_asks_the_encoder(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``knowledge ask`` ranks by meaning where ``BATON_EMBEDDINGS=local`` is set."""
+    monkeypatch.setenv("BATON_EMBEDDINGS", "local")
+    given = ["--dir", str(pages), "--data", str(tmp_path / "data")]
+    main(["knowledge", "ask", REFUND, "--explain", *given])
+    assert "cosine" in capsys.readouterr().out
+    monkeypatch.delenv("BATON_EMBEDDINGS")
+    main(["knowledge", "ask", REFUND, "--explain", *given])
+    assert "cosine" not in capsys.readouterr().out
 
 
 def test_a_killed_encoder_leaves_the_answers_to_words_and_comes_back(start: Start, tmp_path: Path) -> None:
@@ -100,7 +133,7 @@ def test_a_killed_encoder_leaves_the_answers_to_words_and_comes_back(start: Star
     engine = start()
     until(lambda: is_embedded(engine), 60, "the vectors")
     (first,) = encoders(tmp_path / "data")
-    (store,) = (tmp_path / "data").glob("*.vectors")
+    (store,) = (tmp_path / "data").glob(MINILM)
     with sqlite3.connect(store) as db:  # opposite vectors: a process that made them anew would not have these
         for digest, vector in db.execute("SELECT digest, vector FROM vectors").fetchall():
             flipped = bytes(byte ^ (0x80 if at % 2 else 0) for at, byte in enumerate(vector))
@@ -130,7 +163,7 @@ def test_a_stopped_encoder_holds_up_no_question(start: Start, tmp_path: Path) ->
         assert engine.status()["embedding_failures"] == 1, "the second question did not wait for it"
     finally:
         os.kill(encoder, signal.SIGCONT)
-    until(lambda: found(engine) == ["returns"], 30, "answers by meaning")
+    until(lambda: found(engine) == ["sending"], 30, "answers by meaning")
     assert encoders(tmp_path / "data") == [encoder]
 
 
@@ -158,7 +191,7 @@ def test_changed_pages_are_read_anew(start: Start, tmp_path: Path, pages: Path) 
     (pages / "opening.md").unlink()
     (pages / "jobs.md").unlink()
     until(lambda: not found(engine, "the shop's door") and is_embedded(engine, 3), 60, "the index without them")
-    (store,) = (tmp_path / "data").glob("*.vectors")
+    (store,) = (tmp_path / "data").glob(MINILM)
     with sqlite3.connect(store) as db:
         assert db.execute("SELECT count(*) FROM vectors").fetchone() == (3,)
 
@@ -199,4 +232,4 @@ def test_a_busy_encoder_refuses_more_questions_at_once(start: Start, tmp_path: P
     for thread in threads:
         thread.join(60)
     assert answers == [["lamps"]] * 100
-    until(lambda: found(engine) == ["returns"], 30, "answers by meaning again")
+    until(lambda: found(engine) == ["sending"], 30, "answers by meaning again")

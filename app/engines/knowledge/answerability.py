@@ -21,8 +21,8 @@ BOTH = 0.6
 """Of two words that the folder has, this much has to stand together, which is more than one of them."""
 BY_SIZE = 0.055
 """In a large folder something always fits by chance."""
-HELD, COSINE_ABSENT, COSINE_BY_SIZE = 0.2, 0.15, 0.04
-"""With an encoder: what the share of the question counts that one of the best chunks holds, and what is taken off."""
+HELD, COSINE_BY_SIZE = 0.2, 0.04
+"""With an encoder: what the share of the question counts that one of the best chunks holds; what size takes off."""
 
 
 def certainty(query: Query, hits: Sequence[Hit], similar: Similarities | None = None) -> float:
@@ -36,7 +36,7 @@ def certainty(query: Query, hits: Sequence[Hit], similar: Similarities | None = 
     size = math.log(max(1.0, query.info.chunks / 50))
     if similar and similar.cosines and similar.calibration.threshold is not None:
         held = HELD * max(hit.coverage for hit in hits[:3])
-        lacking = COSINE_ABSENT * query.absent_share + COSINE_BY_SIZE * size
+        lacking = similar.calibration.absent * query.absent_share + COSINE_BY_SIZE * size
         return max(similar.cosines.values()) + held - lacking - similar.calibration.threshold
     best = max(hit.together + NAMED * hit.named * hit.coverage for hit in hits[:LOOKED_AT])
     telling = [term for term in query.terms if term.weight > LIGHT or is_particle(term.word)]

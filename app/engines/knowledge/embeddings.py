@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.engines.base import CancelToken
-from app.engines.knowledge.fusion import UNKNOWN, Similarities
+from app.engines.knowledge.fusion import UNKNOWN, Reading, Similarities
 from app.engines.knowledge.index import chunk_texts
 from app.engines.knowledge.vectors import VectorStore, digest
 from app.engines.sanitize import IdleTimer
@@ -43,7 +43,7 @@ class Embeddings(Protocol):
     def prepare(self, index: Path) -> None:
         """Have the vectors of this index made, in the background."""
 
-    def similarities(self, index: Path, question: str) -> Similarities | None:
+    def similarities(self, index: Path, question: str, reading: Reading = "own") -> Similarities | None:
         """The chunks nearest to a question; None where they cannot be had. Called on the event loop's side."""
 
     def status(self) -> dict[str, int]:
@@ -102,7 +102,7 @@ class EndpointEmbeddings:
             self._learning = threading.Thread(target=self._learn, args=(index,), name="embeddings", daemon=True)
             self._learning.start()
 
-    def similarities(self, index: Path, question: str) -> Similarities | None:
+    def similarities(self, index: Path, question: str, reading: Reading = "own") -> Similarities | None:  # noqa: ARG002 - one model
         """The chunks nearest to a question; None where they cannot be had. Called on the event loop's side."""
         self.prepare(index)
         if self._index != index or time.monotonic() < self._quiet_until or not question.strip():

@@ -107,21 +107,26 @@ class Encoder:
         self._models: dict[bool, Model] = {}
         self._busy = threading.Lock()
         self._calls = threading.BoundedSemaphore(MAX_CALLS)
-        self._matrices: dict[str, tuple[Model, Matrix, Matrix]] = {}
+        self._matrices: dict[tuple[str, bool], tuple[Model, Matrix, Matrix]] = {}
+        """By index, and whether for questions in another language than the folder's: model, chunks, vectors."""
         self._embedded: dict[str, int] = {}
         self._retry_at: dict[str, float] = {}
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._work, daemon=True).start()
 
     def reply(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``embedded``: chunks of the index that have a vector; ``cosines`` once all have and a question is asked."""
+        """``embedded``: chunks of the index that have a vector; ``cosines`` once all have and a question is asked.
+
+        A question that is ``foreign`` is read by the multilingual model.
+        """
         index = str(request.get("index", ""))
         if index and index not in self._embedded and time.monotonic() >= self._retry_at.get(index, 0.0):
             self._embedded[index] = 0
             self._waiting.put(index)
-        if index in self._matrices and "question" in request and self._calls.acquire(blocking=False):
+        key = (index, bool(request.get("foreign")))
+        if key in self._matrices and "question" in request and self._calls.acquire(blocking=False):
             try:
-                return self._nearest(*self._matrices[index], str(request["question"]), float(request["seconds"]))
+                return self._nearest(*self._matrices[key], str(request["question"]), float(request["seconds"]))
             finally:
                 self._calls.release()
         return {"embedded": self._embedded.get(index, 0)}
@@ -154,18 +159,35 @@ class Encoder:
         with contextlib.closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", uri=True)) as db:
             language = next(iter(read_info(db).languages), "en")
             texts = dict(chunk_texts(db))
-        is_english = language == "en" or self._model_dir is not None
+        own = self._model(is_english=language == "en" or self._model_dir is not None)
+        self._matrices[str(index), False] = self._vectors(index, own, texts, counted=True)
+        self._embedded[str(index)] = len(texts)
+        if self._model_dir is None:
+            multilingual = self._model(is_english=False)
+            self._matrices[str(index), True] = self._vectors(index, multilingual, texts, counted=False)
+        for old, _ in list(self._matrices)[: -2 * MAX_INDEXES]:
+            self._matrices.pop((old, False), None)
+            self._matrices.pop((old, True), None)
+            self._embedded.pop(old, None)
+
+    def _model(self, *, is_english: bool) -> Model:
         if is_english not in self._models:
-            self._models[is_english] = load_model(language, self._model_dir)
+            self._models[is_english] = load_model("en" if is_english else "", self._model_dir)
             self._models[is_english].encode(["-"])  # some load their weights at the first text only
-        model = self._models[is_english]
+        return self._models[is_english]
+
+    def _vectors(
+        self, index: Path, model: Model, texts: dict[int, str], *, counted: bool
+    ) -> tuple[Model, Matrix, Matrix]:
+        """The vectors of all chunks: those that are kept, and the others made, the shortest texts first."""
         digests = {chunk: digest(model.name, text) for chunk, text in texts.items()}
         with contextlib.closing(VectorStore(index, model.name)) as store:
             vectors = store.read(set(digests.values()))
             missing = {digests[chunk]: text for chunk, text in texts.items() if digests[chunk] not in vectors}
             by_length = sorted(missing.items(), key=lambda entry: len(entry[1]))
             for at in range(0, len(by_length), BATCH):
-                self._embedded[str(index)] = len(vectors)
+                if counted:
+                    self._embedded[str(index)] = len(vectors)
                 keys, batch = zip(*by_length[at : at + BATCH], strict=True)
                 with self._busy:
                     made = model.encode(batch).astype(np.float16)
@@ -175,11 +197,7 @@ class Encoder:
             store.prune(set(digests.values()))
         rows = [np.frombuffer(vectors[key], dtype=np.float16) for key in digests.values()]
         matrix = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
-        self._matrices[str(index)] = (model, np.array(list(digests), dtype=np.int64), matrix)
-        self._embedded[str(index)] = len(rows)
-        for old in list(self._matrices)[:-MAX_INDEXES]:
-            self._matrices.pop(old)
-            self._embedded.pop(old)
+        return model, np.array(list(digests), dtype=np.int64), matrix
 
 
 class Server(socketserver.ThreadingUnixStreamServer):

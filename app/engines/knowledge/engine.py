@@ -124,7 +124,9 @@ class KnowledgeEngine:
         if query is None:
             return None
         file = self._prepare()
-        similar = self._embeddings.similarities(file, query.text) if self._embeddings and file else None
+        similar = None
+        if self._embeddings and file:
+            similar = self._embeddings.similarities(file, query.text, query.reading)
         if self._index.file != file:
             similar = None  # the folder changed meanwhile, and with it the chunks' numbers
         hits, is_late = self._index.search(lambda db: _ranked(db, query, similar), (NO_HITS, False))

@@ -3,7 +3,8 @@
 Each worker holds one connection to it, so that it ends with the last of them. A worker that finds it gone starts it
 again, under a lock that the process itself goes on holding. Requests are lines of JSON: ``{"index": PATH}`` has the
 vectors of an index made and returns how many there are; with ``question`` and ``seconds`` the reply has the
-nearest chunks too. Where the encoder is away, busy or late, words alone answer.
+nearest chunks too, by the multilingual model where it is ``foreign``. Where the encoder is away, busy or late, words
+alone answer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.engines.knowledge.fusion import MINILM, MULTILINGUAL, UNKNOWN, Similarities
+from app.engines.knowledge.fusion import CROSS_LANGUAGE, MINILM, MULTILINGUAL, UNKNOWN, Reading, Similarities
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +70,13 @@ class LocalEmbeddings:
             self._index = index
             self._wake.set()
 
-    def similarities(self, index: Path, question: str) -> Similarities | None:
+    def similarities(self, index: Path, question: str, reading: Reading = "own") -> Similarities | None:
         """The chunks nearest to a question, within ``QUESTION_SECONDS``; else None."""
         if not self._embedded or time.monotonic() < self._quiet_until:
             return None
         deadline = time.monotonic() + QUESTION_SECONDS
         request = {"index": str(index), "question": question[:MAX_CHARS], "seconds": QUESTION_SECONDS}
+        request |= {"foreign": reading != "own" and self._model_dir is None}
         try:
             with contextlib.closing(_connect(self._path, deadline)) as connection:
                 reply = _exchange(connection, request, deadline)
@@ -87,7 +89,8 @@ class LocalEmbeddings:
         if "cosines" not in reply:
             return None
         cosines = {int(chunk): float(cosine) for chunk, cosine in reply["cosines"]}
-        return Similarities(cosines, _CALIBRATIONS.get(reply["model"], UNKNOWN))
+        calibration = _CALIBRATIONS.get(reply["model"], UNKNOWN)
+        return Similarities(cosines, CROSS_LANGUAGE if reading == "foreign" and calibration.threshold else calibration)
 
     def status(self) -> dict[str, int]:
         """Chunks that have a vector, and questions that the encoder did not answer."""

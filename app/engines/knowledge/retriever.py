@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from app.engines.base import ChatMessage
 from app.engines.knowledge import spelling
-from app.engines.knowledge.fusion import Similarities
+from app.engines.knowledge.fusion import Reading, Similarities
 from app.engines.knowledge.index import ASIDES, IndexInfo, read_info
 from app.engines.knowledge.languages import (
     COMPOUNDING,
@@ -107,6 +107,13 @@ class Query:
     context: tuple[Term, ...]
     """Terms of the question before."""
     info: IndexInfo
+
+    @property
+    def reading(self) -> Reading:
+        """Whether most, some or none of the pages are in the question's language."""
+        if self.lang in self.info.languages[:1] or not self.info.languages:
+            return "own"
+        return "other" if self.lang in self.info.languages else "foreign"
 
     @property
     def absent_share(self) -> float:
@@ -297,13 +304,19 @@ def _terms(
             compounds -= 1
             term = _compounds(db, term, info)
         found.setdefault(word, term)
+    _join(db, found, said, lang, info)
+    return tuple(found.values()), repaired
+
+
+def _join(db: sqlite3.Connection, found: dict[str, Term], said: Sequence[str], lang: str, info: IndexInfo) -> None:
+    """Words that stand apart and mean one thing: parts of a verb, "back up" for "backup", "money back" for a refund."""
     for word, verb in _separated(said, lang):
         whole = _term(db, verb, lang, info)
         if word in found and not whole.is_absent:
             found[word] = replace(whole, word=word)
     for left, right in pairwise(said):  # "back up" for "backup"
         joined = left + right
-        if len(found) < MAX_TERMS and not {left, right} & (stop - PARTICLES) and _is_word(db, joined):
+        if len(found) < MAX_TERMS and not {left, right} & (stop_words(lang) - PARTICLES) and _is_word(db, joined):
             found.setdefault(joined, _term(db, joined, lang, info))
             if right in PARTICLES and left in found:
                 found[left] = replace(found[left], weight=PARTED * found[left].weight)
@@ -315,7 +328,6 @@ def _terms(
             for word in (left, right):
                 if word in found:
                     found[word] = replace(found[word], weight=LIGHT)
-    return tuple(found.values()), repaired
 
 
 def _separated(said: Sequence[str], lang: str) -> Iterator[tuple[str, str]]:
