@@ -6,6 +6,7 @@ import json
 import random
 import secrets
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -84,11 +85,23 @@ def guest(desk: RunningService) -> Visitor:
 
 
 @pytest.fixture
-def somebody(anna: Operator) -> Any:
+def somebody(anna: Operator) -> Iterator[Operator]:
     """Anna is available while the test runs."""
     anna.available()
     yield anna
     anna.available(False)
+
+
+@pytest.fixture
+def nobody(server: ServerClient) -> Iterator[None]:
+    """No operator is available, also none of another test's, while the test runs."""
+    operators = server.call("GET", "/operators").json()["operators"]
+    there = [server.acting_as(operator["id"]) for operator in operators if operator["available"]]
+    for operator in there:
+        operator.call("POST", "/me", json={"available": False})
+    yield
+    for operator in there:
+        operator.call("POST", "/me", json={"available": True})
 
 
 def state(answer: httpx.Response) -> dict[str, Any]:
@@ -119,7 +132,7 @@ def test_the_bot_answers_until_somebody_asks(guest: Visitor) -> None:
     assert everywhere(guest) == [{"handler": "bot", "assigned_to": None}] * 3
 
 
-def test_asking_for_a_person_with_nobody_there(guest: Visitor) -> None:
+def test_asking_for_a_person_with_nobody_there(guest: Visitor, nobody: None) -> None:
     """The bot stays, and says so; what was left is taken, wrong fields are named; an unknown session is 404."""
     answer = guest.post("/human", {"reason": "My order", "contact": {"name": "Ada", "email": "ada@example.com"}})
     assert answer.status_code == 200
@@ -283,7 +296,7 @@ def test_an_engine_hands_over(guest: Visitor, somebody: Operator) -> None:
     assert (events[2].data["message"], events[3].data["reason"]) == (None, "engine")
 
 
-def test_an_engine_hands_over_to_nobody(guest: Visitor) -> None:
+def test_an_engine_hands_over_to_nobody(guest: Visitor, nobody: None) -> None:
     """With nobody there the bot stays; without a word of the engine the visitor is told so."""
     answer = guest.ask("handoff")
     assert (answer.status_code, state(guest.get())["handler"]) == (200, "bot")
