@@ -2,13 +2,13 @@
 import { css } from "../../theme/stylesheet";
 
 export const analyticsStyles = css`
-:host { display: block; color: var(--_text); }
+:host { display: block; color: var(--_text); overflow-wrap: normal; }
 * { box-sizing: border-box; margin: 0; padding: 0; }
 :focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 h2:focus, h3:focus { outline: 0; }
 .page { display: grid; gap: 18px; max-width: 1180px; margin-inline: auto; }
 .head { display: flex; flex-wrap: wrap; align-items: center; gap: 10px 16px; }
-h2 { flex: 1; font-size: 1.25em; font-weight: 660; letter-spacing: -.012em; }
+h2 { flex: 1 0 auto; font-size: 1.25em; font-weight: 660; letter-spacing: -.012em; }
 h3, figcaption { font-size: 1em; font-weight: 660; }
 .periods { display: flex; border: 1px solid var(--_border); border-radius: 10px; overflow: clip; }
 button { font: inherit; color: inherit; cursor: pointer; }
@@ -26,6 +26,7 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .figures dt { color: var(--_text-muted); font-size: .92em; line-height: 1.3; }
 .figures dd { font-size: 1.7em; font-weight: 680; letter-spacing: -.02em; font-variant-numeric: tabular-nums; line-height: 1.2; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); gap: 16px; }
+.plots:has(details[open]) { align-items: start; }
 figure { display: flex; flex-direction: column; gap: 8px; min-width: 0; padding: 14px 16px; border: 1px solid var(--_divider); border-radius: 14px; background: var(--_surface-raised); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; list-style: none; font-size: .9em; color: var(--_text-muted); }
 .legend i { display: inline-block; width: 10px; height: 10px; margin-inline-end: 6px; border-radius: 3px; }
@@ -36,15 +37,15 @@ figure { display: flex; flex-direction: column; gap: 8px; min-width: 0; padding:
 svg { width: 100%; height: 100%; overflow: visible; }
 svg.rtl { transform: scaleX(-1); }
 .grid { stroke: var(--_divider); vector-effect: non-scaling-stroke; }
-polyline { fill: none; stroke: var(--_primary); stroke-width: 2; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
-.series-0 { fill: var(--_primary); background: var(--_primary); }
-.series-1 { fill: color-mix(in oklab, var(--_primary) 42%, var(--_surface-raised)); background: color-mix(in oklab, var(--_primary) 42%, var(--_surface-raised)); }
+polyline { fill: none; stroke: var(--_accent); stroke-width: 2; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
+.series-0 { fill: var(--_accent); background: var(--_accent); }
+.series-1 { fill: color-mix(in oklab, var(--_text-muted) 62%, var(--_surface-raised)); background: color-mix(in oklab, var(--_text-muted) 62%, var(--_surface-raised)); }
 .series-2 { fill: var(--_warning); background: var(--_warning); }
 .series-3 { fill: var(--_error); background: var(--_error); }
 details { font-size: .94em; }
 summary { display: inline-flex; align-items: center; min-height: 32px; cursor: pointer; color: var(--_text-muted); text-decoration: underline; text-underline-offset: 3px; list-style: none; }
 summary::-webkit-details-marker { display: none; }
-.table { max-height: 300px; overflow: auto; }
+.table { max-height: 300px; overflow: auto; overscroll-behavior: contain; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 8px; text-align: end; border-bottom: 1px solid var(--_divider); }
 th:first-child { text-align: start; font-weight: 400; white-space: nowrap; }

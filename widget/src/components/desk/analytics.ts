@@ -169,15 +169,15 @@ export class BatonDeskAnalytics extends LitElement {
     );
   }
 
-  #table(days: Day[], { series }: Plot): TemplateResult {
+  #table(days: Day[], { name, series }: Plot): TemplateResult {
     const value = (one: number | null) => (one === null ? "–" : this.#number(one, 1));
-    return html`<div class="table"><table>
-      <thead><tr><th scope="col">${this.#t("day")}</th>${series.map((name) => html`<th scope="col">${this.#t(`series.${name}`)}</th>`)}</tr></thead>
+    return html`<div class="table" tabindex="0" role="region" aria-label=${this.#t(`plot.${name}`)}><table>
+      <thead><tr><th scope="col">${this.#t("day")}</th>${series.map((one) => html`<th scope="col">${this.#t(`series.${one}`)}</th>`)}</tr></thead>
       <tbody>${days
         .toReversed()
         .map(
           (day) =>
-            html`<tr><th scope="row">${this.#date(day.date)}</th>${series.map((name) => html`<td>${value(day[name])}</td>`)}</tr>`,
+            html`<tr><th scope="row">${this.#date(day.date)}</th>${series.map((one) => html`<td>${value(day[one])}</td>`)}</tr>`,
         )}</tbody></table></div>`;
   }
 
