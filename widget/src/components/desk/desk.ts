@@ -99,6 +99,7 @@ export class BatonDesk extends LitElement implements DeskHost, MessageHost {
     return html`<div class=${`chat desk${opened ? " has-conversation" : ""} on-${page}`} dir=${dir} lang=${tag}>
       ${viewsNav(this)}
       <main class="work">
+        <h1 class="visually-hidden">${this.siteTitle} ${this.words.t("desk.title")}</h1>
         <div class="notices" role="status">${this.#notices()}</div>
         ${
           page === "analytics"

@@ -14,7 +14,7 @@ export function viewsNav(host: DeskHost): TemplateResult {
       ${deskIcon(name)}<span class="view-name">${t(`desk.view.${name}`)}</span>
       <span class="count">${counts[name]}</span></a></li>`;
   return html`<header class="sidebar">
-    <h1 class="brand"><i class="mark"></i><span><bdi>${host.siteTitle}</bdi> ${t("desk.title")}</span></h1>
+    <p class="brand" aria-hidden="true"><i class="mark"></i><span><bdi>${host.siteTitle}</bdi> ${t("desk.title")}</span></p>
     <nav class="views" aria-label=${t("desk.views")}>
       <ul>${VIEWS.map(link)}
         ${

@@ -1,0 +1,482 @@
+"""The desk in a real Chromium: what operators do by keyboard, what they see live, and that everybody can use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.conftest import Service, until
+from tests.contract.desk_client import ServerClient
+from tests.widget.conftest import DEADLINE
+from tests.widget.test_axe import clean
+
+API_KEY = "the-desk-of-the-tests"
+REPLIES = [
+    {"shortcut": "hello", "text": "Hello, how can I help you?"},
+    {"shortcut": "refund", "text": "Refunds take three to five working days."},
+]
+PAGE = "https://shop.example/pricing"
+
+
+class Visitor:
+    """Somebody who chats, by the API."""
+
+    def __init__(self, base: str, name: str = "", **metadata: str) -> None:
+        self.base = base
+        created = httpx.post(f"{base}/api/session/create", json={"metadata": metadata}, timeout=10).json()
+        self.headers = {"Authorization": f"Bearer {created['session_id']}"}
+        self.name = name
+
+    def post(self, path: str, body: dict[str, object] | None = None) -> httpx.Response:
+        answer = httpx.post(f"{self.base}/api{path}", json=body or {}, headers=self.headers, timeout=30)
+        answer.raise_for_status()
+        return answer
+
+    def ask(self, question: str) -> Visitor:
+        self.post("/chat", {"query": question})
+        return self
+
+    def say(self, text: str) -> None:
+        self.post("/session/me/messages", {"message": text})
+
+    def want_a_person(self) -> Visitor:
+        self.post("/session/me/human", {"contact": {"name": self.name}} if self.name else {})
+        return self
+
+    def history(self) -> list[dict[str, object]]:
+        answer = httpx.get(f"{self.base}/api/session/me/messages", headers=self.headers, timeout=10).json()
+        found: list[dict[str, object]] = answer["messages"]
+        return found
+
+    def texts(self) -> list[object]:
+        return [message["content"] for message in self.history()]
+
+    def handler(self) -> object:
+        return httpx.get(f"{self.base}/api/session/me", headers=self.headers, timeout=10).json()["handler"]
+
+
+class Desk:
+    """An operator's tab, whose parts are found by their accessible names."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page, self.base = page, base
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
+
+    def view(self, name: str) -> Locator:
+        return self.page.get_by_role("navigation", name="Views").get_by_role("link", name=name)
+
+    @property
+    def rows(self) -> Locator:
+        return self.page.get_by_role("list", name="Conversations").get_by_role("listitem")
+
+    @property
+    def log(self) -> Locator:
+        return self.page.get_by_role("log", name="Conversation")
+
+    def field(self, name: str) -> Locator:
+        return self.page.get_by_role("textbox", name=name)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def sees(self, text: str) -> None:
+        expect(self.log.get_by_text(text)).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service with a desk."""
+    service = Service(
+        {
+            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("desk")), "BATON_DESK": "on", "BATON_API_KEY": API_KEY,
+            "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "BATON_ENGINE_CONCURRENCY": "1000",
+            "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
+        }
+    )  # fmt: skip
+    yield service.url
+    service.stop()
+
+
+@pytest.fixture
+def server(base: str) -> Iterator[ServerClient]:
+    """The service's owner, with an operator who is available; at the end neither they nor a conversation are left."""
+    one = ServerClient(base, API_KEY)
+    pat, _ = one.invite("Pat Moore", "operator")
+    one.acting_as(pat).call("POST", "/me", json={"available": True})
+    yield one
+    lead, _ = one.invite("Cleaner", "lead")
+    for view in ("queue", "open", "bot", "ended"):
+        for row in one.call("GET", f"/conversations?view={view}&limit=100").json()["conversations"]:
+            one.acting_as(lead).call("DELETE", f"/conversations/{row['ref']}")
+    for operator in one.call("GET", "/operators").json()["operators"]:
+        one.call("DELETE", f"/operators/{operator['id']}")
+
+
+@pytest.fixture
+def sign_in(browser: Browser, server: ServerClient, base: str) -> Iterator[Callable[..., Desk]]:
+    """Opens the desk for a new operator, in a browser of their own."""
+    opened: list[tuple[BrowserContext, Desk]] = []
+
+    def come(name: str = "Anna Berger", role: str = "lead", **more: object) -> Desk:
+        context = browser.new_context(**more)  # type: ignore[arg-type]
+        context.set_default_timeout(DEADLINE)
+        expect.set_options(timeout=DEADLINE)
+        desk = Desk(context.new_page(), base)
+        opened.append((context, desk))
+        _, invitation = server.invite(name, role)
+        desk.page.goto(f"{base}/desk#invite={invitation}")
+        desk.button("Sign in").click()
+        expect(desk.view("Queue")).to_be_visible()
+        return desk
+
+    yield come
+    for context, desk in opened:
+        assert [text for text in desk.errors if "status of 4" not in text] == []
+        context.close()
+
+
+def test_twenty_tasks_by_keyboard(sign_in: Callable[..., Desk], server: ServerClient, base: str) -> None:
+    """A support person's tasks, from seeing who waits longest to what the bot says after it got the chat back."""
+    eva = Visitor(base, "Eva Lang", page=PAGE, plan="Pro").ask("sources").want_a_person()
+    mia = Visitor(base, "Mia Wolf").ask("quick").want_a_person()
+    desk = sign_in()
+    page = desk.page
+    server.acting_as(server.invite("Lead", "lead")[0]).call("PUT", "/replies", json={"replies": REPLIES})
+    page.reload()
+    # 1. see who waits longest, and how many wait
+    expect(desk.view("Queue")).to_contain_text("2")
+    expect(desk.rows.first).to_contain_text("Eva Lang")
+    expect(page).to_have_title("(2) Desk")
+    # 2. open that conversation
+    desk.press("j", "Enter")
+    expect(page.get_by_role("heading", name="Eva Lang")).to_be_visible()
+    # 3. read what was said, with its sources
+    expect(desk.log.get_by_role("article")).to_have_count(2)
+    expect(desk.log.get_by_role("link", name="1 First page")).to_be_visible()
+    # 4. see where the visitor is, and what the site tells of them
+    details = page.get_by_role("complementary", name="Details")
+    expect(details.get_by_role("link", name="/pricing")).to_have_attribute("href", PAGE)
+    expect(details).to_contain_text("Pro")
+    # 5. take it; the focus is where the reply is written
+    desk.press("t")
+    expect(desk.field("Reply")).to_be_focused()
+    expect(desk.view("Queue")).to_contain_text("1")
+    until(lambda: eva.handler() == "human", what="Eva's chat to be taken")
+    # 6. reply
+    page.keyboard.type("Hello Eva, just a moment.")
+    desk.press("Enter")
+    expect(desk.log.get_by_role("article", name="You")).to_contain_text("just a moment")
+    until(lambda: "Hello Eva, just a moment." in eva.texts(), what="the reply to arrive")
+    # 7. see that the visitor types, and what they wrote
+    eva.post("/session/me/typing")
+    expect(page.get_by_text("Eva Lang is typing…")).to_be_visible()
+    eva.say("When do I get my money back?")
+    desk.sees("When do I get my money back?")
+    expect(page.get_by_text("Eva Lang is typing…")).to_have_count(0)
+    # 8. a canned reply
+    page.keyboard.type("/ref")
+    expect(page.get_by_role("option", name="refund")).to_be_visible()
+    desk.press("Enter")
+    expect(desk.field("Reply")).to_have_value(REPLIES[1]["text"])
+    desk.press("Enter")
+    until(lambda: REPLIES[1]["text"] in eva.texts(), what="the canned reply to arrive")
+    # 9. the same from outside of the field
+    desk.press("Escape", "/", "ArrowDown", "ArrowUp", "Enter")
+    expect(desk.field("Reply")).to_have_value(REPLIES[0]["text"])
+    desk.press("Control+a", "Delete", "Escape")
+    # 10. a note for colleagues, which the visitor does not get
+    desk.press("n")
+    page.keyboard.type("Ordered twice.")
+    desk.press("Enter")
+    expect(desk.log.get_by_role("article", name="Your note")).to_contain_text("Ordered twice.")
+    assert "Ordered twice." not in eva.texts()
+    # 11. the next conversation of the queue
+    desk.press("Escape", "j", "Enter")
+    expect(page.get_by_role("heading", name="Mia Wolf")).to_be_visible()
+    # 12. take over by the first word of a reply
+    desk.press("r")
+    page.keyboard.type("Hello Mia.")
+    desk.press("Enter")
+    until(lambda: mia.handler() == "human", what="Mia's chat to be taken")
+    expect(desk.view("Mine")).to_contain_text("2")
+    # 13. go to one's own conversations
+    desk.press("Escape", "2")
+    expect(desk.view("Mine")).to_have_attribute("aria-current", "page")
+    expect(desk.rows).to_have_count(2)
+    # 14. find one by a name, wherever one is
+    desk.press("Control+k")
+    page.keyboard.type("eva lang")
+    desk.press("Enter")
+    expect(page.get_by_role("heading", name="Eva Lang")).to_be_visible()
+    # 15. assign it to a colleague
+    desk.press("a")
+    expect(page.get_by_role("dialog", name="Assign to").get_by_role("button", name="Pat Moore")).to_be_focused()
+    desk.press("Enter")
+    expect(page.get_by_text("Pat Moore has this conversation").first).to_be_visible()
+    # 16. put the other one back into the queue
+    desk.press("Control+k")
+    page.keyboard.type("mia wolf")
+    desk.press("Enter")
+    expect(page.get_by_role("heading", name="Mia Wolf")).to_be_visible()
+    desk.press("q")
+    until(lambda: mia.handler() == "queue", what="Mia to wait again")
+    # 17. switch oneself available
+    page.get_by_role("switch", name="Available").focus()
+    desk.press("Enter")
+    expect(page.get_by_role("switch", name="Available")).to_be_checked()
+    # 18. hand back to the bot, and check what it says next
+    desk.press("b")
+    until(lambda: mia.handler() == "bot", what="the bot to have Mia's chat")
+    mia.ask("prose")
+    desk.sees("Nobody has to sweep.")
+    # 19. end a chat, after a question
+    desk.press("e")
+    expect(page.get_by_role("dialog", name="End this chat?")).to_be_visible()
+    desk.press("Tab", "Enter")
+    expect(page.get_by_text("This chat has ended").first).to_be_visible()
+    assert httpx.get(f"{base}/api/session/me", headers=mia.headers, timeout=10).json()["status"] == "ended"
+    # 20. look up the keys
+    desk.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    desk.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_bots_words_stream_in_until_somebody_takes_over(sign_in: Callable[..., Desk], base: str) -> None:
+    """Whoever looks sees the answer grow; taking it ends it there, and no word comes after."""
+    visitor = Visitor(base, "Eva Lang")
+    visitor.ask("quick")
+    desk = sign_in()
+    desk.view("Bot").click()
+    desk.rows.first.click()
+    desk.sees("A quick answer.")
+    with httpx.stream(
+        "POST",
+        f"{base}/api/chat",
+        json={"query": "long"},
+        headers={**visitor.headers, "Accept": "text/event-stream"},
+        timeout=30,
+    ) as answer:
+        live = desk.log.locator("article[aria-busy=true]")
+        expect(live).to_contain_text("w3")
+        desk.press("t")
+        answer.read()
+    expect(live).to_have_count(0)
+    said = desk.log.get_by_role("article", name="Bot").last.locator(".text").inner_text()
+    assert said.split()[:4] == ["w0", "w1", "w2", "w3"]
+    assert len(said.split()) < 120
+    expect(desk.log).to_contain_text("This answer was cut off here.")
+    stored = visitor.history()[-1]
+    assert str(stored["content"]).split() == said.split()
+
+
+def test_an_invitation_leaves_the_address_and_is_spent_by_the_button_alone(
+    browser: Browser, server: ServerClient, base: str
+) -> None:
+    """Opening and reloading the link spends nothing; the button does, which whoever comes next is told calmly."""
+    operator, invitation = server.invite("Anna Berger", "operator")
+    context = browser.new_context()
+    context.set_default_timeout(DEADLINE)
+    desk = Desk(context.new_page(), base)
+    for _ in range(2):
+        desk.page.goto("about:blank")
+        desk.page.goto(f"{base}/desk#invite={invitation}")
+        expect(desk.button("Sign in")).to_be_visible()
+        assert desk.page.url == f"{base}/desk"
+        assert invitation not in desk.page.evaluate(
+            "JSON.stringify([document.documentElement.outerHTML, history.state])"
+        )
+    desk.button("Sign in").click()
+    expect(desk.view("Queue")).to_be_visible()
+    desk.page.reload()
+    expect(desk.view("Queue")).to_be_visible()
+    assert desk.errors == []
+    other = Desk(browser.new_context().new_page(), base)
+    other.page.goto(f"{base}/desk")
+    expect(other.page.get_by_text("You are not signed in.")).to_be_visible()
+    assert other.errors == []
+    other.page.goto("about:blank")
+    other.page.goto(f"{base}/desk#invite={invitation}")
+    other.button("Sign in").click()
+    expect(other.page.get_by_text("This invitation has already been used or has expired.")).to_be_visible()
+    other.page.context.close()
+    # Removed while at work: nothing is left on the screen.
+    Visitor(base, "Eva Lang").ask("quick").want_a_person()
+    expect(desk.rows).to_have_count(1)
+    server.call("DELETE", f"/operators/{operator}")
+    expect(desk.page.get_by_text("You have been signed out.")).to_be_visible()
+    expect(desk.page.get_by_text("Eva Lang")).to_have_count(0)
+    context.close()
+
+
+def test_two_operators_one_conversation(sign_in: Callable[..., Desk], base: str) -> None:
+    """The second one sees who else looks and who has it, and can write notes alone. A viewer writes nothing."""
+    Visitor(base, "Eva Lang").ask("quick").want_a_person()
+    anna, tom, vera = sign_in(), sign_in("Tom Reed", "operator"), sign_in("Vera Noll", "viewer")
+    for desk in (anna, tom, vera):
+        desk.rows.first.click()
+        expect(desk.page.get_by_role("heading", name="Eva Lang")).to_be_visible()
+    expect(anna.page.get_by_text("Tom Reed, Vera Noll are looking, too")).to_be_visible()
+    expect(vera.field("Reply")).to_have_count(0)
+    expect(vera.button("Take")).to_have_count(0)
+    expect(vera.page.get_by_role("link", name="Analytics")).to_have_count(0)
+    anna.button("Take").click()
+    expect(tom.page.get_by_text("Anna Berger has this conversation").first).to_be_visible()
+    expect(tom.field("Reply")).to_be_disabled()
+    expect(tom.button("Take")).to_have_count(0)
+    tom.field("Note").fill("I know her.")
+    tom.button("Send").click()
+    expect(anna.log.get_by_role("article", name="Note by Tom Reed")).to_contain_text("I know her.")
+    anna.field("Reply").fill("Hello!")
+    anna.button("Send").click()
+    expect(tom.log.get_by_role("article", name="Anna Berger")).to_contain_text("Hello!")
+
+
+def test_single_keys_do_nothing_in_fields_and_can_be_switched_off(sign_in: Callable[..., Desk], base: str) -> None:
+    """In a field they are text; switched off they do nothing anywhere, also after a reload. Ctrl+K goes on to work."""
+    visitor = Visitor(base, "Eva Lang").ask("quick").want_a_person()
+    desk = sign_in()
+    desk.rows.first.click()
+    desk.press("r")
+    desk.page.keyboard.type("tbeqanj?/")
+    expect(desk.field("Reply")).to_have_value("tbeqanj?/")
+    assert visitor.handler() == "queue"
+    desk.field("Reply").fill("")
+    desk.press("Escape", "?")
+    off = desk.page.get_by_role("dialog").get_by_role("switch", name="Single-key shortcuts")
+    off.click()
+    expect(off).not_to_be_checked()
+    desk.press("Escape")
+    desk.page.reload()
+    expect(desk.page.get_by_role("heading", name="Eva Lang")).to_be_visible()
+    desk.press("e", "t", "?")
+    expect(desk.page.get_by_role("dialog")).to_have_count(0)
+    desk.press("Control+k")
+    expect(desk.page.get_by_role("combobox")).to_be_focused()
+    desk.press("Escape")
+    expect(desk.page.get_by_role("dialog")).to_have_count(0)
+    assert visitor.handler() == "queue"
+
+
+def test_what_came_while_offline_is_there_once_afterwards(sign_in: Callable[..., Desk], base: str) -> None:
+    """Offline says so and keeps what is on the screen; then each message is there once, a reply too, with Retry."""
+    visitor = Visitor(base, "Eva Lang").ask("quick").want_a_person()
+    desk = sign_in()
+    desk.rows.first.click()
+    desk.press("t")
+    expect(desk.field("Reply")).to_be_focused()
+    desk.page.context.set_offline(True)
+    expect(desk.page.get_by_text("You are offline.")).to_be_visible()
+    desk.field("Reply").fill("Can you hear me?")
+    desk.press("Enter")
+    failed = desk.log.get_by_role("article", name="You")
+    expect(failed.get_by_role("button", name="Try again")).to_be_visible()
+    visitor.say("Hello?")
+    Visitor(base, "Mia Wolf").ask("quick").want_a_person()
+    desk.page.context.set_offline(False)
+    desk.sees("Hello?")
+    expect(desk.rows.filter(has_text="Mia Wolf")).to_have_count(1)
+    expect(desk.page.get_by_text("You are offline.")).to_have_count(0)
+    failed.get_by_role("button", name="Try again").click()
+    until(lambda: visitor.texts().count("Can you hear me?") == 1, what="the reply to arrive")
+    expect(desk.log.get_by_text("Can you hear me?")).to_have_count(1)
+    expect(desk.log.get_by_text("Hello?")).to_have_count(1)
+    desk.errors.clear()  # browsers report each call that the network refused
+
+
+def test_on_a_phone_the_list_then_the_conversation(sign_in: Callable[..., Desk], base: str) -> None:
+    """At 360 pixels one thing at a time, nothing wider than the screen; back by the link and by the history."""
+    Visitor(base, "Eva Lang", page=PAGE).ask("sources").want_a_person()
+    desk = sign_in(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = desk.page
+    desk.rows.first.tap()
+    expect(desk.field("Reply")).to_be_visible()
+    expect(desk.rows).to_have_count(0)
+    desk.button("Take").tap()
+    expect(desk.button("Back to queue")).to_be_visible()
+    page.get_by_role("button", name="Details").tap()
+    expect(page.get_by_role("complementary", name="Details").get_by_role("link", name="/pricing")).to_be_visible()
+    page.get_by_role("button", name="Close").tap()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.get_by_role("link", name="Back to the list").tap()
+    expect(page.get_by_text("Nobody is waiting.")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Eva Lang")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_at_the_desk(
+    sign_in: Callable[..., Desk], browser: Browser, server: ServerClient, base: str, theme: str
+) -> None:
+    """Every state: signed out, invited, empty, a list, a conversation with everything, each dialog, narrow."""
+    context = browser.new_context(color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{base}/desk")
+    expect(page.get_by_text("You are not signed in.")).to_be_visible()
+    clean(page, "signed out")
+    page.goto("about:blank")
+    page.goto(f"{base}/desk#invite=none")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    clean(page, "invited")
+    context.close()
+    desk = sign_in(color_scheme=theme, viewport={"width": 1440, "height": 900})
+    page = desk.page
+    expect(page.get_by_text("Nobody is waiting.")).to_be_visible()
+    clean(page, "empty")
+    server.invite("Tom Reed", "operator")
+    server.acting_as(server.invite("Lead", "lead")[0]).call("PUT", "/replies", json={"replies": REPLIES})
+    visitor = Visitor(base, "Eva Lang", page=PAGE, plan="Pro").ask("sources")
+    rated = visitor.history()[-1]["id"]
+    visitor.post(f"/session/me/messages/{rated}/feedback", {"rating": "down", "comment": "Which page?"})
+    visitor.want_a_person()
+    Visitor(base).ask("quick").want_a_person()
+    page.reload()
+    expect(desk.rows).to_have_count(2)
+    clean(page, "list")
+    desk.rows.first.click()
+    expect(desk.log.get_by_role("article")).to_have_count(2)
+    desk.press("t")
+    expect(desk.field("Reply")).to_be_focused()
+    desk.field("Note").fill("Ordered twice.")
+    desk.press("Enter")
+    desk.field("Reply").fill("Hello.")
+    desk.press("Enter")
+    visitor.post("/session/me/typing")
+    expect(desk.log.get_by_role("article")).to_have_count(4)
+    clean(page, "conversation")
+    desk.press("/")
+    expect(page.get_by_role("option")).to_have_count(2)
+    clean(page, "canned replies")
+    desk.press("Escape", "Escape")
+    for key, name in (("a", "Assign to"), ("e", "End this chat?"), ("?", "Keyboard shortcuts")):
+        desk.press(key)
+        expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        clean(page, name)
+        desk.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    desk.press("Control+k")
+    expect(page.get_by_role("combobox")).to_be_visible()
+    clean(page, "palette")
+    desk.press("Escape")
+    desk.button("Settings").click()
+    clean(page, "settings")
+    desk.press("Escape")
+    page.set_viewport_size({"width": 900, "height": 700})
+    clean(page, "tablet")
+    page.get_by_role("button", name="Details").click()
+    clean(page, "tablet, details")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.get_by_role("button", name="Close").click()
+    clean(page, "phone, conversation")
+    page.get_by_role("link", name="Back to the list").click()
+    clean(page, "phone, list")
