@@ -96,7 +96,7 @@ class LuaScript:
             (folder / f"_{included}.lua").read_text()
             for included in re.findall(r"^-- @include (\w+)", verb, re.MULTILINE)
         ]
-        self.writes = "\n-- @no-writes\n" not in verb
+        self.writes = not re.search(r"^-- @no-writes$", verb, re.MULTILINE)
         # With the flag and EVALSHA_RO it runs while writes are paused, refused or out of memory (Redis 7).
         shebang = "#!lua\n" if self.writes else "#!lua flags=no-writes\n"
         self.evalsha, self.eval = ("EVALSHA", "EVAL") if self.writes else ("EVALSHA_RO", "EVAL_RO")

@@ -19,6 +19,7 @@ from app.auth.operators import (
     Operator,
     OperatorState,
 )
+from app.errors import StorageUnavailable
 from app.storage.client import RedisClient, load_script
 
 _OPERATORS, _AVAILABLE, _PRESENT, _LOGINS, _INVITATIONS, _REPLIES = (
@@ -75,7 +76,10 @@ class RedisOperatorStore:
         self._run("add_login", _ALL, operator_id, login_hash, old_login, LOGIN_MS, wait=True)
 
     def use_login(self, login_hash: str) -> Operator | None:
-        operator_id, record = self._run("use_login", _ALL, login_hash, IDLE_MS)
+        try:
+            operator_id, record = self._run("use_login", _ALL, login_hash, IDLE_MS)
+        except StorageUnavailable:  # Redis may still be read
+            operator_id, record = self._run("read_login", _ALL, login_hash, IDLE_MS)
         return _operator(operator_id.decode(), record)
 
     def end_login(self, login_hash: str) -> str | None:
@@ -86,7 +90,10 @@ class RedisOperatorStore:
         self._run("set_available", _ALL, operator_id, "1" if available else "0", wait=True)
 
     def touch(self, operator_id: str, *, by_server: bool) -> Operator | None:
-        return _operator(operator_id, self._run("touch_operator", _ALL, operator_id, "1" if by_server else "0"))
+        try:
+            return _operator(operator_id, self._run("touch_operator", _ALL, operator_id, "1" if by_server else "0"))
+        except StorageUnavailable:
+            return self.get(operator_id)
 
     def get_replies(self) -> bytes:
         return bytes(self._client.call("GET", _REPLIES) or b"")

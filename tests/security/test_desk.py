@@ -1,4 +1,4 @@
-"""R33: the desk's logins, roles and calls from other sites; and that nothing of the desk is there while it is off."""
+"""R33, R34: the desk's logins, roles, calls from other sites; what it never shows; that all of it is off when off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -17,11 +18,13 @@ from werkzeug.routing import Rule
 from app import cli, create_app
 from app.auth.operators import ROLES, Role
 from app.config import Settings
+from app.conversations.ids import hash_session_id
 from tests.contract.api_client import ApiClient, is_problem
 from tests.contract.desk_client import DeskClient, ServerClient, cookie_of, send
 from tests.contract.launch import ROOT, RedisProcess, Service, eventually
 from tests.security.conftest import ALLOWED, API_KEY, PUBLIC, SETTINGS
 from tests.security.target import Target
+from tests.security.test_credential import OF_A_SESSION
 
 OF_A_CONVERSATION = "/conversations/<ref>"
 LEAST_ROLE: dict[tuple[str, str], Role] = {
@@ -462,6 +465,79 @@ def test_r33_while_the_desk_is_off_all_of_it_is_404(target: Target) -> None:
             is_problem(send(method, target.base + where, json={}, headers=key), 404, "not_found")
     assert send("GET", f"{target.base}/api/site").json()["people"] == "off"
     assert target.names("desk") == []
+
+
+def test_r34_a_ref_opens_nothing_outside_of_the_desk(desk: Target, server: ServerClient) -> None:
+    """R34: in the place of a session id, a ticket or a key, by path, bearer and body, a ref is what is not there."""
+    visitor = ApiClient(desk.base).create()
+    visitor.said("private words")
+    admin = server.log_in("Admin", "admin")
+    ref = listed(admin, "private words")["ref"]
+    for method, path in sorted(OF_A_SESSION - {("GET", "/ws")}):
+        tail = path.replace("<message_id>", "msg_1")
+        for place, headers in ((ref, {}), ("me", {"Authorization": f"Bearer {ref}"})):
+            answer = send(method, f"{desk.base}/api/session/{place}{tail}", headers=headers, json={})
+            is_problem(answer, 404, "session_not_found")
+    caller = ApiClient(desk.base)
+    is_problem(caller.post("/api/session/resume", json={"session": ref}), 404, "session_not_found")
+    is_problem(caller.post("/api/chat", json={"query": "x", "session_id": ref}), 404, "session_not_found")
+    ticket = visitor.post("/handoff").json()["ticket"]
+    for other in (visitor.id, ticket, ref.upper(), f"{ref}0", "me", "cnv_", "%00"):
+        is_problem(admin.get(f"/conversations/{other}"), 404, "not_found")
+    assert visitor.texts() == ["private words"]
+
+
+def listed(operator: DeskClient, words: str) -> dict[str, Any]:
+    """The row of the conversation whose last message holds these words, once it is listed."""
+
+    def look() -> list[dict[str, Any]]:
+        answers = [operator.get(f"/conversations?view={view}").json() for view in ("bot", "queue")]
+        rows = [row for answer in answers for row in answer["conversations"]]
+        return [row for row in rows if words in str(row["last_message"])]
+
+    found = eventually(look)
+    assert found, "not listed"
+    return found[0]
+
+
+def test_r34_the_desk_shows_no_session_id_and_no_ticket(desk: Target, server: ServerClient) -> None:
+    """R34: whatever an operator reads or does, lists, history, transcript, feeds and errors, no id and no link is told,
+    nor the hash under which Redis knows the conversation.
+    """
+    visitor = ApiClient(desk.base).create()
+    tickets = [visitor.post("/handoff", json={"kind": kind}).json()["ticket"] for kind in ("once", "share")]
+    visitor.ask("cite tokens=3")
+    visitor.said("the last words of R34")
+    lead = server.log_in("Lea", "lead")
+    ref = listed(lead, "the last words of R34")["ref"]
+    told: list[str] = []
+
+    def follow(path: str) -> None:
+        with httpx.stream("GET", f"{desk.base}/api/desk{path}", headers={"Cookie": lead.cookie}, timeout=20) as feed:
+            for chunk in feed.iter_text():
+                told.append(chunk)
+                if "the end of R34" in "".join(told) and len(told) > 3:
+                    return
+
+    with ThreadPoolExecutor(2) as pool:
+        feeds = [pool.submit(follow, path) for path in (f"/conversations/{ref}/events?after=0", "/events")]
+        eventually(lambda: len(told) >= 2)
+        acts: list[tuple[str, object]] = [
+            ("take", {}), ("messages", {"message": "Hello"}), ("notes", {"message": "a note"}), ("typing", {}),
+            ("read", {}), ("release", {"to": "queue"}), ("release", {"to": "nobody"}), ("take", {"force": True}),
+            ("messages", {"message": "the end of R34"}),
+        ]  # fmt: skip
+        told += [lead.post(f"/conversations/{ref}/{act}", body).text for act, body in acts]
+        told += [lead.get(f"/conversations?view={view}").text for view in ("queue", "mine", "open", "bot", "ended")]
+        told += [lead.get(f"/conversations/{ref}{path}").text for path in ("", "/messages")]
+        told += [lead.get(f"/conversations/{ref}/transcript?format={form}").text for form in ("md", "txt", "json")]
+        for feed in feeds:
+            feed.result(30)
+    told += [lead.post(f"/conversations/{ref}/end").text, lead.delete(f"/conversations/{ref}").text]
+    whole = "".join(told)
+    assert "the last words of R34" in whole
+    for secret in (visitor.id, *tickets, hash_session_id(visitor.id) or "-", "ses_", "tkt_"):
+        assert secret not in whole
 
 
 def test_people_come_and_go(launch: Callable[..., Target]) -> None:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from app.auth.operators import IDLE_MS, LOGIN_MS, PRESENT_MS, OperatorDirectory
-from app.errors import LoginRequired, RateLimited
+from app.errors import LoginRequired, RateLimited, StorageUnavailable
 from app.storage import operators as stored
 from app.storage.operators import RedisOperatorStore
 from tests.storage.conftest import Open
@@ -197,3 +197,22 @@ def test_somebody_known_by_a_provider_stays_the_same_person(directory: OperatorD
     assert first.operator.id == second.operator.id != other.operator.id
     assert directory.use_login(first.token) == second.operator
     assert second.operator.id.startswith("op_")
+
+
+def test_while_redis_takes_no_writes_a_login_still_reads(directory: OperatorDirectory, backend: Backend) -> None:
+    """An operator stays logged in, and the API key still finds its operators; one without a login does not get in."""
+    anna = directory.invite("Anna", "operator")
+    login = directory.log_in_by_invitation(anna.token, None, HERE)
+    for primary in backend.primaries:
+        primary.config_set("min-replicas-to-write", 9)
+    try:
+        with pytest.raises(StorageUnavailable):
+            directory.set_available(anna.operator.id, True)
+        assert directory.use_login(login.token) == anna.operator
+        assert directory.touch(anna.operator.id, by_server=True) == anna.operator
+        assert directory.use_login("dsk_" + "A" * 43) is None
+        assert directory.people_state() == "away"
+    finally:
+        for primary in backend.primaries:
+            primary.config_set("min-replicas-to-write", 0)
+    assert directory.use_login(login.token) == anna.operator

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import StorageUnavailable
 from app.storage import redis_store
+from app.storage.client import load_script
 from app.storage.redis_store import ERROR_REPLIES, SUCCESS_REPLIES, RedisConversationStore, raise_for_reply
 from tests.conftest import until
 from tests.storage.conftest import Open, new
@@ -28,7 +29,7 @@ WORDS = {
 def test_every_word_of_every_script_is_known() -> None:
     """A verb that answers with a new word has to say whether that is a success."""
     assert len(WORDS) > 15
-    elsewhere = {b"wait", b"owned", b"limited"}  # read by export_session and by the operators' store before
+    elsewhere = {b"wait", b"owned", b"limited", b"moved"}  # read by what calls these scripts
     assert not WORDS - SUCCESS_REPLIES - set(ERROR_REPLIES) - elsewhere
     assert not SUCCESS_REPLIES & set(ERROR_REPLIES)
 
@@ -74,3 +75,10 @@ def test_a_look_at_the_health_leaves_nothing(log: RedisConversationStore, backen
     log.set_engine_problem("")
     assert log.health()["engine_problem"] == ""
     assert backend.held() == before
+
+
+def test_a_script_that_only_reads_runs_while_writes_are_refused() -> None:
+    """The mark counts on whichever line it stands, the first one too."""
+    for script in SCRIPTS:
+        if not script.stem.startswith("_"):
+            assert load_script(script.stem).writes == ("@no-writes" not in script.read_text()), script.name

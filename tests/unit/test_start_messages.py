@@ -79,13 +79,13 @@ def test_a_wrong_option_of_redis_is_one_line(service: Start, query: str, told: s
 
 def test_misspelt_and_missing_settings_are_told(service: Start) -> None:
     """S8, S9: a misspelt name and a missing public address are one line each, once, and stop nothing."""
-    one = service(HOST="0.0.0.0", BATON_TITEL="x", BATON_NOTHING_LIKE_IT="x", BATON_DESK="on", **SCRIPTED)
+    one = service(HOST="0.0.0.0", BATON_TITEL="x", BATON_NOTHING_LIKE_IT="x", BATON_DESKS_AND_CHAIRS="on", **SCRIPTED)
     no_address = (
         f"BATON_PUBLIC_URL is not set, so links lead to http://127.0.0.1:{one.port}. "
         "Set it to the address that visitors use, such as https://chat.example.com."
     )
     assert warnings(one) == [
-        "BATON_DESK is no setting of this version.",
+        "BATON_DESKS_AND_CHAIRS is no setting of this version.",
         "BATON_NOTHING_LIKE_IT is no setting of this version.",
         "BATON_TITEL is no setting of this version; did you mean BATON_TITLE?",
         no_address,

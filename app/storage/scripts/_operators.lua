@@ -28,3 +28,10 @@ local function add_login(operator, login, old_login, lifetime)
   expire_after(logins, lifetime)
   redis.call('ZADD', present, clock, operator)
 end
+
+-- The operator of a login, their record, and when it ends; nil where it has ended.
+local function living_login(login, idle)
+  local operator, used, till = string.match(redis.call('HGET', logins, login) or '', '^(%S+) (%d+) (%d+)$')
+  local record = operator and redis.call('HGET', operators, operator)
+  if record and clock < tonumber(till) and clock < tonumber(used) + idle then return operator, record, till end
+end
