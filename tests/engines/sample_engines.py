@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.engines.base import EngineRequest
+from app.engines.base import EngineRequest, Handoff
 from app.errors import EngineBusy, EngineFailed
 
 KEPT: list[str] = []
@@ -187,3 +187,14 @@ def thinks(request: EngineRequest) -> Iterator[str]:
 def cites_relative() -> dict[str, Any]:
     """Cites without an address, and with one that is not absolute."""
     return {"answer": "See [1] and [2].", "citations": [{"title": "Handbook"}, {"title": "Prices", "url": "/prices"}]}
+
+
+def hands_over(question: str) -> dict[str, Any]:
+    """Gives the conversation to a person, with an answer before it where the question is one."""
+    return {"answer": "One moment.", "handoff": "money"} if question.endswith("?") else {"handoff": True}
+
+
+def knows_nothing(question: str, history: list[dict[str, Any]]) -> Iterator[Any]:
+    yield {"text": f"No idea, {history[-1]['author']['name']}.", "not_found": True}
+    yield Handoff("two\nlines")
+    yield "never heard"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from app.engines.base import CitationsChunk, EngineRequest, TextChunk
-from app.errors import EngineBusy, EngineFailed, EngineTimeout, NotFound
+from app.engines.base import CitationsChunk, EngineRequest, Handoff, NotFound, TextChunk
+from app.errors import EngineBusy, EngineFailed, EngineTimeout, SessionNotFound
 from tests.unit.conversation_fixture import Answer, Start, deltas
 
 
@@ -69,6 +69,26 @@ def test_garbage_ends_the_turn_and_keeps_the_question(start: Start, what: str) -
     assert one.ask(client_id="c1").outcome == "started"
     one.quiet()
     assert [message["role"] for message in one.history()].count("user") == 1
+
+
+def test_without_people_a_handoff_leads_nowhere(start: Start) -> None:
+    """While the desk is off, an engine that hands over answers with its words, or that nobody is there; it stops there."""
+    one = start(lambda turn: iter([Handoff("money"), TextChunk("unheard")]))
+    assert one.events(one.ask())[-1][0] == "answer.end"
+    one.quiet()
+    assert one.history()[-1]["content"].startswith("Nobody is here just now")
+    other = start(lambda turn: iter([TextChunk("One moment."), Handoff("money")]))
+    other.events(other.ask())
+    other.quiet()
+    assert (other.history()[-1]["content"], other.history()[-1]["metadata"]) == ("One moment.", {})
+
+
+def test_an_engine_that_does_not_know_is_marked(start: Start) -> None:
+    """The answer's metadata says so, in the history and in its last event."""
+    one = start(lambda turn: iter([TextChunk("No idea."), NotFound()]))
+    events = one.events(one.ask())
+    one.quiet()
+    assert events[-1][1]["message"]["metadata"] == one.history()[-1]["metadata"] == {"not_found": True}
 
 
 def test_half_a_letter_is_replaced_and_the_rest_kept(start: Start) -> None:
@@ -154,7 +174,7 @@ def test_an_erase_stops_the_answer_and_brings_nothing_back(start: Start, redis_u
     one.quiet()
     with redis.Redis.from_url(redis_url) as client:
         assert [key for key in client.keys("*") if one.session_hash.encode() in key] == []
-    with pytest.raises(NotFound):
+    with pytest.raises(SessionNotFound):
         one.history()
 
 
