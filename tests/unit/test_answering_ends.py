@@ -72,7 +72,7 @@ def test_garbage_ends_the_turn_and_keeps_the_question(start: Start, what: str) -
 
 
 def test_without_people_a_handoff_leads_nowhere(start: Start) -> None:
-    """While the desk is off, an engine that hands over answers with its words, or that nobody is there; it stops there."""
+    """While the desk is off, an engine that hands over answers with its words, or that nobody is there."""
     one = start(lambda turn: iter([Handoff("money"), TextChunk("unheard")]))
     assert one.events(one.ask())[-1][0] == "answer.end"
     one.quiet()
