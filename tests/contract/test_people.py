@@ -396,3 +396,42 @@ def test_r31_twenty_operators_race(desk: RunningService, server: ServerClient) -
         assert "answer.delta" not in names[names.index("answer.end") :]
         assert guest.texts() == [LONG, joined(events), f"I am {winners[0]}", "done"]
         feed.close()
+
+
+def test_r32_a_note_is_for_operators_alone(
+    desk: RunningService, guest: Visitor, anna: Operator, key: dict[str, str]
+) -> None:
+    """R32: a note is hunted in the visitor's history, feeds, transcripts, resume and positions, in what the engine is
+    given and in other protocols; it is nowhere, and the operators have it.
+    """
+    guest.ask("hello")
+    ref = anna.ref(guest)
+    canary = f"canary-{secrets.token_hex(8)}"
+    before = guest.get("/messages").json()
+    with guest.events() as feed, guest.ws() as socket, guest.ask_streamed("tokens=20 delay=0.02") as stream:
+        stored = anna.do(ref, "notes", message=canary)
+        assert stored.status_code == 201
+        assert anna.do(ref, "notes", message=canary).status_code == 201
+        told = guest.ask("tell", client_id="t1") if stream.until_closed() else None
+        guest.said("the last word")
+        feed.until("message", count=3)
+        socket.until("message", count=3)
+        live = [*feed.raw, *(json.dumps(event.data) for event in socket.events), *stream.raw]
+    message = {"id": "m1", "role": "user", "content": "tell", "parts": [{"type": "text", "text": "tell"}]}
+    run = {"threadId": guest.id, "runId": "r1", "messages": [message]}
+    answers = [
+        guest.get(), guest.get("/messages"), guest.get("/messages", params={"after": before["messages"][0]["id"]}),
+        guest.caller.resume(guest.id), guest.caller.resume(guest.ticket("share")), told,
+        *(guest.get("/transcript", params={"format": kind}) for kind in ("md", "txt", "json")),
+        anna.server.call("GET", f"/conversations/{ref}/transcript"),
+        guest.caller.post("/api/ai-sdk/chat", json={"id": guest.id, "messages": [message]}),
+        guest.caller.post("/api/ag-ui", json=run),
+    ]  # fmt: skip
+    with guest.events(after="0-" + before["cursor"].rpartition("-")[2]) as replay:
+        replay.until("message", count=3)
+        live += replay.raw
+    assert [answer.status_code for answer in answers if answer is not None] == [200] * len(answers)
+    assert not [text for text in (*(answer.text for answer in answers if answer is not None), *live) if canary in text]
+    assert canary not in desk.own.log()
+    assert guest.get().json()["message_count"] == len(guest.history())
+    assert anna.server.call("GET", f"/conversations/{ref}/messages").text.count(canary) == 2
