@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.engines.base import CancelToken, Citation, CitationsChunk
+from app.engines.base import CancelToken, Citation, CitationsChunk, NotFound
 
 MARK = "canary.example.test"
 """The host that hostile texts point to: a request to it, or a script that speaks of it, is a break-in."""
@@ -25,12 +25,12 @@ PROSE = (
 )
 
 
-def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk]:
+def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk | NotFound]:
     """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s.
 
     ``tardy`` has no word for 7 s and then says two, or fails; ``quick`` answers at once, ``say:`` says the rest one
     character at a time, ``slowly:`` word by word, ``prose`` a few sentences word by word, ``sources`` names two pages,
-    ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart.
+    ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart; ``riddle`` it does not know.
     """
     if "silent" in question:
         stop.wait(30)
@@ -43,6 +43,9 @@ def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk]:
         yield from question.partition("say:")[2]
     elif "slowly:" in question:
         yield from _paced(question.partition("slowly:")[2].split(" "), 0.08, stop)
+    elif "riddle" in question:
+        yield "That is not in the pages."
+        yield NotFound()
     elif "quick" in question:
         yield "A quick answer."
     elif "prose" in question:

@@ -124,7 +124,7 @@ function jumpToLatest(chat: BatonChat): Part {
 function notices(chat: BatonChat, state: State): TemplateResult {
   const t = chat.words.t;
   return html`<div class="notices" role="status" aria-atomic="false" part="notices">
-    ${chat.people?.peopleLine(html, state, chat) ?? nothing}
+    ${chat.people?.peopleLine(state, chat) ?? nothing}
     ${statusLines(state, chat.words).map(
       (
         line,

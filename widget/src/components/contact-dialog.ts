@@ -29,9 +29,10 @@ export function contactDialog(
   };
   const invalid = (key: ContactDialog["problem"]) => (problem === key ? "true" : "false");
   return html`<div class="overlay">
-    <form class="dialog contact" part="dialog" role="dialog" aria-modal="true" aria-labelledby="asked" aria-describedby="detail" novalidate @keydown=${trapFocus} @submit=${submit}>
+    <div class="dialog contact" part="dialog" role="dialog" aria-modal="true" aria-labelledby="asked" aria-describedby="detail" @keydown=${trapFocus}>
       <h2 id="asked">${t("people.nobody")}</h2>
       <p id="detail">${t("people.nobody.more")}</p>
+      <form novalidate @submit=${submit}>
       <label for="contact-message">${t(needsMessage ? "people.message" : "people.message.more")}</label>
       <textarea data-first id="contact-message" name="message" rows="3" dir="auto" maxlength="2000" aria-invalid=${invalid("people.missing")} aria-describedby="contact-problem"></textarea>
       <label for="contact-name">${t("people.name")}</label>
@@ -43,7 +44,8 @@ export function contactDialog(
         <button type="button" class="plain" part="button" @click=${close}>${t("cancel")}</button>
         <button type="submit" class="strong" part="button">${t(sending ? "sending" : "people.leave.send")}</button>
       </div>
-    </form>
+      </form>
+    </div>
   </div>`;
 }
 

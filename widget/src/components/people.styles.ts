@@ -5,9 +5,7 @@ export const peopleStyles = css`
 .avatar { display: inline-grid; place-items: center; flex: none; min-width: 26px; height: 26px; padding: 0 4px; border-radius: 13px; background: var(--_primary); color: var(--_on-primary); font-size: 11px; font-weight: 700; line-height: 1; letter-spacing: .01em; text-transform: uppercase; }
 .read-along { margin-top: 10px; font-size: .9em; color: var(--_text-muted); text-wrap: pretty; }
 .notice.people { --_tone: var(--_accent); }
-.notice.human { padding-inline-start: 10px; }
-.notice.people > span { display: flex; align-items: center; gap: 10px; }
-.notice.human > span:first-child::before { content: none; }
+.notice.human { padding-inline-start: 10px; flex-wrap: nowrap; }
 .notice.people .more { display: block; color: var(--_text-muted); margin-top: 0; }
 .operator .head { align-items: center; }
 .operator .who::before { content: none; }

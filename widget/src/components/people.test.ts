@@ -117,7 +117,8 @@ describe("where people answer", () => {
     await set({ handler: handler("queue", { position: 1, reason: "absent" }) });
     expect(line()).toMatch(/had to leave.*You are number 1 in the queue\.$/s);
     await set({ handler: handler("human", { name: "Anna Berg" }) });
-    expect(line()).toBe("ABAnna Berg joined the conversation.");
+    expect(line()).toBe("Anna Berg joined the conversation.");
+    expect(root.querySelector(".people .avatar")!.textContent).toBe("AB");
     for (const [reason, words] of [
       ["released", /back with the assistant/],
       ["timeout", /nobody could come/],
@@ -237,7 +238,7 @@ describe("with nobody there", () => {
     chat.root.querySelector<HTMLElement>("#more")!.click();
     await chat.settle();
     chat.button("Talk to a person")!.click();
-    await vi.waitFor(() => expect(chat.root.querySelector("form.contact")).not.toBe(null));
+    await vi.waitFor(() => expect(chat.root.querySelector(".contact form")).not.toBe(null));
     const field = (name: string) =>
       chat.root.querySelector<HTMLInputElement>(`.contact [name=${name}]`)!;
     return { ...chat, field };

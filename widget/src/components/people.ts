@@ -1,6 +1,6 @@
 /** What the chat says of people: that they may read along, the queue, who is here, and a way to reach them. In the people chunk. */
 import type { html as Html, TemplateResult } from "lit/html.js";
-import { h } from "../dom";
+import { h, type Child } from "../dom";
 import type { Language } from "../locales/i18n";
 import { isWithPeople } from "../state/reducer";
 import type { Handler, State } from "../types";
@@ -8,8 +8,6 @@ import type { ChatHost } from "./chat-controller";
 import { iconNode } from "./icon-nodes";
 import { initials } from "./initials";
 import { asksForPerson } from "./asks-for-person";
-
-type Part = TemplateResult | "";
 
 /** Under the greeting, so before anything is sent. */
 export const readAlong = (html: typeof Html, { t }: Language): TemplateResult =>
@@ -20,24 +18,12 @@ export const composerHint = (state: State): string | undefined =>
   isWithPeople(state) ? "people.hint" : undefined;
 
 /** A text with a name in it, which takes its own direction. */
-function named(html: typeof Html, text: string, name: string): TemplateResult {
-  const [before, after] = text.split("\0");
-  return html`${before}<bdi>${name}</bdi>${after}`;
+function named(text: string, name: string): Child[] {
+  const [before = "", after = ""] = text.split("\0");
+  return [before, h("bdi", {}, name), after];
 }
 
-/** The sentences about who answers. */
-function sentences(html: typeof Html, { t }: Language, handler: Handler): (Part | string)[] {
-  const { kind, name, position: n, reason } = handler;
-  if (kind === "human") return [named(html, t("people.joined", { name: "\0" }), name)];
-  if (kind === "bot") return OF_BOT.includes(`people.${reason}`) ? [t(`people.${reason}`)] : [];
-  return [
-    reason === "absent" ? t("people.absent") : "",
-    n ? t("people.queue", { n }) : t("people.waiting"),
-    reason === "absent" ? "" : t("people.queue.more"),
-  ].filter(Boolean);
-}
-
-/** Why the assistant answers again, and what became of a message that was left: people.<reason> says it. */
+/** Why the assistant answers again, and what became of a message that was left. */
 const OF_BOT = [
   "people.released",
   "people.timeout",
@@ -46,18 +32,60 @@ const OF_BOT = [
   "people.kept.mail",
 ];
 
+/** The sentence about who answers, and what to add to it in a quieter voice. */
+function sentences({ t }: Language, handler: Handler): { first: Child[]; more?: string } {
+  const { kind, name, position: n, reason } = handler;
+  if (kind === "human") return { first: named(t("people.joined", { name: "\0" }), name) };
+  const key = `people.${reason}`;
+  if (kind === "bot") return { first: OF_BOT.includes(key) ? [t(key)] : [] };
+  const place = n ? t("people.queue", { n }) : t("people.waiting");
+  return reason === "absent"
+    ? { first: [t("people.absent")], more: place }
+    : { first: [place], more: t("people.queue.more") };
+}
+
+/** The line of each chat: the same element as long as it says the same, so that it is read out once. */
+const shown = new WeakMap<ChatHost, { key: string; node: Element | "" }>();
+
 /** One calm line above the composer. */
-export function peopleLine(html: typeof Html, state: State, chat: ChatHost): Part {
-  const { handler, status } = state;
+export function peopleLine({ handler, status }: State, chat: ChatHost): Element | "" {
   if (!handler || status === "ended" || status === "gone") return "";
-  const [first, ...more] = sentences(html, chat.words, handler);
-  if (!first) return "";
-  const leave =
-    handler.reason === "timeout" && handler.kind === "bot"
-      ? html`<button type="button" class="text-icon-button" part="button" @click=${() => void leaveMessage(chat)}>${chat.words.t("people.leave")}</button>`
-      : "";
-  return html`<div class="notice people ${handler.kind}" part="notice">
-    <span>${handler.kind === "human" ? html`<b class="avatar" aria-hidden="true">${initials(handler.name)}</b>` : ""}<span>${first}${more.map((one) => html` <span class="more">${one}</span>`)}</span></span>${leave}</div>`;
+  const { first, more } = sentences(chat.words, handler);
+  const key = first.map((part) => (part as Node).textContent ?? part).join("") + more;
+  const last = shown.get(chat);
+  if (last?.key === key) return last.node;
+  const node = first.length ? lineOf(handler, first, more, chat) : "";
+  shown.set(chat, { key, node });
+  return node;
+}
+
+function lineOf(
+  { kind, name, reason }: Handler,
+  first: Child[],
+  more: string | undefined,
+  chat: ChatHost,
+): Element {
+  const line = h("div", { class: `notice people ${kind}`, part: "notice" });
+  if (kind === "human") line.append(avatar(name));
+  const quiet = more ? [" ", h("span", { class: "more" }, more)] : [];
+  line.append(h("span", {}, ...first, ...quiet));
+  if (kind === "bot" && reason === "timeout")
+    line.append(textButton(chat.words.t("people.leave"), () => void leaveMessage(chat)));
+  return line;
+}
+
+const avatar = (name: string): Element =>
+  h("b", { class: "avatar", "aria-hidden": "true" }, initials(name));
+
+function textButton(text: string, press: () => void, ...before: Child[]): HTMLButtonElement {
+  const button = h(
+    "button",
+    { type: "button", class: "text-icon-button", part: "button" },
+    ...before,
+    text,
+  );
+  button.addEventListener("click", press);
+  return button;
 }
 
 /** Asks for a person; where nobody is there, a message can be left. */
@@ -84,7 +112,7 @@ export function peopleTail(state: State, chat: ChatHost): { key: string; node: N
       node: h(
         "div",
         { class: "thinking", part: "thinking" },
-        h("b", { class: "avatar", "aria-hidden": "true" }, initials(typing)),
+        avatar(typing),
         h("span", { class: "typing-indicator", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
         h("span", {}, t("people.typing", { name: typing })),
       ),
@@ -92,13 +120,7 @@ export function peopleTail(state: State, chat: ChatHost): { key: string; node: N
   }
   const last = state.messages.at(-1);
   if (status === "ended" || status === "gone" || !offersPerson(state)) return undefined;
-  const button = h(
-    "button",
-    { type: "button", class: "text-icon-button", part: "button" },
-    iconNode("person"),
-    t("people.talk"),
-  );
-  button.addEventListener("click", () => void talkToPerson(chat));
+  const button = textButton(t("people.talk"), () => void talkToPerson(chat), iconNode("person"));
   return { key: `offer ${last!.id}`, node: h("div", { class: "delivery" }, button) };
 }
 
