@@ -29,8 +29,8 @@ VIEWS: tuple[View, ...] = ("queue", "mine", "open", "bot", "ended")
 PREFIX = "baton:desk:{desk}:"
 MARKS_KEY = "baton:changes:{desk}"
 EVENTS_KEY = "baton:events:{desk}"
-MAX_LOOKS = 5_000
-"""How many rows one search looks at; its cursor goes on from there."""
+LOOKS, MAX_STEPS = 400, 12
+"""How many rows a search looks at in one step, which holds up everybody else, and how many steps a page may take."""
 MAX_LIVE = 1_000
 MAX_MARKS = 1_000
 """How many marks are taken at once."""
@@ -339,16 +339,20 @@ class DeskIndex:
             key = f"user:{user_hash(user)}"
         else:
             key = f"view:mine:{operator_id}" if view == "mine" else f"view:{view}"
-        score, ref = after.groups() if after else ("", "")
         only = (view or "").replace("mine", "open") if user is not None else ""
-        now, counts, next_score, next_ref, flat = self._client.run(
-            load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", score, ref, limit, fold(q),
-            MAX_LOOKS, only, operator_id,
-        )  # fmt: skip
-        rows = [
-            self.present(orjson.loads(flat[i]), operator_id, int(flat[i + 1]), now=now) for i in range(0, len(flat), 2)
-        ]
-        following = f"{next_score.decode()}-{next_ref.decode()}" if next_score else None
+        place = after.groups() if after else ("", "")
+        rows: list[dict[str, Any]] = []
+        for _ in range(MAX_STEPS):
+            now, counts, *found, flat = self._client.run(
+                load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", *place, limit - len(rows),
+                fold(q), LOOKS, only, operator_id,
+            )  # fmt: skip
+            place = (found[0].decode(), found[1].decode())
+            for json, position in zip(flat[::2], flat[1::2], strict=True):
+                rows.append(self.present(orjson.loads(json), operator_id, int(position), now=now))
+            if len(rows) >= limit or not place[0]:
+                break
+        following = "-".join(place) if place[0] else None
         return RowPage(rows, dict(zip(VIEWS, map(int, counts), strict=True)), following)
 
     def counts(self, operator_id: str) -> dict[str, int]:

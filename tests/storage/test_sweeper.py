@@ -15,13 +15,13 @@ from app.storage.desk_index import SweepRules
 from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
-from tests.storage.conftest import Open, at_once, new
+from tests.storage.conftest import RULES, Open, at_once, new
 from tests.storage.servers import Backend
 from tests.storage.test_desk_index import asked, index_of, queue, queued_types, ref_of, refs
 from tests.storage.turns import story
 
 ANNA, BEN = Operator("op_anna", "Anna", "operator"), Operator("op_ben", "Ben", "operator")
-IDLE_MS, QUEUE_MS = 600, 700
+QUEUE_MS = 700
 pytestmark = pytest.mark.parametrize("backend", ["embedded", "cluster"], indirect=True)
 
 
@@ -64,30 +64,29 @@ class Desk:
 
 @pytest.fixture
 def desk(opened: Open, backend: Backend) -> Desk:
-    return Desk(opened(tracking="desk", idle=IDLE_MS), backend)
+    return Desk(opened(tracking="desk"), backend)
 
 
 def test_abandoned_is_told_once(desk: Desk) -> None:
     """A visitor who has left is told abandoned once, by whichever worker; one who comes back and leaves, once more."""
     session_hash, staying = asked(desk.log), asked(desk.log)
-    desk.index.refresh(session_hash, staying)
+    desk.index.refresh(staying)
+    desk.set_back(session_hash, RULES["idle"])
     sweepers = [desk.sweeper(f"worker {number}") for number in range(3)]
 
     def abandoned() -> int:
-        desk.log.heartbeat(staying, "", resume=False)
         return queued_types(desk.backend).count(b"session.abandoned")
 
-    desk.sweep_until(lambda: abandoned() == 1, "the visitor to be told abandoned", sweepers[0])
-    sweepers[0].stop()
     for sweeper in sweepers * 2:
-        sweeper.sweep()
+        assert sweeper.sweep()
         sweeper.stop()
     assert abandoned() == 1
     assert desk.index.row(ref_of(session_hash), "")["status"] == "abandoned"
     assert desk.index.row(ref_of(staying), "")["status"] == "active"
     desk.log.heartbeat(session_hash, "", resume=True)
-    desk.index.refresh(session_hash)
-    desk.sweep_until(lambda: abandoned() == 2, "the visitor to be told abandoned again")
+    desk.set_back(session_hash, RULES["idle"])
+    assert desk.sweeper().sweep()
+    assert abandoned() == 2
     desk.log.end_session(session_hash, "")
     desk.index.refresh(session_hash)
     desk.sweeper().sweep()
@@ -98,7 +97,7 @@ def test_abandoned_by_racing_workers(desk: Desk) -> None:
     """Twenty visitors who have left, and six that record it at the same moment: each is told once."""
     hashes = [asked(desk.log) for _ in range(20)]
     for one in hashes:
-        desk.set_back(one, IDLE_MS)
+        desk.set_back(one, RULES["idle"])
     at_once(6, lambda _: [desk.log.mark_abandoned(one) for one in hashes])
     desk.index.refresh(*hashes)
     assert queued_types(desk.backend).count(b"session.abandoned") == 20
@@ -107,8 +106,9 @@ def test_abandoned_by_racing_workers(desk: Desk) -> None:
 def test_a_session_without_a_word_is_abandoned_too(desk: Desk) -> None:
     """Somebody who opened the chat and said nothing is told abandoned, and listed nowhere."""
     session_hash = new(desk.log)
-    desk.index.refresh(session_hash)
-    desk.sweep_until(lambda: b"session.abandoned" in queued_types(desk.backend), "it to be told abandoned")
+    desk.set_back(session_hash, RULES["idle"])
+    assert desk.sweeper().sweep()
+    assert b"session.abandoned" in queued_types(desk.backend)
     assert desk.index.counts("") == dict.fromkeys(("queue", "mine", "open", "bot", "ended"), 0)
 
 

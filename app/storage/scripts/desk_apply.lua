@@ -19,9 +19,10 @@ local function apply_events(change, applied)
   return applied
 end
 
-local function place(change)
+-- `is_there`: it was in these views before.
+local function place(change, is_there)
   local ref, view = change.ref, change.view
-  leave_views(ref, view, change.operator, change.user)
+  if not is_there then leave_views(ref, view, change.operator, change.user) end
   local sets = {}
   if view ~= '' then sets['view:' .. view] = change.score end
   if change.operator ~= '' then sets['view:mine:' .. change.operator] = change.score end
@@ -53,13 +54,15 @@ end
 
 local function update(change)
   local row = desk .. 'row:' .. change.ref
-  local old = redis.call('HMGET', row, 'number', 'applied', 'sig', 'hash', 'view')
+  local old = redis.call('HMGET', row, 'number', 'applied', 'sig', 'hash', 'view', 'place')
   if old[1] and tonumber(old[1]) > change.number and old[4] == change.hash then return false end
+  local place_name = change.view .. ' ' .. change.operator .. ' ' .. change.user
   local applied = apply_events(change, tonumber(old[2] or 0))
   redis.call('HSET', row, 'number', change.number, 'applied', applied, 'sig', change.sig, 'hash', change.hash,
-    'view', change.view, 'json', change.json, 'text', change.text, 'check', change.check)
+    'view', change.view, 'json', change.json, 'text', change.text, 'check', change.check,
+    'place', place_name)
   redis.call('PEXPIREAT', row, change.expires)
-  place(change)
+  place(change, old[6] == place_name)
   if old[3] ~= change.sig and (change.view ~= '' or (old[5] or '') ~= '') then
     append_live(change.ref)
     changed = true

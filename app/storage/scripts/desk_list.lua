@@ -7,7 +7,7 @@
 local desk = 'baton:desk:{desk}:'
 local newest_first, after_score, after_ref = ARGV[1] == '1', ARGV[2], ARGV[3]
 local max_rows, search, max_looks, only, operator = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
-local BATCH = 200
+local BATCH = 100
 local rows, looks, offset = {}, 0, 0
 local last, following = nil, {'', ''}
 
@@ -31,24 +31,26 @@ local function exists(hash)  -- in a Cluster the session is in another slot, and
   return redis.pcall('EXISTS', 'baton:{' .. hash .. '}:meta') ~= 0
 end
 
-local function is_wanted(row)
-  if not row[1] or (only ~= '' and row[3] ~= only) then return false end
-  if search ~= '' and not string.find(row[2], search, 1, true) then return false end
-  return exists(row[4])
+-- JSON, view and hash of a row; nil where it is gone, or not what is asked for.
+local function read_row(ref)
+  local key = desk .. 'row:' .. ref
+  if search ~= '' and not string.find(redis.call('HGET', key, 'text') or '', search, 1, true) then return nil end
+  local row = redis.call('HMGET', key, 'json', 'view', 'hash')
+  if row[1] and (only == '' or row[2] == only) and exists(row[3]) then return row end
 end
 
 -- Looks at one entry; false where the page is complete.
 local function look(ref, score)
   if is_before(ref, score) then return true end
-  local row = redis.call('HMGET', desk .. 'row:' .. ref, 'json', 'text', 'view', 'hash')
+  local row = read_row(ref)
   looks = looks + 1
-  if is_wanted(row) then
+  if row then
     if #rows == 2 * max_rows then
       following = last
       return false
     end
     rows[#rows + 1] = row[1]
-    rows[#rows + 1] = row[3] == 'queue' and (redis.call('ZRANK', desk .. 'view:queue', ref) or -1) + 1 or 0
+    rows[#rows + 1] = row[2] == 'queue' and (redis.call('ZRANK', desk .. 'view:queue', ref) or -1) + 1 or 0
   end
   last = {score, ref}
   return true
