@@ -100,10 +100,8 @@ class Conversation(BaseModel):
     unread: Annotated[int, Field(ge=0, description="The visitor's messages that the caller has not read.")]
     metadata: dict[str, Any]
     user: Annotated[dict[str, Any] | None, Field(description="Of a verified user: `id`, and `name`, `email`.")]
-    queue_position: Annotated[int, Field(ge=1, description="While it waits.")] = 1
-    contact: Annotated[dict[str, Any], Field(description="What the visitor has left: `name`, `email`.")] = Field(
-        default_factory=dict
-    )
+    queue_position: Annotated[int | None, Field(description="While it waits: its place, from 1.")] = None
+    contact: Annotated[dict[str, Any] | None, Field(description="What the visitor has left: `name`, `email`.")] = None
 
 
 class Counts(BaseModel):

@@ -173,6 +173,7 @@ def take_conversation(caller: DeskCaller, ref: str) -> Response:
     session_hash = _resolve(ref)
     body = desk_schemas.TakeRequest.parse(read_json_object(optional=True))
     desk_people().take(session_hash, caller.acting, force=body.force)
+    desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
     return _conversation_response(caller, ref)
 
 
@@ -200,6 +201,7 @@ def send_operator_message(caller: DeskCaller, ref: str) -> Response:
     session_hash = _resolve(ref)
     body = _parse_message()
     stored = desk_people().send_message(session_hash, caller.acting, body.message, body.client_id)
+    desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
     return message_response(stored.message, 201 if stored.is_new else 200)
 
 

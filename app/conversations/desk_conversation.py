@@ -13,11 +13,14 @@ import orjson
 
 from app.conversations.events import Event
 from app.errors import NotFound, StorageUnavailable
+from app.storage.base import EventBatch
 
 RECENT_NOTES = timedelta(minutes=10)
 """A feed begins with the notes of this time; their ids make repetition harmless."""
 VIEWER_MS = 45_000
 RENEW_SECONDS = 15.0
+LOOK_SECONDS = 2.0
+"""How often it is read who else looks, while a running answer wakes the feed all the time."""
 
 
 def created_at(stored: bytes) -> str:
@@ -51,13 +54,16 @@ class OperatorEvents:
         self._get_notes, self._wake = get_notes, wake
         self._told_notes = 0
         self._told_viewers: list[tuple[str, str]] | None = None
-        self._renewed_at = float("-inf")
+        self._renewed_at = self._looked_at = float("-inf")
+        self._had_events = False
 
-    def read(self) -> Iterator[Event]:
-        """What is new; to be called after each look at the log."""
+    def read(self, batch: EventBatch) -> Iterator[Event]:
+        """What is new after a look at the log."""
         with suppress(NotFound, StorageUnavailable):  # the reader of the log meets the same
-            yield from self._notes()
-            yield from self._looking()
+            if batch.note_count != self._told_notes:
+                yield from self._notes()
+            if self._is_worth_looking(batch):
+                yield from self._looking()
 
     def close(self) -> None:
         """The operator has left."""
@@ -66,9 +72,15 @@ class OperatorEvents:
                 self._viewers.view(self._ref, self._viewer, 0)
                 self._wake()
 
+    def _is_worth_looking(self, batch: EventBatch) -> bool:
+        """Whether others may have come or gone: something woke the feed that is no event, or it was a while ago."""
+        after_events, self._had_events = self._had_events, bool(batch.events)
+        is_woken = not batch.events and not after_events  # after events the log is read once more
+        return is_woken or time.monotonic() - self._looked_at > LOOK_SECONDS
+
     def _notes(self) -> Iterator[Event]:
         notes = self._get_notes()
-        if self._told_viewers is None:  # at the start
+        if self._told_viewers is None:  # this is the first look
             oldest = (datetime.now(UTC) - RECENT_NOTES).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self._told_notes = sum(created_at(note) < oldest for note in notes)
         for note in notes[self._told_notes :]:
@@ -76,6 +88,7 @@ class OperatorEvents:
         self._told_notes = max(self._told_notes, len(notes))
 
     def _looking(self) -> Iterator[Event]:
+        self._looked_at = time.monotonic()
         is_due = time.monotonic() - self._renewed_at > RENEW_SECONDS
         if is_due:
             self._renewed_at = time.monotonic()

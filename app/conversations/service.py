@@ -291,7 +291,7 @@ class ConversationService:
         is_local: bool = False,
         disconnected: Callable[[], bool] | None = None,
         typist: Typist = "operator",
-        more: Callable[[], Iterable[Event]] = tuple,
+        more: Callable[[EventBatch], Iterable[Event]] = lambda _: (),
     ) -> Iterator[Event | None]:
         """The one reader of the log: events in order, None when nothing came for a while, until the session is gone.
 
@@ -321,7 +321,7 @@ class ConversationService:
                     after_event = batch.after + len(batch.events)
                     if disconnected is not None:
                         yield from typing.read(batch)
-                    yield from more()
+                    yield from more(batch)
                 if disconnected is not None and (subscription.closing or disconnected()):
                     return
                 if not self._wait_for_events(session_hash, batch, subscription, is_local=is_local):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,6 @@ TICK_SECONDS = 1.0
 LEASE_MS = 5_000
 RECHECK_MS = 15_000
 """How often a visitor of a conversation that a person has is looked for."""
-MINUTE_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ class People:
 
 
 class Sweeper:
-    """One worker's part: ``run`` in a thread of its own. ``every_minute`` is done by whoever sweeps."""
+    """One worker's part: ``run`` in a thread of its own."""
 
     def __init__(
         self,
@@ -55,14 +53,10 @@ class Sweeper:
         store: AbandonmentStore,
         worker: str,
         people: People | None = None,
-        every_minute: Sequence[Callable[[], None]] = (),
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index, self._store, self._worker, self._people = index, store, worker, people
-        self._every_minute, self._clock = every_minute, clock
         self._rules = SweepRules(LEASE_MS, people.queue_timeout_ms if people else 10**15, RECHECK_MS)
         self._stopped, self._ended = threading.Event(), threading.Event()
-        self._minute_at = float("-inf")
         self._repair_cursor = "0"
         self._is_holder = False
 
@@ -107,10 +101,6 @@ class Sweeper:
             for operator_id, session_hash in self._index.held_by_others(self._people.operators.present_ids()):
                 self._attempt(session_hash, partial(service.put_back, reason="absent", value=operator_id))
         self._repair_cursor = self._index.repair(self._repair_cursor)
-        if self._clock() - self._minute_at >= MINUTE_SECONDS:
-            self._minute_at = self._clock()
-            for work in self._every_minute:
-                work()
         return True
 
     def _attempt(self, session_hash: str, rule: Callable[[str], object], ref: str = "") -> None:

@@ -80,6 +80,8 @@ class EventBatch:
     """Ms until the lease of the running turn expires (negative: it has); None where none runs."""
     typing: tuple[str, str] = ("", "")
     """Who typed in the last seconds, the operator and the visitor: ``<ms>:<name>`` or empty."""
+    note_count: int = 0
+    """How many notes operators have added."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,14 @@ class DeskIndex:
         """Lets another worker sweep."""
         self._release("sweeper", worker)
 
+    def taken(self, ref: str, operator_id: str, *, by_server: bool) -> None:
+        """An operator has taken a conversation, or a server for them, whose absence then does not matter."""
+        key = f"{PREFIX}by_server:{ref}"
+        if by_server:
+            self._client.call("SET", key, operator_id, "PX", self._kept_ms)
+        else:
+            self._client.call("DEL", key)
+
     def held_by_others(self, present: Iterable[str]) -> list[tuple[str, str]]:
         """Operator and session hash of conversations that operators have who are not among these."""
         return _pairs(self._client.run(load_script("desk_held"), (f"{PREFIX}holders",), BATCH, *present))

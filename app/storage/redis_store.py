@@ -328,7 +328,7 @@ class RedisConversationStore:
         reset = reply[0] == b"reset"
         typists = [(entry or b"").decode() for entry in reply[4]] or ["", ""]
         lease_ms = int(reply[2]) if reply[2] != b"" else None
-        return EventBatch(reply[1], events, reset, lease_ms, (typists[0], typists[1]))
+        return EventBatch(reply[1], events, reset, lease_ms, (typists[0], typists[1]), reply[5])
 
     def subscribe(self, session_hash: str, *, local: bool) -> AbstractContextManager[Subscription]:
         return self._notifier.subscribe(f"baton:{{{session_hash}}}:bell", local=local)

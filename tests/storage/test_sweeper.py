@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -37,9 +36,8 @@ class Desk:
                             % operator.name.encode())  # fmt: skip
             self.operators.touch(operator.id)
 
-    def sweeper(self, worker: str = "one", **more: Any) -> Sweeper:
-        people = People(self.people, self.operators, QUEUE_MS)
-        return Sweeper(self.index, self.log, worker, people, **more)
+    def sweeper(self, worker: str = "one") -> Sweeper:
+        return Sweeper(self.index, self.log, worker, People(self.people, self.operators, QUEUE_MS))
 
     def sweep_until(self, condition: Callable[[], object], what: str, sweeper: Sweeper | None = None) -> None:
         sweeper = sweeper or self.sweeper()
@@ -146,10 +144,13 @@ def test_an_absent_operator(desk: Desk) -> None:
     assert [desk.handlers(one)[-1] for one in hashes[:2]] == [("queue", "absent")] * 2
     assert [reason for _, reason in desk.handlers(hashes[0])].count("absent") == 1
     assert desk.handlers(hashes[2]) == [("human", "taken")]
+    desk.index.taken(ref_of(hashes[2]), BEN.id, by_server=True)
     desk.leave(BEN)
-    desk.operators.touch(BEN.id, by_server=True)
     assert sweeper.sweep()
     assert refs(desk.index, "mine", BEN.id) == [ref_of(hashes[2])]
+    desk.index.taken(ref_of(hashes[2]), BEN.id, by_server=False)
+    assert sweeper.sweep()
+    assert refs(desk.index, "mine", BEN.id) == []
 
 
 def test_a_visitor_who_left(desk: Desk) -> None:
@@ -182,21 +183,6 @@ def test_one_sweeps_at_a_time(desk: Desk) -> None:
     assert desk.index.due("killed", short) is not None
     assert first.sweep() is False
     until(first.sweep, 3, "the dead worker's lease to end")
-
-
-def test_work_of_every_minute(desk: Desk) -> None:
-    """What is to be done every minute is done by the one who sweeps, at most once a minute."""
-    done: list[str] = []
-    now = [100.0]
-    sweepers = [
-        desk.sweeper(name, every_minute=[lambda name=name: done.append(name)], clock=lambda: now[0])  # type: ignore[misc]
-        for name in ("first", "second")
-    ]
-    for at in (100.0, 130.0, 159.0, 161.0):
-        now[0] = at
-        for sweeper in sweepers:
-            sweeper.sweep()
-    assert done == ["first", "first"]
 
 
 def test_a_session_that_fails_holds_up_nobody(desk: Desk) -> None:

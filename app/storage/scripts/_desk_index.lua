@@ -6,6 +6,8 @@
 --                      was last seen, and the same of conversations that a person has
 --   places             hash from ref to its operator and user
 --   holders            the operators who have conversations
+--   by_server:<ref>    the operator for whom a server took it
+--   viewers:<ref>      who looks at it, by when they are taken to have left
 --   live, position     what has changed, numbered: a stream of refs, and its last number with the tag of this numbering
 local desk = 'baton:desk:{desk}:'
 local VIEWS = {'queue', 'open', 'bot', 'ended'}
@@ -40,7 +42,7 @@ end
 
 local function remove_conversation(ref)
   leave_views(ref, '', '', '')
-  redis.call('DEL', desk .. 'row:' .. ref, desk .. 'keyed:' .. ref, desk .. 'viewers:' .. ref)
+  redis.call('DEL', desk .. 'row:' .. ref, desk .. 'by_server:' .. ref, desk .. 'viewers:' .. ref)
   for _, set in ipairs({'rows', 'seen', 'held'}) do redis.call('ZREM', desk .. set, ref) end
   redis.call('HDEL', desk .. 'places', ref)
   append_live(ref)

@@ -75,5 +75,5 @@ local function mark_seen(ttl, max_age, idle)
     notify()
   end
   save(true, tonumber(ttl), tonumber(max_age))
-  return is_new_minute
+  return is_new_minute or tonumber(ttl) < 120000  -- a row of the lists must not expire before its session
 end
