@@ -493,3 +493,38 @@ def test_axe_finds_nothing_at_the_desk(
     clean_in_both(page, "phone, conversation")
     page.get_by_role("link", name="Back to the list").click()
     clean_in_both(page, "phone, list")
+
+
+def test_a_visitor_with_the_widget_and_an_operator_at_the_desk(
+    sign_in: Callable[..., Desk], browser: Browser, base: str
+) -> None:
+    """What one of them does, the other sees at once: the page, words, who has the chat, the rating and the end."""
+    context = browser.new_context()
+    context.set_default_timeout(DEADLINE)
+    visitor = context.new_page()
+    visitor.goto(f"{base}/?secret=1")
+    visitor.get_by_role("button", name="Open chat").click()
+    box = visitor.get_by_role("textbox", name="Message")
+    expect(visitor.get_by_role("button", name="Talk to a person").first).to_be_attached()
+    box.fill("prose")
+    box.press("Enter")
+    expect(visitor.get_by_text("The text then goes at once.")).to_be_visible()
+    desk = sign_in()
+    desk.press("4", "j", "Enter")
+    details = desk.page.get_by_role("complementary", name="Details")
+    expect(details.get_by_role("link", name="/", exact=True)).to_have_attribute("href", f"{base}/")
+    visitor.get_by_role("button", name="Poor answer").click()
+    expect(desk.log).to_contain_text("Rated as a poor answer")
+    desk.press("t")
+    expect(visitor.get_by_text("Anna Berger").first).to_be_visible()
+    desk.page.keyboard.type("Hello, this is Anna.")
+    desk.press("Enter")
+    expect(visitor.get_by_role("article", name="Anna Berger")).to_contain_text("Hello, this is Anna.")
+    box.press_sequentially("Thank you")
+    expect(desk.page.get_by_text("is typing…")).to_be_visible()
+    box.press("Enter")
+    desk.sees("Thank you")
+    desk.press("Escape", "e", "Tab", "Enter")
+    expect(visitor.get_by_text("This chat has ended.")).to_be_visible()
+    expect(desk.field("Reply")).to_be_disabled()
+    context.close()

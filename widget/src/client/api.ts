@@ -168,9 +168,15 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
     setUserToken(token?: string): void {
       userToken = token;
     },
-    /** With `key`, which wants a user's token: the user's conversation of that name, made where there is none. */
-    create: (key?: string) =>
-      json<{ session_id: string }>("api/session/create", { method: "POST", body: { key } }),
+    /**
+     * With `key`, which wants a user's token: the user's conversation of that name, made where there is none.
+     * `metadata` is for those who answer.
+     */
+    create: (key?: string, metadata?: object) =>
+      json<{ session_id: string }>("api/session/create", {
+        method: "POST",
+        body: { key, metadata },
+      }),
     status: (session: string) => json<{ status: Status }>(me, { session }),
     resume: (session: string, client_id: string) =>
       json<Resumed>("api/session/resume", { method: "POST", body: { session, client_id } }),

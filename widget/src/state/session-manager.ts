@@ -306,7 +306,10 @@ export function createSessionManager(deps: SessionManagerDeps) {
   async function create(): Promise<string> {
     const { generation, user } = store.state,
       other = sessionOfOtherTab();
-    const id = other ? other.id : (await api.create(userKey())).session_id;
+    // Where people answer they see on which page somebody asks; what may be secret in its address is left out.
+    const { origin, pathname } = location;
+    const metadata = __WIDGET__ && getChunk("people") ? { page: origin + pathname } : undefined;
+    const id = other ? other.id : (await api.create(userKey(), metadata)).session_id;
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
     // What was said before stays above; the new session begins below it.
     dispatch({ type: "archived" });

@@ -79,14 +79,14 @@ export function avatar(name: string, present: boolean, word: string): TemplateRe
     ${present ? html`<span class="visually-hidden">${word}</span>` : nothing}`;
 }
 
-/** Who said the last words stands before them, unless it was the visitor. */
+/** Who said the last words stands before them, unless it was the visitor. The words alone give the direction. */
 function preview(host: DeskHost, { last_message: last }: Row, { me }: DeskState): Part {
   const { t } = host.words;
   if (!last) return html`<em>${t("desk.noMessages")}</em>`;
   const by = last.author?.name === me?.name ? t("desk.me") : last.author?.name;
   const who = last.role === "user" ? "" : by || botName(host);
   const words = last.role === "user" ? last.preview : toSpeechText(last.preview);
-  return html`${who ? html`<span class="row-who">${who}: </span>` : nothing}${words}`;
+  return html`${who ? html`<bdi class="row-who">${who}: </bdi>` : nothing}${words}`;
 }
 
 export function handlerChip(host: DeskHost, row: Row, { me }: DeskState): TemplateResult {
@@ -106,7 +106,7 @@ export function handlerChip(host: DeskHost, row: Row, { me }: DeskState): Templa
 function pageLabel(row: Row): Part {
   const page = pageOf(row);
   return page
-    ? html`<span class="row-page" dir="ltr" title=${page}>${shortPage(page)}</span>`
+    ? html`<span class="row-page" title=${page}><bdi dir="ltr">${shortPage(page)}</bdi></span>`
     : nothing;
 }
 

@@ -24,7 +24,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .views .apart { margin-top: 10px; padding-top: 10px; border-top: 1px solid var(--_divider); }
 .view { display: flex; align-items: center; gap: 10px; min-height: 38px; padding: 0 10px; border-radius: 10px; text-decoration: none; color: var(--_text); }
 .view .icon { width: 18px; height: 18px; color: var(--_text-muted); }
-.view-name { flex: 1; }
+.view-name { flex: 1; min-width: 0; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .view:hover { background: color-mix(in oklab, var(--_accent) 9%, transparent); }
 .view[aria-current] { background: var(--_surface-raised); font-weight: 650; box-shadow: inset 0 0 0 1px var(--_divider); }
 .view[aria-current] .icon { color: var(--_accent); }

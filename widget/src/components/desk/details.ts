@@ -41,14 +41,14 @@ function facts(host: DeskHost, opened: Opened, row: Row): TemplateResult {
           ? t("desk.present")
           : t("desk.seen", { time: since(row.last_seen_at, now, words) })
       }</dd></div>
-      ${page ? html`<div><dt>${t("desk.fact.page")}</dt><dd dir="ltr">${href ? html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${shortPage(page)}</a>` : page}</dd></div>` : nothing}
+      ${page ? html`<div><dt>${t("desk.fact.page")}</dt><dd><bdi dir="ltr">${href ? html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${shortPage(page)}</a>` : page}</bdi></dd></div>` : nothing}
       <div><dt>${t("desk.fact.begun")}</dt><dd>${words.day(row.created_at)}, ${words.time(row.created_at)}</dd></div>
       ${otherMetadata(row).map(([key, value]) => fact(key, value))}
     </dl>`;
 }
 
 const fact = (name: string, value: string | undefined): Part =>
-  value ? html`<div><dt><bdi>${name}</bdi></dt><dd dir="auto">${value}</dd></div>` : nothing;
+  value ? html`<div><dt><bdi>${name}</bdi></dt><dd><bdi>${value}</bdi></dd></div>` : nothing;
 
 function rating({ words: { t } }: DeskHost, opened: Opened): Part {
   const found = lastRating(opened);
