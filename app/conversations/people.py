@@ -16,7 +16,7 @@ import orjson
 from app.auth.operators import Operator, OperatorDirectory
 from app.conversations.events import serialize_message
 from app.engines.base import operator_author
-from app.errors import BatonError, InvalidRequest, NotAllowed, SessionEnded, SessionNotFound
+from app.errors import BatonError, InvalidRequest, NotAllowed, SessionEnded, SessionNotFound, StorageUnavailable
 from app.storage.base import AppendResult, ConversationStore, NewMessage, Release, SessionSnapshot
 
 T = TypeVar("T")
@@ -99,9 +99,15 @@ class PeopleService:
         """``handler``, ``assigned_to`` and in the queue ``queue_position``, as every reader of a session gets them."""
         assigned_to = {"name": session.assigned_to} if session.handler == "human" else None
         state: dict[str, Any] = {"handler": session.handler or "bot", "assigned_to": assigned_to}
-        if session.handler == "queue" and self._desk and (position := self._desk.queue_position(session.ref)):
+        if session.handler == "queue" and (position := self._queue_position(session.ref)):
             state["queue_position"] = position
         return state
+
+    def _queue_position(self, ref: str) -> int:
+        """0 where it is not known: in a Cluster the index may be away while the session is not."""
+        with suppress(StorageUnavailable):
+            return self._desk.queue_position(ref) if self._desk else 0
+        return 0
 
     def next_position(self) -> int:
         """The position that somebody gets who asks for a person now."""

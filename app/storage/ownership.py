@@ -4,10 +4,12 @@ entries of named sessions."""
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from app.conversations.claims import ClaimState
 from app.conversations.ids import session_tag
+from app.errors import StorageUnavailable
 from app.storage.client import RedisClient, load_script
 from app.storage.redis_store import CHANGES_KEY, StoreLimits, last_session_key, raise_for_reply
 
@@ -58,7 +60,8 @@ class RedisOwnershipStore:
         parts = ([*fields, *owner], messages, client_ids, ratings, notes, reads, outbox)
         items = [item for part in parts for item in part]
         if self._limits.tracking and self._client.is_cluster:  # elsewhere the verb does it
-            self._client.call("ZADD", CHANGES_KEY, int(time.time() * 1000), session_hash)
+            with suppress(StorageUnavailable):
+                self._client.call("ZADD", CHANGES_KEY, int(time.time() * 1000), session_hash)
         raise_for_reply(self._run("import_session", session_hash, expires, *map(len, parts), *items))
 
     def finish_migration(self, session_hash: str, user: str) -> None:

@@ -168,10 +168,12 @@ class RedisConversationStore:
     def _mark_changed(self, session_hash: str) -> None:
         """Wakes this worker's change tracker. In a Cluster, where the verb cannot mark the session, marks it too.
 
-        The mark comes first, so that a worker that dies in between loses nothing.
+        The mark comes first, so that a worker that dies in between loses nothing. Where the node of the marks is away,
+        the sessions on the others go on; the desk learns of them at their next change.
         """
         if self._client.is_cluster:
-            self._client.call("ZADD", CHANGES_KEY, int(time.time() * 1000), session_hash)
+            with suppress(StorageUnavailable):
+                self._client.call("ZADD", CHANGES_KEY, int(time.time() * 1000), session_hash)
         if not self.changed.is_set():
             self.changed.set()
 

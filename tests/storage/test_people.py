@@ -131,6 +131,16 @@ def test_a_question_for_a_person_starts_no_turn(log: RedisConversationStore) -> 
     assert log.start_turn(session_hash, "", words("and now?", "c2"), "turn_3").outcome == "started"
 
 
+def test_a_question_whose_reply_was_lost_is_stored_once(log: RedisConversationStore) -> None:
+    """The store's caller sends it once more with the same turn; without a client id too it is the same question."""
+    session_hash = new(log)
+    take(log, session_hash)
+    first, again = (log.start_turn(session_hash, "", words("anybody?"), "turn_1") for _ in range(2))
+    assert (again.outcome, again.handler, again.message) == ("held", "human", first.message)
+    log.start_turn(session_hash, "", words("anybody?"), "turn_2")
+    assert texts(log, session_hash) == ["anybody?"] * 2
+
+
 def test_a_question_for_a_person_needs_one_free_place(opened: Open) -> None:
     """With one place under the limit it is stored, with none it is refused; a failed one is stored already."""
     log = opened(tracking="desk", max_messages=3)

@@ -55,6 +55,13 @@ if previous then
     return replay
   end
 end
+-- The reply to a question for a person was lost, and it has no client id to be known by.
+local held = desk and client_id == '' and redis.call('HGET', meta, 'held') or ''
+local held_turn, held_number, held_handler = string.match(held, '^(%S+) (%d+) (%a+)$')
+if held_turn == turn_id then
+  refresh_ttl_for_wait()
+  return {'held', get_message(held_number), held_handler, operator_name, 0, 0}
+end
 if ended then return {'ended'} end
 if running[1] then return {expired and 'turn_expired' or 'busy'} end
 if handler ~= '' then
@@ -64,6 +71,8 @@ if handler ~= '' then
   local json = previous and get_message(question) or store_question()
   if client_id ~= '' then
     redis.call('HSET', client_ids, 'q:' .. client_id, question .. ':held:' .. handler .. ':' .. operator_name)
+  else
+    redis.call('HSET', meta, 'held', turn_id .. ' ' .. question .. ' ' .. handler)
   end
   save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
   mark_changed()
