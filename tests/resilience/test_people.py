@@ -156,6 +156,23 @@ def history(visitor: Visitor) -> list[dict[str, object]]:
         return []
 
 
+def read_all(takeover: Takeover) -> tuple[list[Event], list[dict[str, object]]]:
+    """The log of a conversation from its start, and its history, from workers that may be killed meanwhile."""
+    found: list[tuple[list[Event], list[dict[str, object]]]] = []
+
+    def read() -> bool:
+        try:
+            with takeover.visitor.events(after=takeover.start) as feed:
+                log = [event for event in feed.wait(_is_complete, 10) if event.event not in ("ping", "typing")]
+            found.append((log, takeover.visitor.history()))
+        except (OSError, ValueError, httpx.TransportError, AssertionError):
+            return False
+        return True
+
+    assert eventually(read, 60, 0.1), "the conversation cannot be read"
+    return found[0]
+
+
 @dataclass
 class Audit:
     """What all takeovers together must come to."""
@@ -168,16 +185,13 @@ class Audit:
 
     def check(self, takeover: Takeover) -> None:
         """Reads the whole log once more, and compares it with what the visitor saw and with the history."""
-        visitor = takeover.visitor
-        with visitor.events(after=takeover.start) as feed:
-            log = [event for event in feed.wait(_is_complete, 10) if event.event not in ("ping", "typing")]
+        log, stored = read_all(takeover)
         names = [event.event for event in log]
         handlers = [event for event in log if event.event == "handler"]
         is_one = len(handlers) == len(takeover.winners) == 1
         is_one = is_one and handlers[0].data["assigned_to"]["name"] == NAMES[takeover.winners[0]]
         self.not_one_winner += not is_one
         self.words_after += names[names.index("handler") :].count("answer.delta") if handlers else 0
-        stored = visitor.history()
         contents = [str(message["content"]) for message in stored if message["role"] == "assistant"]
         own = f"I am {takeover.winners[0]}" if takeover.winners else ""
         self.doubled += contents.count(own) - 1 + [message["role"] for message in stored].count("user") - 1
@@ -209,15 +223,17 @@ def invite(service: Service, count: int) -> list[str]:
     return list(NAMES)[-count:]
 
 
-def run(service: Service, groups: list[list[str]], at_once: int = AT_ONCE) -> list[Takeover]:
-    with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda operators: take_over(service.base, operators), groups))
-
-
-def audit(takeovers: list[Takeover]) -> None:
+def run(service: Service, groups: list[list[str]], at_once: int = AT_ONCE) -> None:
+    """Takes a conversation over for each group of operators, who race for it; checks each while its log is there."""
     found = Audit()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(found.check, takeovers))
+
+    def take_and_check(operators: list[str]) -> Takeover:
+        takeover = take_over(service.base, operators)
+        found.check(takeover)
+        return takeover
+
+    with ThreadPoolExecutor(at_once) as pool:
+        takeovers = list(pool.map(take_and_check, groups))
     shown = sorted(takeover.shown_ms for takeover in takeovers if takeover.shown_ms is not None)
     if shown:
         p50, p99 = statistics.median(shown), shown[int(len(shown) * 0.99)]
@@ -247,16 +263,13 @@ def test_a_thousand_takeovers_while_workers_die(redis: RedisProcess, serve: Serv
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     try:
-        takeovers = run(service, [[random.choice(operators)] for _ in range(1_000)])
-        races = run(service, [operators] * 50, at_once=4)
+        run(service, [[random.choice(operators)] for _ in range(1_000)])
+        run(service, [operators] * 50, at_once=4)
     finally:
         done.set()
         killer.join()
     assert len(killed) > 3
-    assert eventually(lambda: len(service.workers()) == 2, 20)
-    audit(takeovers)
-    audit(races)
-    print(f"{len(races)} races, {len(killed)} workers killed")  # noqa: T201
+    print(f"{len(killed)} workers killed")  # noqa: T201
 
 
 @pytest.mark.timeout(300)
@@ -275,6 +288,5 @@ def test_takeovers_while_redis_restarts(redis: RedisProcess, serve: Serve) -> No
 
     restarting = threading.Thread(target=restart, daemon=True)
     restarting.start()
-    takeovers = run(service, [[operators[number % 2]] if number % 3 else operators for number in range(60)])
+    run(service, [[operators[number % 2]] if number % 3 else operators for number in range(60)])
     restarting.join()
-    audit(takeovers)
