@@ -50,10 +50,18 @@ def entry(event: Mapping[str, Any], ref: str) -> Entry | None:
         return None
     data = {"ref": ref} | {name: event[name] for name in FIELDS[kind] if _is_plain(event.get(name))}
     remind_at = reminder = ""
-    if kind == "human.requested" and event.get("available", True):
+    if _begins_waiting(event):
         remind_at = str(at + REMIND_AFTER_MS)
-        reminder = _body(kind, at + REMIND_AFTER_MS, data | {"waiting_s": REMIND_AFTER_MS // 1000})
+        waits = {"ref": ref, "by": data.get("by", "operator"), "waiting_s": REMIND_AFTER_MS // 1000}
+        reminder = _body("human.requested", at + REMIND_AFTER_MS, waits)
     return f"evt_{ref.removeprefix('cnv_')}_{event['n']}", ref, kind, _body(kind, at, data), remind_at, reminder
+
+
+def _begins_waiting(event: Mapping[str, Any]) -> bool:
+    """Whether the visitor waits for a person from now on."""
+    if event["type"] == "human.requested":
+        return bool(event.get("available", True))
+    return bool(event["type"] == "human.released" and event.get("to") == "queue")
 
 
 def _is_plain(value: object) -> bool:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from app.storage.client import RedisClient
 from app.storage.event_queue import EventQueue, entry
 from tests.contract.api_client import ApiClient, at_once
+from tests.contract.conftest import API_KEY
+from tests.contract.desk_client import ServerClient
 from tests.contract.launch import RedisProcess, Service, eventually
 from tests.event_receiver import SECRET, Attempt, EventReceiver, receiving
 
@@ -105,3 +111,63 @@ def test_redis_killed_while_events_are_sent(redis: RedisProcess, serve: Serve) -
         redis.start()
         assert eventually(lambda: is_complete(receiver), 60), "some events have not come"
         is_in_order(receiver)
+
+
+@pytest.mark.slow
+def test_killed_workers_neither_forget_nor_count_twice(redis: RedisProcess, serve: Serve) -> None:
+    """R35: workers killed -9 at random moments of a busy minute: each conversation is told of and counted exactly once
+    for what is stored of it.
+    """
+    with receiving() as receiver:
+        service = serve(redis.url, BATON_DESK="on", **settings(receiver))
+        over = threading.Event()
+
+        def kill() -> None:
+            while not over.wait(1.5):
+                for pid in service.workers()[:1]:
+                    os.kill(pid, signal.SIGKILL)
+
+        def talk(number: int) -> None:
+            for turn in range(6):
+                with contextlib.suppress(httpx.HTTPError, AssertionError):
+                    visitor = ApiClient(service.base).create()
+                    visitor.ask(f"unknown {number} {turn}")
+                    visitor.post("/end")
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        at_once(8, talk)
+        over.set()
+        killer.join()
+        eventually(lambda: len(service.workers()) >= 2, 20)
+        server = ServerClient(service.base, API_KEY)
+
+        def counted() -> dict[str, int]:
+            day = server.call("GET", "/analytics").json()["days"][-1]
+            return {name: day[name] for name in ("sessions", "asked", "ended")}
+
+        def told() -> dict[str, int]:
+            found = Counter(event["type"] for event in receiver.events())
+            return {"sessions": found["session.created"], "ended": found["session.ended"]}
+
+        # A request that was in the backlog of a killed worker may still be served, so the truth is asked for each time.
+        eventually(lambda: counted() == stored(redis) and told().items() <= stored(redis).items(), 90)
+        truth = stored(redis)
+        assert truth["sessions"] > 10
+        assert counted() == truth
+        assert told() == {"sessions": truth["sessions"], "ended": truth["ended"]}
+        for ref in {event["data"]["ref"] for event in receiver.events()}:
+            types = [event["type"] for event in receiver.events() if event["data"]["ref"] == ref]
+            assert types[0] == "session.created"
+            assert "session.ended" not in types[:-1]
+
+
+def stored(redis: RedisProcess) -> dict[str, int]:
+    """How many conversations there are in Redis, in how many something was asked, and how many have ended."""
+    with redis.client() as look:
+        metas = [look.hgetall(key) for key in look.scan_iter("baton:{*}:meta", count=1000)]
+    return {
+        "sessions": len(metas),
+        "asked": sum(int(meta.get("asked", 0)) > 0 for meta in metas),
+        "ended": sum(bool(meta.get("ended")) for meta in metas),
+    }

@@ -130,6 +130,24 @@ def test_a_request_that_nobody_takes_is_told_again_after_a_minute(queue: Open) -
     assert [json.loads(x.body)["type"] for x in told if x.ref == B] == ["human.requested", "human.taken"]
 
 
+def test_whoever_is_put_back_into_the_queue_waits_anew(queue: Open) -> None:
+    """After an operator has left, that somebody waits is told after a minute; not where the bot goes on."""
+    one = queue("one")
+    old = {"type": "human.released", "at": now() - 60_001, "reason": "absent"}
+    one.add([entry(old | {"n": 1, "to": "queue"}, A) or (), entry(old | {"n": 1, "to": "bot"}, B) or ()])
+    one.add([entry(old | {"n": 2, "type": "human.requested", "by": "visitor", "available": False}, B) or ()])
+    told: list[QueuedEvent] = []
+    while claimed := one.claim(10):
+        told += claimed
+        for each in claimed:
+            one.delivered(each)
+    assert [x.type for x in told if x.ref == A] == ["human.released", "human.requested"]
+    reminder = [x for x in told if x.ref == A][1]
+    assert json.loads(reminder.body)["data"] == {"ref": A, "by": "operator", "waiting_s": 60}
+    assert [x.type for x in told if x.ref == B] == ["human.released", "human.requested"]
+    assert "waiting_s" not in [x for x in told if x.ref == B][1].body
+
+
 def test_no_key_lives_for_ever(queue: Open, backend: Backend) -> None:
     """Also in between, and when the queue has run empty and fills again."""
     one = queue("one")

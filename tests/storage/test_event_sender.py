@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app import cli
 from app.conversations.event_sender import EventSender, SenderConfig, SenderMetrics
 from app.storage.client import RedisClient
 from app.storage.event_queue import EventQueue, entry
@@ -242,3 +244,59 @@ def test_the_sender_outlives_an_outage_of_storage(sending: Sending, redis_url: s
         until(sending.is_empty, 30, "all events to be sent")
         for ref in REFS:
             assert receiver.first_taken(ref) == ids_of(ref, range(1, 3))
+
+
+def test_the_command_line_lists_and_retries(
+    sending: Sending, redis_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``events list`` shows the dead letters, as text or as JSON a line; ``events retry`` puts all or some back."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    bad = [ids_of(ref, range(1, 2))[0] for ref in REFS[:3]]
+    sending.queue.add(entries(REFS[:3], range(1, 3)))
+    for event in sending.queue.claim(3):
+        sending.queue.give_up(event, "status 500")
+    assert cli.main(["events", "list"]) == 0
+    told = capsys.readouterr()
+    assert [line.split()[0] for line in told.out.splitlines()] == bad
+    assert all(
+        "answer.not_found" in line and "1 attempts, the last: status 500" in line for line in told.out.splitlines()
+    )
+    assert told.err == "3 could not be delivered, 3 in the queue\n"
+    assert cli.main(["events", "list", "--json", "--limit", "1"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) | {"queued_at": 0} == {
+        "id": bad[0], "type": "answer.not_found", "ref": REFS[0], "queued_at": 0, "attempts": 1,
+        "problem": "status 500",
+    }  # fmt: skip
+    assert cli.main(["events", "retry", "evt_unknown"]) == 1
+    assert cli.main(["events", "retry", bad[1]]) == 0
+    assert cli.main(["events", "retry"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{n} put back into the queue" for n in (0, 1, 2)]
+    assert sending.queue.count() == (6, 0)
+    with receiving() as receiver:
+        sending.start(receiver.url)
+        until(sending.is_empty, 20, "all events to be sent")
+        assert sorted(one.id for one in receiver.taken) == sorted(
+            bad + [ids_of(ref, range(2, 3))[0] for ref in REFS[:3]]
+        )
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "9999999", "１"])
+def test_a_wrong_limit_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A clear line, and no traceback."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["events", "list", "--limit", limit])
+    assert ended.value.code == 2
+    assert "must be a whole number from 1 to 999999" in capsys.readouterr().err
+
+
+def test_the_command_line_says_when_redis_is_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, status 1; a wrong setting is status 2."""
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert cli.main(["events", "list"]) == 1
+    assert capsys.readouterr().err == "Redis cannot be used: unreachable\n"
+    monkeypatch.setenv("REDIS_URL", "http://127.0.0.1")
+    assert cli.main(["events", "retry"]) == 2
+    assert capsys.readouterr().err.startswith("REDIS_URL: ")

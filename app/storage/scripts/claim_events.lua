@@ -42,6 +42,7 @@ while #claimed < max and scanned < MAX_SCANNED do
   local count = max - #claimed
   local reply = redis.pcall('XREADGROUP', 'GROUP', 'senders', worker, 'COUNT', count, 'STREAMS', queue, '>')
   if type(reply) == 'table' and reply.err then
+    if not string.find(reply.err, 'NOGROUP', 1, true) then return reply end
     redis.call('XGROUP', 'CREATE', queue, 'senders', 0)
     reply = redis.call('XREADGROUP', 'GROUP', 'senders', worker, 'COUNT', count, 'STREAMS', queue, '>')
   end
