@@ -43,7 +43,9 @@ class DeskFeed:
 
     def stream(self, reader: DeskReader, after: str | None) -> Iterator[bytes | None]:
         """Rendered events after a position (None: from now on); None when nothing came for a while."""
-        position = self._index.open_live(after)
+        return self._stream(reader, self._index.open_live(after), after)
+
+    def _stream(self, reader: DeskReader, position: LivePosition, after: str | None) -> Iterator[bytes | None]:
         counts = operators = b""
         first_id = position.encode() if after is None else None
         with self._index.subscribe() as subscription:

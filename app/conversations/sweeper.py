@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from app.auth.operators import OperatorDirectory
+from app.auth.operators import PRESENT_MS, OperatorDirectory
 from app.conversations.change_tracker import place
 from app.conversations.people import VISITOR_AWAY_MS, PeopleService
 from app.errors import BatonError, SessionNotFound, StorageUnavailable
@@ -98,7 +98,9 @@ class Sweeper:
                 self._attempt(session_hash, partial(service.put_back, reason="timeout", value=timeout), ref)
             for ref, session_hash in due.held:
                 self._attempt(session_hash, partial(service.put_back, reason="left", value=str(VISITOR_AWAY_MS)), ref)
-            for operator_id, session_hash in self._index.held_by_others(self._people.operators.present_ids()):
+            # Somebody to whom a colleague gave it has as long to come as others may be away.
+            present = self._people.operators.present_ids()
+            for operator_id, session_hash in self._index.held_by_others(present, PRESENT_MS):
                 self._attempt(session_hash, partial(service.put_back, reason="absent", value=operator_id))
         self._repair_cursor = self._index.repair(self._repair_cursor)
         return True

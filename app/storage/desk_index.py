@@ -281,9 +281,9 @@ class DeskIndex:
         else:
             self._client.call("DEL", key)
 
-    def held_by_others(self, present: Iterable[str]) -> list[tuple[str, str]]:
-        """Operator and session hash of conversations that operators have who are not among these."""
-        return _pairs(self._client.run(load_script("desk_held"), (f"{PREFIX}holders",), BATCH, *present))
+    def held_by_others(self, present: Iterable[str], least_ms: int) -> list[tuple[str, str]]:
+        """Operator and session hash of conversations that operators have, for so long, who are not among these."""
+        return _pairs(self._client.run(load_script("desk_held"), (f"{PREFIX}holders",), BATCH, least_ms, *present))
 
     def repair(self, cursor: str) -> str:
         """Compares some of the rows with their sessions and mends what differs; where to go on, "0" at the end."""

@@ -1,6 +1,7 @@
 -- Included by the scripts on the desk's index. A conversation is known by its `ref`:
 --   row:<ref>          its row: json, the text that a search looks in, hash, sig and check (see desk_index.py), applied (the
---                      number of the last domain event), number (of the snapshot), view. It expires with the session
+--                      number of the last domain event), number (of the snapshot), view and place, since (when its
+--                      operator got it). It expires with the session
 --   view:<view>, view:mine:<operator>, user:<user>   sorted sets of refs, by when they began to wait or were last active
 --   rows, seen, held   sorted sets of refs: by when their session expires, when a visitor who has not been told abandoned
 --                      was last seen, and the same of conversations that a person has
@@ -16,6 +17,7 @@ local MAX_LIVE, LIVE_KEPT_MS = 10000, 3600000
 -- Tells the desks that a conversation has changed, or is gone.
 local function append_live(ref)
   local number = redis.call('HINCRBY', desk .. 'position', 'n', 1)
+  if number == 1 then redis.call('HSETNX', desk .. 'position', 'tag', string.format('%08x', math.floor(clock / 1000))) end
   redis.call('XADD', desk .. 'live', 'MAXLEN', '~', MAX_LIVE, number .. '-0', 'r', ref)
 end
 

@@ -57,6 +57,7 @@ local function update(change)
   local old = redis.call('HMGET', row, 'number', 'applied', 'sig', 'hash', 'view', 'place')
   if old[1] and tonumber(old[1]) > change.number and old[4] == change.hash then return false end
   local place_name = change.view .. ' ' .. change.operator .. ' ' .. change.user
+  if string.match(old[6] or '', '^%S* (%S*)') ~= change.operator then redis.call('HSET', row, 'since', clock) end
   local applied = apply_events(change, tonumber(old[2] or 0))
   redis.call('HSET', row, 'number', change.number, 'applied', applied, 'sig', change.sig, 'hash', change.hash,
     'view', change.view, 'json', change.json, 'text', change.text, 'check', change.check,

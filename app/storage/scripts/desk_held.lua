@@ -1,16 +1,22 @@
+-- @include clock
 -- @no-writes
--- The sessions that some operators have. KEYS[1]: the set of operators who have any; ARGV: max, ids of those to leave out.
--- Returns operator and session hash by turns. What a server took for an operator is not given back for their absence.
+-- The sessions that some operators have. KEYS[1]: the set of operators who have any; ARGV: max, ms that they must have had it, ids
+-- of those to leave out. Returns operator and session hash by turns. What a server took for an operator is left out too.
+local desk, max, least_ms = 'baton:desk:{desk}:', ARGV[1], tonumber(ARGV[2])
 local left_out, found = {}, {}
-for i = 2, #ARGV do left_out[ARGV[i]] = true end
+for i = 3, #ARGV do left_out[ARGV[i]] = true end
+
+local function look(operator, ref)
+  local row = redis.call('HMGET', desk .. 'row:' .. ref, 'hash', 'since')
+  if not row[1] or clock - tonumber(row[2] or 0) < least_ms then return end
+  if redis.call('GET', desk .. 'by_server:' .. ref) == operator then return end
+  found[#found + 1] = operator
+  found[#found + 1] = row[1]
+end
+
 for _, operator in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local refs = not left_out[operator] and redis.call('ZRANGE', 'baton:desk:{desk}:view:mine:' .. operator, 0, ARGV[1] - 1) or {}
-  for _, ref in ipairs(refs) do
-    local hash = redis.call('HGET', 'baton:desk:{desk}:row:' .. ref, 'hash')
-    if hash and redis.call('GET', 'baton:desk:{desk}:by_server:' .. ref) ~= operator then
-      found[#found + 1] = operator
-      found[#found + 1] = hash
-    end
+  if not left_out[operator] then
+    for _, ref in ipairs(redis.call('ZRANGE', desk .. 'view:mine:' .. operator, 0, max - 1)) do look(operator, ref) end
   end
 end
 return found
