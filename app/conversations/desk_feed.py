@@ -18,6 +18,8 @@ from app.storage.desk_index import DeskIndex, LiveBatch, LivePosition
 COALESCE_SECONDS = 0.15
 """Changes within this time come together: the newest row of each conversation, in one write."""
 PING_SECONDS = 5.0
+COUNTS_SECONDS = 0.7
+"""How often a feed counts the views."""
 OPERATORS_SECONDS = 2.0
 """For so long the readers of a worker share what they know of the operators."""
 
@@ -30,6 +32,20 @@ class DeskReader:
     may_read: Callable[[], bool]
     """Whether their login still lives; it marks them as present too."""
     disconnected: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class _State:
+    """What a reader has been told."""
+
+    first_id: str | None
+    """The position that a new reader starts from, told with the first event."""
+    counts: bytes = b""
+    operators: bytes = b""
+    counted_at: float = float("-inf")
+    told_at: float = float("-inf")
+    may_have_changed: bool = False
+    """There were changes since the views were counted."""
 
 
 class DeskFeed:
@@ -46,31 +62,42 @@ class DeskFeed:
         return self._stream(reader, self._index.open_live(after), after)
 
     def _stream(self, reader: DeskReader, position: LivePosition, after: str | None) -> Iterator[bytes | None]:
-        counts = operators = b""
-        first_id = position.encode() if after is None else None
+        state = _State(position.encode() if after is None else None)
         with self._index.subscribe() as subscription:
             while True:
-                parts: list[bytes] = []
+                rendered = b""
                 try:
                     batch = self._index.read_live(position)
                     position = batch.position
-                    parts.append(self._changes(batch, reader.operator_id))
-                    current = orjson.dumps(self._index.counts(reader.operator_id))
-                    if current != counts:
-                        counts = current
-                        parts.append(self._render(Event(first_id, "counts", counts)))
-                        first_id = None
-                    current = self._operators_data()
-                    if current != operators:
-                        operators = current
-                        parts.append(self._render(Event(None, "operators", operators)))
+                    rendered = self._changes(batch, reader.operator_id) + self._notices(
+                        state, batch, reader.operator_id
+                    )
                 except StorageUnavailable:
                     subscription.wait(1.0)
-                yield b"".join(parts) or None
+                if rendered or time.monotonic() - state.told_at > PING_SECONDS:
+                    state.told_at = time.monotonic()
+                    yield rendered or None
                 if subscription.closing or reader.disconnected() or not reader.may_read():
                     return
-                if subscription.wait(PING_SECONDS):
+                if subscription.wait(COUNTS_SECONDS if state.may_have_changed else PING_SECONDS):
                     time.sleep(COALESCE_SECONDS)
+
+    def _notices(self, state: _State, batch: LiveBatch, operator_id: str) -> bytes:
+        """Counts and operators, where they are not as the reader knows them."""
+        rendered = b""
+        state.may_have_changed |= bool(batch.changes) or batch.reset
+        since = time.monotonic() - state.counted_at
+        if since > PING_SECONDS or (state.may_have_changed and since > COUNTS_SECONDS):
+            state.counted_at, state.may_have_changed = time.monotonic(), False
+            counts = orjson.dumps(self._index.counts(operator_id))
+            if counts != state.counts:
+                rendered = self._render(Event(state.first_id, "counts", counts))
+                state.counts, state.first_id = counts, None
+        operators = self._operators_data()
+        if operators != state.operators:
+            state.operators = operators
+            rendered += self._render(Event(None, "operators", operators))
+        return rendered
 
     def _changes(self, batch: LiveBatch, operator_id: str) -> bytes:
         """The rows as this operator gets them. Readers to whom they look the same share them."""

@@ -21,7 +21,7 @@ import orjson
 from app.errors import InvalidRequest, PathNotFound
 from app.storage.base import Subscription
 from app.storage.client import RedisClient, load_script
-from app.storage.desk_rows import SessionSummary, fold, present, search_text, signature
+from app.storage.desk_rows import SessionSummary, fold, present, search_text, serialize
 from app.storage.pubsub import PubSubNotifier
 
 View = Literal["queue", "mine", "open", "bot", "ended"]
@@ -182,8 +182,15 @@ class DeskIndex:
         for start in range(0, len(marks), BATCH):
             snapshot = self.snapshot(marks[start : start + BATCH])
             self.write(snapshot)
-            for session_hash, number in snapshot.outboxes:
-                self._client.run(load_script("trim_outbox"), (meta_key(session_hash),), number)
+            self._trim(snapshot.outboxes)
+
+    def _trim(self, outboxes: Sequence[tuple[str, int]]) -> None:
+        script, groups = load_script("trim_outbox"), [outboxes]
+        if self._client.is_cluster:
+            groups = [[one] for one in outboxes]
+        for group in groups:
+            if group:
+                self._client.run(script, tuple(meta_key(one) for one, _ in group), *(number for _, number in group))
 
     def snapshot(self, marks: Sequence[Mark]) -> Snapshot:
         """The marked sessions as they are now."""
@@ -218,14 +225,15 @@ class DeskIndex:
     def _change(self, summary: SessionSummary) -> dict[str, Any]:
         """What desk_apply.lua is given of a session."""
         row = summary.row() if self._with_desk else {}
+        json, sig = serialize(row, summary.time("seen"), told=summary.is_told_abandoned)
         view = summary.view if self._with_desk else ""
         active = summary.active_at()
         change = {
             "ref": summary.ref,
             "number": summary.number,
-            "json": orjson.dumps(row).decode(),
+            "json": json,
             "text": search_text(row),
-            "sig": signature(row, told=summary.is_told_abandoned),
+            "sig": sig,
             "view": view,
             "operator": summary.operator if view else "",
             "user": summary.fields["owner"].strip("*"),

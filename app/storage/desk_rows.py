@@ -83,10 +83,9 @@ class SessionSummary:
         return int(self.fields[field] or 0)
 
     def row(self) -> dict[str, Any]:
-        """The row as it is stored; ``present`` makes of it what an operator gets."""
+        """The row as it is stored, but when the visitor was seen; ``present`` makes of it what an operator gets."""
         fields = self.fields
         row: dict[str, Any] = {"ref": self.ref, "handler": self.handler, "created": self.time("created")}
-        row["seen"] = self.time("seen")
         row["asked"] = int(fields["asked"] or 0)
         if fields["ended"]:
             row["ended"] = True
@@ -135,10 +134,14 @@ def search_text(row: dict[str, Any]) -> str:
     return fold("\n".join(part[:200] for part in parts))[:MAX_SEARCH_CHARS]
 
 
-def signature(row: dict[str, Any], *, told: bool) -> str:
-    """Changes when a desk should hear of it; that the visitor was seen once more is no reason."""
-    shown = {name: value for name, value in row.items() if name != "seen"} | {"told": told}
-    return hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+def serialize(row: dict[str, Any], seen: int, *, told: bool) -> tuple[str, str]:
+    """The row as JSON, and what changes when a desk should hear of it.
+
+    That the visitor was ``seen`` once more (ms) is no reason; that they were ``told`` abandoned is one.
+    """
+    shown = orjson.dumps(row)
+    digest = hashlib.blake2b(shown + (b"told" if told else b""), digest_size=8).hexdigest()
+    return f'{shown[:-1].decode()}{"," if row else ""}"seen":{seen}}}', digest
 
 
 def present(row: dict[str, Any], operator_id: str, position: int, *, now: int, idle_ms: int) -> dict[str, Any]:

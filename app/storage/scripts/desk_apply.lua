@@ -19,36 +19,34 @@ local function apply_events(change, applied)
   return applied
 end
 
+-- Puts an entry into a set of the index; what was touched is kept from now on for its time, once at the end.
+local touched = {}
+local function add(set, score, ref)
+  redis.call('ZADD', desk .. set, score, ref)
+  touched[set] = true
+end
+
 -- `is_there`: it was in these views before.
 local function place(change, is_there)
-  local ref, view = change.ref, change.view
-  if not is_there then leave_views(ref, view, change.operator, change.user) end
-  local sets = {}
-  if view ~= '' then sets['view:' .. view] = change.score end
-  if change.operator ~= '' then sets['view:mine:' .. change.operator] = change.score end
-  if change.user ~= '' and view ~= '' then sets['user:' .. change.user] = change.active end
-  sets.rows = change.expires
-  for set, score in pairs(sets) do
-    redis.call('ZADD', desk .. set, score, ref)
-    redis.call('PEXPIRE', desk .. set, kept_ms)
-  end
-  for _, set in ipairs({'seen', 'held'}) do
-    if change[set] then
-      redis.call('ZADD', desk .. set, change[set], ref)
-      redis.call('PEXPIRE', desk .. set, kept_ms)
-    else
-      redis.call('ZREM', desk .. set, ref)
-    end
-  end
-  if change.operator ~= '' or change.user ~= '' then
-    redis.call('HSET', desk .. 'places', ref, change.operator .. ' ' .. change.user)
-    redis.call('PEXPIRE', desk .. 'places', kept_ms)
-    if change.operator ~= '' then
-      redis.call('SADD', desk .. 'holders', change.operator)
-      redis.call('PEXPIRE', desk .. 'holders', kept_ms)
-    end
-  else
+  local ref, view, operator, user = change.ref, change.view, change.operator, change.user
+  if view ~= '' then add('view:' .. view, change.score, ref) end
+  if operator ~= '' then add('view:mine:' .. operator, change.score, ref) end
+  if user ~= '' and view ~= '' then add('user:' .. user, change.active, ref) end
+  add('rows', change.expires, ref)
+  if change.seen then add('seen', change.seen, ref) else redis.call('ZREM', desk .. 'seen', ref) end
+  if change.held then add('held', change.held, ref) end
+  if is_there then return end
+  leave_views(ref, view, operator, user)
+  if not change.held then redis.call('ZREM', desk .. 'held', ref) end
+  if operator == '' and user == '' then
     redis.call('HDEL', desk .. 'places', ref)
+  else
+    redis.call('HSET', desk .. 'places', ref, operator .. ' ' .. user)
+    touched.places = true
+  end
+  if operator ~= '' then
+    redis.call('SADD', desk .. 'holders', operator)
+    touched.holders = true
   end
 end
 
@@ -88,5 +86,6 @@ for i = 2, #ARGV do
     redis.call('ZREM', marks, change.member)
   end
 end
+for set in pairs(touched) do redis.call('PEXPIRE', desk .. set, kept_ms) end
 if changed then notify_desks(kept_ms) end
 return stale

@@ -5,14 +5,17 @@
 -- Snapshots of one session are numbered, so that an older one never replaces a newer one.
 local FIELDS = {'created', 'expires', 'ended', 'owner', 'count', 'seen', 'updated', 'handler', 'op', 'op_name', 'waiting',
   'contact', 'user', 'ref', 'told', 'asked', 'metadata', 'present', 'outbox'}
+local REF = 14
 
 local function summary(meta)
   local base = string.sub(meta, 1, -5)
-  if redis.call('EXISTS', meta) == 0 then return redis.call('EXISTS', base .. 'moved') == 1 and 'moved' or '' end
-  -- A conversation keeps its first ref, also where a claim gives it another hash.
-  redis.call('HSETNX', meta, 'ref', 'cnv_' .. string.sub(base, 8, 31))
-  local number = redis.call('HINCRBY', meta, 'snapshots', 1)
   local fields = redis.call('HMGET', meta, unpack(FIELDS))
+  if not fields[1] then return redis.call('EXISTS', base .. 'moved') == 1 and 'moved' or '' end
+  if not fields[REF] then  -- it keeps its first ref, also where a claim gives it another hash
+    fields[REF] = 'cnv_' .. string.sub(base, 8, 31)
+    redis.call('HSET', meta, 'ref', fields[REF])
+  end
+  local number = redis.call('HINCRBY', meta, 'snapshots', 1)
   for i = 1, #FIELDS do fields[i] = fields[i] or '' end
   local newest = redis.call('XREVRANGE', base .. 'history', '+', '-', 'COUNT', 1)[1]
   local outbox = redis.call('XRANGE', base .. 'outbox', '-', '+')

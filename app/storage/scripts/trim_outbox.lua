@@ -1,3 +1,3 @@
--- Forgets the domain events of a session up to a number: they are applied. KEYS[1]: its meta key; ARGV: the number.
-redis.call('XTRIM', string.sub(KEYS[1], 1, -5) .. 'outbox', 'MINID', (ARGV[1] + 1) .. '-0')
+-- Forgets domain events of sessions up to a number: they are applied. KEYS: their meta keys; ARGV: the number of each.
+for i = 1, #KEYS do redis.call('XTRIM', string.sub(KEYS[i], 1, -5) .. 'outbox', 'MINID', (ARGV[i] + 1) .. '-0') end
 return {'ok'}
