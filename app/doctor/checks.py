@@ -18,7 +18,7 @@ DEAD_TURN_SECONDS = 20.0
 QUESTION = "What can you help me with?"
 UNKNOWN_ID = "ses_" + "A" * 32
 ELSEWHERE = "https://elsewhere.example"
-DESK_READS = ("me", "operators", "replies")
+DESK_READS = ("me", "operators", "replies", "conversations", "conversations/cnv_1", "analytics", "events")
 
 
 def check_health(client: Client) -> None:
