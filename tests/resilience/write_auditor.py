@@ -60,6 +60,15 @@ def heals(caller: ApiClient, seconds: float = 3.0) -> bool:
     return healed
 
 
+def audit(texts: list[str], prefix: str, acknowledged: list[str]) -> tuple[int, int, int]:
+    """How many acknowledged texts are not among those that are there, how many are there more than once, and how many
+    are a stranger's, since they do not begin with ``prefix``.
+    """
+    there = Counter(text for text in texts if text.startswith(prefix))
+    lost = sum(text not in there for text in acknowledged)
+    return lost, sum(times > 1 for times in there.values()), len(texts) - there.total()
+
+
 @dataclass
 class Outcome:
     """What became of the operations: each ok, or unknown (503 or no answer)."""
@@ -127,14 +136,9 @@ class WriteAuditor:
         wait.
         """
         for number, (visitor, outcome) in enumerate(zip(self.visitors, self.outcomes, strict=True)):
-            everything = self.texts(visitor)
-            there = [text for text in everything if text.startswith(f"{number}:")]
-            doubled = [text for text, times in Counter(there).items() if times > 1]
-            lost = [text for text in outcome.ok if text not in set(there)]
-            note(lost=len(lost), doubled=len(doubled), longest=outcome.longest)
-            assert len(everything) == len(there), "words of a stranger"
-            assert doubled == []
-            assert lost == []
+            lost, doubled, foreign = audit(self.texts(visitor), f"{number}:", outcome.ok)
+            note(lost=lost, doubled=doubled, longest=outcome.longest)
+            assert (lost, doubled, foreign) == (0, 0, 0)
             assert set(outcome.statuses) <= {0, 200, 201, 503}, outcome.statuses
             assert outcome.longest < longest
         note(ok=self.acknowledged, unknown=sum(len(outcome.unknown) for outcome in self.outcomes))

@@ -1,0 +1,115 @@
+"""The machines of the simulated day: the service, its Redis, what befalls them, and what they use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import redis
+
+from tests.contract.launch import Service
+from tests.storage.servers import Sentinels, Server
+
+TICKS = os.sysconf("SC_CLK_TCK")
+LIVE_SECONDS = 300.0
+"""How long a session's live events are kept after the last one."""
+
+
+class Meter:
+    """CPU seconds and resident bytes of processes, those that have ended since included."""
+
+    def __init__(self, service: Service, servers: list[Server]) -> None:
+        self._service, self._servers = service, servers
+        self._cpu: dict[tuple[str, int], float] = {}
+        self.resident: dict[int, int] = {}
+        """Of the workers that there were at the last look."""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def look(self) -> None:
+        parents: dict[int, int] = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError, ValueError):
+                parents[int(entry.name)] = int(_stat(int(entry.name))[1])
+        workers = {pid for pid, parent in parents.items() if parent == self._service.process.pid}
+        theirs = workers | {self._service.process.pid} | {pid for pid, parent in parents.items() if parent in workers}
+        self.resident = {}
+        for kind, pids in (("service", theirs), ("redis", {server.process.pid for server in self._servers})):
+            for pid in pids:
+                with suppress(OSError, ValueError):
+                    fields = _stat(pid)
+                    self._cpu[kind, pid] = (int(fields[11]) + int(fields[12])) / TICKS
+                    if pid in workers and b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        self.resident[pid] = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu(self, kind: str) -> float:
+        self.look()
+        return sum(seconds for (known, _), seconds in self._cpu.items() if known == kind)
+
+    def _run(self) -> None:
+        while not self._over.wait(1.0):
+            self.look()
+
+    def stop(self) -> None:
+        self._over.set()
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def held_bytes(client: redis.Redis) -> int:
+    """What the data takes with its index, without buffers, scripts, and what an empty server takes."""
+    told = client.memory_stats()
+    index = told.get("db.0", {})
+    return int(told["dataset.bytes"]) + sum(int(value) for name, value in index.items() if name.startswith("overhead"))
+
+
+def live_bytes(client: redis.Redis) -> int:
+    """What the live events of all sessions take."""
+    keys = list(client.scan_iter("baton:*:live", count=1000))
+    return sum(client.memory_usage(key, samples=0) or 0 for key in keys)
+
+
+def worker(service: Service) -> int:
+    """A worker's process id."""
+    return min(service.workers())
+
+
+def incidents(
+    service: Service, settings: dict[str, str], sentinels: Sentinels
+) -> list[tuple[float, str, Callable[[], None]]]:
+    """The hour of each thing that befalls the service, its name, and what does it."""
+
+    def reload() -> None:
+        os.kill(service.process.pid, signal.SIGHUP)
+
+    def kill() -> None:
+        os.kill(worker(service), signal.SIGKILL)
+
+    def replace() -> None:
+        service.process.terminate()
+        service.process.wait(60)
+        service.start_again(**settings)
+
+    def fail_over() -> None:
+        primary = sentinels.primary()
+        primary.kill()
+        time.sleep(8)
+        primary.start()
+
+    return [
+        (3.0, "deploy (HUP)", reload),
+        (9.5, "worker killed", kill),
+        (11.0, "deploy (SIGTERM and start)", replace),
+        (13.5, "Redis failed over", fail_over),
+        (16.0, "worker killed", kill),
+        (19.0, "deploy (HUP)", reload),
+        (20.5, "worker killed", kill),
+    ]
