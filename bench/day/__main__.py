@@ -26,9 +26,8 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
-from bench.day.machines import LIVE_SECONDS, Meter, held_bytes, incidents, live_bytes  # noqa: E402
+from bench.day.machines import LIVE_SECONDS, Fleet, Meter, held_bytes, incidents, live_bytes  # noqa: E402
 from bench.day.people import Ledger, Operator, Plan, Timed, Visitor, check  # noqa: E402
-from tests.contract.launch import Service  # noqa: E402
 from tests.storage.servers import Sentinels  # noqa: E402
 
 SESSIONS = int(os.environ.get("DAY_SESSIONS", "2000"))
@@ -81,7 +80,7 @@ def plans() -> list[tuple[float, Plan]]:
 class Model:
     """What a session takes in Redis, by its questions and appends: learned from a few that were made for it."""
 
-    def __init__(self, host: str, sentinels: Sentinels) -> None:
+    def __init__(self, fleet: Fleet, sentinels: Sentinels) -> None:
         costs, lives, made, ledger = [], [], [], Ledger()
         with sentinels.primary().client() as client:
             for sample, (questions, appends) in enumerate(SAMPLES):
@@ -89,7 +88,7 @@ class Model:
                 pool = Pool(20)
                 for number in range(SAMPLE_SESSIONS):
                     plan = Plan(10_000_000 + sample * 1000 + number, questions, appends)
-                    made.append(Visitor(host, plan, ledger))
+                    made.append(Visitor(fleet, plan, ledger))
                     pool.spawn(made[-1].live)
                 pool.join()
                 time.sleep(2)  # the desk's index follows
@@ -123,16 +122,15 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="baton-day-")))
         sentinels = Sentinels(folder, replicas=2)
         stack.callback(sentinels.stop)
-        service = Service(sentinels.url, **SETTINGS)
-        stack.callback(service.remove)
-        meter = Meter(service, sentinels.data)
+        fleet = Fleet(sentinels.url, SETTINGS)
+        stack.callback(fleet.remove)
+        meter = Meter(fleet, sentinels.data)
         stack.callback(meter.stop)
-        sys.exit(run(service, sentinels, meter))
+        sys.exit(run(fleet, sentinels, meter))
 
 
-def run(service: Service, sentinels: Sentinels, meter: Meter) -> int:
-    host = f"127.0.0.1:{service.port}"
-    model = Model(host, sentinels)
+def run(fleet: Fleet, sentinels: Sentinels, meter: Meter) -> int:
+    model = Model(fleet, sentinels)
     meter.look()
     warm = statistics.mean(meter.resident.values())
     with sentinels.primary().client() as client:
@@ -141,12 +139,12 @@ def run(service: Service, sentinels: Sentinels, meter: Meter) -> int:
 
     ledger = Ledger()
     arrivals = plans()
-    by_number = {plan.number: Visitor(host, plan, ledger, SEED) for _, plan in arrivals}
+    by_number = {plan.number: Visitor(fleet, plan, ledger, SEED) for _, plan in arrivals}
     visitors = [by_number[number] for number in range(SESSIONS)]
-    operators = [Operator(host, KEY, f"Operator {number}", visitors, ledger) for number in range(OPERATORS)]
+    operators = [Operator(fleet, KEY, f"Operator {number}", visitors, ledger) for number in range(OPERATORS)]
     working = [gevent.spawn(operator.work) for operator in operators]
     began, pool = time.monotonic(), Pool(2000)
-    happening = gevent.spawn(happen, service, sentinels, began, ledger)
+    happening = gevent.spawn(happen, fleet, sentinels, began, ledger)
     for at, plan in arrivals:
         gevent.sleep(max(0.0, began + at - time.monotonic()))
         pool.spawn(by_number[plan.number].live)
@@ -169,10 +167,10 @@ def run(service: Service, sentinels: Sentinels, meter: Meter) -> int:
     return report(ledger, happening.value, found, took, (held, predicted), (resident, warm), used)
 
 
-def happen(service: Service, sentinels: Sentinels, began: float, ledger: Ledger) -> list[float]:
+def happen(fleet: Fleet, sentinels: Sentinels, began: float, ledger: Ledger) -> list[float]:
     """What befalls the service, each at its hour; when it did."""
     times = []
-    for hour, name, befall in incidents(service, SETTINGS, sentinels):
+    for hour, name, befall in incidents(fleet, sentinels):
         gevent.sleep(max(0.0, began + hour / 24 * SECONDS - time.monotonic()))
         print(f"{hour:5.1f} h  {name}", flush=True)
         ledger.did[name] += 1

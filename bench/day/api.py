@@ -7,11 +7,18 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 DEADLINE = 60.0
 """Seconds after which a call is given up; its outcome is unknown."""
 AGAIN = (0, 409, 429, 500, 502, 503, 504)
+
+
+class Place(Protocol):
+    """Where the service is now."""
+
+    @property
+    def host(self) -> str: ...
 
 
 class GivenUp(Exception):
@@ -19,15 +26,15 @@ class GivenUp(Exception):
 
 
 class Api:
-    """One client of the service at ``host``; ``statuses`` counts what all clients were answered."""
+    """One client of the service; ``statuses`` counts what all clients were answered."""
 
-    def __init__(self, host: str, headers: dict[str, str], statuses: Counter[int]) -> None:
-        self._host, self._headers, self._statuses = host, headers, statuses
+    def __init__(self, place: Place, headers: dict[str, str], statuses: Counter[int]) -> None:
+        self._place, self._headers, self._statuses = place, headers, statuses
         self._connection: http.client.HTTPConnection | None = None
 
     def open(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse | None:
         """The response, its body unread; None where there was none."""
-        connection = self._connection or http.client.HTTPConnection(self._host, timeout=30)
+        connection = self._connection or http.client.HTTPConnection(self._place.host, timeout=30)
         self._connection = connection
         sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         data = None if body is None else json.dumps(body).encode()

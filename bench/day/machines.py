@@ -20,11 +20,38 @@ LIVE_SECONDS = 300.0
 """How long a session's live events are kept after the last one."""
 
 
+class Fleet:
+    """The service as its visitors reach it: ``host`` leads to the release that runs now, as behind a proxy."""
+
+    def __init__(self, redis_url: str, settings: dict[str, str]) -> None:
+        self._redis_url, self._settings = redis_url, settings
+        self.releases = [Service(redis_url, **settings)]
+
+    @property
+    def current(self) -> Service:
+        return self.releases[-1]
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.current.port}"
+
+    def replace(self) -> None:
+        """A new release starts, gets the traffic, and the old one is told to end."""
+        old = self.current
+        self.releases.append(Service(self._redis_url, **self._settings))
+        old.process.terminate()
+        old.process.wait(90)
+
+    def remove(self) -> None:
+        for release in self.releases:
+            release.remove()
+
+
 class Meter:
     """CPU seconds and resident bytes of processes, those that have ended since included."""
 
-    def __init__(self, service: Service, servers: list[Server]) -> None:
-        self._service, self._servers = service, servers
+    def __init__(self, fleet: Fleet, servers: list[Server]) -> None:
+        self._fleet, self._servers = fleet, servers
         self._cpu: dict[tuple[str, int], float] = {}
         self.resident: dict[int, int] = {}
         """Of the workers that there were at the last look."""
@@ -37,8 +64,9 @@ class Meter:
         for entry in Path("/proc").iterdir():
             with suppress(OSError, ValueError):
                 parents[int(entry.name)] = int(_stat(int(entry.name))[1])
-        workers = {pid for pid, parent in parents.items() if parent == self._service.process.pid}
-        theirs = workers | {self._service.process.pid} | {pid for pid, parent in parents.items() if parent in workers}
+        masters = {release.process.pid for release in self._fleet.releases if release.process.poll() is None}
+        workers = {pid for pid, parent in parents.items() if parent in masters}
+        theirs = workers | masters | {pid for pid, parent in parents.items() if parent in workers}
         self.resident = {}
         for kind, pids in (("service", theirs), ("redis", {server.process.pid for server in self._servers})):
             for pid in pids:
@@ -77,26 +105,14 @@ def live_bytes(client: redis.Redis) -> int:
     return sum(client.memory_usage(key, samples=0) or 0 for key in keys)
 
 
-def worker(service: Service) -> int:
-    """A worker's process id."""
-    return min(service.workers())
-
-
-def incidents(
-    service: Service, settings: dict[str, str], sentinels: Sentinels
-) -> list[tuple[float, str, Callable[[], None]]]:
+def incidents(fleet: Fleet, sentinels: Sentinels) -> list[tuple[float, str, Callable[[], None]]]:
     """The hour of each thing that befalls the service, its name, and what does it."""
 
     def reload() -> None:
-        os.kill(service.process.pid, signal.SIGHUP)
+        os.kill(fleet.current.process.pid, signal.SIGHUP)
 
     def kill() -> None:
-        os.kill(worker(service), signal.SIGKILL)
-
-    def replace() -> None:
-        service.process.terminate()
-        service.process.wait(60)
-        service.start_again(**settings)
+        os.kill(min(fleet.current.workers()), signal.SIGKILL)
 
     def fail_over() -> None:
         primary = sentinels.primary()
@@ -107,7 +123,7 @@ def incidents(
     return [
         (3.0, "deploy (HUP)", reload),
         (9.5, "worker killed", kill),
-        (11.0, "deploy (SIGTERM and start)", replace),
+        (11.0, "new release, old one SIGTERM", fleet.replace),
         (13.5, "Redis failed over", fail_over),
         (16.0, "worker killed", kill),
         (19.0, "deploy (HUP)", reload),

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.day.api import DEADLINE, Api, GivenUp, read_events
+from bench.day.api import DEADLINE, Api, GivenUp, Place, read_events
 from bench.day.engine import pieces
 
 JSON = {"Accept": "text/event-stream"}
@@ -46,8 +46,8 @@ class Plan:
 class Visitor:
     """One conversation; every text of it begins with the visitor's number."""
 
-    def __init__(self, host: str, plan: Plan, ledger: Ledger, seed: int = 0) -> None:
-        self.plan, self.ledger, self.host = plan, ledger, host
+    def __init__(self, place: Place, plan: Plan, ledger: Ledger, seed: int = 0) -> None:
+        self.plan, self.ledger, self.place = plan, ledger, place
         self.random = random.Random(seed * 1_000_003 + plan.number)
         self.session_id = ""
         self.acknowledged: list[str] = []
@@ -56,7 +56,7 @@ class Visitor:
         self.unequal = 0
         """Answers whose joined pieces were not their message."""
         self.last_at = 0.0
-        self.api = Api(host, {}, ledger.statuses)
+        self.api = Api(place, {}, ledger.statuses)
 
     def live(self) -> None:
         """The whole visit."""
@@ -170,7 +170,7 @@ class Visitor:
         status, made = self.api.once("POST", f"{path}/handoff", {})
         if status not in (200, 201):
             return
-        there = Api(self.host, {}, self.ledger.statuses)
+        there = Api(self.place, {}, self.ledger.statuses)
         body = {"session": made["ticket"], "client_id": "device"}
         status, resumed = there.call("POST", "/api/session/resume", body)
         if status == 200:
@@ -198,14 +198,14 @@ class Visitor:
 class Operator:
     """Takes conversations from the queue, and now and then one from the bot; answers, and gives them back."""
 
-    def __init__(self, host: str, key: str, name: str, visitors: list[Visitor], ledger: Ledger) -> None:
-        manager = Api(host, {"Authorization": f"Bearer {key}"}, ledger.statuses)
+    def __init__(self, place: Place, key: str, name: str, visitors: list[Visitor], ledger: Ledger) -> None:
+        manager = Api(place, {"Authorization": f"Bearer {key}"}, ledger.statuses)
         status, made = manager.call("POST", "/api/desk/operators", {"name": name, "role": "operator"})
         if status != 201:
             raise GivenUp(f"an operator: {status} {made}")
         self.ledger, self._visitors, self._count = ledger, visitors, 0
         self.id = made["operator"]["id"]
-        self.api = Api(host, {"Authorization": f"Bearer {key}", "Baton-Operator": self.id}, ledger.statuses)
+        self.api = Api(place, {"Authorization": f"Bearer {key}", "Baton-Operator": self.id}, ledger.statuses)
         self.api.call("POST", "/api/desk/me", {"available": True})
         self.going = True
 

@@ -135,11 +135,6 @@ class Service:
                 start_new_session=True,
             )
 
-    def start_again(self, **settings: str) -> None:
-        """Once it has ended: the next release, at the same address."""
-        self.process = self._spawn(settings)
-        self.await_health()
-
     def await_health(self, seconds: float = 60.0) -> None:
         """Wait until every worker it should have is there and /health answers at all."""
         if not eventually(self.healthy, seconds, 0.05):
