@@ -93,10 +93,12 @@ def _stat(pid: int) -> list[str]:
 
 
 def held_bytes(client: redis.Redis) -> int:
-    """What the data takes with its index, without buffers, scripts, and what an empty server takes."""
+    """What the data takes with its index, without buffers, scripts, what an empty server takes, and the desk's own
+    feed, which is capped.
+    """
     told = client.memory_stats()
-    index = told.get("db.0", {})
-    return int(told["dataset.bytes"]) + sum(int(value) for name, value in index.items() if name.startswith("overhead"))
+    index = sum(int(value) for name, value in told.get("db.0", {}).items() if name.startswith("overhead"))
+    return int(told["dataset.bytes"]) + index - int(client.memory_usage("baton:desk:{desk}:live", samples=0) or 0)
 
 
 def live_bytes(client: redis.Redis) -> int:
