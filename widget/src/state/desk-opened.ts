@@ -74,6 +74,16 @@ export function createOpenedConversation(deps: OpenedDeps) {
     }
   }
 
+  /** The feed does not tell how an answer was rated; the history does. */
+  async function readRatings(): Promise<void> {
+    const known = knownIds(state);
+    try {
+      dispatch({ type: "history", history: await api.history(ref), known });
+    } catch {
+      /* the feed tells what is wrong */
+    }
+  }
+
   function onRow(row: Row): void {
     if (row.ref !== ref || stopped) return;
     dispatch({ type: "row", row });
@@ -118,7 +128,10 @@ export function createOpenedConversation(deps: OpenedDeps) {
       return state;
     },
     onRow,
-    refresh: () => void readRow(),
+    refresh(): void {
+      void readRow();
+      void readRatings();
+    },
     setDraft(field: "replyDraft" | "noteDraft", text: string): void {
       dispatch({ type: "draft", field, text });
       if (field === "noteDraft" || !text.trim() || deps.now() - typedAt < TYPING_PAUSE_MS) return;

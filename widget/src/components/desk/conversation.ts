@@ -64,7 +64,10 @@ function viewers({ words: { t }, desk }: DeskHost, { viewers: all }: Opened): Pa
   const { me } = desk.state;
   const others = all.filter((one) => (one.id ? one.id !== me?.id : one.name !== me?.name));
   if (!others.length) return nothing;
-  const names = others.map((one) => one.name).join(", ");
+  const names = others
+    .map((one) => one.name)
+    .sort()
+    .join(", ");
   return html` <span class="viewers">${t("desk.viewers", { n: others.length, names })}</span>`;
 }
 
