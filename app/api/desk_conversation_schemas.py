@@ -102,6 +102,7 @@ class Conversation(BaseModel):
     user: Annotated[dict[str, Any] | None, Field(description="Of a verified user: `id`, and `name`, `email`.")]
     queue_position: Annotated[int | None, Field(description="While it waits: its place, from 1.")] = None
     contact: Annotated[dict[str, Any] | None, Field(description="What the visitor has left: `name`, `email`.")] = None
+    reason: Annotated[str, Field(description="Why a person was asked for, by the visitor or the engine.")] = ""
 
 
 class Counts(BaseModel):

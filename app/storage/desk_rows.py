@@ -19,6 +19,7 @@ _LINE_BREAKS = re.compile("\r\n|[\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
 _FIELDS = (
     "created", "expires", "ended", "owner", "count", "seen", "updated", "handler", "op", "op_name", "waiting",
     "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox",
+    "reason", "requested",
 )  # fmt: skip
 """As read_changes.lua returns them."""
 
@@ -58,7 +59,7 @@ class SessionSummary:
     @property
     def view(self) -> str:
         """The view that it is in besides an operator's own; empty where nobody has said or asked for anything yet."""
-        if not (self.newest or self.handler != "bot" or self.fields["contact"]):
+        if not (self.newest or self.handler != "bot" or self.fields["requested"]):
             return ""
         if self.fields["ended"]:
             return "ended"
@@ -100,6 +101,8 @@ class SessionSummary:
         for name in ("contact", "user", "metadata"):
             if fields[name]:
                 row[name] = orjson.loads(fields[name])
+        if fields["reason"]:
+            row["reason"] = fields["reason"]
         return row
 
     def active_at(self) -> int:
@@ -161,6 +164,5 @@ def present(row: dict[str, Any], operator_id: str, position: int, *, now: int, i
     }
     if row["handler"] == "queue" and position:
         shown["queue_position"] = position
-    if "contact" in row:
-        shown["contact"] = row["contact"]
+    shown |= {name: row[name] for name in ("contact", "reason") if name in row}
     return shown

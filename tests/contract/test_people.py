@@ -132,8 +132,10 @@ def test_the_bot_answers_until_somebody_asks(guest: Visitor) -> None:
     assert everywhere(guest) == [{"handler": "bot", "assigned_to": None}] * 3
 
 
-def test_asking_for_a_person_with_nobody_there(guest: Visitor, nobody: None) -> None:
+def test_asking_for_a_person_with_nobody_there(guest: Visitor, anna: Operator, nobody: None) -> None:
     """The bot stays, and says so; what was left is taken, wrong fields are named; an unknown session is 404."""
+    assert guest.post("/human").json() == {"success": True, "handler": "bot", "people": "away"}
+    assert eventually(lambda: anna.list(view="bot", q=PAGES[guest.id]), 5.0), "listed, also without a message"
     answer = guest.post("/human", {"reason": "My order", "contact": {"name": "Ada", "email": "ada@example.com"}})
     assert answer.status_code == 200
     assert answer.json() == {"success": True, "handler": "bot", "people": "away"}
@@ -141,6 +143,8 @@ def test_asking_for_a_person_with_nobody_there(guest: Visitor, nobody: None) -> 
     for wrong in ({"contact": {"email": "no address"}}, {"contact": "ada"}, {"reason": 5}, {"reason": "x" * 501}):
         assert "field" in is_problem(guest.post("/human", wrong), 422, "invalid_request")["errors"][0]
     is_problem(guest.caller.post(f"/api/session/{NOBODY}/human", json={"reason": 5}), 404, "session_not_found")
+    rows = eventually(lambda: [row for row in anna.list(q=PAGES[guest.id], view="bot") if "reason" in row], 5.0)
+    assert (rows[0]["reason"], rows[0]["contact"]) == ("My order", {"name": "Ada", "email": "ada@example.com"})
     assert guest.ask("still the bot?").json()["answer"] == "echo: still the bot?"
 
 

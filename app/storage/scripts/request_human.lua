@@ -9,6 +9,7 @@
 -- Returns the handler, and whether it changed.
 if ended then return {'ended'} end
 local is_new = handler == ''
+redis.call('HSETNX', meta, 'requested', now)  -- listed at the desk from now on, also without a message
 if ARGV[5] ~= '' then redis.call('HSET', meta, 'contact', ARGV[5]) end
 if ARGV[6] ~= '' then redis.call('HSET', meta, 'reason', ARGV[6]) end
 if is_new then
