@@ -10,10 +10,20 @@ import {
   decodeQuestions,
   decodeReplies,
   decodeRow,
+  decodeTeam,
 } from "./desk-decode";
 import { decodeStatus } from "./decode";
 import type { Day } from "../state/desk-analytics";
-import type { Handler, Listing, Person, Reply, Row, ViewName } from "../state/desk-types";
+import type {
+  Handler,
+  Listing,
+  Person,
+  Reply,
+  Role,
+  Row,
+  Teammate,
+  ViewName,
+} from "../state/desk-types";
 import type { Message, Status } from "../types";
 
 /** An error of the desk. `holder`: who has the conversation, where it is taken already. */
@@ -148,6 +158,15 @@ export function createDeskApi(base: string, fetchIt: Fetch = (url, init) => fetc
     read: (ref: string) => post(of(ref, "/read")),
     erase: (ref: string) => json(of(ref), { method: "DELETE" }),
     transcriptUrl: (ref: string) => `${base}api/desk/${of(ref, "/transcript?format=txt")}`,
+    team: async (): Promise<Teammate[]> => decodeTeam((await json("operators")).operators),
+    /** A login link, good once. */
+    invite: async (name: string, role: Role): Promise<string> =>
+      String((await post("operators", { name, role })).url ?? ""),
+    inviteAgain: async (id: string): Promise<string> =>
+      String((await post("operators", { id })).url ?? ""),
+    removeOperator: async (id: string): Promise<void> => {
+      await json(`operators/${encodeURIComponent(id)}`, { method: "DELETE" });
+    },
     replies: async (): Promise<Reply[]> => decodeReplies(await json("replies")),
     /** The daily counts from a day such as 2026-01-31 until today. */
     analytics: async (from: string): Promise<Day[]> =>

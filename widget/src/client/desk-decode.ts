@@ -13,6 +13,7 @@ import type {
   Reply,
   Role,
   Row,
+  Teammate,
   User,
 } from "../state/desk-types";
 import { COUNTS, MEDIANS, type Day, type Question } from "../state/desk-analytics";
@@ -133,6 +134,11 @@ export function decodeOperators(value: unknown): Colleague[] {
     const found = { present: present === true, available: available === true };
     return text(id) ? [{ id: text(id), name: text(name), ...found }] : [];
   });
+}
+
+export function decodeTeam(value: unknown): Teammate[] {
+  const roles = new Map(list(value).map((one) => [fields(one).id, fields(one).role]));
+  return decodeOperators(value).map((one) => ({ ...one, role: roles.get(one.id) as Role }));
 }
 
 export function decodeReplies(value: unknown): Reply[] {

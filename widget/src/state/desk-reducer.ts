@@ -25,7 +25,7 @@ export interface Notice {
   tone: "info" | "warning" | "error";
 }
 
-export type DialogName = "end" | "delete" | "assign" | "help" | "palette" | "settings";
+export type DialogName = "end" | "delete" | "assign" | "help" | "palette" | "settings" | "team";
 
 export interface DeskState {
   login: Login;

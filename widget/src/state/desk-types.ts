@@ -2,7 +2,8 @@
 import type { Status } from "../types";
 
 export type Handler = "bot" | "queue" | "human";
-export type Role = "viewer" | "operator" | "lead" | "admin";
+export const ROLES = ["viewer", "operator", "lead", "admin"] as const;
+export type Role = (typeof ROLES)[number];
 
 export const VIEWS = ["queue", "mine", "open", "bot", "ended"] as const;
 export type ViewName = (typeof VIEWS)[number];
@@ -21,6 +22,11 @@ export interface Colleague {
   present: boolean;
   /** Present, and switched available. */
   available: boolean;
+}
+
+/** An operator as admins see them. */
+export interface Teammate extends Colleague {
+  role: Role;
 }
 
 /** Whoever writes or looks: the id is missing where the service tells only the name. */
@@ -83,8 +89,6 @@ export interface Reply {
 }
 
 export const NO_COUNTS: Counts = { queue: 0, mine: 0, open: 0, bot: 0, ended: 0 };
-
-const ROLES: readonly Role[] = ["viewer", "operator", "lead", "admin"];
 
 /** Whether a role may do what `least` may. */
 export const isAtLeast = (role: Role | undefined, least: Role): boolean =>

@@ -9,6 +9,7 @@ import type { PreferenceName } from "../../state/desk-preferences";
 import { icon } from "../icons";
 import { paletteDialog } from "./palette";
 import { switchButton } from "./views";
+import "./team";
 import type { DeskHost } from "./host";
 
 export function dialogs(host: DeskHost): TemplateResult | typeof nothing {
@@ -26,6 +27,8 @@ export function dialogs(host: DeskHost): TemplateResult | typeof nothing {
       return helpDialog(host);
     case "settings":
       return settingsDialog(host);
+    case "team":
+      return teamDialog(host);
     case "palette":
       return paletteDialog(host);
     default:
@@ -131,7 +134,24 @@ function settingsDialog(host: DeskHost): TemplateResult {
     "settings",
     t("desk.settings"),
     html`<div class="settings">${(["sound", "notifications", "singleKeys"] as const).map((name) => preference(host, name))}</div>
-      <div class="choices"><button type="button" class="plain" @click=${() => host.desk.dialog("help")}>${t("desk.help")}</button>
+      <div class="choices">
+        ${
+          host.desk.state.me?.role === "admin"
+            ? html`<button type="button" class="plain" @click=${() => host.desk.dialog("team")}>${t("desk.team.title")}</button>`
+            : nothing
+        }
+        <button type="button" class="plain" @click=${() => host.desk.dialog("help")}>${t("desk.help")}</button>
         <button type="button" class="plain" @click=${() => void host.desk.signOut()}>${t("desk.signOut")}</button></div>`,
+  );
+}
+
+function teamDialog(host: DeskHost): TemplateResult {
+  const { desk, words } = host;
+  return frame(
+    host,
+    "team",
+    words.t("desk.team.title"),
+    html`<baton-desk-team .api=${desk.api} .words=${words} .ownId=${desk.state.me?.id ?? ""} .fail=${(error: unknown) => void desk.fail(error)}></baton-desk-team>`,
+    "wide",
   );
 }
