@@ -98,6 +98,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     service = Service(
         {
             "BATON_DATA_DIR": str(tmp_path_factory.mktemp("desk")), "BATON_DESK": "on", "BATON_API_KEY": API_KEY,
+            "BATON_KEEP_QUESTIONS": "on",
             "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "BATON_ENGINE_CONCURRENCY": "1000",
             "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
         }
@@ -534,3 +535,42 @@ def test_a_visitor_with_the_widget_and_an_operator_at_the_desk(
     expect(visitor.get_by_text("This chat has ended.")).to_be_visible()
     expect(desk.field("Reply")).to_be_disabled()
     context.close()
+
+
+def test_a_lead_reads_the_counts_of_the_day(sign_in: Callable[..., Desk], server: ServerClient, base: str) -> None:
+    """Plots with a table each, by keyboard too; the counts as a file; questions without an answer, erased when asked
+    twice. An operator has no link to it.
+    """
+    server.acting_as(server.invite("Lead", "lead")[0]).call("DELETE", "/questions", json={})
+    Visitor(base).ask("riddle: the price of <b>everything</b>").ask("quick")
+    desk = sign_in(color_scheme="light", viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = desk.page
+    until(lambda: server.call("GET", "/analytics").json()["days"][-1]["not_found"], what="the answer to be counted")
+    desk.view("Analytics").click()
+    figures = page.get_by_role("figure")
+    expect(figures).to_have_count(9)
+    answers = page.get_by_role("figure", name="Answers", exact=True)
+    expect(answers.locator("svg rect").first).to_be_attached()
+    answers.locator("summary").press("Enter")
+    day = server.call("GET", "/analytics").json()["days"][-1]
+    row = answers.get_by_role("row").nth(1)
+    expect(row.get_by_role("cell")).to_have_text([str(day[name]) for name in ("answers", "not_found", "failed")])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert download.value.path().read_text().startswith("date,sessions,asked")
+    page.get_by_role("button", name="7 days").press("Enter")
+    expect(answers.get_by_role("row")).to_have_count(8)
+    clean_in_both(page, "analytics")
+    question = page.get_by_text("riddle: the price of <b>everything</b>", exact=True)
+    expect(question).to_be_visible()
+    page.get_by_role("button", name="Erase: riddle").press("Enter")
+    expect(question).to_be_visible()
+    page.get_by_role("button", name="Erase for good? riddle").press("Enter")
+    expect(question).to_have_count(0)
+    expect(page.get_by_text("There are none.")).to_be_visible()
+    assert server.call("GET", "/questions").json()["questions"] == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    clean_in_both(page, "analytics on a phone")
+    operator = sign_in("Tom Reed", "operator")
+    expect(operator.view("Ended")).to_be_visible()
+    expect(operator.view("Analytics")).to_have_count(0)

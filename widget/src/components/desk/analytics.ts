@@ -203,9 +203,10 @@ export class BatonDeskAnalytics extends LitElement {
   /** Asks once more: nothing brings an erased question back. */
   #eraseButton(id: string, question = ""): TemplateResult {
     const asked = this.#asked === id;
-    const label = this.#t(id === "all" ? "eraseAll" : "erase");
-    return html`<button type="button" class=${asked ? "erase sure" : "erase"} aria-label=${question ? `${label}: ${question}` : nothing}
-      @blur=${() => asked && this.#ask("")} @click=${() => (asked ? void this.#erase(id) : this.#ask(id))}>${asked ? this.#t("sure") : label}</button>`;
+    const text = this.#t(asked ? "sure" : id === "all" ? "eraseAll" : "erase");
+    const name = `${text}${asked ? "" : ":"} ${question}`;
+    return html`<button type="button" class=${asked ? "erase sure" : "erase"} aria-label=${question ? name : nothing}
+      @blur=${() => asked && this.#ask("")} @click=${() => (asked ? void this.#erase(id) : this.#ask(id))}>${text}</button>`;
   }
 
   #ask(id: string): void {
