@@ -15,8 +15,10 @@ from app.conversations.events import Event
 from app.errors import StorageUnavailable
 from app.storage.desk_index import DeskIndex, LiveBatch, LivePosition
 
-COALESCE_SECONDS = 0.15
-"""Changes within this time come together: the newest row of each conversation, in one write."""
+COALESCE_SECONDS = 0.5
+"""Changes within this time of the last write come together: the newest row of each conversation."""
+MIN_SECONDS = 0.03
+"""Readers that are woken together share what the first of them has read."""
 PING_SECONDS = 5.0
 COUNTS_SECONDS = 0.7
 """How often a feed counts the views."""
@@ -80,7 +82,7 @@ class DeskFeed:
                 if subscription.closing or reader.disconnected() or not reader.may_read():
                     return
                 if subscription.wait(COUNTS_SECONDS if state.may_have_changed else PING_SECONDS):
-                    time.sleep(COALESCE_SECONDS)
+                    time.sleep(max(COALESCE_SECONDS - (time.monotonic() - state.told_at), MIN_SECONDS))
 
     def _notices(self, state: _State, batch: LiveBatch, operator_id: str) -> bytes:
         """Counts and operators, where they are not as the reader knows them."""

@@ -90,7 +90,7 @@ def counts(client: DeskClient) -> dict[str, int]:
 
 
 def test_listed_within_a_second(guest: Visitor, anna: DeskClient, server: ServerClient) -> None:
-    """A conversation is listed with its first message, in the shape of the contract, without id, ticket or hash."""
+    """R34: listed with its first message, in the contract's shape, without id or ticket; its ref opens nothing else."""
     ticket = guest.ticket("share")
     guest.said("Where is\nmy parcel 7431?")
     row = find(anna, "parcel 7431")
@@ -183,7 +183,7 @@ def test_unread(guest: Visitor, anna: DeskClient, ben: DeskClient) -> None:
 
 
 def test_notes_are_for_operators_alone(guest: Visitor, anna: DeskClient, viewer: DeskClient) -> None:
-    """Notes are in the operators' history, each at its time and on one page alone, and nowhere else."""
+    """R32: notes are in the operators' history, each at its time and on one page alone, and nowhere else."""
     with guest.events() as feed:
         ref = asked(guest, anna, "m1 7755")
         note = anna.post(at(ref, "/notes"), {"message": "Careful, n1", "client_id": "n1"})

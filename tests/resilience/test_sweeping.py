@@ -38,6 +38,18 @@ def killer(services: list[Service], deaths: int) -> Iterator[int]:
         yield pid
 
 
+def test_a_worker_that_leaves_applies_its_changes(redis: RedisProcess, serve: Serve) -> None:
+    """F15: the only worker is asked to go right after messages: what it has changed is in the index when it is gone."""
+    service = serve(redis.url, BATON_DESK="on", WEB_CONCURRENCY="1")
+    visitors = [ApiClient(service.base).create() for _ in range(8)]
+    at_once(8, lambda number: visitors[number].said("Just before the end"))
+    service.stop(40)
+    with redis.client() as look:
+        assert look.zcard(f"{PREFIX}view:bot") == 8
+        assert look.zcard("baton:changes:{desk}") == 0
+        assert look.get(f"{PREFIX}sweeper") is None
+
+
 @pytest.mark.slow
 def test_abandoned_while_workers_die(redis: RedisProcess, serve: Serve) -> None:
     """R35: 120 visitors leave while workers of two services are killed -9, the sweeping one too: one event each."""

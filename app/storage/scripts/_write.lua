@@ -49,7 +49,7 @@ local function save(active, ttl, max_age)
   end
   if tracking and math.floor(expires / 1000) ~= math.floor(session[2] / 1000) then
     -- What operators add expires with the session, to the second: an answer in many pieces would pay for more.
-    for _, name in ipairs({'notes', 'reads', 'outbox'}) do redis.call('PEXPIREAT', base .. name, expires) end
+    for _, name in ipairs({'notes', 'reads'}) do redis.call('PEXPIREAT', base .. name, expires) end
   end
   if session[11] then extend_names() end
   -- Events are kept for five minutes after the last one, but at least until a running answer is done; in a session of the
