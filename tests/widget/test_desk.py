@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -574,3 +575,35 @@ def test_a_lead_reads_the_counts_of_the_day(sign_in: Callable[..., Desk], server
     operator = sign_in("Tom Reed", "operator")
     expect(operator.view("Ended")).to_be_visible()
     expect(operator.view("Analytics")).to_have_count(0)
+
+
+def test_an_admin_invites_and_removes_at_the_desk(sign_in: Callable[..., Desk], browser: Browser, base: str) -> None:
+    """The settings lead an admin to the operators: a name and a role give a link, which logs that person in; removed at
+    the second press, they are out.
+    """
+    lead = sign_in("Lea Lind")
+    lead.button("Settings").click()
+    expect(lead.button("Operators")).to_have_count(0)
+    desk = sign_in("Ada Ahn", "admin", color_scheme="light")
+    page = desk.page
+    desk.button("Settings").click()
+    desk.button("Operators").click()
+    dialog = page.get_by_role("dialog", name="Operators")
+    expect(dialog.get_by_role("listitem").filter(has_text="Ada Ahn")).to_be_visible()
+    dialog.get_by_role("textbox", name="Name, as visitors see it").fill("Tim Tran")
+    dialog.get_by_role("combobox", name="Role").select_option("viewer")
+    desk.button("Invite").click()
+    field = dialog.get_by_role("textbox", name="Login link for Tim Tran")
+    expect(field).to_have_value(re.compile(rf"^{re.escape(base)}/desk#invite=inv_"))
+    clean_in_both(page, "operators")
+    context = browser.new_context()
+    tim = Desk(context.new_page(), base)
+    tim.page.goto(field.input_value())
+    tim.button("Sign in").click()
+    expect(tim.view("Queue")).to_be_visible()
+    desk.button("Remove Tim Tran").click()
+    expect(dialog.get_by_role("listitem").filter(has_text="Tim Tran")).to_be_visible()
+    desk.button("Really remove Tim Tran").click()
+    expect(dialog.get_by_role("listitem").filter(has_text="Tim Tran")).to_have_count(0)
+    expect(tim.page.get_by_text("You have been signed out.")).to_be_visible()
+    context.close()
