@@ -37,6 +37,20 @@ def test_shortcuts_of_the_page(visit: Visit) -> None:
     expect(visitor.button("Open chat")).to_be_visible()
 
 
+def test_where_no_people_answer(visit: Visit) -> None:
+    """Nothing of the desk is fetched, offered or said."""
+    visitor = visit()
+    fetched: list[str] = []
+    visitor.page.on("request", lambda request: fetched.append(request.url))
+    visitor.open().ask("quick: may I speak to a human?")
+    expect(visitor.answers).to_contain_text("A quick answer.")
+    visitor.button("More actions").click()
+    expect(visitor.button("End chat")).to_be_enabled()
+    for words in ("Talk to a person", "read along"):
+        expect(visitor.page.get_by_text(words)).to_have_count(0)
+    assert [url for url in fetched if "/people-" in url] == []
+
+
 def test_focus_after_stop(visit: Visit) -> None:
     """After Stop by the keyboard the focus is in the text field, not lost."""
     visitor = visit().open().ask("silent")

@@ -159,6 +159,24 @@ test("a history that arrives late does not undo what was told since", async () =
   expect(kinds).not.toContain("bot");
 });
 
+test("a history that arrives before the reply to a request does not hide it", async () => {
+  service.people = "online";
+  const plain = service.fetch;
+  service.fetch = async (url, init) => {
+    const early = url.endsWith("/human");
+    const response = await plain(url, init);
+    // The reply arrives when the history from before has been read; the feed is still silent.
+    if (early) await until(() => tab.state.handler?.kind === "bot");
+    if (!url.includes("/messages?")) return response;
+    return new Response(JSON.stringify({ ...(await response.json()), handler: "bot" }));
+  };
+  service.mute = true;
+  const tab = browser.tab();
+  await tab.ready;
+  expect(await tab.conversation.people!.request()).toBe("queue");
+  expect(handler(tab)).toMatchObject({ kind: "queue", position: 2 });
+});
+
 test("typing is told at most once in three seconds, and only where a person may see it", async () => {
   service.people = "online";
   const tab = await asked();

@@ -36,10 +36,14 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
   const { dispatch } = store;
   let toldAt = -TELL_TYPING_MS,
     typingTimer: ReturnType<typeof setTimeout> | undefined,
-    unsent = { text: "", client_id: "" };
+    unsent = { text: "", client_id: "" },
+    told: Handler | null = null;
 
   store.subscribe((action) => {
-    if (action.type !== "event" || action.event.event !== "typing") return;
+    if (action.type !== "event") return;
+    const { event } = action;
+    if (event.event === "handler") told = event.handler;
+    if (event.event !== "typing") return;
     clearTimeout(typingTimer);
     typingTimer = setTimeout(() => dispatch({ type: "typing", value: "" }), TYPING_MS);
   });
@@ -66,12 +70,12 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
 
   async function request(left = {}): Promise<Handler["kind"]> {
     await sessions.getOrCreate();
-    const { generation, handler: before } = store.state;
+    const { generation } = store.state;
+    told = null;
     const found = decodeHandler(await call("/human", left));
-    // What the feed told meanwhile is newer.
-    if (found && generation === store.state.generation && before === store.state.handler)
-      show(found);
-    return (store.state.handler ?? found)?.kind ?? "bot";
+    // What the log told meanwhile is newer; what the history did may be older.
+    if (found && !told && generation === store.state.generation) show(found);
+    return told ? (told as Handler).kind : "bot";
   }
 
   return {
