@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import signal
@@ -48,7 +49,7 @@ class Takeover:
         while not stop.is_set():
             try:
                 feed = self.visitor.events(after=place)
-            except (OSError, ValueError):
+            except (OSError, ValueError, http.client.HTTPException):
                 time.sleep(0.05)
                 continue
             try:
@@ -159,17 +160,21 @@ def history(visitor: Visitor) -> list[dict[str, object]]:
 def read_all(takeover: Takeover) -> tuple[list[Event], list[dict[str, object]]]:
     """The log of a conversation from its start, and its history, from workers that may be killed meanwhile."""
     found: list[tuple[list[Event], list[dict[str, object]]]] = []
+    problems: list[str] = []
 
     def read() -> bool:
         try:
-            with takeover.visitor.events(after=takeover.start) as feed:
-                log = [event for event in feed.wait(_is_complete, 10) if event.event not in ("ping", "typing")]
+            feed = takeover.visitor.events(after=takeover.start)
+            with feed:
+                assert feed.wait_quietly(_is_complete, 10), f"{feed.status} {feed.problem} {feed.failure} {feed.events}"
+                log = [event for event in feed.events if event.event not in ("ping", "typing")]
             found.append((log, takeover.visitor.history()))
-        except (OSError, ValueError, httpx.TransportError, AssertionError):
+        except (OSError, ValueError, http.client.HTTPException, httpx.TransportError, AssertionError) as error:
+            problems.append(f"{type(error).__name__} {error}")
             return False
         return True
 
-    assert eventually(read, 60, 0.1), "the conversation cannot be read"
+    assert eventually(read, 60, 0.1), problems
     return found[0]
 
 

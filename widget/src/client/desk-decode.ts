@@ -101,6 +101,7 @@ export function decodeRow(value: unknown): Row | null {
     metadata: fields(value.metadata),
     user: decodeUser(value.user),
     contact: named<Contact>(value.contact),
+    reason: text(value.reason),
   };
 }
 

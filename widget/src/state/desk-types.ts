@@ -74,6 +74,8 @@ export interface Row {
   user: User | null;
   /** What the visitor typed: not verified. */
   contact: Contact | null;
+  /** Why a person was asked for, in the words of the visitor or the engine. */
+  reason?: string;
 }
 
 export interface Listing {

@@ -36,6 +36,7 @@ function facts(host: DeskHost, opened: Opened, row: Row): TemplateResult {
     <dl>
       ${user ? html`${fact(t("desk.fact.email"), user.email)}${fact(t("desk.fact.id"), user.id)}` : nothing}
       ${contact ? html`${fact(t("desk.fact.contact"), [contact.name, contact.email].filter(Boolean).join(", "))}` : nothing}
+      ${fact(t("desk.fact.reason"), row.reason)}
       <div><dt>${t("desk.fact.presence")}</dt><dd>${
         isPresent(row, now)
           ? t("desk.present")
