@@ -164,6 +164,25 @@ def test_no_key_lives_for_ever(queue: Open, backend: Backend) -> None:
         assert backend.endless() == []
 
 
+def test_workers_that_are_gone_leave_no_name_behind(queue: Open, backend: Backend) -> None:
+    """What they had claimed goes to others first."""
+    dead, alive = queue("dead"), queue("alive")
+    dead.add([event(1, A)])
+    assert numbers(dead.claim(1)) == [("a", 1)]
+    found: list[QueuedEvent] = []
+
+    def names() -> set[bytes]:
+        for one in alive.claim(10):
+            found.append(one)
+            alive.delivered(one)
+        known = backend.holder("desk").xinfo_consumers("baton:events:{desk}", "senders")
+        return {one["name"] for one in known}
+
+    assert b"dead" in names()
+    until(lambda: names() == {b"alive"}, 20, "the name to go")
+    assert numbers(found) == [("a", 1)]
+
+
 def test_the_queue_goes_on_after_everything_was_lost(queue: Open, backend: Backend) -> None:
     """After FLUSHALL, and after the stream alone or the group alone is gone, new events are sent."""
     one = queue("one")
