@@ -102,6 +102,13 @@ def test_follow_ups(shop: KnowledgeEngine, earlier: str, question: str, page: st
     assert shop.path_of(citations[0].url) == page
 
 
+def test_a_question_of_its_own_after_others(shop: KnowledgeEngine) -> None:
+    """A short question that is answered by itself is answered alike in the middle of a conversation."""
+    earlier = ("how much is delivery to ireland?", "do you take paypal?")
+    for question in ("How long is the guarantee?", "When is the showroom open?", "can I clean it? I mean brass"):
+        assert asked(shop, question, *earlier)[1][0] == asked(shop, question)[1][0]
+
+
 @pytest.mark.parametrize(
     "question",
     [

@@ -24,7 +24,7 @@ LONG_LIST, LONG_CHARS = 8, 600
 """Items and characters from which a list or a table is cut to what matches."""
 MAX_CITATIONS = 5
 SNIPPET_CHARS = 600
-CITED = 0.4
+CITED = 0.5
 """A page is cited where its score reaches this share of the best one's, and always the first three do a lower one."""
 CITED_FIRST = 0.25
 SEE_ALSO = 0.8

@@ -111,7 +111,7 @@ class Encoder:
         """By index, and whether for questions in another language than the folder's: model, chunks, vectors."""
         self._embedded: dict[str, int] = {}
         self._retry_at: dict[str, float] = {}
-        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
         threading.Thread(target=self._work, daemon=True).start()
 
     def reply(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Encoder:
         index = str(request.get("index", ""))
         if index and index not in self._embedded and time.monotonic() >= self._retry_at.get(index, 0.0):
             self._embedded[index] = 0
-            self._waiting.put(index)
+            self._waiting.put((index, False))
         key = (index, bool(request.get("foreign")))
         if key in self._matrices and "question" in request and self._calls.acquire(blocking=False):
             try:
@@ -145,30 +145,35 @@ class Encoder:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         while True:
-            index = self._waiting.get()
+            index, foreign = self._waiting.get()
             try:
-                self._embed(Path(index))
+                self._embed(Path(index), foreign=foreign)
             except Exception as error:  # noqa: BLE001 - this index gets no vectors; words alone answer
-                self._embedded.pop(index, None)
-                self._retry_at = {index: time.monotonic() + RETRY_SECONDS}
+                if not foreign:
+                    self._embedded.pop(index, None)
+                    self._retry_at = {index: time.monotonic() + RETRY_SECONDS}
                 message = f"no vectors for {Path(index).name}: {type(error).__name__}: {error}"
                 record = {"level": "warning", "logger": "app.engines.knowledge.encoder", "message": message}
                 sys.stderr.write(json.dumps(record) + "\n")
 
-    def _embed(self, index: Path) -> None:
+    def _embed(self, index: Path, *, foreign: bool) -> None:
+        """Makes the vectors of an index; those for foreign questions when all other indexes have theirs."""
         with contextlib.closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", uri=True)) as db:
             language = next(iter(read_info(db).languages), "en")
             texts = dict(chunk_texts(db))
-        own = self._model(is_english=language == "en" or self._model_dir is not None)
-        self._matrices[str(index), False] = self._vectors(index, own, texts, counted=True)
-        self._embedded[str(index)] = len(texts)
-        if self._model_dir is None:
-            multilingual = self._model(is_english=False)
-            self._matrices[str(index), True] = self._vectors(index, multilingual, texts, counted=False)
-        for old, _ in list(self._matrices)[: -2 * MAX_INDEXES]:
+        is_english = not foreign and (language == "en" or self._model_dir is not None)
+        found = self._vectors(index, self._model(is_english=is_english), texts, counted=not foreign)
+        self._matrices[str(index), foreign] = found
+        if not foreign:
+            self._embedded[str(index)] = len(texts)
+            if not is_english:
+                self._matrices[str(index), True] = found
+            elif self._model_dir is None:
+                self._waiting.put((str(index), True))
+        for old in list(self._embedded)[:-MAX_INDEXES]:
+            self._embedded.pop(old)
             self._matrices.pop((old, False), None)
             self._matrices.pop((old, True), None)
-            self._embedded.pop(old, None)
 
     def _model(self, *, is_english: bool) -> Model:
         if is_english not in self._models:

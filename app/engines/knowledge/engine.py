@@ -39,6 +39,8 @@ STALLED_SECONDS = 30.0
 """After which vectors that do not become more are not waited for."""
 PARSE_SECONDS, RANK_SECONDS = 0.2, 0.3
 """A question's time to compute, waiting for others aside; after it the best found so far answers."""
+NAMED = 0.9
+"""The share of a question that title and headings hold where it stands on its own."""
 NO_HITS: list[Hit] = []
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
@@ -119,8 +121,21 @@ class KnowledgeEngine:
         return self._index.search(lambda db: self._build(db, lookup), self._nothing(question))
 
     def look_up(self, question: str, history: Sequence[ChatMessage] = ()) -> Lookup | None:
-        """What the folder holds on a question; None while there is no index."""
-        query = self._index.search(lambda db: parse(db, question, history, Deadline(PARSE_SECONDS)), None)
+        """What the folder holds on a question, with those before it where it is not answered by itself; None while
+        there is no index.
+        """
+        lookup = self._looked_up(question, history, may_lean=False)
+        if lookup is None or not lookup.query.may_lean or lookup.query.lacks_a_word:
+            return lookup
+        if lookup.certainty >= 0 and lookup.hits[0].named >= NAMED:
+            return lookup
+        leaning = self._looked_up(question, history, may_lean=True)
+        return leaning if leaning and leaning.certainty >= 0 else lookup
+
+    def _looked_up(self, question: str, history: Sequence[ChatMessage], *, may_lean: bool) -> Lookup | None:
+        query = self._index.search(
+            lambda db: parse(db, question, history, Deadline(PARSE_SECONDS), may_lean=may_lean), None
+        )
         if query is None:
             return None
         file = self._prepare()

@@ -82,18 +82,13 @@ def convert(text: str, kept: list[str], anchor: str, boxes: frozenset[str]) -> s
     text = _ANCHOR_LINK.sub(
         lambda found: f"[{found[2].strip()}](<{html.unescape(found[1])}>)" if found[1] else found[2], text
     )
-    return _Converter(text, kept, anchor, boxes).run()
+    return _Converter(text, anchor, boxes).run()
 
 
 def without_expressions(text: str, *, mdx: bool) -> str:
     """JSX expressions: a literal becomes its text; in MDX, every other one goes."""
     text = _LITERAL.sub(lambda found: next(filter(None, found.groups()), ""), text)
     return _EXPRESSION.sub("", text).replace("\\{", "{").replace("\\}", "}") if mdx else text
-
-
-def _link(found: re.Match[str]) -> str:
-    target = attributes_of(found["attributes"]).get("href", "")
-    return f"[{found['text'].strip()}](<{target}>)" if re.fullmatch(r"[^<>\s]+", target) else found[0]
 
 
 def _put_aside(kept: list[str], code: str) -> str:
@@ -115,8 +110,8 @@ def attributes_of(written: str) -> dict[str, str]:
 
 
 class _Converter:
-    def __init__(self, text: str, kept: list[str], anchor: str, boxes: frozenset[str]) -> None:
-        self._text, self._kept, self._anchor, self._boxes = text, kept, anchor, boxes
+    def __init__(self, text: str, anchor: str, boxes: frozenset[str]) -> None:
+        self._text, self._anchor, self._boxes = text, anchor, boxes
         self._lower = text.lower()
         self._closed = {name for found in _CLOSED.findall(text) for name in found if name}
         self._unclosed: set[str] = set()

@@ -101,14 +101,16 @@ def is_particle(word: str) -> bool:
     return bool(_HIRAGANA.fullmatch(word))
 
 
-def _parts(word: str) -> list[str]:
+@lru_cache(maxsize=50_000)
+def _parts(word: str) -> tuple[str, ...]:
     if word.isascii():
-        return [part for run in re.split(r"[-_.]", word) for part in _humps(run)]
-    return [part.casefold() for part in _PARTS.findall(normalized(word))]
+        return tuple(part for run in re.split(r"[-_.]", word) for part in _humps(run))
+    return tuple(part.casefold() for part in _PARTS.findall(normalized(word)))
 
 
 def _humps(word: str) -> list[str]:
-    return _HUMP.sub(" ", word).casefold().split() if len(word) < 64 and word[0].islower() else [word[:64].casefold()]
+    is_name = word[:1].isupper() or len(word) > 64  # OpenAI is one word, createServer two
+    return [word[:64].casefold()] if is_name else _HUMP.sub(" ", word).casefold().split()
 
 
 @lru_cache(maxsize=100_000)

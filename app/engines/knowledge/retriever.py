@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from typing import Literal
 
 from app.engines.base import ChatMessage
 from app.engines.knowledge import spelling
@@ -107,6 +108,8 @@ class Query:
     context: tuple[Term, ...]
     """Terms of the question before."""
     info: IndexInfo
+    may_lean: bool = False
+    """It may go on from an earlier question, which has not been looked at."""
 
     @property
     def reading(self) -> Reading:
@@ -114,6 +117,11 @@ class Query:
         if self.lang in self.info.languages[:1] or not self.info.languages:
             return "own"
         return "other" if self.lang in self.info.languages else "foreign"
+
+    @property
+    def lacks_a_word(self) -> bool:
+        """Whether the folder has no word for a part of it that tells something."""
+        return any(term.is_absent and term.weight > LIGHT for term in self.terms)
 
     @property
     def absent_share(self) -> float:
@@ -140,6 +148,7 @@ class Hit:
     cosine: float | None = None
 
 
+Leaning = Literal["not", "perhaps", "surely"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])|\n+")
 
 
@@ -177,8 +186,18 @@ class Deadline:
             db.set_progress_handler(None, 0)
 
 
-def parse(db: sqlite3.Connection, question: str, history: Sequence[ChatMessage], deadline: Deadline) -> Query:
-    """The question in terms of this folder. Words of earlier questions are added where it leans on them."""
+def parse(
+    db: sqlite3.Connection,
+    question: str,
+    history: Sequence[ChatMessage],
+    deadline: Deadline,
+    *,
+    may_lean: bool = False,
+) -> Query:
+    """The question in terms of this folder.
+
+    Words of earlier questions are added where it leans on them, with ``may_lean`` also where it only may.
+    """
     info = read_info(db)
     text = bounded(question)
     lang = detect(text, info.languages) or (info.languages[0] if info.languages else "en")
@@ -193,9 +212,10 @@ def parse(db: sqlite3.Connection, question: str, history: Sequence[ChatMessage],
     spelled = re.sub(r"\w+", lambda match: repairs.get(match.group().casefold(), match.group()), text)
     query = Query(question, spelled, lang, found, (), info)
     earlier = [bounded(message.content) for message in history[-12:] if message.role == "user"][-3:]
-    if earlier and leans(text, lang):
-        query = _with_context(db, query, earlier[::-1], deadline)
-    return query
+    leaning = leans(text, lang) if earlier else "not"
+    if leaning == "surely" or (leaning == "perhaps" and may_lean):
+        return _with_context(db, query, earlier[::-1], deadline)
+    return replace(query, may_lean=leaning == "perhaps")
 
 
 def _sentences(text: str) -> tuple[str, str]:
@@ -207,17 +227,22 @@ def _sentences(text: str) -> tuple[str, str]:
     return " ".join(asking), " ".join(part for part in parts if part not in asking)
 
 
-def leans(text: str, lang: str) -> bool:
-    """Whether a question goes on from the one before: it has few words of its own, or begins or points as one does."""
+def leans(text: str, lang: str) -> Leaning:
+    """How far a question goes on from the one before: ``surely`` where it has no word of its own, or begins or points
+    as one does; ``perhaps`` where it has one word, or an "it" that may be what the whole site is about.
+    """
     said = words(text)
     own = [word for word in said if word not in stop_words(lang)]
     if is_spaceless(text.strip()[:1]):
         own = [run for word in said for run in content_runs(word, lang) if not is_particle(run)]
-        return len("".join(own)) <= 4
+        return "surely" if len("".join(own)) <= 4 else "not"
     points = bool(said) and (
         said[0] in _question_words(lang, "openers") or not _question_words(lang, "pointers").isdisjoint(said)
     )
-    return len(own) <= 1 or (points and len(own) <= 4)
+    if not own or (points and len(own) <= 4):
+        return "surely"
+    has_weak = not _question_words(lang, "weak_pointers").isdisjoint(said)
+    return "perhaps" if len(own) <= 1 or (has_weak and len(own) <= 4) else "not"
 
 
 def rank(db: sqlite3.Connection, query: Query, deadline: Deadline, similar: Similarities | None = None) -> list[Hit]:
@@ -285,6 +310,13 @@ def _synonyms(lang: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+@cache
+def _phrases(lang: str) -> frozenset[str]:
+    """Pairs of words that mean another one, joined by a hyphen."""
+    lines = json.loads((DATA / "synonyms.json").read_text("utf-8")).get(lang, ())
+    return frozenset(word[1:] for line in lines for word in line.split() if word.startswith("=") and "-" in word)
+
+
 def _terms(
     db: sqlite3.Connection, text: str, lang: str, info: IndexInfo, deadline: Deadline, repairs: int
 ) -> tuple[tuple[Term, ...], dict[str, str]]:
@@ -321,7 +353,7 @@ def _join(db: sqlite3.Connection, found: dict[str, Term], said: Sequence[str], l
             if right in PARTICLES and left in found:
                 found[left] = replace(found[left], weight=PARTED * found[left].weight)
         phrase = f"{left}-{right}"
-        if f"={part_terms(phrase, lang)[0]}" in _synonyms(lang):  # "money back" is about refunds
+        if phrase in _phrases(lang):  # "money back" is about refunds
             whole = _term(db, phrase, lang, info)
             variants = tuple((variant, REPAIRED) for variant, _ in whole.variants)
             found[phrase] = replace(whole, variants=variants, weight=1.0)
@@ -404,7 +436,7 @@ def _with_context(db: sqlite3.Connection, query: Query, earlier: Sequence[str], 
             if not term.is_absent and term.word not in have:
                 context.setdefault(term.word, replace(term, weight=term.weight * share))
         before = f"{text[:300]} {before}".strip()
-        if not leans(text, lang):
+        if leans(text, lang) == "not":
             break
         share *= 0.6
     return replace(query, context=tuple(context.values())[:MAX_TERMS], text=f"{before} {query.text}")
