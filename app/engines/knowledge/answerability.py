@@ -17,7 +17,7 @@ NAMED = 0.5
 """What is held by titles and headings counts this much more."""
 BY_TERM, MAX_TERMS = 0.06, 8
 """A long question is never held whole."""
-BOTH = 0.6
+BOTH = 0.5
 """Of two words that the folder has, this much has to stand together, which is more than one of them."""
 BY_SIZE = 0.055
 """In a large folder something always fits by chance."""
