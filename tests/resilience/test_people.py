@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -228,6 +229,13 @@ def invite(service: Service, count: int) -> list[str]:
     return list(NAMES)[-count:]
 
 
+def have_answered(service: Service, workers: list[int]) -> bool:
+    """Whether each of these workers has run a turn: one that only starts does not serve yet."""
+    pids = Path(f"{service.calls}.pids")
+    ran = {int(line.split("\t")[0]) for line in pids.read_text("utf-8").splitlines()} if pids.exists() else set()
+    return ran >= set(workers)
+
+
 def run(service: Service, groups: list[list[str]], at_once: int = AT_ONCE) -> None:
     """Takes a conversation over for each group of operators, who race for it; checks each while its log is there."""
     found = Audit()
@@ -259,9 +267,9 @@ def test_a_thousand_takeovers_while_workers_die(redis: RedisProcess, serve: Serv
     killed: list[int] = []
 
     def kill() -> None:
-        while not done.wait(5.0):
+        while not done.wait(3.0):
             workers = service.workers()
-            if len(workers) == 2:
+            if len(workers) == 2 and have_answered(service, workers):
                 killed.append(random.choice(workers))
                 os.kill(killed[-1], signal.SIGKILL)
 
