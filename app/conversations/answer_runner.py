@@ -36,7 +36,7 @@ from app.engines.base import (
 )
 from app.engines.knowledge.small_talk import sentence, sentence_language
 from app.errors import BatonError, EngineFailed, EngineTimeout, SessionNotFound, StorageUnavailable
-from app.storage.base import ConversationStore, TerminalEvent, TurnResult
+from app.storage.base import ConversationStore, TerminalEvent, TextLost, TurnResult
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -186,6 +186,8 @@ class AnswerBuffer:
     """The part of an answer that is not written yet, and what is known of the whole."""
 
     pending: str = ""
+    written: str = ""
+    """The text that is in the log."""
     bytes_written: int = 0
     """UTF-8 bytes in the log."""
     char_count: int = 0
@@ -432,15 +434,21 @@ class AnswerRunner:
             self._metrics.on_usage(self.engine.name, buffer.word_count, *buffer.tokens)
             self._report_problem()
         result = replace(result, offset=buffer.bytes_written, tail=buffer.flushable)
-        turn.terminal_event = self._retry_while_unavailable(
-            lambda: self._store.finish_turn(turn.session_hash, turn.turn_id, result, release=True, address=turn.address)
-        )
+        try:
+            turn.terminal_event = self._finish(turn, result)
+        except TextLost:
+            turn.terminal_event = self._finish(turn, replace(result, offset=0, tail=buffer.written + result.tail))
         if result.not_found and turn.terminal_event:
             with suppress(StorageUnavailable):
                 self._config.on_not_found(turn.question)
         if result.handoff and self._config.people:
             self._config.people.on_handoff(turn.session_hash)
         return result.code or result.outcome
+
+    def _finish(self, turn: TurnRequest, result: TurnResult) -> TerminalEvent | None:
+        return self._retry_while_unavailable(
+            lambda: self._store.finish_turn(turn.session_hash, turn.turn_id, result, release=True, address=turn.address)
+        )
 
     def _hand_over(self, buffer: AnswerBuffer, question: str) -> str:
         """Where the engine's handoff leads; an answer without a word says that nobody is there. Empty without one."""
@@ -480,10 +488,18 @@ class AnswerRunner:
     def _flush(self, turn: TurnRequest, buffer: AnswerBuffer) -> bool:
         """Writes what is pending and renews the lease; False where the turn is closed."""
         text, offset = buffer.flushable, buffer.bytes_written
-        is_open = self._retry_while_unavailable(
-            lambda: self._store.append_delta(turn.session_hash, turn.turn_id, offset, text)
-        )
+
+        def append(offset: int, text: str) -> bool:
+            return self._retry_while_unavailable(
+                lambda: self._store.append_delta(turn.session_hash, turn.turn_id, offset, text)
+            )
+
+        try:
+            is_open = append(offset, text)
+        except TextLost:
+            is_open = append(0, buffer.written + text)
         if text:
+            buffer.written += text
             buffer.bytes_written += len(text.encode())
             buffer.pending = ""
         return is_open

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
+class TextLost(Exception):
+    """A failover lost text of a running answer. Its writer sends the whole text again, from byte 0."""
+
+
 @dataclass(slots=True)  # not frozen: one is made for every request, at a third of the cost
 class SessionSnapshot:
     """The state of a session and some of its messages (oldest first, JSON as stored). Times in ms, by Redis' clock."""
@@ -179,7 +183,7 @@ class ConversationStore(Protocol):
         """``claim``: a turn that starts takes a slot of the engine budget; EngineBusy where there is none."""
 
     def append_delta(self, session_hash: str, turn_id: str, offset: int, text: str) -> bool:
-        """Appends text at a byte offset and renews the lease; False where the turn has ended."""
+        """Appends text at a byte offset and renews the lease; False where the turn has ended. Raises TextLost."""
 
     def finish_turn(
         self, session_hash: str, turn_id: str, closing: TurnResult, *, release: bool = False, address: str = ""

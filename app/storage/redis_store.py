@@ -39,6 +39,7 @@ from app.storage.base import (
     SessionSnapshot,
     Subscription,
     TerminalEvent,
+    TextLost,
     TurnResult,
     TurnStart,
 )
@@ -87,6 +88,7 @@ ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"full": lambda _: SessionFull("This conversation is full. Start a new one."),
     b"session_limited": lambda reply: _session_limited(reply),  # noqa: PLW0108 - defined below
     b"engine_busy": lambda reply: EngineBusy(retry_after=_seconds(reply)),
+    b"gap": lambda _: TextLost(),
 }
 
 
@@ -247,6 +249,8 @@ class RedisConversationStore:
 
     def append_delta(self, session_hash: str, turn_id: str, offset: int, text: str) -> bool:
         reply = self._run("append_delta", session_hash, "*", *self._ttl_args, turn_id, LEASE_MS, offset, text)
+        if reply[0] == b"gap":
+            raise TextLost
         alive = bool(reply[0] == b"ok")
         if text or not alive:
             self.notify_local(session_hash)

@@ -10,7 +10,7 @@ import pytest
 from app.conversations.events import EventCursor
 from app.errors import Conflict
 from app.storage import redis_store as log_module
-from app.storage.base import TurnResult
+from app.storage.base import TextLost, TurnResult
 from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, texts, words
@@ -38,6 +38,26 @@ def test_an_answer_from_its_question_to_its_end(log: RedisConversationStore) -> 
     assert end["message"] == stored[1]
     assert (stored[1]["role"], stored[1]["content"]) == ("assistant", "Zwölf Boxkämpfer 🥊.")
     assert stored[1]["metadata"]["citations"] == orjson.loads(citations)
+
+
+def test_words_that_a_failover_lost(log: RedisConversationStore, backend: Backend) -> None:
+    """A server that has less of the answer takes no words after the gap; from their start it takes all of them."""
+    session_hash = new(log)
+    asked(log, session_hash)
+    log.append_delta(session_hash, "turn_1", 0, "Hello wor")
+    key = f"baton:{{{session_hash}}}:said"
+    assert backend.holder(session_hash).get(key) == b"Hello wor"
+    backend.holder(session_hash).set(key, "Hel", keepttl=True)
+    for lost in (
+        lambda: log.append_delta(session_hash, "turn_1", 9, "ld"),
+        lambda: log.append_delta(session_hash, "turn_1", 9, ""),
+        lambda: log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=9, tail="ld")),
+    ):
+        with pytest.raises(TextLost):
+            lost()
+    assert log.append_delta(session_hash, "turn_1", 0, "Hello world")
+    assert log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=11, tail="!"))
+    assert texts(log, session_hash) == ["asked", "Hello world!"]
 
 
 def test_words_sent_again_after_a_lost_reply_are_not_told_twice(log: RedisConversationStore) -> None:

@@ -1,5 +1,10 @@
 -- Included by the verbs of a running turn.
 
+-- Whether a failover has lost text that was written before this byte offset: its writer has to send all of it again.
+local function has_gap(offset)
+  return redis.call('STRLEN', answer_text) < offset
+end
+
 -- Appends to the answer at a byte offset; what is there already (the reply was lost, the call repeated) is skipped.
 local function append_text(turn_id, offset, text)
   local length = redis.call('STRLEN', answer_text)

@@ -28,6 +28,10 @@ if ARGV[12] == '1' then
   local grace = tonumber(suspected_at) + tonumber(ARGV[13]) - clock
   if grace > 0 then return {'lease_suspected', grace} end
 end
+if ARGV[12] ~= '1' and has_gap(tonumber(ARGV[10])) then
+  refresh_ttl_for_wait()
+  return {'gap'}
+end
 if ARGV[11] ~= '' then append_text(id, tonumber(ARGV[10]), ARGV[11]) end
 local kind, data = close_turn(running, {
   outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9],
