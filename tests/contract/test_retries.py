@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from tests.contract.api_client import ApiClient, Visitor, at_once
 from tests.contract.conftest import RunningService
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import SseFeed, joined
 
 
@@ -153,3 +156,14 @@ def test_racing_retries(own: RunningService) -> None:
     assert [answer.status_code for answer in answers] == [200] * 10
     assert len({answer.text for answer in answers}) == 1
     assert own.own.engine_calls("racing-retries") == 2
+
+
+def test_words_that_a_failover_lost_are_written_again(own: RunningService) -> None:
+    """A server that takes over with less of a running answer gets all of it; the message has no hole."""
+    visitor = ApiClient(own.base).create()
+    with visitor.ask_streamed("tokens=30 delay=0.1") as feed, own.redis.client() as redis:
+        feed.until("answer.delta", count=4)
+        key = next(redis.scan_iter(f"baton:{{{hashlib.sha256(visitor.id.encode()).hexdigest()[:32]}}}:said"))
+        redis.set(key, "w0 ", keepttl=True)
+        feed.until("answer.end", seconds=20)
+    assert visitor.texts()[-1] == spoken(30)
