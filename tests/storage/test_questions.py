@@ -54,9 +54,9 @@ def test_the_work_grows_with_the_length_alone() -> None:
         for text in (short, long):
             best = float("inf")
             for _ in range(3):
-                began = time.perf_counter()
+                began = time.thread_time()
                 without_personal_details(text)
-                best = min(best, time.perf_counter() - began)
+                best = min(best, time.thread_time() - began)
             spent.append(best)
         assert spent[1] < 10 * spent[0] + 0.01, piece
 
