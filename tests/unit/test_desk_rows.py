@@ -27,7 +27,7 @@ NOW = 1_800_000_000_000
 META = {"created": NOW - 1000, "expires": NOW + 9000, "count": 1, "seen": NOW - 500, "updated": NOW - 500, "asked": 1}
 ORDER = (
     "created", "expires", "ended", "owner", "count", "seen", "updated", "handler", "op", "op_name", "waiting",
-    "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox",
+    "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox", "reason", "requested",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_preview(text: str, shown: str) -> None:
     ("fields", "said", "view"),
     [
         ({}, None, ""),
-        ({"contact": "{}"}, None, "bot"),
+        ({"requested": 1}, None, "bot"),
         ({"handler": "queue"}, None, "queue"),
         ({}, message(), "bot"),
         ({"handler": "human", "op": "op_a"}, message(), "open"),
@@ -71,7 +71,7 @@ def test_preview(text: str, shown: str) -> None:
     ],
 )
 def test_view(fields: dict[str, object], said: dict[str, Any] | None, view: str) -> None:
-    """A conversation is listed once somebody has said something, asked for a person or left an address."""
+    """A conversation is listed once somebody has said something or asked for a person."""
     one = summary(said, **fields)
     assert one.view == view
     assert one.operator == ("op_a" if view == "open" else "")
