@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from tests.contract.launch import Service
+from tests.contract.launch import Service, eventually
 from tests.storage.servers import Sentinels, Server
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -114,7 +114,8 @@ def incidents(fleet: Fleet, sentinels: Sentinels) -> list[tuple[float, str, Call
         os.kill(fleet.current.process.pid, signal.SIGHUP)
 
     def kill() -> None:
-        os.kill(min(fleet.current.workers()), signal.SIGKILL)
+        workers = eventually(fleet.current.workers, 30)  # after a reload there may be none for a moment
+        os.kill(min(workers), signal.SIGKILL)
 
     def fail_over() -> None:
         primary = sentinels.primary()
