@@ -38,7 +38,7 @@ TRACKER_LEASE_MS = 1_500
 CLUSTER_MARK_MS = 1_500
 REPAIR_BATCH = 200
 EXPIRES_MAY_DIFFER_MS = 120_000
-BATCH = 100
+BATCH = 50
 """How many sessions are read and written in one step."""
 _REF = re.compile(r"cnv_[0-9a-f]{24}\Z")
 _CURSOR = re.compile(r"([0-9]{1,15})-(cnv_[0-9a-f]{24})\Z")

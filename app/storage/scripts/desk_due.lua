@@ -5,13 +5,13 @@
 -- Sweeps conversations whose session has expired. Returns nothing where another worker has the lease, else three lists of refs and
 -- hashes: not seen for long; waiting for too long; that a person has and whose visitor was not seen for a moment. Their scores are
 -- looked at again a little later, so that a worker that dies now takes nothing with it.
-local max, later = ARGV[4], 10000
+local max, max_expired, later = ARGV[4], 500, 10000
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return {} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 
-local function due(set, age)
-  return redis.call('ZRANGEBYSCORE', desk .. set, '-inf', string.format('%.0f', clock - age), 'LIMIT', 0, max)
+local function due(set, age, limit)
+  return redis.call('ZRANGEBYSCORE', desk .. set, '-inf', string.format('%.0f', clock - age), 'LIMIT', 0, limit or max)
 end
 
 local function with_hashes(refs)
@@ -22,7 +22,7 @@ local function with_hashes(refs)
   return found
 end
 
-local expired = due('rows', 0)
+local expired = due('rows', 0, max_expired)
 for i = 1, #expired do remove_conversation(expired[i]) end
 if #expired > 0 then notify_desks(ARGV[3]) end
 
