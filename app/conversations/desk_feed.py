@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +57,9 @@ class DeskFeed:
 
     def __init__(self, index: DeskIndex, operators: OperatorDirectory, render: Callable[[Event], bytes]) -> None:
         self._index, self._operators, self._render = index, operators, render
+        self._listening: Counter[str] = Counter()
+        self._counts: dict[str, dict[str, int]] = {}
+        self._counted_at = LivePosition(-1, "")
         self._operators_event = b""
         self._operators_known_until = float("-inf")
         self._lock = threading.Lock()
@@ -65,7 +70,7 @@ class DeskFeed:
 
     def _stream(self, reader: DeskReader, position: LivePosition, after: str | None) -> Iterator[bytes | None]:
         state = _State(position.encode() if after is None else None)
-        with self._index.subscribe() as subscription:
+        with self._index.subscribe() as subscription, self._listen(reader.operator_id):
             while True:
                 rendered = b""
                 try:
@@ -91,7 +96,7 @@ class DeskFeed:
         since = time.monotonic() - state.counted_at
         if since > PING_SECONDS or (state.may_have_changed and since > COUNTS_SECONDS):
             state.counted_at, state.may_have_changed = time.monotonic(), False
-            counts = orjson.dumps(self._index.counts(operator_id))
+            counts = orjson.dumps(self._counts_for(operator_id, batch.position))
             if counts != state.counts:
                 rendered = self._render(Event(state.first_id, "counts", counts))
                 state.counts, state.first_id = counts, None
@@ -120,6 +125,24 @@ class DeskFeed:
             if row:
                 shown = self._index.present(row, operator_id, place, now=batch.now)
             yield Event(LivePosition(number, batch.position.tag).encode(), "conversation", orjson.dumps(shown))
+
+    @contextmanager
+    def _listen(self, operator_id: str) -> Iterator[None]:
+        self._listening[operator_id] += 1
+        try:
+            yield
+        finally:
+            self._listening[operator_id] -= 1
+            self._listening += Counter()  # drops those at zero
+
+    def _counts_for(self, operator_id: str, position: LivePosition) -> dict[str, int]:
+        """The views are counted for all readers of this worker together: those who are no further share the counts."""
+        with self._lock:
+            counted = self._counted_at
+            if counted.tag != position.tag or counted.number < position.number or operator_id not in self._counts:
+                self._counts = self._index.counts_of(list({operator_id, *self._listening}))
+                self._counted_at = position
+            return self._counts[operator_id]
 
     def _operators_data(self) -> bytes:
         with self._lock:

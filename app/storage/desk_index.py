@@ -295,23 +295,21 @@ class DeskIndex:
 
     def repair(self, cursor: str) -> str:
         """Compares some of the rows with their sessions and mends what differs; where to go on, "0" at the end."""
-        following, found = self._client.run(load_script("desk_rows"), (f"{PREFIX}rows",), cursor, REPAIR_BATCH)
-        rows = [(ref.decode(), session_hash.decode(), check) for ref, session_hash, check in found if session_hash]
-        checks = self._checks([session_hash for _, session_hash, _ in rows])
-        wrong = [
-            Mark(f"{session_hash}:{ref}", -1)
-            for (ref, session_hash, check), current in zip(rows, checks, strict=True)
-            if _differs(check.decode(), current.decode())
-        ]
-        if wrong:
-            self.apply(wrong)
+        is_here = "0" if self._client.is_cluster else "1"
+        args = (cursor, REPAIR_BATCH, is_here, EXPIRES_MAY_DIFFER_MS)
+        following, found = self._client.run(load_script("desk_rows"), (f"{PREFIX}rows",), *args)
+        rows = [(ref.decode(), session_hash.decode(), check) for ref, session_hash, check in found]
+        if self._client.is_cluster:
+            checks = self._checks([session_hash for _, session_hash, _ in rows])
+            pairs = zip(rows, checks, strict=True)
+            rows = [row for row, current in pairs if _differs(row[2].decode(), current.decode())]
+        if rows:
+            self.apply([Mark(f"{session_hash}:{ref}", -1) for ref, session_hash, _ in rows])
         return str(following.decode())
 
     def _checks(self, session_hashes: list[str]) -> list[bytes]:
-        script, keys = load_script("check_sessions"), [meta_key(session_hash) for session_hash in session_hashes]
-        if self._client.is_cluster:
-            return [self._client.run(script, (key,))[0] for key in keys]
-        return list(self._client.run(script, tuple(keys))) if keys else []
+        script = load_script("check_session")
+        return [self._client.run(script, (meta_key(session_hash),)) for session_hash in session_hashes]
 
     # Reading
 
@@ -373,7 +371,16 @@ class DeskIndex:
 
     def counts(self, operator_id: str) -> dict[str, int]:
         """How many conversations each view has."""
-        return self.rows("queue", operator_id, limit=0).counts
+        return self.counts_of([operator_id])[operator_id]
+
+    def counts_of(self, operator_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        """The same for some operators."""
+        keys = (f"{PREFIX}view:queue",)
+        queue, opened, bot, ended, *mine = map(int, self._client.run(load_script("desk_counts"), keys, *operator_ids))
+        return {
+            operator_id: {"queue": queue, "mine": own, "open": opened, "bot": bot, "ended": ended}
+            for operator_id, own in zip(operator_ids, mine, strict=True)
+        }
 
     def queue_position(self, ref: str) -> int:
         """The place of a conversation that waits, from 1; 0 where it does not."""

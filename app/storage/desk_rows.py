@@ -76,7 +76,7 @@ class SessionSummary:
 
     @property
     def check(self) -> str:
-        """What shows whether a row is up to date; as check_sessions.lua makes it."""
+        """What shows whether a row is up to date; as check_session.lua makes it."""
         return " ".join(self.fields[name] for name in ("count", "handler", "op", "ended", "outbox", "expires"))
 
     def time(self, field: str) -> int:

@@ -1,10 +1,22 @@
 -- @no-writes
--- Some of the rows, for their repair. KEYS[1]: the set of all refs; ARGV: where to go on, how many about.
--- Returns where to go on then ('0' at the end), and ref, hash and check of each.
+-- Rows that differ from their session. KEYS[1]: the set of all refs; ARGV: where to go on, how many about to look at, '1' where the
+-- sessions are here too (in a Cluster they are elsewhere, and the caller compares), ms by which the expiry may differ.
+-- Returns where to go on then ('0' at the end), and of each such row ref, hash and check; in a Cluster of all.
+local desk, is_here, may_differ = 'baton:desk:{desk}:', ARGV[3] == '1', tonumber(ARGV[4])
 local reply = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
 local found = {}
+
+local function is_right(hash, check)
+  local now = redis.call('HMGET', 'baton:{' .. hash .. '}:meta', 'count', 'handler', 'op', 'ended', 'outbox', 'expires')
+  for i = 1, 6 do now[i] = now[i] or '' end
+  local known, expires = string.match(check, '^(.*) (%d+)$')
+  return known == table.concat(now, ' ', 1, 5) and now[6] ~= '' and math.abs(now[6] - expires) <= may_differ
+end
+
 for i = 1, #reply[2], 2 do
-  local row = redis.call('HMGET', 'baton:desk:{desk}:row:' .. reply[2][i], 'hash', 'check')
-  found[#found + 1] = {reply[2][i], row[1] or '', row[2] or ''}
+  local row = redis.call('HMGET', desk .. 'row:' .. reply[2][i], 'hash', 'check')
+  if row[1] and not (is_here and is_right(row[1], row[2] or '')) then
+    found[#found + 1] = {reply[2][i], row[1], row[2] or ''}
+  end
 end
 return {reply[1], found}
