@@ -16,7 +16,7 @@ PREVIEW_CHARS = 120
 MAX_SEARCH_CHARS = 600
 """Of the text that a search looks in."""
 _LINE_BREAKS = re.compile("\r\n|[\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
-_FIELDS = (
+FIELDS = (
     "created", "expires", "ended", "owner", "count", "seen", "updated", "handler", "op", "op_name", "waiting",
     "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox",
     "reason", "requested",
@@ -42,7 +42,7 @@ class SessionSummary:
         return cls(
             session_hash,
             int(number),
-            dict(zip(_FIELDS, (value.decode() for value in values), strict=True)),
+            dict(zip(FIELDS, (value.decode() for value in values), strict=True)),
             orjson.loads(newest) if newest else None,
             {reads[i].decode(): int(reads[i + 1]) for i in range(0, len(reads), 2)},
             [orjson.loads(event) for event in outbox],

@@ -12,6 +12,7 @@ from app.conversations.change_tracker import place
 from app.conversations.desk_conversation import merge_notes
 from app.storage.desk_index import user_hash
 from app.storage.desk_rows import (
+    FIELDS,
     MAX_SEARCH_CHARS,
     PREVIEW_CHARS,
     SessionSummary,
@@ -25,16 +26,12 @@ from tests.unit.test_identity import SECRET, token
 
 NOW = 1_800_000_000_000
 META = {"created": NOW - 1000, "expires": NOW + 9000, "count": 1, "seen": NOW - 500, "updated": NOW - 500, "asked": 1}
-ORDER = (
-    "created", "expires", "ended", "owner", "count", "seen", "updated", "handler", "op", "op_name", "waiting",
-    "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox", "reason", "requested",
-)  # fmt: skip
 
 
 def summary(message: dict[str, Any] | None = None, reads: tuple[bytes, ...] = (), **fields: object) -> SessionSummary:
     """A session as read_changes.lua returns it."""
     known = {**META, "ref": "cnv_" + "0" * 24, **fields}
-    values = [str(known.get(name, "")).encode() for name in ORDER]
+    values = [str(known.get(name, "")).encode() for name in FIELDS]
     newest = orjson.dumps(message) if message else b""
     return SessionSummary.parse("0" * 32, [7, values, newest, list(reads), [b'{"n":1,"type":"question","at":5}']])
 
