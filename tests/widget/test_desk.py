@@ -607,3 +607,27 @@ def test_an_admin_invites_and_removes_at_the_desk(sign_in: Callable[..., Desk], 
     expect(dialog.get_by_role("listitem").filter(has_text="Tim Tran")).to_have_count(0)
     expect(tim.page.get_by_text("You have been signed out.")).to_be_visible()
     context.close()
+
+
+def test_leads_write_canned_replies_that_are_there_at_once(sign_in: Callable[..., Desk], base: str) -> None:
+    """Written in a dialog, and offered behind the slash without a reload; an operator cannot change them."""
+    desk = sign_in(color_scheme="light")
+    page = desk.page
+    desk.press("Control+k")
+    page.keyboard.type("canned")
+    desk.press("Enter")
+    desk.button("Add a reply").click()
+    page.get_by_role("textbox", name="Shortcut").last.fill("bye")
+    page.get_by_role("textbox", name="Text").last.fill("Have a good day!")
+    desk.button("Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    clean_in_both(page, "canned replies, to change")
+    desk.press("Escape")
+    Visitor(base, "Eva Lang").ask("quick").want_a_person()
+    desk.rows.first.click()
+    desk.press("r", "/", "b", "y", "Enter")
+    expect(desk.field("Reply")).to_have_value("Have a good day!")
+    operator = sign_in("Tom Reed", "operator")
+    operator.button("Settings").click()
+    expect(operator.button("Sign out")).to_be_visible()
+    expect(operator.button("Canned replies")).to_have_count(0)

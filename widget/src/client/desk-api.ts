@@ -167,6 +167,8 @@ export function createDeskApi(base: string, fetchIt: Fetch = (url, init) => fetc
     removeOperator: async (id: string): Promise<void> => {
       await json(`operators/${encodeURIComponent(id)}`, { method: "DELETE" });
     },
+    saveReplies: (replies: readonly Reply[]) =>
+      json("replies", { method: "PUT", body: { replies } }),
     replies: async (): Promise<Reply[]> => decodeReplies(await json("replies")),
     /** The daily counts from a day such as 2026-01-31 until today. */
     analytics: async (from: string): Promise<Day[]> =>

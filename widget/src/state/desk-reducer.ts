@@ -25,7 +25,8 @@ export interface Notice {
   tone: "info" | "warning" | "error";
 }
 
-export type DialogName = "end" | "delete" | "assign" | "help" | "palette" | "settings" | "team";
+export type DialogName =
+  "end" | "delete" | "assign" | "help" | "palette" | "settings" | "team" | "replies";
 
 export interface DeskState {
   login: Login;

@@ -16,7 +16,7 @@ import {
 } from "./desk-reducer";
 import { createOpenedConversation, type OpenedConversation } from "./desk-opened";
 import { parseRoute, routeTo } from "./desk-route";
-import type { Row, ViewName } from "./desk-types";
+import type { Reply, Row, ViewName } from "./desk-types";
 
 export interface DeskDeps {
   api: DeskApi;
@@ -341,6 +341,7 @@ export function createDesk(deps: DeskDeps) {
     applyRoute,
     go,
     search,
+    setReplies: (replies: readonly Reply[]) => dispatch({ type: "replies", replies }),
     transcriptUrl: api.transcriptUrl,
     reloadList: () => void loadList(),
     loadMore: () => void loadList(true),

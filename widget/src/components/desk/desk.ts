@@ -141,12 +141,19 @@ export class BatonDesk extends LitElement implements DeskHost, MessageHost {
 
   #updateDialog(): void {
     const { dialog } = this.desk.state;
-    const fresh = this.#find<HTMLDialogElement>("dialog:not([open])");
-    fresh?.showModal();
-    fresh?.querySelector<HTMLElement>("[data-first]")?.focus();
-    if (!dialog && this.#shownDialog && !this.#focusWanted && this.#opener?.isConnected)
-      this.#opener.focus();
+    if (dialog === this.#shownDialog) return;
+    if (dialog) this.#showDialog();
+    else if (!this.#focusWanted && this.#opener?.isConnected) this.#opener.focus();
     this.#shownDialog = dialog;
+  }
+
+  /** One dialog after another is the same element with other content, and what had the focus is gone. */
+  #showDialog(): void {
+    const dialog = this.#find<HTMLDialogElement>("dialog");
+    if (!dialog) return;
+    if (dialog.open) dialog.querySelector<HTMLElement>(".dialog-title button")?.focus();
+    else dialog.showModal();
+    dialog.querySelector<HTMLElement>("[data-first]")?.focus();
   }
 
   override firstUpdated(): void {

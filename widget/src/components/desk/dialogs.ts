@@ -4,9 +4,10 @@
  */
 import { html, nothing, type TemplateResult } from "lit";
 import { keyOf, type Command } from "../../state/desk-keys";
-import { VIEWS, type Colleague } from "../../state/desk-types";
+import { isAtLeast, VIEWS, type Colleague } from "../../state/desk-types";
 import type { PreferenceName } from "../../state/desk-preferences";
 import { icon } from "../icons";
+import "./replies-editor";
 import { paletteDialog } from "./palette";
 import { switchButton } from "./views";
 import "./team";
@@ -29,6 +30,14 @@ export function dialogs(host: DeskHost): TemplateResult | typeof nothing {
       return settingsDialog(host);
     case "team":
       return teamDialog(host);
+    case "replies":
+      return frame(
+        host,
+        "canned",
+        host.words.t("desk.replies"),
+        html`<baton-desk-replies .api=${host.desk.api} .words=${host.words} .saved=${host.desk.setReplies}></baton-desk-replies>`,
+        "wide",
+      );
     case "palette":
       return paletteDialog(host);
     default:
@@ -129,17 +138,16 @@ const preference = (host: DeskHost, name: PreferenceName): TemplateResult =>
 
 function settingsDialog(host: DeskHost): TemplateResult {
   const { t } = host.words;
+  const role = host.desk.state.me?.role;
+  const open = (dialog: "team" | "replies", words: string) =>
+    html`<button type="button" class="plain" @click=${() => host.desk.dialog(dialog)}>${t(words)}</button>`;
   return frame(
     host,
     "settings",
     t("desk.settings"),
     html`<div class="settings">${(["sound", "notifications", "singleKeys"] as const).map((name) => preference(host, name))}</div>
-      <div class="choices">
-        ${
-          host.desk.state.me?.role === "admin"
-            ? html`<button type="button" class="plain" @click=${() => host.desk.dialog("team")}>${t("desk.team.title")}</button>`
-            : nothing
-        }
+      <div class="choices">${isAtLeast(role, "admin") ? open("team", "desk.team.title") : nothing}
+        ${isAtLeast(role, "lead") ? open("replies", "desk.replies") : nothing}
         <button type="button" class="plain" @click=${() => host.desk.dialog("help")}>${t("desk.help")}</button>
         <button type="button" class="plain" @click=${() => void host.desk.signOut()}>${t("desk.signOut")}</button></div>`,
   );

@@ -60,6 +60,10 @@ function places(host: DeskHost): Entry[] {
         () => void desk.setAvailable(!available),
       ),
     );
+  if (isAtLeast(me?.role, "admin"))
+    found.push(entry(t("desk.team.title"), "", () => desk.dialog("team")));
+  if (isAtLeast(me?.role, "lead"))
+    found.push(entry(t("desk.replies"), "", () => desk.dialog("replies")));
   found.push(entry(t("desk.help"), keyOf("help"), () => desk.dialog("help")));
   found.push(entry(t("desk.settings"), "", () => desk.dialog("settings")));
   found.push(entry(t("desk.signOut"), "", () => void desk.signOut()));
