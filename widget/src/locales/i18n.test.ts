@@ -13,7 +13,8 @@ const words = Object.fromEntries(
   files.map((name) => [name, JSON.parse(readFileSync(`${folder}${name}.json`, "utf8")) as Words]),
 );
 const sources = readdirSync(src, { recursive: true, encoding: "utf8" })
-  .filter((name) => /(?<!\.test)\.ts$/.test(name))
+  // The desk has words of its own.
+  .filter((name) => /(?<!\.test)\.ts$/.test(name) && !/desk/.test(name))
   .map((name) => readFileSync(src + name, "utf8"))
   .join("\n");
 const forms = (value: string | Record<string, string>): string[] =>
