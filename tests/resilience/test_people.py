@@ -286,6 +286,7 @@ def test_a_thousand_takeovers_while_workers_die(redis: RedisProcess, serve: Serv
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_takeovers_while_redis_restarts(redis: RedisProcess, serve: Serve) -> None:
     """F23: Redis is killed and started again in the middle of takeovers: each is taken or not, never both; no word is
     lost.
