@@ -126,8 +126,18 @@ def listen(port: int, cookies: list[str]) -> None:
 def operators(one: Side) -> tuple[list[str], subprocess.Popen[bytes]]:
     """Logs the operators in and lets them listen."""
     server = ServerClient(one.url, KEY)
-    cookies = [server.log_in(f"Operator {number}", "operator").cookie for number in range(OPERATORS)]
-    command = ["taskset", "-c", "1", sys.executable, "-m", "bench.desk", "listen", str(PORTS[one.name]), *cookies]
+    cookies = [server.log_in(f"Operator {number}", "operator").cookie for number in range(max(OPERATORS, 1))]
+    command = [
+        "taskset",
+        "-c",
+        "1",
+        sys.executable,
+        "-m",
+        "bench.desk",
+        "listen",
+        str(PORTS[one.name]),
+        *cookies[:OPERATORS],
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
