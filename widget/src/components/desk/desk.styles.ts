@@ -56,9 +56,10 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .list-body { flex: 1; min-height: 0; overflow: auto; padding: 0 8px 12px; scrollbar-width: thin; scrollbar-color: var(--_border) transparent; }
 .rows { list-style: none; }
 .rows li + li { margin-top: 1px; }
-.row { display: flex; gap: 11px; padding: 10px; border-radius: 12px; text-decoration: none; }
+.row { position: relative; display: flex; gap: 11px; padding: 10px; border-radius: 12px; text-decoration: none; }
 .row:hover { background: var(--_surface-sunken); }
-.row[aria-current] { background: var(--_user-bubble); }
+.row[aria-current] { background: var(--_surface-sunken); }
+.row[aria-current]::before { content: ""; position: absolute; inset-block: 10px; inset-inline-start: 0; width: 4px; border-radius: 2px; background: var(--_accent); }
 .row:focus-visible { outline-offset: -2px; }
 .avatar { position: relative; display: grid; place-items: center; flex: none; width: 36px; height: 36px; border-radius: 50%; background: var(--_surface-sunken); color: var(--_text-muted); font-size: .84em; font-weight: 650; box-shadow: inset 0 0 0 1px var(--_divider); }
 .row[aria-current] .avatar { background: var(--_surface-raised); }
@@ -115,7 +116,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .desk .assistant .note { text-align: end; }
 .desk[dir=rtl] .user .text { border-radius: 18px 5px 18px 18px; }
 .desk[dir=rtl] .assistant .text { border-radius: 5px 18px 18px 18px; }
-.desk [data-from=operator] .text { border-color: transparent; background: var(--_user-bubble); }
+.desk [data-from=operator] .text { --_accent: var(--_text); border-color: transparent; background: var(--_user-bubble); }
 .desk [data-from=operator] .who::before { content: none; }
 .desk [data-from=note] { width: min(100%, 40rem); margin: 0 auto 14px; font-size: 1em; color: var(--_text); }
 .desk [data-from=note] .text { padding: 9px 14px; border-radius: 4px 12px 12px 4px; border: 1px dashed var(--_warning); border-inline-start: 4px solid var(--_warning); background: color-mix(in oklab, var(--_warning) 9%, var(--_surface-raised)); }
@@ -146,7 +147,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .replies li, .palette li { display: flex; align-items: baseline; gap: 12px; padding: 9px 11px; border-radius: 9px; cursor: pointer; }
 .replies li span { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .replies li:hover, .palette li:hover { background: var(--_surface-sunken); }
-.replies [aria-selected=true], .palette [aria-selected=true] { background: var(--_user-bubble); }
+.replies [aria-selected=true], .palette [aria-selected=true] { --_text-muted: var(--_text); background: var(--_user-bubble); }
 
 .details { width: 296px; min-height: 0; overflow: auto; padding: 18px 18px 24px; border-inline-start: 1px solid var(--_divider); scrollbar-width: thin; }
 .details-head { display: flex; align-items: center; justify-content: space-between; }
