@@ -9,9 +9,13 @@ const folder = `${src}locales/`;
 const files = readdirSync(folder)
   .filter((name) => name.endsWith(".json"))
   .map((name) => name.replace(".json", ""));
-const words = Object.fromEntries(
-  files.map((name) => [name, JSON.parse(readFileSync(`${folder}${name}.json`, "utf8")) as Words]),
-);
+const readWords = (from: string): Record<string, Words> =>
+  Object.fromEntries(
+    files.map((name) => [name, JSON.parse(readFileSync(`${from}${name}.json`, "utf8")) as Words]),
+  );
+const words = readWords(folder);
+/** Those of the operators' page, which go over the others there. */
+const deskWords = readWords(`${folder}desk/`);
 const sources = readdirSync(src, { recursive: true, encoding: "utf8" })
   // The desk has words of its own.
   .filter((name) => /(?<!\.test)\.ts$/.test(name) && !/desk/.test(name))
@@ -37,15 +41,19 @@ describe("the words", () => {
   });
 
   it("lack no key in any language, and have none too many", () => {
-    for (const name of files)
-      expect(Object.keys(words[name]!).sort(), name).toEqual(Object.keys(words["en"]!).sort());
+    for (const all of [words, deskWords])
+      for (const name of files)
+        expect(Object.keys(all[name]!).sort(), name).toEqual(Object.keys(all["en"]!).sort());
   });
 
   it("have every plural form of their language, and the same places to fill in", () => {
-    for (const name of files) {
+    for (const [name, all] of files.flatMap((one) => [
+      [one, words] as const,
+      [one, deskWords] as const,
+    ])) {
       const wanted = new Intl.PluralRules(name).resolvedOptions().pluralCategories;
-      for (const [key, value] of Object.entries(words[name]!)) {
-        const english = words["en"]![key]!;
+      for (const [key, value] of Object.entries(all[name]!)) {
+        const english = all["en"]![key]!;
         if (typeof english !== "string")
           expect(Object.keys(value).sort(), `${name} ${key}`).toEqual([...wanted].sort());
         else
@@ -64,7 +72,7 @@ describe("the words", () => {
     for (const key of Object.keys(words["en"]!))
       expect(literal.has(key) || made.test(key), `${key} is not used`).toBe(true);
     for (const [, key] of sources.matchAll(/\bt\("([\w.]+)"/g))
-      expect(words["en"], `${key} is missing`).toHaveProperty([key!]);
+      expect({ ...words["en"], ...deskWords["en"] }, `${key} is missing`).toHaveProperty([key!]);
   });
 
   it("count in the way of their language", () => {
