@@ -71,8 +71,10 @@ describe("the words", () => {
       /^(notice|end|delete|link)\.|^(searching|writing|thinking|sending|queued|failed|rate\.|qr\.)/;
     for (const key of Object.keys(words["en"]!))
       expect(literal.has(key) || made.test(key), `${key} is not used`).toBe(true);
+    const known = { ...words["en"], ...deskWords["en"] };
+    // The analytics say their keys without the first part.
     for (const [, key] of sources.matchAll(/\bt\("([\w.]+)"/g))
-      expect({ ...words["en"], ...deskWords["en"] }, `${key} is missing`).toHaveProperty([key!]);
+      expect(key! in known || `desk.analytics.${key}` in known, `${key} is missing`).toBe(true);
   });
 
   it("count in the way of their language", () => {
