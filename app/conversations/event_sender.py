@@ -18,6 +18,7 @@ from functools import partial
 import httpx2
 from standardwebhooks import Webhook
 
+from app.conversations.change_tracker import place
 from app.engines.base import CancelToken
 from app.engines.http_client import ANY_ENCODING, CallGuard, http_client
 from app.engines.sanitize import IdleTimer
@@ -148,8 +149,8 @@ class EventSender:
             return error.detail.removeprefix("The answering service ").removesuffix(".")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return type(error).__name__
-        except Exception:  # noqa: BLE001 - an event that cannot be sent at all becomes a dead letter like any other
-            _log.exception("an event could not be sent")
+        except Exception as error:  # noqa: BLE001 - an event that cannot be sent at all becomes a dead letter too
+            _log.error("an event could not be sent: %s", type(error).__name__, extra={"at": place(error)})
             return "internal error"
         return ""
 
