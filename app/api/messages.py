@@ -16,7 +16,7 @@ from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, op
 from app.api.sessions import page_response
 from app.conversations.events import serialize_message
 from app.conversations.export import Format, render_transcript
-from app.errors import AlreadyTaken, InvalidRequest, NotAllowed, PathNotFound, RoleForbidden, SessionFull
+from app.errors import AlreadyTaken, InvalidRequest, NotAllowed, PathNotFound, RateLimited, RoleForbidden, SessionFull
 from app.extensions import services
 from app.rate_limit import address_limit, set_rate_limit_headers
 from app.storage.base import AppendResult, NewMessage
@@ -95,8 +95,9 @@ def list_messages(context: SessionContext) -> Response:
 
 @session_route(blueprint, "POST", "/messages/<message_id>/feedback")
 @openapi_operation(
-    {200: schemas.MessageStored}, body=schemas.RateMessageRequest, errors=(PathNotFound, *SESSION_ERRORS)
+    {200: schemas.MessageStored}, body=schemas.RateMessageRequest, errors=(PathNotFound, RateLimited, *SESSION_ERRORS)
 )
+@address_limit
 def rate_message(context: SessionContext, message_id: str) -> Response:
     """Say whether an answer helped."""
     body = validate_after_session_exists(context, lambda: schemas.RateMessageRequest.parse(read_json_object()))

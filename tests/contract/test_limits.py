@@ -124,6 +124,15 @@ def test_an_address(caller: ApiClient) -> None:
     is_limited(visitors[0].say("x"), 60)
 
 
+def test_ratings(caller: ApiClient, visitor: Visitor) -> None:
+    """A rating counts by address too: each change of one is an event to the owner's own systems."""
+    owner = Visitor(ApiClient(caller.base, address=f"127.0.0.{next(hosts)}"), visitor.id)
+    answer = owner.said("Yes.", role="assistant", headers={"Authorization": f"Bearer {API_KEY}"})
+    path = f"/messages/{answer['id']}/feedback"
+    statuses = [visitor.post(path, {"rating": ("up", "down")[n % 2]}).status_code for n in range(14)]
+    assert statuses == [200] * 12 + [429] * 2
+
+
 CALLS: list[Callable[[Visitor], httpx.Response]] = [
     lambda visitor: visitor.say("hello"),
     lambda visitor: visitor.ask("hello"),
