@@ -135,11 +135,12 @@ def test_nobody_takes_it(desk: Desk) -> None:
 def test_an_absent_operator(desk: Desk) -> None:
     """F22: what an operator holds who is gone for two minutes goes back to the queue, told once; others keep theirs.
 
-    So does what a removed operator holds, and not what a server took for one.
+    So does what a removed operator holds, also where a server took it for them, and not what a server took for others.
     """
     hashes = [asked(desk.log) for _ in range(4)]
     for one, operator in zip(hashes, (ANNA, ANNA, BEN, Operator("op_gone", "Gus", "operator")), strict=True):
         desk.people.take(one, operator)
+    desk.index.taken(ref_of(hashes[3]), "op_gone", by_server=True)
     desk.leave(ANNA)
     sweeper = desk.sweeper()
     assert sweeper.sweep()

@@ -1,7 +1,8 @@
 -- @include clock
 -- @no-writes
 -- The sessions that some operators have. KEYS[1]: the set of operators who have any; ARGV: max, ms that they must have had it, ids
--- of those to leave out. Returns operator and session hash by turns. What a server took for an operator is left out too.
+-- of those to leave out. Returns operator and session hash by turns. What a server took for an operator is left out too, until that
+-- operator is removed.
 local desk, max, least_ms = 'baton:desk:{desk}:', ARGV[1], tonumber(ARGV[2])
 local left_out, found = {}, {}
 for i = 3, #ARGV do left_out[ARGV[i]] = true end
@@ -9,7 +10,8 @@ for i = 3, #ARGV do left_out[ARGV[i]] = true end
 local function look(operator, ref)
   local row = redis.call('HMGET', desk .. 'row:' .. ref, 'hash', 'since')
   if not row[1] or clock - tonumber(row[2] or 0) < least_ms then return end
-  if redis.call('GET', desk .. 'by_server:' .. ref) == operator then return end
+  if redis.call('GET', desk .. 'by_server:' .. ref) == operator
+    and redis.call('HEXISTS', desk .. 'operators', operator) == 1 then return end
   found[#found + 1] = operator
   found[#found + 1] = row[1]
 end
