@@ -119,7 +119,7 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
         raise ConfigError(f"REDIS_URL: {str(error)[:1].lower()}{str(error)[1:]}") from None
     operators = OperatorDirectory(RedisOperatorStore(store.client)) if config.desk else None
     index = _change_index(config, store)
-    people = PeopleService(store, operators, _start_thread, index) if operators else None
+    people = PeopleService(store, operators, index) if operators else None
     knowledge = engines.get_knowledge_engine(config)
     engine = engine or engines.create_engine(config)
     questions = QuestionLog(store.client) if config.desk and config.keep_questions else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -60,12 +61,10 @@ class PeopleService:
         self,
         store: ConversationStore,
         operators: OperatorDirectory,
-        start_thread: Callable[[Callable[[], None]], object],
         desk: Desk | None = None,
     ) -> None:
         self._store = store
         self._operators = operators
-        self._start_thread = start_thread
         self._desk = desk
 
     # The visitor
@@ -157,11 +156,11 @@ class PeopleService:
         """Says something as the operator, who takes the conversation first where nobody has it. Raises AlreadyTaken."""
         author = operator_author(operator.name)
         message = NewMessage(serialize_message("assistant", text, None, client_id, author), client_id or "")
-        (result, took), session_hash = self._follow(
+        (result, _), session_hash = self._follow(
             session_hash,
             lambda found: self._store.append_operator_message(found, message, operator.id, operator.name),
         )
-        self._after_change(session_hash, left_queue=took)
+        self._refresh(session_hash)
         return result
 
     def add_note(self, session_hash: str, operator: Operator, text: str, client_id: str | None = None) -> AppendResult:
@@ -206,7 +205,7 @@ class PeopleService:
         except (SessionEnded, SessionNotFound):
             return False
         if changed:
-            self._after_change(session_hash, left_queue=True)
+            self._refresh(session_hash)
         return changed
 
     def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
@@ -217,25 +216,24 @@ class PeopleService:
         """A claim has moved the conversation: operators find it under its new hash from now on."""
         self._refresh(session_hash)
 
-    def publish_positions(self) -> None:
-        """Tells those who wait where they are in the queue now."""
-        for session_hash, position in self._desk.waiting(CHANGED_POSITIONS) if self._desk else ():
+    def publish_positions(self, known: AbstractSet[tuple[str, int]] = frozenset()) -> AbstractSet[tuple[str, int]]:
+        """Tells those who wait where they are in the queue now, but for the sessions and positions that are ``known``.
+
+        Returns what is known by then. The sweeper does it for all who have left the queue since it was done last:
+        done for each of them, a long queue that nobody comes for would be too much work.
+        """
+        told: set[tuple[str, int]] = set()
+        for waiting in self._desk.waiting(CHANGED_POSITIONS) if self._desk else ():
             with suppress(BatonError):
-                self._store.set_queue_position(session_hash, position)
+                if waiting not in known:
+                    self._store.set_queue_position(*waiting)
+                told.add(waiting)
+        return told
 
     def _change(self, session_hash: str, verb: Callable[[str], T]) -> T:
         result, session_hash = self._follow(session_hash, verb)
-        self._after_change(session_hash, left_queue=True)
-        return result
-
-    def _after_change(self, session_hash: str, *, left_queue: bool) -> None:
         self._refresh(session_hash)
-        if left_queue and self._desk:
-            self._start_thread(self._publish_positions_quietly)
-
-    def _publish_positions_quietly(self) -> None:
-        with suppress(BatonError):
-            self.publish_positions()
+        return result
 
     def _refresh(self, session_hash: str) -> None:
         """Shows a change at once. Where that fails, the change tracker does it a little later."""

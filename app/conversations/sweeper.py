@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +60,7 @@ class Sweeper:
         self._stopped, self._ended = threading.Event(), threading.Event()
         self._repair_cursor = "0"
         self._is_holder = False
+        self._known_positions: AbstractSet[tuple[str, int]] = frozenset()
 
     def run(self) -> None:
         """Sweeps every second until ``stop``."""
@@ -88,6 +90,7 @@ class Sweeper:
         due = self._index.due(self._worker, self._rules)
         self._is_holder = due is not None
         if due is None:
+            self._known_positions = frozenset()
             return False
         for ref, session_hash in due.idle:
             self._attempt(session_hash, self._store.mark_abandoned, ref)
@@ -102,6 +105,7 @@ class Sweeper:
             present = self._people.operators.present_ids()
             for operator_id, session_hash in self._index.held_by_others(present, PRESENT_MS):
                 self._attempt(session_hash, partial(service.put_back, reason="absent", value=operator_id))
+            self._known_positions = service.publish_positions(self._known_positions)
         self._repair_cursor = self._index.repair(self._repair_cursor)
         return True
 

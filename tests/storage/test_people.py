@@ -394,7 +394,7 @@ def people(log: RedisConversationStore) -> tuple[PeopleService, DeskIndex, Opera
     operator = directory.invite("Anna", "operator").operator
     directory.touch(operator.id)
     directory.set_available(operator.id, True)
-    return PeopleService(log, directory, lambda work: work(), index), index, operator
+    return PeopleService(log, directory, index), index, operator
 
 
 def test_an_operator_in_the_middle_of_a_claim(log: RedisConversationStore) -> None:
@@ -428,6 +428,7 @@ def test_those_who_wait_move_up(log: RedisConversationStore) -> None:
             "handler": "queue", "people": "online", "queue_position": number,
         }  # fmt: skip
     service.take(sessions[0], anna)
+    service.publish_positions()
     assert [[event.get("queue_position") for event in handlers(log, one)] for one in sessions] == [
         [1, None],
         [2, 1],
@@ -436,6 +437,7 @@ def test_those_who_wait_move_up(log: RedisConversationStore) -> None:
     states = [service.state(log.read_messages(one, "", "", 0, 0)) for one in sessions]
     assert [state.get("queue_position") for state in states] == [None, 1, 2]
     assert service.put_back(sessions[1], "timeout", "0")
+    service.publish_positions()
     assert handlers(log, sessions[2])[-1] == {
         "handler": "queue", "assigned_to": None, "queue_position": 1, "reason": "position",
     }  # fmt: skip

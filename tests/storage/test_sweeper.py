@@ -30,7 +30,7 @@ class Desk:
     def __init__(self, log: RedisConversationStore, backend: Backend) -> None:
         self.log, self.backend, self.index = log, backend, index_of(log)
         self.operators = OperatorDirectory(RedisOperatorStore(log.client))
-        self.people = PeopleService(log, self.operators, lambda work: work(), self.index)
+        self.people = PeopleService(log, self.operators, self.index)
         for operator in (ANNA, BEN):
             log.client.call("HSET", "baton:desk:{desk}:operators", operator.id, b'{"name":"%b","role":"operator"}'
                             % operator.name.encode())  # fmt: skip
@@ -59,6 +59,11 @@ class Desk:
         self.index.refresh(session_hash)
         row = "baton:desk:{desk}:row:" + ref_of(session_hash)
         self.backend.holder("desk").hincrby(row, "since", -ms)
+
+    def positions(self) -> list[int]:
+        """What those who wait were told last of their place in the queue, in its order."""
+        stories = [story(self.log, session_hash) for session_hash, _ in self.index.waiting()]
+        return [[data["queue_position"] for kind, data in one if kind == "handler"][-1] for one in stories]
 
     def handlers(self, session_hash: str) -> list[tuple[str, str]]:
         """What the visitor was told about who answers."""
@@ -130,6 +135,28 @@ def test_nobody_takes_it(desk: Desk) -> None:
     assert desk.handlers(taken) == [("queue", "requested"), ("human", "taken")]
     assert (refs(desk.index, "bot"), refs(desk.index, "mine", ANNA.id)) == ([ref_of(session_hash)], [ref_of(taken)])
     assert queued_types(desk.backend).count(b"human.released") == 1
+
+
+def test_those_who_wait_are_told_their_position_once(desk: Desk) -> None:
+    """However many leave the queue between two sweeps, those behind them are told where they are then, once.
+
+    It makes no difference whether they were taken or ended by themselves; a further sweep tells nothing.
+    """
+    hashes = [asked(desk.log) for _ in range(8)]
+    for one in hashes:
+        queue(desk.log, one)
+        desk.index.refresh(one)
+    sweeper = Sweeper(desk.index, desk.log, "one", People(desk.people, desk.operators, 60_000))
+    assert sweeper.sweep()
+    for one in hashes[:4]:
+        desk.people.take(one, ANNA)
+    desk.log.end_session(hashes[4], "")
+    desk.index.refresh(hashes[4])
+    before = [len(desk.handlers(one)) for one in hashes]
+    for _ in range(3):
+        assert sweeper.sweep()
+    assert [len(desk.handlers(one)) - n for one, n in zip(hashes, before, strict=True)] == [0] * 5 + [1] * 3
+    assert desk.positions() == [1, 2, 3]
 
 
 def test_an_absent_operator(desk: Desk) -> None:
