@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -356,6 +357,7 @@ def follow_conversation(caller: DeskCaller, ref: str) -> Response:
         typist="visitor",
         more=more.read,
     )
+    events = takewhile(lambda _: caller.renew(operators), events)  # a removed operator gets nothing more
     told = _until_moved(iterate_until_deadline(events, slot), lambda: bool(store.get_successor(session_hash)))
     response = stream_response((format_sse(event or PING) for event in told), PREAMBLE)
     response.call_on_close(resources.close)

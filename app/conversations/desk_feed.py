@@ -81,10 +81,12 @@ class DeskFeed:
                     )
                 except StorageUnavailable:
                     subscription.wait(1.0)
+                if not reader.may_read():
+                    return
                 if rendered or time.monotonic() - state.told_at > PING_SECONDS:
                     state.told_at = time.monotonic()
                     yield rendered or None
-                if subscription.closing or reader.disconnected() or not reader.may_read():
+                if subscription.closing or reader.disconnected():
                     return
                 if subscription.wait(COUNTS_SECONDS if state.may_have_changed else PING_SECONDS):
                     time.sleep(max(COALESCE_SECONDS - (time.monotonic() - state.told_at), MIN_SECONDS))

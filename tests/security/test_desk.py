@@ -16,9 +16,11 @@ import pytest
 from werkzeug.routing import Rule
 
 from app import cli, create_app
+from app.api.desk_auth import RENEW_SECONDS
 from app.auth.operators import ROLES, Role
 from app.config import Settings
 from app.conversations.ids import hash_session_id
+from tests.conftest import until
 from tests.contract.api_client import ApiClient, is_problem
 from tests.contract.desk_client import DeskClient, ServerClient, cookie_of, send
 from tests.contract.launch import ROOT, RedisProcess, Service, eventually
@@ -294,18 +296,22 @@ def test_r33_a_removed_operator_is_out_at_once(desk: Target, server: ServerClien
 
 
 def test_r33_open_feeds_of_a_removed_operator_end(desk: Target, server: ServerClient) -> None:
-    """R33: the desk's feed and a conversation's end when their operator is removed, on whichever worker they are."""
+    """R33: the desk's feed and a conversation's end when their operator is removed, on whichever worker they are.
+
+    What is said after that does not come by them any more.
+    """
     visitor = ApiClient(desk.base).create()
     visitor.said("somebody there?")
     admin = server.log_in("Admin", "admin")
     ref = eventually(lambda: admin.get("/conversations?view=bot").json()["conversations"])[0]["ref"]
     anna = server.log_in("Anna", "viewer")
     paths = ["/events", f"/conversations/{ref}/events"] * 2
-    opened, ended = threading.Semaphore(0), []
+    opened, ended, told = threading.Semaphore(0), [], []
 
     def follow(path: str) -> None:
         with httpx.stream("GET", f"{desk.base}/api/desk{path}", headers={"Cookie": anna.cookie}, timeout=40) as feed:
-            for number, _ in enumerate(feed.iter_raw()):
+            for number, data in enumerate(feed.iter_raw()):
+                told.append(data)
                 if number == 0:
                     opened.release()
         ended.append(path)
@@ -315,10 +321,14 @@ def test_r33_open_feeds_of_a_removed_operator_end(desk: Target, server: ServerCl
         for _ in paths:
             assert opened.acquire(timeout=20)
         assert ended == []
+        asked_at = time.monotonic()
+        until(lambda: time.monotonic() - asked_at > 2 * RENEW_SECONDS, 5, "the feeds to ask for the login again")
         assert admin.delete(f"/operators/{anna.operator_id}").status_code == 204
+        visitor.said("after the removal")
         for follower in followers:
             follower.result(30)
     assert sorted(ended) == sorted(paths)
+    assert b"after the removal" not in b"".join(told)
     assert {anna.get(path).status_code for path in paths} == {401}
 
 
