@@ -31,7 +31,7 @@ from app.conversations.events import PING, SESSION_ENDED_EVENT, Event
 from app.conversations.ids import timestamp
 from app.conversations.people import PeopleService
 from app.conversations.service import ConversationPage
-from app.errors import AlreadyTaken, PathNotFound, RateLimited, SessionEnded, SessionFull, SessionNotFound
+from app.errors import AlreadyTaken, NotAllowed, PathNotFound, RateLimited, SessionEnded, SessionFull, SessionNotFound
 from app.extensions import services
 from app.metrics import FEEDS_OPEN
 from app.storage.base import SessionSnapshot
@@ -171,8 +171,11 @@ def _time_span(session_hash: str, direction: str, session: SessionSnapshot) -> t
 )
 def take_conversation(caller: DeskCaller, ref: str) -> Response:
     """Take a conversation; a running answer ends with the words said so far."""
+    given = read_json_object(optional=True)
+    if given.get("force") is True and not caller.acting.is_at_least("lead"):  # a 403 comes before the 404
+        raise NotAllowed("Only leads and admins may take a conversation from somebody.")
     session_hash = _resolve(ref)
-    body = desk_schemas.TakeRequest.parse(read_json_object(optional=True))
+    body = desk_schemas.TakeRequest.parse(given)
     desk_people().take(session_hash, caller.acting, force=body.force)
     desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
     return _conversation_response(caller, ref)

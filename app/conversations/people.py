@@ -17,7 +17,7 @@ import orjson
 from app.auth.operators import Operator, OperatorDirectory
 from app.conversations.events import serialize_message
 from app.engines.base import operator_author
-from app.errors import BatonError, InvalidRequest, NotAllowed, SessionEnded, SessionNotFound, StorageUnavailable
+from app.errors import BatonError, InvalidRequest, SessionEnded, SessionNotFound, StorageUnavailable
 from app.storage.base import AppendResult, ConversationStore, NewMessage, Release, SessionSnapshot
 
 T = TypeVar("T")
@@ -125,10 +125,9 @@ class PeopleService:
     def take(self, session_hash: str, operator: Operator, *, force: bool = False) -> bool:
         """Gives the operator the conversation; False where they had it already.
 
-        A running answer ends with its words so far. Raises AlreadyTaken, NotAllowed or SessionEnded.
+        ``force`` is for leads and admins: it takes it from somebody. A running answer ends with its words so far.
+        Raises AlreadyTaken or SessionEnded.
         """
-        if force and not operator.is_at_least("lead"):
-            raise NotAllowed("Only leads and admins may take a conversation from somebody.")
         return self._change(
             session_hash, lambda found: self._store.take(found, operator.id, operator.name, force=force)
         )

@@ -155,6 +155,7 @@ def test_already_taken(guest: Visitor, anna: DeskClient, ben: DeskClient, lead: 
         assert is_problem(refused, 409, "already_taken"), (path, refused.text)
         assert refused.json()["assigned_to"]["name"] == "Ben"
     assert is_problem(anna.post(at(ref, "/take"), {"force": True}), 403, "not_allowed")
+    assert is_problem(anna.post(at("cnv_unknown", "/take"), {"force": True}), 403, "not_allowed")
     assert lead.post(at(ref, "/take"), {"force": True}).json()["assigned_to"]["name"] == "Lea"
     assert lead.post(at(ref, "/release"), {"to": "queue"}).json()["handler"] == "queue"
     assert guest.texts()[-1] == "Hello, Ben here"
