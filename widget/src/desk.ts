@@ -16,6 +16,10 @@ type Words = Record<string, unknown>;
 // Before anything else: neither a reload nor a look at the screen finds the invitation again.
 const invitation = invitationIn(location.hash);
 if (invitation) history.replaceState(history.state, "", location.pathname + location.search);
+// A link pasted over an open desk changes the fragment alone.
+addEventListener("hashchange", () => {
+  if (invitationIn(location.hash)) location.reload();
+});
 
 /** The words of the chat and, over them, those of the desk. */
 async function loadWords(lang: string | undefined): Promise<void> {

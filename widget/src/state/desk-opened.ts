@@ -27,8 +27,8 @@ export interface OpenedDeps {
 
 export type OpenedConversation = ReturnType<typeof createOpenedConversation>;
 
-/** A word of typing is sent on once in this time at most. */
-const TYPING_PAUSE_MS = 3_000;
+/** A word of typing is sent on once in this time at most: the service passes on none that comes within 3 s. */
+const TYPING_PAUSE_MS = 3_200;
 const EARLIER = 10;
 
 export function createOpenedConversation(deps: OpenedDeps) {

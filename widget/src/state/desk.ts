@@ -326,14 +326,15 @@ export function createDesk(deps: DeskDeps) {
       return () => listeners.delete(listener);
     },
     /**
-     * `invite`: the invitation that the address held; it is spent by `signIn` alone. `signedOut`: the page was told
-     * that nobody is logged in.
+     * `invite`: the invitation that the address held; it signs in at once where nobody is logged in here, and otherwise
+     * waits for `signIn`. `signedOut`: the page was told that nobody is logged in.
      */
     async start(invite: string | null, signedOut = false): Promise<void> {
       dispatch({ type: "online", online: deps.page.online });
       invitation = invite;
       if (invite || signedOut) dispatch({ type: "login", login: invite ? "invited" : "signedOut" });
-      else await checkLogin();
+      if (invite && signedOut) await signIn();
+      else if (!invite && !signedOut) await checkLogin();
     },
     retry: checkLogin,
     signIn,

@@ -28,7 +28,7 @@ export interface People {
 }
 
 const ME = "api/session/me";
-const TELL_TYPING_MS = 3_000;
+const TELL_TYPING_MS = 3_200;
 /** An operator who types says so again within this time. */
 const TYPING_MS = 6_000;
 
