@@ -124,6 +124,9 @@ class EventSender:
             events = self._queue.claim(max_events)
         except StorageUnavailable:
             return []  # the client has said so in the log
+        except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
+            _log.error("events could not be claimed: %s", type(error).__name__, extra={"at": place(error)})
+            return []
         self._metrics.on_claim(self._queue.waiting)
         return events
 

@@ -15,7 +15,7 @@ import pytest
 from app import cli
 from app.conversations.event_sender import EventSender, SenderConfig, SenderMetrics
 from app.storage.client import RedisClient
-from app.storage.event_queue import EventQueue, entry
+from app.storage.event_queue import QUEUE_KEY, EventQueue, entry
 from tests.conftest import until
 from tests.event_receiver import SECRET, Attempt, receiving
 
@@ -300,3 +300,14 @@ def test_the_command_line_says_when_redis_is_away(
     monkeypatch.setenv("REDIS_URL", "http://127.0.0.1")
     assert cli.main(["events", "retry"]) == 2
     assert capsys.readouterr().err.startswith("REDIS_URL: ")
+
+
+def test_an_entry_that_is_no_event_ends_no_sender(sending: Sending, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be read in the queue is logged, and the senders go on: what comes later is sent."""
+    sending.client.call("XADD", QUEUE_KEY, "*", "id", "evt_broken", "ref", REFS[1])
+    with receiving() as receiver:
+        sending.start(receiver.url)
+        until(lambda: "events could not be claimed" in caplog.text, 10, "the sender to meet it")
+        sending.queue.add(entries(REFS[:1], range(1, 3)))
+        until(lambda: len(receiver.taken) == 2, 10, "the events to be sent")
+        assert [attempt.id for attempt in receiver.taken] == ids_of(REFS[0], range(1, 3))
