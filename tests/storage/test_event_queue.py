@@ -179,7 +179,7 @@ def test_workers_that_are_gone_leave_no_name_behind(queue: Open, backend: Backen
         return {one["name"] for one in known}
 
     assert b"dead" in names()
-    until(lambda: names() == {b"alive"}, 20, "the name to go")
+    until(lambda: names() == {b"alive"}, 60, "the name to go")
     assert numbers(found) == [("a", 1)]
 
 

@@ -61,7 +61,7 @@ while #claimed < max and scanned < MAX_SCANNED do
   scanned = scanned + #reply[1][2]
 end
 -- Now and then: the names of workers that are long gone and had nothing left.
-if clock % 32 == 0 then
+if clock % 8 == 0 then
   for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', queue, 'senders')) do
     if one[4] == 0 and one[6] > lease * 10 then redis.call('XGROUP', 'DELCONSUMER', queue, 'senders', one[2]) end
   end
