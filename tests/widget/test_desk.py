@@ -252,6 +252,57 @@ def test_twenty_tasks_by_keyboard(sign_in: Callable[..., Desk], server: ServerCl
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_an_empty_queue_says_that_one_is_not_available(sign_in: Callable[..., Desk]) -> None:
+    """At the first login nobody is put into the queue for this operator: the queue says so, and how to change it."""
+    desk = sign_in()
+    expect(desk.page.get_by_text("You are not available.")).to_be_visible()
+    desk.button("Make me available").click()
+    expect(desk.page.get_by_role("switch", name="Available")).to_be_checked()
+    expect(desk.page.get_by_text("You are not available.")).to_have_count(0)
+
+
+def test_what_was_taken_is_followed(sign_in: Callable[..., Desk], base: str) -> None:
+    """Taken from the bot, or last of the queue, it stays in a list: that of one's own. While others wait, they do."""
+    bo, eva, mia = (Visitor(base, name).ask("quick") for name in ("Bo", "Eva Lang", "Mia Wolf"))
+    eva.want_a_person()
+    mia.want_a_person()
+    desk = sign_in()
+    current = desk.page.locator(".row[aria-current]")
+    expect(desk.rows).to_have_count(2)
+    desk.press("j", "Enter", "t")
+    expect(desk.field("Reply")).to_be_focused()
+    expect(desk.rows).to_have_count(1)
+    expect(desk.view("Queue")).to_have_attribute("aria-current", "page")
+    desk.press("Escape", "j", "Enter", "t")
+    expect(desk.view("Mine")).to_have_attribute("aria-current", "page")
+    expect(current).to_contain_text("Mia Wolf")
+    expect(desk.field("Reply")).to_be_focused()
+    desk.press("Escape", "4")
+    expect(desk.rows).to_have_count(1)
+    desk.press("j", "Enter", "r")
+    desk.page.keyboard.type("May I help?")
+    desk.press("Enter")
+    until(lambda: "May I help?" in bo.texts(), what="the reply that takes the chat from the bot")
+    expect(desk.view("Mine")).to_have_attribute("aria-current", "page")
+    expect(current).to_contain_text("May I help?")
+    expect(desk.field("Reply")).to_be_focused()
+
+
+def test_a_slash_alone_is_not_sent(sign_in: Callable[..., Desk], base: str, server: ServerClient) -> None:
+    """Where there are no canned replies, Enter after the slash that asks for them sends no slash."""
+    server.acting_as(server.invite("Lead", "lead")[0]).call("PUT", "/replies", json={"replies": []})
+    visitor = Visitor(base, "Eva Lang").ask("quick").want_a_person()
+    desk = sign_in()
+    expect(desk.rows).to_have_count(1)
+    desk.press("j", "Enter", "t")
+    expect(desk.field("Reply")).to_be_focused()
+    desk.press("/")
+    expect(desk.page.get_by_text("There are no canned replies yet.")).to_be_visible()
+    desk.press("Enter", "Escape", *"Hello", "Enter")
+    until(lambda: "Hello" in visitor.texts(), what="the reply")
+    assert "/" not in visitor.texts()
+
+
 def test_the_bots_words_stream_in_until_somebody_takes_over(sign_in: Callable[..., Desk], base: str) -> None:
     """Whoever looks sees the answer grow; taking it ends it there, and no word comes after."""
     visitor = Visitor(base, "Eva Lang")

@@ -174,6 +174,19 @@ HEAR = """() => { window.heard = [];
         new MutationObserver(hear).observe(one, { childList: true, subtree: true, characterData: true }) }"""
 
 
+def test_what_a_person_writes_is_in_sight(visit: Visit, anna: Operator) -> None:
+    """After an answer that was shown from its question on, each message of a person is shown to its end."""
+    visitor = asked(visit, "prose")
+    visitor.act("Talk to a person")
+    expect(people(visitor)).to_contain_text("in the queue")
+    ref = anna.rows("queue")[0]["ref"]
+    anna.do(ref, "take")
+    for number in range(1, 9):
+        anna.do(ref, "messages", message=f"A line.\nLine {number}.")
+        one = visitor.page.get_by_role("article", name="Anna Berg").filter(has_text=f"Line {number}.")
+        expect(one).to_be_in_viewport(ratio=0.9)
+
+
 def test_the_place_in_the_queue(visit: Visit, stranger: Visit, anna: Operator) -> None:
     """Who waits behind somebody moves up when they are served."""
     first = asked(visit, "quick one")

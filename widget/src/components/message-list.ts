@@ -84,18 +84,21 @@ export class MessageList {
       this.#markUnseen();
     this.#sync();
     this.#announce(state, old, fresh);
-    this.#follow(state, fresh);
+    this.#follow(state, fresh, old);
     if (this.#from > 0) this.#scheduleIdleBatch();
   }
 
-  /** What was said before is shown to its end; an answer that is being written, from its question on. */
-  #follow(state: State, fresh: boolean): void {
+  /** What was said before, and what a person writes, is shown to its end; a bot's answer, from its question on. */
+  #follow(state: State, fresh: boolean, old: readonly Message[] | null): void {
     const question = state.messages.findLast(({ role }) => role === "user");
     const key = question ? keyOf(question) : "";
     const isNew = key !== this.#questionKey && (state.answering !== null || state.waiting);
     this.#questionKey = key;
     if (fresh) this.scroller.follow(isNew ? "question" : "end");
-    else if (isNew && !this.scroller.isReading) this.scroller.follow("question");
+    else if (this.scroller.isReading) return;
+    else if (isNew) this.scroller.follow("question");
+    else if (state.messages.at(-1)?.author && this.#grewAtEnd(state.messages, old))
+      this.scroller.follow("end");
   }
 
   #lastQuestion(): Element | null {

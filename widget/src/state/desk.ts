@@ -13,8 +13,10 @@ import {
   type News,
   type Notice,
   type PageName,
+  visibleRows,
 } from "./desk-reducer";
 import { createOpenedConversation, type OpenedConversation } from "./desk-opened";
+import { isMine } from "./desk-list";
 import { parseRoute, routeTo } from "./desk-route";
 import type { Reply, Row, ViewName } from "./desk-types";
 
@@ -218,11 +220,20 @@ export function createDesk(deps: DeskDeps) {
   }
 
   function onRow(row: Row): void {
-    const news = newsOf(state.rows.get(row.ref), row, state.me, deps.now());
+    const before = state.rows.get(row.ref);
+    const news = newsOf(before, row, state.me, deps.now());
     dispatch({ type: "row", row });
     opened?.onRow(row);
+    if (isMine(row, state.me) && !(before && isMine(before, state.me))) followTaken(row.ref);
     const looking = deps.page.visible && state.opened?.ref === row.ref;
     if (news && !looking) deps.onNews(news, row);
+  }
+
+  /** What was taken leaves the view: on to one's own, unless others wait in the queue or a search is shown. */
+  function followTaken(ref: string): void {
+    const { page, query } = state;
+    const left = page === "bot" || (page === "queue" && !visibleRows(state).length);
+    if (left && !query && state.opened?.ref === ref) go("mine", ref);
   }
 
   // --- the list ---

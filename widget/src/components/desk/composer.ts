@@ -101,7 +101,9 @@ function onPickerKey(host: DeskHost, { key }: KeyboardEvent): boolean {
   if (key === "Escape") return leavePicker(host);
   const found = matchingReplies(host.desk.state.replies, host.replyFilter!);
   const step = { ArrowDown: 1, ArrowUp: -1 }[key];
-  if (!found.length || (!step && key !== "Enter" && key !== "Tab")) return false;
+  // A slash alone asks for the replies; no visitor is sent it.
+  if (!found.length) return key === "Enter" && !host.replyFilter;
+  if (!step && key !== "Enter" && key !== "Tab") return false;
   if (step) host.change({ replyIndex: (host.replyIndex + step + found.length) % found.length });
   else pick(host, found[host.replyIndex]!);
   return true;

@@ -4,7 +4,7 @@ import { repeat } from "lit/directives/repeat.js";
 import { isMine, isPresent, lastActivity, pageOf } from "../../state/desk-list";
 import { visibleRows, type DeskState } from "../../state/desk-reducer";
 import { routeTo } from "../../state/desk-route";
-import type { Row } from "../../state/desk-types";
+import { isAtLeast, type Row } from "../../state/desk-types";
 import { toSpeechText } from "../live-region";
 import { initialsOf, nameOfVisitor, since, type DeskHost } from "./host";
 import { deskIcon } from "./icons";
@@ -46,7 +46,16 @@ function emptyList(host: DeskHost, { list, query, page }: DeskState): Part {
     return html`<div class="empty" role="alert"><p>${t("desk.list.failed")}</p>
       <button type="button" class="plain" @click=${() => host.desk.reloadList()}>${t("retry")}</button></div>`;
   if (list.loading) return html`<p class="empty">${t("desk.list.loading")}</p>`;
-  return html`<div class="empty"><p>${t(query ? "desk.empty.search" : `desk.empty.${page}`)}</p></div>`;
+  return html`<div class="empty"><p>${t(query ? "desk.empty.search" : `desk.empty.${page}`)}</p>
+    ${page === "queue" && !query ? awayHint(host) : nothing}</div>`;
+}
+
+/** Nobody new waits as long as nobody is available: whoever looks at an empty queue is told so. */
+function awayHint({ desk, words: { t } }: DeskHost): Part {
+  const { me, available } = desk.state;
+  if (available || !isAtLeast(me?.role, "operator")) return nothing;
+  return html`<p>${t("desk.away.hint")}</p>
+    <button type="button" class="strong" @click=${() => void desk.setAvailable(true)}>${t("desk.goAvailable")}</button>`;
 }
 
 const footer = (host: DeskHost, { list }: DeskState): Part =>

@@ -83,7 +83,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .more-rows { margin: 6px auto 0; }
 .empty { padding: 28px 20px; color: var(--_text-muted); text-align: center; text-wrap: balance; }
 .empty p + p { margin-top: 6px; }
-.empty .plain { margin-top: 14px; }
+.empty :is(.plain, .strong) { margin-top: 14px; }
 
 .conversation { display: flex; flex-direction: column; min-width: 0; min-height: 0; }
 .conversation.none { display: grid; place-items: center; }
@@ -179,6 +179,7 @@ dialog.wide { width: min(640px, calc(100vw - 32px)); }
 .dialog-title { display: flex; align-items: center; justify-content: space-between; margin: -8px -8px 8px 0; }
 [dir=rtl] .dialog-title { margin: -8px 0 8px -8px; }
 .choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 20px; }
+.settings + .choices { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); }
 .choice-list { list-style: none; display: grid; gap: 4px; }
 .choice { display: flex; align-items: center; justify-content: space-between; width: 100%; min-height: 44px; padding: 0 12px; border: 1px solid var(--_divider); border-radius: 10px; background: none; cursor: pointer; text-align: start; }
 .choice:hover { border-color: var(--_accent); }
@@ -218,12 +219,12 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
 @container desk (max-width: 1020px) {
   .desk { grid-template-columns: 66px minmax(0, 1fr); }
   .sidebar { padding-inline: 8px; }
-  .brand > span, .view-name, .operator-name, .switch > span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+  .brand > span, .view-name, .operator-name, .operator .switch > span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
   .brand .mark { margin-inline: auto; }
   .view { position: relative; justify-content: center; padding: 0; min-height: 44px; }
   .count { position: absolute; inset-block-start: 2px; inset-inline-end: 2px; min-width: 1.4em; padding: 0 3px; font-size: .78em; line-height: 1.5; text-align: center; }
   .operator-row { padding: 0; justify-content: center; }
-  .switch { justify-content: center; padding: 0; }
+  .operator .switch { justify-content: center; padding: 0; }
 }
 @container desk (max-width: 760px) {
   .desk { grid-template: auto minmax(0, 1fr) / minmax(0, 1fr); }
@@ -232,7 +233,7 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
   .brand > span { position: static; width: auto; height: auto; clip-path: none; }
   .brand .mark { margin-inline: 4px 12px; }
   .operator { display: flex; align-items: center; border: 0; padding: 0; grid-row: 1; grid-column: 2; }
-  .switch > span { position: static; width: auto; height: auto; clip-path: none; }
+  .operator .switch > span { position: static; width: auto; height: auto; clip-path: none; }
   .operator .switch { width: auto; padding-inline: 8px; gap: 8px; }
   .views { grid-column: 1 / -1; }
   .views ul { display: flex; gap: 0; overflow-x: auto; scrollbar-width: none; }
