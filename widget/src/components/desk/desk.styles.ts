@@ -239,7 +239,7 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
   .views ul { display: flex; justify-content: space-between; overflow-x: auto; scrollbar-width: none; }
   .views .apart { margin: 0; padding: 0; border: 0; }
   .views .icon { display: none; }
-  .view { min-height: 44px; padding: 0 6px; gap: 4px; border-radius: 0; white-space: nowrap; }
+  .view { min-height: 44px; padding: 0 4px; gap: 4px; font-size: 13px; border-radius: 0; white-space: nowrap; }
   .view-name { position: static; width: auto; height: auto; clip-path: none; }
   .count { position: static; min-width: 0; padding: 0; font-size: .9em; }
   .view.urgent .count { padding: 0 6px; }
