@@ -17,7 +17,7 @@ from typing import Protocol
 from app.errors import StorageUnavailable
 from app.storage.desk_index import MAX_MARKS, Mark
 
-COALESCE_SECONDS = 0.2
+COALESCE_SECONDS = 0.3
 """Changes of one session within this time are applied together."""
 IDLE_SECONDS = 1.0
 """How often a worker looks for what others have left."""

@@ -13,7 +13,7 @@ from app.conversations.change_tracker import ChangeTracker
 from app.errors import InvalidRequest, PathNotFound
 from app.storage.analytics import Analytics, counted
 from app.storage.base import Release
-from app.storage.desk_index import DeskIndex, LivePosition, Mark, SweepRules
+from app.storage.desk_index import PREFIX, DeskIndex, LivePosition, Mark, SweepRules
 from app.storage.event_queue import entry
 from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
@@ -244,6 +244,29 @@ def test_expires_with_its_session(opened: Open, backend: Backend) -> None:
     left = [key for key in backend.held() if key.startswith(b"baton:desk:")]
     left = [key for key in left if key.split(b"}:")[1] not in (b"live", b"position", b"sweeper")]
     assert left == []
+
+
+def test_expiry_moves_in_steps(opened: Open, backend: Backend) -> None:
+    """While much is said the row's expiry stays, up to half a minute before the session's; a repair leaves that be."""
+    log = opened(tracking="desk", ttl=600_000, max_age=6_000_000)
+    index = index_of(log)
+    session_hash = asked(log)
+    row, meta = f"{PREFIX}row:{ref_of(session_hash)}", f"baton:{{{session_hash}}}:meta"
+    index.refresh(session_hash)
+    first = log.client.call("PEXPIRETIME", row)
+    until(lambda: log.heartbeat(session_hash, "", resume=True) > first, 5, "a later end of the session")
+    log.append_message(session_hash, "", words("more"))
+    index.refresh(session_hash)
+    desk = backend.holder("desk")
+    number = desk.hget(row, "number")
+    assert index.row(ref_of(session_hash), "")["last_message"]["preview"] == "more"
+    assert log.client.call("PEXPIRETIME", meta) > first
+    assert desk.pexpiretime(row) == desk.zscore(f"{PREFIX}rows", ref_of(session_hash)) == first
+    assert index.repair("0") == "0"
+    assert desk.hget(row, "number") == number
+    log.client.call("HSET", meta, "expires", first + 31_000)
+    index.refresh(session_hash)
+    assert desk.pexpiretime(row) == desk.zscore(f"{PREFIX}rows", ref_of(session_hash)) == first + 31_000
 
 
 def test_deleted(desk_log: RedisConversationStore, index: DeskIndex, backend: Backend) -> None:

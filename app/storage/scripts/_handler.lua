@@ -2,7 +2,7 @@
 
 -- Ends a running answer with the words so far, which stay; before the first word no message is stored.
 local function interrupt_turn()
-  local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
+  local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question', 'begun', 'first')
   if running[1] then
     close_turn(running, {outcome = 'interrupted', metadata = '{"interrupted":true}', citations = '[]'})
   end

@@ -7,13 +7,16 @@ local messages, events, turn, answer_text = base .. 'history', base .. 'live', b
 local client_ids, tickets, ratings = base .. 'cids', base .. 'tickets', base .. 'ratings'
 local typing = base .. 'typing'
 
-local session = redis.call('HMGET', meta, 'created', 'expires', 'ended', 'owner', 'count', 'seq',
-  'seen', 'updated', 'window', 'spent', 'names')
+local fields = {'created', 'expires', 'ended', 'owner', 'count', 'seq', 'seen', 'updated', 'window', 'spent', 'names',
+  'handler', 'op', 'op_name', 'waiting', 'asked', 'ref', 'outbox'}  -- from the handler on: see _track.lua
+local session = redis.call('HMGET', meta, unpack(fields, 1, tracking and 18 or 11))
 if not session[1] then return {'not_found'} end
 if session[4] and session[4] ~= ARGV[1] and ARGV[1] ~= '*' then return {'not_owner'} end
 local created, expires, ended = tonumber(session[1]), tonumber(session[2]), session[3]
 local count, seq, last_seen, updated = tonumber(session[5]), tonumber(session[6]), tonumber(session[7]), tonumber(session[8])
 local limit_window, limit_used = tonumber(session[9] or 0), tonumber(session[10] or 0)
+local asked, ref, outbox_number = tonumber(session[16] or 0), session[17], tonumber(session[18] or 0)
+local stored_asked, stored_outbox = asked, outbox_number
 
 -- A time as in RFC 3339, in UTC; the date after Howard Hinnant, "chrono-compatible low-level date algorithms".
 local function iso8601(ms)

@@ -6,30 +6,35 @@ local function has_gap(offset)
 end
 
 -- Appends to the answer at a byte offset; what is there already (the reply was lost, the call repeated) is skipped.
-local function append_text(turn_id, offset, text)
+-- `is_last`: the turn ends in this step, so nothing about it needs to be stored.
+local first_word
+local function append_text(turn_id, offset, text, is_last)
   local length = redis.call('STRLEN', answer_text)
   if length > offset then text = string.sub(text, length - offset + 1) end
   if text == '' then return false end
-  if tracking and length == 0 then redis.call('HSET', turn, 'first', now) end
+  if tracking and length == 0 then
+    first_word = now
+    if not is_last then redis.call('HSET', turn, 'first', now) end
+  end
   redis.call('APPEND', answer_text, text)
   append_event('answer.delta', '{"turn_id":"' .. turn_id .. '","text":' .. cjson.encode(text) .. '}')
   return true
 end
 
 -- For analytics: how an answer ended, and the ms until its first word.
-local function record_answer(error_code, text, not_found)
-  local times = redis.call('HMGET', turn, 'begun', 'first')
+local function record_answer(begun, first, error_code, text, not_found)
   if error_code then
     record('answer.failed', ',"code":' .. cjson.encode(error_code))
   elseif text ~= '' then
-    local first_ms = times[1] and times[2] and string.format('%.0f', times[2] - times[1]) or 'null'
+    local first_ms = begun and first and string.format('%.0f', first - begun) or 'null'
     record('answer', ',"first_ms":' .. first_ms)
   end
   if not_found then record('answer.not_found') end
 end
 
 -- Ends the running turn: stores its text as a message, appends its last event and removes it.
--- `running`: id, lease, client id, number of the question. Returns the type and the JSON of the last event.
+-- `running`: id, lease, client id, number of the question, when it began, when its first word came.
+-- Returns the type and the JSON of the last event.
 -- Without a word there is no message, unless the visitor has stopped it.
 local function close_turn(running, result)
   local id, text = running[1], redis.call('GET', answer_text) or ''
@@ -51,7 +56,7 @@ local function close_turn(running, result)
   if running[3] ~= '' then
     redis.call('HSET', client_ids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or json and seq or 'cut') .. ':' .. id)
   end
-  if tracking then record_answer(failed and result.code, text, result.not_found) end
+  if tracking then record_answer(running[5], first_word or running[6], failed and result.code, text, result.not_found) end
   redis.call('DEL', turn, answer_text)
   return kind, data
 end

@@ -42,13 +42,17 @@ local function save(active, ttl, max_age)
     expires = math.min(now + ttl, created + max_age)
   end
   updated = now
-  redis.call('HSET', meta, 'expires', expires, 'count', count, 'seq', seq, 'seen', last_seen, 'updated', updated,
-    'window', limit_window, 'spent', limit_used)
+  local stored = {'expires', expires, 'count', count, 'seq', seq, 'seen', last_seen, 'updated', updated,
+    'window', limit_window, 'spent', limit_used, 'asked', asked, 'outbox', outbox_number}
+  redis.call('HSET', meta, unpack(stored, 1, tracking and 18 or 14))
+  stored_asked, stored_outbox = asked, outbox_number
   for _, key in ipairs({meta, messages, turn, answer_text, client_ids, tickets, ratings}) do
     redis.call('PEXPIREAT', key, expires)
   end
-  if tracking and math.floor(expires / 1000) ~= math.floor(session[2] / 1000) then
-    -- What operators add expires with the session, to the second: an answer in many pieces would pay for more.
+  -- What operators add expires with the session, to the second, or half a minute where it lives for longer: every message
+  -- would pay for more.
+  local step = expires - now > 300000 and 30000 or 1000
+  if tracking and math.floor(expires / step) ~= math.floor(session[2] / step) then
     for _, name in ipairs({'notes', 'reads'}) do redis.call('PEXPIREAT', base .. name, expires) end
   end
   if session[11] then extend_names() end

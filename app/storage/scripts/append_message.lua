@@ -19,10 +19,7 @@ if wait then return {'session_limited', wait, limit} end
 local json = append_message(ARGV[5])
 append_event('message', json)
 if client_id ~= '' then redis.call('HSET', client_ids, 'm:' .. client_id, seq) end
-if string.sub(ARGV[5], 1, 13) == '"role":"user"' then
-  record('question', asked == 0 and ',"first":true' or '')
-  asked = asked + 1
-end
+if string.sub(ARGV[5], 1, 13) == '"role":"user"' then count_question() end
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 mark_changed()
 notify()

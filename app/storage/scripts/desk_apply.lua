@@ -6,7 +6,9 @@
 -- KEYS: the marks of changed sessions, the queue of events. ARGV: ms for which the index is kept after its last change, and
 -- for each session the JSON of a change as desk_index.py makes it. Returns the hashes whose snapshot was out of date.
 local marks, kept_ms = KEYS[1], tonumber(ARGV[1])
-local stale, changed = {}, false
+local stale, changed, done, scores = {}, false, {}, {}
+-- A row whose session lives on for longer than this is kept in steps: each of its changes moves the session's end a little.
+local LONG_MS, STEP_MS = 300000, 30000
 
 local function apply_events(change, applied)
   for _, event in ipairs(change.events) do
@@ -32,7 +34,7 @@ local function place(change, is_there)
   if view ~= '' then add('view:' .. view, change.score, ref) end
   if operator ~= '' then add('view:mine:' .. operator, change.score, ref) end
   if user ~= '' and view ~= '' then add('user:' .. user, change.active, ref) end
-  add('rows', change.expires, ref)
+  if change.expires then add('rows', change.expires, ref) end
   if change.seen then add('seen', change.seen, ref) else redis.call('ZREM', desk .. 'seen', ref) end
   if change.held then add('held', change.held, ref) end
   if is_there then return end
@@ -52,16 +54,22 @@ end
 
 local function update(change)
   local row = desk .. 'row:' .. change.ref
-  local old = redis.call('HMGET', row, 'number', 'applied', 'sig', 'hash', 'view', 'place')
+  local old = redis.call('HMGET', row, 'number', 'applied', 'sig', 'hash', 'view', 'place', 'check')
   if old[1] and tonumber(old[1]) > change.number and old[4] == change.hash then return false end
   local place_name = change.view .. ' ' .. change.operator .. ' ' .. change.user
   if string.match(old[6] or '', '^%S* (%S*)') ~= change.operator then redis.call('HSET', row, 'since', clock) end
   local applied = apply_events(change, tonumber(old[2] or 0))
-  redis.call('HSET', row, 'number', change.number, 'applied', applied, 'sig', change.sig, 'hash', change.hash,
-    'view', change.view, 'json', change.json, 'text', change.text, 'check', change.check,
-    'place', place_name)
-  redis.call('PEXPIREAT', row, change.expires)
-  place(change, old[6] == place_name)
+  local is_there = old[6] == place_name and old[4] == change.hash
+  local expires = tonumber(string.match(old[7] or '', '%d+$') or 0)
+  if is_there and expires > clock + LONG_MS and expires <= change.expires and change.expires < expires + STEP_MS then
+    change.check = string.gsub(change.check, '%d+$', string.format('%.0f', expires))
+    change.expires = nil
+  end
+  redis.call('HSET', row, 'number', change.number, 'applied', applied, 'sig', change.sig, 'json', change.json,
+    'text', change.text, 'check', change.check)
+  if not is_there then redis.call('HSET', row, 'hash', change.hash, 'view', change.view, 'place', place_name) end
+  if change.expires then redis.call('PEXPIREAT', row, change.expires) end
+  place(change, is_there)
   if old[3] ~= change.sig and (change.view ~= '' or (old[5] or '') ~= '') then
     append_live(change.ref)
     changed = true
@@ -82,9 +90,17 @@ for i = 2, #ARGV do
   local change = cjson.decode(ARGV[i])
   if not (change.gone and forget or update)(change) then
     stale[#stale + 1] = change.hash
-  elseif change.mark and tonumber(redis.call('ZSCORE', marks, change.member) or -1) == change.mark then
-    redis.call('ZREM', marks, change.member)
+  elseif change.mark then
+    done[#done + 1], scores[#scores + 1] = change.member, change.mark
   end
+end
+-- A mark goes unless its session has changed once more.
+if done[1] then
+  local current, removed = redis.call('ZMSCORE', marks, unpack(done)), {}
+  for i = 1, #done do
+    if tonumber(current[i] or -1) == scores[i] then removed[#removed + 1] = done[i] end
+  end
+  if removed[1] then redis.call('ZREM', marks, unpack(removed)) end
 end
 for set in pairs(touched) do redis.call('PEXPIRE', desk .. set, kept_ms) end
 if changed then notify_desks(kept_ms) end

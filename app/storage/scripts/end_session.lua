@@ -10,7 +10,7 @@ if ended then
 elseif ARGV[3] ~= '' and handler == 'human' and operator ~= ARGV[3] then
   return {'already_taken', operator_name}
 else
-  local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
+  local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question', 'begun', 'first')
   if running[1] then close_turn(running, {outcome = 'stopped', metadata = '{"stopped":true}', citations = '[]'}) end
   redis.call('HSET', meta, 'ended', 1)
   redis.call('DEL', tickets)

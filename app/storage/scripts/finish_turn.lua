@@ -11,7 +11,7 @@
 --       where it hands over to a person: 'bot' (nobody is there) or the position in the queue; its reason.
 -- KEYS after the first: the engine calls that run, in all and for one address, where its slot is given back too.
 for i = 2, #KEYS do redis.call('ZREM', KEYS[i], ARGV[4]) end
-local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question')
+local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question', 'begun', 'first')
 local id = running[1]
 if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then
   refresh_ttl_for_wait()
@@ -32,7 +32,7 @@ if ARGV[12] ~= '1' and has_gap(tonumber(ARGV[10])) then
   refresh_ttl_for_wait()
   return {'gap'}
 end
-if ARGV[11] ~= '' then append_text(id, tonumber(ARGV[10]), ARGV[11]) end
+if ARGV[11] ~= '' then append_text(id, tonumber(ARGV[10]), ARGV[11], true) end
 local kind, data = close_turn(running, {
   outcome = ARGV[5], code = ARGV[6], detail = ARGV[7], metadata = ARGV[8], citations = ARGV[9],
   final = ARGV[14] == '1', not_found = ARGV[15] == '1',

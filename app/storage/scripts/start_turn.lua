@@ -20,8 +20,7 @@ local function store_question()
   local json = append_message(ARGV[5])
   append_event('message', json)
   question = seq
-  record('question', asked == 0 and ',"first":true' or '')
-  asked = asked + 1
+  count_question()
   return json
 end
 
@@ -92,8 +91,8 @@ local json = previous and get_message(question) or store_question()
 if client_id ~= '' then redis.call('HSET', client_ids, 'q:' .. client_id, question .. ':run:' .. turn_id) end
 local start = seq
 redis.call('DEL', answer_text)
-redis.call('HSET', turn, 'id', turn_id, 'lease', clock + ARGV[10], 'cid', client_id, 'start', start, 'question', question)
-if tracking then redis.call('HSET', turn, 'begun', now) end
+redis.call('HSET', turn, 'id', turn_id, 'lease', clock + ARGV[10], 'cid', client_id, 'start', start, 'question', question,
+  'begun', now)
 append_event('answer.start', '{"turn_id":"' .. turn_id .. '"}')
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 mark_changed()
