@@ -34,7 +34,7 @@ _SENTENCES = {
     "less_than_equal": "must be at most {le}",
     NOT_BLANK: "must not be empty",
     CLIENT_ID: "must be 1 to 64 of A-Z a-z 0-9 _ . : -",
-    EMAIL: "must hold a mail address such as ada@example.com",
+    EMAIL: "must be an email address such as ada@example.com",
     SESSION_KEY: "must be 1 to 128 of A-Z a-z 0-9 _ . : @ -",
 }
 """What is wrong with a field, by pydantic's type of error or by the pattern. Pydantic's own messages may quote it."""

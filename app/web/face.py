@@ -93,14 +93,14 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Der Dienst ist gerade nicht erreichbar. Bitte versuchen Sie es gleich noch einmal.",
         "ar": "الخدمة غير متاحة الآن. حاول مرة أخرى بعد قليل.",
     },
-    "login_title": {"en": "Log in to the desk", "de": "Anmeldung", "ar": "تسجيل الدخول"},
+    "login_title": {"en": "Sign in to the desk", "de": "Anmeldung", "ar": "تسجيل الدخول"},
     "login_done": {
-        "en": "You are logged in. The desk opens by itself.",
+        "en": "You are signed in. The desk opens by itself.",
         "de": "Sie sind angemeldet. Es geht von selbst weiter.",
         "ar": "تم تسجيل دخولك. ستُفتح الصفحة تلقائيًا.",
     },
     "login_failed": {
-        "en": "The login could not be completed. Please try again.",
+        "en": "You could not be signed in. Please try again.",
         "de": "Die Anmeldung hat nicht geklappt. Bitte versuchen Sie es noch einmal.",
         "ar": "تعذّر إكمال تسجيل الدخول. حاول مرة أخرى.",
     },

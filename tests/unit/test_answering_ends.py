@@ -76,7 +76,7 @@ def test_without_people_a_handoff_leads_nowhere(start: Start) -> None:
     one = start(lambda turn: iter([Handoff("money"), TextChunk("unheard")]))
     assert one.events(one.ask())[-1][0] == "answer.end"
     one.quiet()
-    assert one.history()[-1]["content"].startswith("Nobody is here just now")
+    assert one.history()[-1]["content"].startswith("Nobody is here to answer")
     other = start(lambda turn: iter([TextChunk("One moment."), Handoff("money")]))
     other.events(other.ask())
     other.quiet()

@@ -121,10 +121,10 @@ describe("where people answer", () => {
     expect(root.querySelector(".people .avatar")!.textContent).toBe("AB");
     for (const [reason, words] of [
       ["released", /back with the assistant/],
-      ["timeout", /nobody could come/],
+      ["timeout", /nobody was free/],
       ["left", /away for a while/],
       ["kept", /passed on/],
-      ["kept.mail", /by mail/],
+      ["kept.mail", /by email/],
     ] as const) {
       await set({ handler: handler("bot", { reason }) });
       expect(line()).toMatch(words);
@@ -270,7 +270,7 @@ describe("with nobody there", () => {
     field("email").value = "anna";
     button("Send message")!.click();
     await settle();
-    expect(problem()).toMatch(/check the mail address/);
+    expect(problem()).toMatch(/check the email address/);
     expect(field("email").getAttribute("aria-invalid")).toBe("true");
     field("email").value = "";
     people.leave.mockRejectedValueOnce(new Error("down"));
