@@ -125,10 +125,7 @@ export function createDeskApi(base: string, fetchIt: Fetch = (url, init) => fetc
       for (const [name, value] of Object.entries(given)) if (value) query.set(name, value);
       return decodeListing(await json(`conversations?${query}`));
     },
-    conversation: async (ref: string): Promise<Row | null> => {
-      const found = await json(of(ref));
-      return decodeRow(found.conversation ?? found);
-    },
+    conversation: async (ref: string): Promise<Row | null> => decodeRow(await json(of(ref))),
     history: async (ref: string, before?: string): Promise<DeskHistory> => {
       const query = new URLSearchParams({ limit: "100", ...(before ? { before } : {}) });
       const found = await json(of(ref, `/messages?${query}`));
@@ -149,10 +146,8 @@ export function createDeskApi(base: string, fetchIt: Fetch = (url, init) => fetc
     release: (ref: string, to: string) => post(of(ref, "/release"), { to }),
     send: async (ref: string, message: string, client_id: string): Promise<Message | null> =>
       decodeDeskMessage((await post(of(ref, "/messages"), { message, client_id })).message),
-    addNote: async (ref: string, message: string): Promise<Message | null> => {
-      const found = await post(of(ref, "/notes"), { message });
-      return decodeDeskMessage(found.note ?? found.message);
-    },
+    addNote: async (ref: string, message: string): Promise<Message | null> =>
+      decodeDeskMessage((await post(of(ref, "/notes"), { message })).message),
     end: (ref: string) => post(of(ref, "/end")),
     typing: (ref: string) => post(of(ref, "/typing")),
     read: (ref: string) => post(of(ref, "/read")),

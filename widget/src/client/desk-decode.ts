@@ -105,7 +105,7 @@ export function decodeRow(value: unknown): Row | null {
   };
 }
 
-export function decodeCounts(value: unknown): Counts {
+function decodeCounts(value: unknown): Counts {
   const given = fields(value);
   return Object.fromEntries(VIEWS.map((view) => [view, count(given[view])])) as unknown as Counts;
 }
@@ -129,7 +129,7 @@ export function decodeMe(value: unknown): { me: Me; available: boolean } | null 
   };
 }
 
-export function decodeOperators(value: unknown): Colleague[] {
+function decodeOperators(value: unknown): Colleague[] {
   return list(value).flatMap((one) => {
     const { id, name, present, available } = fields(one);
     const found = { present: present === true, available: available === true };
@@ -143,7 +143,7 @@ export function decodeTeam(value: unknown): Teammate[] {
 }
 
 export function decodeReplies(value: unknown): Reply[] {
-  return list(Array.isArray(value) ? value : fields(value).replies).flatMap((one) => {
+  return list(fields(value).replies).flatMap((one) => {
     const { shortcut, text: words } = fields(one);
     return text(shortcut) && text(words) ? [{ shortcut: text(shortcut), text: text(words) }] : [];
   });
@@ -209,15 +209,15 @@ export function decodeConversationEvent(kind: string, data: unknown): Conversati
 export function decodeDeskEvent(kind: string, data: unknown): DeskEvent | null {
   if (kind === "reset" || kind === "ping") return { event: kind };
   const given = fields(data);
-  if (kind === "counts") return { event: kind, counts: decodeCounts(given.counts ?? given) };
+  if (kind === "counts") return { event: kind, counts: decodeCounts(given) };
   if (kind === "operators") return { event: kind, operators: decodeOperators(given.operators) };
   return kind === "conversation" ? decodeRowEvent(given) : null;
 }
 
 /** A row that changed, or word of one that was deleted. */
 function decodeRowEvent(data: Fields): DeskEvent | null {
-  if (data.deleted === true || data.removed === true)
+  if (data.deleted === true)
     return text(data.ref) ? { event: "removed", ref: text(data.ref) } : null;
-  const row = decodeRow(data.conversation ?? data);
+  const row = decodeRow(data);
   return row && { event: "conversation", row };
 }

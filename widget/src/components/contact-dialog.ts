@@ -38,7 +38,7 @@ export function contactDialog(
       <label for="contact-name">${t("people.name")}</label>
       <input id="contact-name" name="name" type="text" dir="auto" maxlength="100" autocomplete="name" />
       <label for="contact-email">${t("people.email")}</label>
-      <input id="contact-email" name="email" type="email" dir="ltr" maxlength="200" autocomplete="email" aria-invalid=${invalid("people.wrong")} aria-describedby="contact-problem" />
+      <input id="contact-email" name="email" type="email" dir="ltr" maxlength="254" autocomplete="email" aria-invalid=${invalid("people.wrong")} aria-describedby="contact-problem" />
       <p id="contact-problem" class="problem" role="alert">${problem ? t(problem) : ""}</p>
       <div class="choices">
         <button type="button" class="plain" part="button" @click=${close}>${t("cancel")}</button>

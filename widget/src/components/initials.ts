@@ -1,4 +1,4 @@
-/** The letters that stand for an operator: of the first and the last word of the name. */
+/** The letters that stand for a person: of the first and the last word of the name. */
 export function initials(name: string): string {
   const words = name.trim().split(/\s+/);
   const [first = ""] = words[0]!;

@@ -11,7 +11,7 @@ type FieldName = "reply" | "note";
 const MAX_SHOWN = 8;
 
 /** The canned replies whose shortcut or text has what was typed after the slash; those that begin with it first. */
-export function matchingReplies(replies: readonly Reply[], filter: string): Reply[] {
+function matchingReplies(replies: readonly Reply[], filter: string): Reply[] {
   const wanted = filter.toLocaleLowerCase();
   const rank = ({ shortcut, text }: Reply): number => {
     const name = shortcut.replace(/^\//, "").toLocaleLowerCase();
@@ -141,7 +141,7 @@ function cannedReplies(host: DeskHost): Part {
 }
 
 /** Sends what stands in the field that was written in last. */
-export function sendActive(host: DeskHost, opened: Opened): void {
+function sendActive(host: DeskHost, opened: Opened): void {
   const conversation = host.desk.opened;
   host.change({ replyFilter: null });
   if (host.activeField === "note") void conversation?.addNote(opened.noteDraft);

@@ -5,8 +5,9 @@ import { isMine, isPresent, lastActivity, pageOf } from "../../state/desk-list";
 import { visibleRows, type DeskState } from "../../state/desk-reducer";
 import { routeTo } from "../../state/desk-route";
 import { isAtLeast, type Row } from "../../state/desk-types";
+import { initials } from "../initials";
 import { toSpeechText } from "../live-region";
-import { initialsOf, nameOfVisitor, since, type DeskHost } from "./host";
+import { nameOfVisitor, since, type DeskHost } from "./host";
 import { deskIcon } from "./icons";
 import { botName } from "./reader";
 
@@ -84,7 +85,7 @@ function rowItem(host: DeskHost, row: Row, state: DeskState): TemplateResult {
 }
 
 export function avatar(name: string, present: boolean, word: string): TemplateResult {
-  return html`<span class="avatar" aria-hidden="true">${initialsOf(name)}${present ? html`<i class="present"></i>` : nothing}</span>
+  return html`<span class="avatar" aria-hidden="true">${initials(name)}${present ? html`<i class="present"></i>` : nothing}</span>
     ${present ? html`<span class="visually-hidden">${word}</span>` : nothing}`;
 }
 
@@ -98,7 +99,7 @@ function preview(host: DeskHost, { last_message: last }: Row, { me }: DeskState)
   return html`${who ? html`<bdi class="row-who">${who}: </bdi>` : nothing}${words}`;
 }
 
-export function handlerChip(host: DeskHost, row: Row, { me }: DeskState): TemplateResult {
+function handlerChip(host: DeskHost, row: Row, { me }: DeskState): TemplateResult {
   const { words, now } = host;
   const { t } = words;
   if (row.status === "ended") return html`<span class="handler">${t("desk.handler.ended")}</span>`;

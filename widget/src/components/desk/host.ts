@@ -3,11 +3,10 @@ import type { Language } from "../../locales/i18n";
 import type { PreferenceName, Preferences } from "../../state/desk-preferences";
 import type { Desk } from "../../state/desk";
 import type { DeskState } from "../../state/desk-reducer";
-import { isMine } from "../../state/desk-list";
+import { isMine, visitorName } from "../../state/desk-list";
 import { isAtLeast, type Me, type Row } from "../../state/desk-types";
 import type { Options } from "../../types";
 import type { Opened } from "../../state/desk-conversation";
-import { visitorName } from "../../state/desk-list";
 
 export interface DeskHost {
   readonly desk: Desk;
@@ -100,13 +99,4 @@ export function since(iso: string | null, now: number, { tag, t }: Language): st
         numberingSystem: "latn",
       }).format(Math.floor(seconds / size));
   return t("desk.now");
-}
-
-/** The first letters of the first two words, for a round mark. */
-export function initialsOf(name: string): string {
-  const letters = name
-    .split(/[\s@.]+/)
-    .filter(Boolean)
-    .map((word) => [...word][0]!);
-  return letters.slice(0, 2).join("").toLocaleUpperCase();
 }

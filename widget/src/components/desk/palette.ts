@@ -14,7 +14,7 @@ interface Entry {
 const MAX_SHOWN = 9;
 const MAX_CONVERSATIONS = 200;
 
-export function paletteEntries(host: DeskHost): Entry[] {
+function paletteEntries(host: DeskHost): Entry[] {
   const wanted = host.paletteText.trim().toLocaleLowerCase();
   return [...actions(host), ...places(host), ...conversations(host)]
     .filter(({ name, detail }) => `${name} ${detail}`.toLocaleLowerCase().includes(wanted))
