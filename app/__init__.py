@@ -130,7 +130,9 @@ def _build_services(config: Settings, store: RedisConversationStore | None, engi
     answer_runner = AnswerRunner(store, engine, runner_config)
     _start_thread(answer_runner.forget_problem)
     conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000, desk=index)
-    claims = ClaimService(store.ownership, store, conversations, people.show if people else lambda _session_hash: None)
+    claims = ClaimService(
+        store.ownership, store, conversations, people.refresh if people else lambda _session_hash: None
+    )
     api_key = config.api_key.get_secret_value() if config.api_key else ""
     identity_secret = config.identity_secret
     return Services(

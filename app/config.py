@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 import limits
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from app.auth.operators import ROLES
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_INT = 1_000_000_000
 MIN_SECRET_CHARS = 16
@@ -45,8 +47,6 @@ LOGO_TYPES = {
     ".ico": "image/x-icon",
 }
 MAX_LOGO_BYTES = 256 * 1024
-ROLES = ("viewer", "operator", "lead", "admin")
-"""What an operator may be; each may do what those before it may."""
 
 
 class ConfigError(ValueError):

@@ -34,6 +34,7 @@ BatonError               500  internal_error
 from __future__ import annotations
 
 from collections.abc import Iterator
+from traceback import extract_tb
 
 
 class BatonError(Exception):
@@ -261,3 +262,9 @@ def _with_code(parent: type[BatonError]) -> Iterator[type[BatonError]]:
 
 ERRORS: tuple[type[BatonError], ...] = tuple(sorted(_with_code(BatonError), key=lambda error: error.status))
 """Every error that has a code, by status."""
+
+
+def error_location(error: BaseException) -> str:
+    """Where it was raised, for the log; not its message, which may quote a visitor."""
+    frames = extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

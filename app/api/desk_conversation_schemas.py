@@ -8,8 +8,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from app.api.desk_schemas import OperatorId
 from app.api.schemas import (
+    Author,
     ClientId,
     Cursor,
+    Handler,
     Message,
     MessageText,
     RequestModel,
@@ -20,7 +22,6 @@ from app.api.schemas import (
     whole_number,
 )
 
-Handler = Literal["bot", "queue", "human"]
 ViewName = Literal["queue", "mine", "open", "bot", "ended"]
 Ref = Annotated[str, Field(pattern="^cnv_[0-9a-f]{24}$", examples=["cnv_0123456789abcdef01234567"])]
 
@@ -67,13 +68,6 @@ class Person(BaseModel):
     """An operator, by id and name."""
 
     id: OperatorId
-    name: str
-
-
-class Author(BaseModel):
-    """Who wrote a message that is not the engine's."""
-
-    type: Literal["operator"]
     name: str
 
 

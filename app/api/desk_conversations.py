@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 from app.api import desk_conversation_schemas as desk_schemas
 from app.api import schemas
 from app.api.desk_auth import DeskCaller, desk_operators, desk_route
+from app.api.human import people_service
 from app.api.json_body import read_json_object
 from app.api.messages import message_response, transcript_response
 from app.api.openapi import DESK_ERRORS, TEXT, ResponseSpec, openapi_operation
@@ -29,7 +30,6 @@ from app.conversations.desk_conversation import OperatorEvents, created_at, merg
 from app.conversations.desk_feed import DeskReader
 from app.conversations.events import PING, SESSION_ENDED_EVENT, Event
 from app.conversations.ids import timestamp
-from app.conversations.people import PeopleService
 from app.conversations.service import ConversationPage
 from app.errors import AlreadyTaken, NotAllowed, PathNotFound, RateLimited, SessionEnded, SessionFull, SessionNotFound
 from app.extensions import services
@@ -51,14 +51,6 @@ def desk_index() -> DeskIndex:
     if index is None:
         raise PathNotFound("There is nothing at this path.")
     return index
-
-
-def desk_people() -> PeopleService:
-    """What operators can do. Raises PathNotFound while the desk is off."""
-    people = services().people
-    if people is None:
-        raise PathNotFound("There is nothing at this path.")
-    return people
 
 
 def _resolve(ref: str) -> str:
@@ -132,7 +124,7 @@ def list_desk_messages(caller: DeskCaller, ref: str) -> Response:
     page = _page(session_hash, direction, message_id, query.limit)
     session = page.session
     since, until = _time_span(session_hash, direction, session)
-    messages = merge_notes(session.messages, desk_people().get_notes(session_hash), since, until)
+    messages = merge_notes(session.messages, people_service().get_notes(session_hash), since, until)
     fields = {
         "success": True,
         "ref": ref,
@@ -176,7 +168,7 @@ def take_conversation(caller: DeskCaller, ref: str) -> Response:
         raise NotAllowed("Only leads and admins may take a conversation from somebody.")
     session_hash = _resolve(ref)
     body = desk_schemas.TakeRequest.parse(given)
-    desk_people().take(session_hash, caller.acting, force=body.force)
+    people_service().take(session_hash, caller.acting, force=body.force)
     desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
     return _conversation_response(caller, ref)
 
@@ -189,7 +181,7 @@ def release_conversation(caller: DeskCaller, ref: str) -> Response:
     """Give a conversation to the bot, back to the queue or to a colleague."""
     session_hash = _resolve(ref)
     body = desk_schemas.ReleaseRequest.parse(read_json_object())
-    desk_people().release(session_hash, caller.acting, body.to)
+    people_service().release(session_hash, caller.acting, body.to)
     return _conversation_response(caller, ref)
 
 
@@ -204,7 +196,7 @@ def send_operator_message(caller: DeskCaller, ref: str) -> Response:
     """Say something; where nobody has the conversation, this takes it."""
     session_hash = _resolve(ref)
     body = _parse_message()
-    stored = desk_people().send_message(session_hash, caller.acting, body.message, body.client_id)
+    stored = people_service().send_message(session_hash, caller.acting, body.message, body.client_id)
     desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
     return message_response(stored.message, 201 if stored.is_new else 200)
 
@@ -220,7 +212,7 @@ def add_note(caller: DeskCaller, ref: str) -> Response:
     """Add a note, which operators alone read."""
     session_hash = _resolve(ref)
     body = _parse_message()
-    stored = desk_people().add_note(session_hash, caller.acting, body.message, body.client_id)
+    stored = people_service().add_note(session_hash, caller.acting, body.message, body.client_id)
     return message_response(stored.message, 201 if stored.is_new else 200)
 
 
@@ -234,7 +226,7 @@ def end_conversation(caller: DeskCaller, ref: str) -> Response:
     """End a conversation for good."""
     session_hash = _resolve(ref)
     read_json_object(optional=True)
-    desk_people().end(session_hash, caller.acting)
+    people_service().end(session_hash, caller.acting)
     return _conversation_response(caller, ref)
 
 
@@ -244,7 +236,7 @@ def operator_types(caller: DeskCaller, ref: str) -> Response:
     """Say that the operator types; the visitor is told, once in 3 s at most."""
     session_hash = _resolve(ref)
     read_json_object(optional=True)
-    desk_people().set_typing(session_hash, "operator", caller.acting.name)
+    people_service().set_typing(session_hash, "operator", caller.acting.name)
     return json_response(desk_schemas.Done())
 
 
@@ -254,7 +246,7 @@ def mark_read(caller: DeskCaller, ref: str) -> Response:
     """Say that the operator has read what there is."""
     session_hash = _resolve(ref)
     read_json_object(optional=True)
-    desk_people().mark_read(session_hash, caller.acting)
+    people_service().mark_read(session_hash, caller.acting)
     return json_response(desk_schemas.Done())
 
 
@@ -337,7 +329,7 @@ def follow_conversation(caller: DeskCaller, ref: str) -> Response:
     conversations, store, people, operators = (
         services().conversations,
         services().store,
-        desk_people(),
+        people_service(),
         desk_operators(),
     )
     start = conversations.resolve_cursor(session_hash, OWNER, _position())

@@ -155,10 +155,6 @@ class OperatorDirectory:
         """Whether they have switched themselves available, be they present or not."""
         return any(state.is_switched_on for state in self._store.states() if state.operator.id == operator_id)
 
-    def is_available(self, operator_id: str) -> bool:
-        """Whether they are switched on and present."""
-        return any(state.is_available for state in self._store.states() if state.operator.id == operator_id)
-
     def present_ids(self) -> frozenset[str]:
         """The operators who are present, switched on or not: what the others hold goes back to the queue."""
         return frozenset(state.operator.id for state in self._store.states() if state.is_present)

@@ -74,8 +74,8 @@ class HandoffTarget(Protocol):
     def handoff_position(self) -> str:
         """A position in the queue, or ``bot`` where nobody is there."""
 
-    def on_handoff(self, session_hash: str) -> None:
-        """A conversation was handed over."""
+    def refresh(self, session_hash: str) -> None:
+        """Shows operators that it was handed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +442,7 @@ class AnswerRunner:
             with suppress(StorageUnavailable):
                 self._config.on_not_found(turn.question)
         if result.handoff and self._config.people:
-            self._config.people.on_handoff(turn.session_hash)
+            self._config.people.refresh(turn.session_hash)
         return result.code or result.outcome
 
     def _finish(self, turn: TurnRequest, result: TurnResult) -> TerminalEvent | None:

@@ -11,10 +11,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from traceback import extract_tb
 from typing import Protocol
 
-from app.errors import StorageUnavailable
+from app.errors import StorageUnavailable, error_location
 from app.storage.desk_index import MAX_MARKS, Mark
 
 COALESCE_SECONDS = 0.3
@@ -25,12 +24,6 @@ SKIP_SECONDS = 30.0
 """A session whose changes cannot be applied is left alone for so long."""
 
 _log = logging.getLogger(__name__)
-
-
-def place(error: BaseException) -> str:
-    """Where in the code an error was raised, which quotes nothing of its message."""
-    frames = extract_tb(error.__traceback__)
-    return f"{frames[-1].name}:{frames[-1].lineno}" if frames else ""
 
 
 class ChangeIndex(Protocol):
@@ -68,7 +61,7 @@ class ChangeTracker:
             except StorageUnavailable:
                 self._stopped.wait(IDLE_SECONDS)
             except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
-                extra = {"at": place(error)}
+                extra = {"at": error_location(error)}
                 _log.error("changes could not be applied: %s", type(error).__name__, extra=extra)
                 self._stopped.wait(IDLE_SECONDS)
 
@@ -127,5 +120,5 @@ class ChangeTracker:
                 raise
             except Exception as error:  # noqa: BLE001 - logged, and tried again later
                 self._skipped[mark.member] = self._clock() + SKIP_SECONDS
-                extra = {"session": mark.member[:10], "at": place(error)}
+                extra = {"session": mark.member[:10], "at": error_location(error)}
                 _log.error("what a conversation has changed could not be applied", extra=extra)

@@ -6,16 +6,16 @@ import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import orjson
 
 from app.conversations.events import Event
+from app.conversations.ids import timestamp
 from app.errors import NotFound, StorageUnavailable
 from app.storage.base import EventBatch
 
-RECENT_NOTES = timedelta(minutes=10)
+RECENT_SECONDS = 600.0
 """A feed begins with the notes of this time; their ids make repetition harmless."""
 VIEWER_MS = 45_000
 RENEW_SECONDS = 15.0
@@ -81,7 +81,7 @@ class OperatorEvents:
     def _notes(self) -> Iterator[Event]:
         notes = self._get_notes()
         if self._told_viewers is None:  # this is the first look
-            oldest = (datetime.now(UTC) - RECENT_NOTES).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            oldest = timestamp(round((time.time() - RECENT_SECONDS) * 1000))
             self._told_notes = sum(created_at(note) < oldest for note in notes)
         for note in notes[self._told_notes :]:
             yield Event(None, "message", note)

@@ -18,11 +18,10 @@ from functools import partial
 import httpx2
 from standardwebhooks import Webhook
 
-from app.conversations.change_tracker import place
 from app.engines.base import CancelToken
 from app.engines.http_client import ANY_ENCODING, CallGuard, http_client
 from app.engines.sanitize import IdleTimer
-from app.errors import EngineFailed, EngineTimeout, StorageUnavailable
+from app.errors import EngineFailed, EngineTimeout, StorageUnavailable, error_location
 from app.storage.event_queue import EventQueue, QueuedEvent
 
 _log = logging.getLogger(__name__)
@@ -153,7 +152,7 @@ class EventSender:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return type(error).__name__
         except Exception as error:  # noqa: BLE001 - an event that cannot be sent at all becomes a dead letter too
-            _log.error("an event could not be sent: %s", type(error).__name__, extra={"at": place(error)})
+            _log.error("an event could not be sent: %s", type(error).__name__, extra={"at": error_location(error)})
             return "internal error"
         return ""
 

@@ -86,7 +86,7 @@ class PeopleService:
         handler, changed = self._store.request_human(
             session_hash, actor, orjson.dumps(contact) if contact else b"", reason, position, by
         )
-        self._refresh(session_hash)
+        self.refresh(session_hash)
         state: dict[str, Any] = {"handler": handler, "people": people}
         if handler == "queue":
             found = self.state(self._store.read_messages(session_hash, actor, "", 0, 0)).get("queue_position")
@@ -115,10 +115,6 @@ class PeopleService:
     def handoff_position(self) -> str:
         """Where a conversation goes that the engine hands over: a position in the queue, or ``bot``."""
         return str(self.next_position()) if self._operators.people_state() == "online" else "bot"
-
-    def on_handoff(self, session_hash: str) -> None:
-        """The engine has handed a conversation over."""
-        self._refresh(session_hash)
 
     # Operators
 
@@ -159,7 +155,7 @@ class PeopleService:
             session_hash,
             lambda found: self._store.append_operator_message(found, message, operator.id, operator.name),
         )
-        self._refresh(session_hash)
+        self.refresh(session_hash)
         return result
 
     def add_note(self, session_hash: str, operator: Operator, text: str, client_id: str | None = None) -> AppendResult:
@@ -175,7 +171,7 @@ class PeopleService:
     def mark_read(self, session_hash: str, operator: Operator) -> None:
         """The operator has read what there is."""
         _, session_hash = self._follow(session_hash, lambda found: self._store.mark_read(found, operator.id))
-        self._refresh(session_hash)
+        self.refresh(session_hash)
 
     def set_typing(
         self, session_hash: str, who: Literal["operator", "visitor"], name: str = "", actor: str = "*"
@@ -204,16 +200,12 @@ class PeopleService:
         except (SessionEnded, SessionNotFound):
             return False
         if changed:
-            self._refresh(session_hash)
+            self.refresh(session_hash)
         return changed
 
     def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
         """Records that the visitor has left, once each time; and when they were last seen (ms)."""
         return self._store.mark_abandoned(session_hash)
-
-    def show(self, session_hash: str) -> None:
-        """A claim has moved the conversation: operators find it under its new hash from now on."""
-        self._refresh(session_hash)
 
     def publish_positions(self, known: AbstractSet[tuple[str, int]] = frozenset()) -> AbstractSet[tuple[str, int]]:
         """Tells those who wait where they are in the queue now, but for the sessions and positions that are ``known``.
@@ -231,11 +223,11 @@ class PeopleService:
 
     def _change(self, session_hash: str, verb: Callable[[str], T]) -> T:
         result, session_hash = self._follow(session_hash, verb)
-        self._refresh(session_hash)
+        self.refresh(session_hash)
         return result
 
-    def _refresh(self, session_hash: str) -> None:
-        """Shows a change at once. Where that fails, the change tracker does it a little later."""
+    def refresh(self, session_hash: str) -> None:
+        """Shows operators a change at once. Where that fails, the change tracker does it a little later."""
         if self._desk:
             with suppress(BatonError):
                 self._desk.refresh(session_hash)

@@ -16,9 +16,8 @@ from functools import partial
 from typing import Protocol
 
 from app.auth.operators import PRESENT_MS, OperatorDirectory
-from app.conversations.change_tracker import place
 from app.conversations.people import VISITOR_AWAY_MS, PeopleService
-from app.errors import BatonError, SessionNotFound, StorageUnavailable
+from app.errors import BatonError, SessionNotFound, StorageUnavailable, error_location
 from app.storage.desk_index import DeskIndex, SweepRules
 
 TICK_SECONDS = 1.0
@@ -57,24 +56,20 @@ class Sweeper:
     ) -> None:
         self._index, self._store, self._worker, self._people = index, store, worker, people
         self._rules = SweepRules(LEASE_MS, people.queue_timeout_ms if people else 10**15, RECHECK_MS)
-        self._stopped, self._ended = threading.Event(), threading.Event()
+        self._stopped = threading.Event()
         self._repair_cursor = "0"
         self._is_holder = False
         self._known_positions: AbstractSet[tuple[str, int]] = frozenset()
 
     def run(self) -> None:
         """Sweeps every second until ``stop``."""
-        try:
-            while not self._stopped.wait(TICK_SECONDS):
-                try:
-                    self.sweep()
-                except StorageUnavailable:
-                    continue
-                except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
-                    extra = {"at": place(error)}
-                    _log.error("a sweep failed: %s", type(error).__name__, extra=extra)
-        finally:
-            self._ended.set()
+        while not self._stopped.wait(TICK_SECONDS):
+            try:
+                self.sweep()
+            except StorageUnavailable:
+                continue
+            except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
+                _log.error("a sweep failed: %s", type(error).__name__, extra={"at": error_location(error)})
 
     def stop(self) -> None:
         """Ends ``run``, and lets another worker sweep."""

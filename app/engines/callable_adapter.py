@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
-import traceback
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -133,9 +132,3 @@ def _chunks_from_mapping(answer: Mapping[str, Any]) -> Iterator[Any]:
     elif text or "handoff" not in answer:
         yield text
     yield from outcome_chunks(answer)
-
-
-def error_location(error: BaseException) -> str:
-    """Where it was raised, for the log; not its message, which may quote a visitor."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"({frames[-1].filename}:{frames[-1].lineno})" if frames else ""

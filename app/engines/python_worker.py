@@ -18,8 +18,8 @@ from typing import Any
 
 from app.engines import ipc
 from app.engines.base import CancelToken, Citation, EngineRequest
-from app.engines.callable_adapter import EngineLoadError, error_location, import_target, iterate_answer
-from app.errors import EngineFailed
+from app.engines.callable_adapter import EngineLoadError, import_target, iterate_answer
+from app.errors import EngineFailed, error_location
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class RunningTurn:
             end = ipc.encode_end(error)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it fails this turn only
             if not self._closed:
-                _log.warning("the Python engine raised %s %s", type(error).__name__, error_location(error))
+                _log.warning("the Python engine raised %s (%s)", type(error).__name__, error_location(error))
             end = ipc.encode_end(EngineFailed())
         finally:
             self._running = False

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from app.auth.user_tokens import verify_user_token
-from app.conversations.change_tracker import place
 from app.conversations.desk_conversation import merge_notes
+from app.errors import error_location
 from app.storage.desk_index import user_hash
 from app.storage.desk_rows import (
     FIELDS,
@@ -146,9 +146,9 @@ def test_merge_notes() -> None:
     assert merged("2027-01-15T08:00:05.000Z") == ["m1", "m2", "m3", "n3"]
 
 
-def test_place() -> None:
+def test_error_location() -> None:
     """A fault is logged by where it was raised, without its words."""
     with pytest.raises(ValueError, match="unexpected") as raised:
         orjson.loads(b"a visitor's words")
-    assert place(raised.value).startswith("test_place:")
-    assert place(ValueError()) == ""
+    assert error_location(raised.value).startswith(f"{__file__}:")
+    assert error_location(ValueError()) == ""

@@ -34,8 +34,7 @@ local function enqueue(reason, position, by)
 end
 
 local function waited_ms()
-  local ms = handler == 'queue' and string.format('%.0f', now - waiting) or 'null'
-  return ms
+  return handler == 'queue' and string.format('%.0f', now - waiting) or 'null'
 end
 
 local function record_taken(waited)
