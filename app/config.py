@@ -13,13 +13,11 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import limits
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
-
-from app.auth.operators import ROLES
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_INT = 1_000_000_000
@@ -47,6 +45,9 @@ LOGO_TYPES = {
     ".ico": "image/x-icon",
 }
 MAX_LOGO_BYTES = 256 * 1024
+Role = Literal["viewer", "operator", "lead", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""Of operators; each may do what those before it may."""
 
 
 class ConfigError(ValueError):

@@ -7,8 +7,8 @@ import sys
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.auth.operators import ROLES, Invitation, Operator, OperatorDirectory, Role
-from app.config import ConfigError, Settings
+from app.auth.operators import Invitation, Operator, OperatorDirectory
+from app.config import ROLES, ConfigError, Role, Settings
 from app.errors import StorageUnavailable
 
 

@@ -16,7 +16,8 @@ from flask import Blueprint, Response, request
 
 from app.api.auth import is_api_key_request
 from app.audit import audit_line
-from app.auth.operators import Operator, OperatorDirectory, Role
+from app.auth.operators import Operator, OperatorDirectory
+from app.config import Role
 from app.errors import (
     BatonError,
     InvalidRequest,

@@ -11,8 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from app.api.schemas import NOT_BLANK, RequestModel, Success, Timestamp, example
-from app.auth.operators import Role
-from app.config import UNSHOWABLE
+from app.config import UNSHOWABLE, Role
 
 MAX_REPLIES = 200
 _SHORTCUT = r"^[^\s/]{1,40}$"

@@ -24,7 +24,7 @@ from joserfc.errors import JoseError
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
-from app.auth.operators import ROLES, Role
+from app.config import ROLES, Role
 
 _log = logging.getLogger(__name__)
 

@@ -11,15 +11,13 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
+from app.config import ROLES, Role
 from app.errors import LoginRequired, RateLimited
 
-Role = Literal["viewer", "operator", "lead", "admin"]
 PeopleState = Literal["off", "away", "online"]
 
-ROLES: tuple[Role, ...] = get_args(Role)
-"""Each may do what those before it may."""
 PRESENT_MS = 120_000
 """An operator is present for this long after a call, or after their desk feed has ended."""
 IDLE_MS, LOGIN_MS = 30 * 60_000, 12 * 3_600_000

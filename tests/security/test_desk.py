@@ -17,8 +17,7 @@ from werkzeug.routing import Rule
 
 from app import cli, create_app
 from app.api.desk_auth import RENEW_SECONDS
-from app.auth.operators import ROLES, Role
-from app.config import Settings
+from app.config import ROLES, Role, Settings
 from app.conversations.ids import hash_session_id
 from tests.conftest import until
 from tests.contract.api_client import ApiClient, is_problem
