@@ -110,6 +110,19 @@ def test_dead_letters_are_kept_and_can_be_tried_again(queue: Open, backend: Back
     assert one.retry() == 1
 
 
+def test_a_dead_letter_is_kept_for_30_days(queue: Open, backend: Backend) -> None:
+    """However many newer ones follow it."""
+    one = queue("one")
+    client = RedisClient(backend.url)
+    for age_days, number in ((31, 1), (29, 2)):
+        fields = ("id", f"evt_{number}", "ref", A, "type", "session.created", "body", "{}", "queued", "1-0")
+        at = now() - age_days * 86_400_000
+        client.call("XADD", "baton:events:{desk}:dead", f"{at}-0", *fields, "attempts", "5", "problem", "timeout")
+    client.close()
+    one.claim(1)
+    assert [letter.id for letter in one.dead_letters()] == ["evt_2"]
+
+
 def test_a_request_that_nobody_takes_is_told_again_after_a_minute(queue: Open) -> None:
     """Once, behind what happened meanwhile and with how long they have waited; not where somebody has taken them."""
     one = queue("one")

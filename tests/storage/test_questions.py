@@ -86,7 +86,11 @@ def test_questions_can_be_erased(log: QuestionLog, redis_url: str) -> None:
 
 
 def test_what_is_kept_is_bounded_and_expires(log: QuestionLog, redis_url: str) -> None:
-    """No more than so many groups, the latest; every key goes after 30 days."""
+    """No more than so many groups, the latest; every key and every group's name goes after 30 days."""
+    with redis.Redis.from_url(redis_url) as look:
+        look.zadd("baton:questions:{desk}", {"old": (time.time() - 31 * 86_400) * 1000})
+        log.add("wordq")
+        assert look.zscore("baton:questions:{desk}", "old") is None
     for number in range(MAX_QUESTIONS + 5):
         log.add(f"word{number:x}q")
     with redis.Redis.from_url(redis_url) as look:

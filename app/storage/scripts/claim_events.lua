@@ -7,6 +7,7 @@ local queue, worker, lease, max = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(
 local due, first, tries, reminders = queue .. ':due', queue .. ':first', queue .. ':tries', queue .. ':reminders'
 local claimed, MAX_SCANNED = {}, 500
 
+redis.call('XTRIM', queue .. ':dead', 'MINID', string.format('%.0f', clock - QUEUE_KEPT_MS))
 for _, ref in ipairs(redis.call('ZRANGEBYSCORE', reminders, '-inf', clock, 'LIMIT', 0, 100)) do
   local id, body = string.match(redis.call('HGET', queue .. ':reminder', ref) or '', '^(%S+) (.*)$')
   if id then add_event(queue, id .. '_reminder', ref, 'human.requested', body) end
@@ -60,8 +61,8 @@ while #claimed < max and scanned < MAX_SCANNED do
   end
   scanned = scanned + #reply[1][2]
 end
--- Now and then: the names of workers that are long gone and had nothing left.
-if clock % 8 == 0 then
+-- While there is nothing to send: forgets the names of workers that are long gone and had nothing left.
+if #claimed == 0 then
   for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', queue, 'senders')) do
     if one[4] == 0 and one[6] > lease * 10 then redis.call('XGROUP', 'DELCONSUMER', queue, 'senders', one[2]) end
   end
