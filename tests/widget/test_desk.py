@@ -331,9 +331,7 @@ def test_the_bots_words_stream_in_until_somebody_takes_over(sign_in: Callable[..
     assert str(stored["content"]).split() == said.split()
 
 
-def test_an_invitation_leaves_the_address_and_signs_in_once(
-    browser: Browser, server: ServerClient, base: str
-) -> None:
+def test_an_invitation_leaves_the_address_and_signs_in_once(browser: Browser, server: ServerClient, base: str) -> None:
     """Opening the link signs in, once; over somebody's login it waits for a button and spends nothing until then."""
     operator, invitation = server.invite("Anna Berger", "operator")
     _, another = server.invite("Ben Cole", "operator")
