@@ -124,7 +124,7 @@ class EventSender:
         except StorageUnavailable:
             return []  # the client has said so in the log
         except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
-            _log.error("events could not be claimed: %s", type(error).__name__, extra={"at": place(error)})
+            _log.error("events could not be claimed: %s", type(error).__name__, extra={"at": error_location(error)})
             return []
         self._metrics.on_claim(self._queue.waiting)
         return events
