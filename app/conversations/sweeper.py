@@ -22,6 +22,8 @@ from app.storage.desk_index import DeskIndex, SweepRules
 
 TICK_SECONDS = 1.0
 LEASE_MS = 5_000
+STOP_SECONDS = 1.0
+"""How long a worker that leaves waits for its own sweep to end."""
 RECHECK_MS = 15_000
 """How often a visitor of a conversation that a person has is looked for."""
 
@@ -56,7 +58,7 @@ class Sweeper:
     ) -> None:
         self._index, self._store, self._worker, self._people = index, store, worker, people
         self._rules = SweepRules(LEASE_MS, people.queue_timeout_ms if people else 10**15, RECHECK_MS)
-        self._stopped = threading.Event()
+        self._stopped, self._sweeping = threading.Event(), threading.Lock()
         self._repair_cursor = "0"
         self._is_holder = False
         self._known_positions: AbstractSet[tuple[str, int]] = frozenset()
@@ -65,7 +67,9 @@ class Sweeper:
         """Sweeps every second until ``stop``."""
         while not self._stopped.wait(TICK_SECONDS):
             try:
-                self.sweep()
+                with self._sweeping:
+                    if not self._stopped.is_set():
+                        self.sweep()
             except StorageUnavailable:
                 continue
             except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
@@ -74,11 +78,15 @@ class Sweeper:
     def stop(self) -> None:
         """Ends ``run``, and lets another worker sweep."""
         self._stopped.set()
+        is_idle = self._sweeping.acquire(timeout=STOP_SECONDS)  # a sweep that has just begun may still take the lease
         try:
             if self._is_holder:
                 self._index.release_sweeper(self._worker)
         except StorageUnavailable:
             _log.info("the sweeper's lease is left to expire")
+        finally:
+            if is_idle:
+                self._sweeping.release()
 
     def sweep(self) -> bool:
         """Applies every rule once; False where another worker sweeps."""

@@ -51,7 +51,7 @@ class Askers:
                 continue
             body = answer.json()
             hour = next((hour for hour in ("seven", "eight") if hour in body["answer"]), "")
-            self.told[hour if hour and body["citations"] else "nothing" if not body["citations"] else "odd"] += 1
+            self.told[(hour or f"odd: {body['answer'][:200]}") if body["citations"] else "nothing"] += 1
             time.sleep(0.05)
 
     def hear(self, what: str, more: int = 20, seconds: float = 20) -> bool:

@@ -243,7 +243,7 @@ def test_quiet_until_reached_for(visit: Visit, context: BrowserContext, baton: s
 
 def test_a_signed_in_user_is_not_asked_whose_it_is(visit: Visit, stranger: Visit) -> None:
     """Handed over to the full page, a signed-in user's conversation is theirs; an anonymous one may be anybody's."""
-    visitor = visit(**signed()).open().ask("quick")
+    visitor = visit(**signed("nobody-else")).open().ask("quick")  # a user of this test alone: it begins empty
     expect(visitor.answers).to_have_count(1)
     page = visitor.carry_on()
     expect(page.status).to_contain_text("Conversation continued from widget")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk, EngineRequest, NotFound, TextChunk
@@ -32,6 +34,7 @@ from app.engines.knowledge.small_talk import (
 )
 from app.errors import EngineBusy
 
+T = TypeVar("T")
 _WORDS = re.compile(r"\S+\s*|\s+")
 PAGES_PATH = "/knowledge"
 """Where the service shows the pages."""
@@ -42,6 +45,8 @@ PARSE_SECONDS, RANK_SECONDS = 0.2, 0.3
 NAMED = 0.9
 """The share of a question that title and headings hold where it stands on its own."""
 NO_HITS: list[Hit] = []
+MAX_LOOKUPS = 3
+"""A question is looked up again where the folder was indexed anew meanwhile, every few seconds at most."""
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
 
@@ -53,6 +58,12 @@ class Lookup:
     query: Query
     hits: tuple[Hit, ...]
     certainty: float
+    file: Path | None
+    """The index in which the hits have their numbers."""
+
+
+class _IndexChanged(Exception):
+    """The folder was indexed anew between a search and the reading of what it had found."""
 
 
 class KnowledgeEngine:
@@ -86,13 +97,14 @@ class KnowledgeEngine:
 
     def find(self, query: str, limit: int = 5, history: Sequence[ChatMessage] = ()) -> list[Citation]:
         """Up to ``limit`` passages, best first, one a page; none where the folder does not hold what is asked."""
-        lookup = self.look_up(query, history)
-        if lookup is None or lookup.certainty < 0:
-            return []
-        found: list[Citation] = self._index.search(
-            lambda db: build_citations(db, lookup.query, lookup.hits, self._base), []
-        )
-        return found[: max(0, limit)]
+        for _ in range(MAX_LOOKUPS):
+            lookup = self.look_up(query, history)
+            if lookup is None or lookup.certainty < 0:
+                break
+            with suppress(_IndexChanged):
+                found: list[Citation] = self._read_hits(lookup, partial(self._citations, lookup), [])
+                return found[: max(0, limit)]
+        return []
 
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """The answer in small pieces, then its sources. Never raises for anything in the question."""
@@ -106,6 +118,12 @@ class KnowledgeEngine:
 
     def ask(self, question: str, history: Sequence[ChatMessage] = ()) -> Answer:
         """The whole answer at once."""
+        for _ in range(MAX_LOOKUPS):
+            with suppress(_IndexChanged):
+                return self._ask(question, history)
+        return self._nothing(question)
+
+    def _ask(self, question: str, history: Sequence[ChatMessage]) -> Answer:
         name, lang = small_talk(question) or ("", "")
         if name == "about" and any(one.role == "user" and not small_talk(one.content) for one in history):
             name = ""  # "how does it work?" then goes on from the question before
@@ -118,7 +136,17 @@ class KnowledgeEngine:
             return Answer(sentence(name, sentence_language(question)))
         if name:
             return self._index.search(lambda db: self._about(db, lookup.query, lang), self._nothing(question))
-        return self._index.search(lambda db: self._build(db, lookup), self._nothing(question))
+        return self._read_hits(lookup, partial(self._build, lookup), self._nothing(question))
+
+    def _read_hits(self, lookup: Lookup, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """What ``work`` makes of the hits. Raises _IndexChanged where their numbers mean other chunks by now."""
+
+        def read(db: sqlite3.Connection) -> T:
+            if self._index.file != lookup.file:
+                raise _IndexChanged
+            return work(db)
+
+        return self._index.search(read, otherwise)
 
     def look_up(self, question: str, history: Sequence[ChatMessage] = ()) -> Lookup | None:
         """What the folder holds on a question, with those before it where it is not answered by itself; None while
@@ -144,10 +172,12 @@ class KnowledgeEngine:
             similar = self._embeddings.similarities(file, query.text, query.reading)
         if self._index.file != file:
             similar = None  # the folder changed meanwhile, and with it the chunks' numbers
-        hits, is_late = self._index.search(lambda db: _ranked(db, query, similar), (NO_HITS, False))
+        hits, is_late, file = self._index.search(
+            lambda db: (*_ranked(db, query, similar), self._index.file), (NO_HITS, False, file)
+        )
         if is_late and not hits:
             raise EngineBusy(retry_after=1)
-        return Lookup(query, tuple(hits), certainty(query, hits, similar))
+        return Lookup(query, tuple(hits), certainty(query, hits, similar), file)
 
     def explain(self, question: str, history: Sequence[ChatMessage] = ()) -> str:
         """How a question was understood, what was found with which scores, and whether it is answered, as text."""
@@ -225,7 +255,10 @@ class KnowledgeEngine:
             self._embeddings.prepare(file)
         return file
 
-    def _build(self, db: sqlite3.Connection, lookup: Lookup) -> Answer:
+    def _citations(self, lookup: Lookup, db: sqlite3.Connection) -> list[Citation]:
+        return build_citations(db, lookup.query, lookup.hits, self._base)
+
+    def _build(self, lookup: Lookup, db: sqlite3.Connection) -> Answer:
         query = lookup.query
         lang = sentence_language(query.question, query.info.languages)
         if lookup.certainty >= 0:
