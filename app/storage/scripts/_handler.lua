@@ -34,7 +34,8 @@ local function enqueue(reason, position, by)
 end
 
 local function waited_ms()
-  return handler == 'queue' and string.format('%.0f', now - waiting) or 'null'
+  local ms = handler == 'queue' and string.format('%.0f', now - waiting) or 'null'  -- JSON
+  return ms
 end
 
 local function record_taken(waited)
