@@ -19,7 +19,7 @@ from app.api.schemas import (
     Success,
     Timestamp,
     example,
-    whole_number,
+    parse_integer,
 )
 
 ViewName = Literal["queue", "mine", "open", "bot", "ended"]
@@ -36,7 +36,7 @@ class ListConversationsQuery(RequestModel):
         "", description="Looks in the last message, names, mail addresses and the page."
     )
     cursor: str | None = Field(None, description="The `cursor` of the page before.")
-    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(whole_number)] = 50
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(parse_integer)] = 50
     user: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
         None, description="The id of a verified user, for all conversations of theirs."
     )

@@ -233,7 +233,7 @@ def end_conversation(caller: DeskCaller, ref: str) -> Response:
 @desk_route(blueprint, "POST", "/conversations/<ref>/typing", "operator")
 @openapi_operation({200: desk_schemas.Done}, auth="desk", errors=CHANGE_ERRORS)
 def operator_types(caller: DeskCaller, ref: str) -> Response:
-    """Say that the operator types; the visitor is told, once in 3 s at most."""
+    """Say that the operator types; the visitor is notified, once in 3 s at most."""
     session_hash = _resolve(ref)
     read_json_object(optional=True)
     people_service().set_typing(session_hash, "operator", caller.acting.name)
@@ -353,8 +353,8 @@ def follow_conversation(caller: DeskCaller, ref: str) -> Response:
         more=more.read,
     )
     events = takewhile(lambda _: caller.renew(operators), events)  # a removed operator gets nothing more
-    told = _until_moved(iterate_until_deadline(events, slot), lambda: bool(store.get_successor(session_hash)))
-    response = stream_response((format_sse(event or PING) for event in told), PREAMBLE)
+    feed = _until_moved(iterate_until_deadline(events, slot), lambda: bool(store.get_successor(session_hash)))
+    response = stream_response((format_sse(event or PING) for event in feed), PREAMBLE)
     response.call_on_close(resources.close)
     return response
 

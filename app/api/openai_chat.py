@@ -166,7 +166,7 @@ def json_completion(head: dict[str, Any], answer: StatelessAnswer) -> Response:
             elif isinstance(chunk, FinishReason):
                 reason = chunk.reason
             elif isinstance(chunk, TokenUsage):
-                usage = usage_after(usage, chunk)
+                usage = add_usage(usage, chunk)
     message = {"role": "assistant", "content": "".join(text), "refusal": None, "annotations": annotations}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     counted = {"usage": usage} if usage else {}
@@ -197,7 +197,7 @@ def stream_completion(
             elif isinstance(part, FinishReason):
                 reason = part.reason
             elif isinstance(part, TokenUsage):
-                usage = usage_after(usage, part)
+                usage = add_usage(usage, part)
         yield chunk({}, reason)
         if with_usage and usage:
             yield data_line({**head, "choices": [], "usage": usage})
@@ -207,14 +207,14 @@ def stream_completion(
 
 
 def free_usage() -> dict[str, int] | None:
-    """The tokens before any was told: none where no model is asked, else unknown."""
-    return usage_after(None, TokenUsage(0, 0)) if services().config.engine == "knowledge" else None
+    """The token counts before any was reported: zero where no model is asked, else unknown."""
+    return add_usage(None, TokenUsage(0, 0)) if services().config.engine == "knowledge" else None
 
 
-def usage_after(known: dict[str, int] | None, told: TokenUsage) -> dict[str, int]:
+def add_usage(known: dict[str, int] | None, usage: TokenUsage) -> dict[str, int]:
     """The tokens known so far and those told now, as OpenAI counts them."""
-    counts = {"prompt_tokens": told.prompt, "completion_tokens": told.completion}
-    counts["total_tokens"] = told.prompt + told.completion
+    counts = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
+    counts["total_tokens"] = usage.prompt + usage.completion
     return {name: count + (known or {}).get(name, 0) for name, count in counts.items()}
 
 

@@ -87,7 +87,7 @@ def _blank_is_none(text: str) -> str | None:
     return text if re.search(NOT_BLANK, text) else None
 
 
-def whole_number(text: Any) -> int:
+def parse_integer(text: Any) -> int:
     """The number that a query parameter names."""
     if not isinstance(text, str) or not re.fullmatch("[0-9]{1,9}", text):
         raise _wrong("must be a whole number")
@@ -226,7 +226,7 @@ class ChatRequest(RequestModel):
 class ListMessagesQuery(RequestModel):
     """Which part of the history."""
 
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(whole_number)] = 100
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(parse_integer)] = 100
     after: str | None = Field(None, description="Only what follows the message with this id.")
     before: str | None = Field(None, description="Only what precedes the message with this id.")
 

@@ -47,7 +47,7 @@ class _State:
     counts: bytes = b""
     operators: bytes = b""
     counted_at: float = float("-inf")
-    told_at: float = float("-inf")
+    sent_at: float = float("-inf")
     may_have_changed: bool = False
     """There were changes since the views were counted."""
 
@@ -83,13 +83,13 @@ class DeskFeed:
                     subscription.wait(1.0)
                 if not reader.may_read():
                     return
-                if rendered or time.monotonic() - state.told_at > PING_SECONDS:
-                    state.told_at = time.monotonic()
+                if rendered or time.monotonic() - state.sent_at > PING_SECONDS:
+                    state.sent_at = time.monotonic()
                     yield rendered or None
                 if subscription.closing or reader.disconnected():
                     return
                 if subscription.wait(COUNTS_SECONDS if state.may_have_changed else PING_SECONDS):
-                    time.sleep(max(COALESCE_SECONDS - (time.monotonic() - state.told_at), MIN_SECONDS))
+                    time.sleep(max(COALESCE_SECONDS - (time.monotonic() - state.sent_at), MIN_SECONDS))
 
     def _notices(self, state: _State, batch: LiveBatch, operator_id: str) -> bytes:
         """Counts and operators, where they are not as the reader knows them."""

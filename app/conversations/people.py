@@ -176,7 +176,7 @@ class PeopleService:
     def set_typing(
         self, session_hash: str, who: Literal["operator", "visitor"], name: str = "", actor: str = "*"
     ) -> None:
-        """Somebody types; the other side is told, once in 3 s at most. Raises SessionEnded."""
+        """Somebody types; the other side is notified, once in 3 s at most. Raises SessionEnded."""
         self._store.set_typing(session_hash, actor, who, name)
 
     def end(self, session_hash: str, operator: Operator) -> None:
@@ -213,13 +213,13 @@ class PeopleService:
         Returns what is known by then. The sweeper does it for all who have left the queue since it was done last:
         done for each of them, a long queue that nobody comes for would be too much work.
         """
-        told: set[tuple[str, int]] = set()
+        published: set[tuple[str, int]] = set()
         for waiting in self._desk.waiting(CHANGED_POSITIONS) if self._desk else ():
             with suppress(BatonError):
                 if waiting not in known:
                     self._store.set_queue_position(*waiting)
-                told.add(waiting)
-        return told
+                published.add(waiting)
+        return published
 
     def _change(self, session_hash: str, verb: Callable[[str], T]) -> T:
         result, session_hash = self._follow(session_hash, verb)

@@ -225,7 +225,7 @@ class DeskIndex:
     def _change(self, summary: SessionSummary) -> dict[str, Any]:
         """What desk_apply.lua is given of a session."""
         row = summary.row() if self._with_desk else {}
-        json, sig = serialize(row, summary.time("seen"), told=summary.is_told_abandoned)
+        json, sig = serialize(row, summary.time("seen"), is_abandoned=summary.is_abandoned)
         view = summary.view if self._with_desk else ""
         active = summary.active_at()
         change = {
@@ -244,7 +244,7 @@ class DeskIndex:
             "events": [self._event(summary, event) for event in summary.outbox],
         }
         if not summary.fields["ended"]:
-            if not summary.is_told_abandoned:
+            if not summary.is_abandoned:
                 change["seen"] = summary.time("seen")
             if view == "open":
                 change["held"] = max(summary.time("seen"), summary.time("present"))

@@ -71,7 +71,7 @@ class SessionSummary:
         return self.fields["op"] if self.view == "open" else ""
 
     @property
-    def is_told_abandoned(self) -> bool:
+    def is_abandoned(self) -> bool:
         return self.fields["told"] == self.fields["seen"]
 
     @property
@@ -137,13 +137,13 @@ def search_text(row: dict[str, Any]) -> str:
     return fold("\n".join(part[:200] for part in parts))[:MAX_SEARCH_CHARS]
 
 
-def serialize(row: dict[str, Any], seen: int, *, told: bool) -> tuple[str, str]:
+def serialize(row: dict[str, Any], seen: int, *, is_abandoned: bool) -> tuple[str, str]:
     """The row as JSON, and what changes when a desk should hear of it.
 
-    That the visitor was ``seen`` once more (ms) is no reason; that they were ``told`` abandoned is one.
+    That the visitor was ``seen`` once more (ms) is no reason; that they were found abandoned is one.
     """
     shown = orjson.dumps(row)
-    digest = hashlib.blake2b(shown + (b"told" if told else b""), digest_size=8).hexdigest()
+    digest = hashlib.blake2b(shown + (b"told" if is_abandoned else b""), digest_size=8).hexdigest()
     return f'{shown[:-1].decode()}{"," if row else ""}"seen":{seen}}}', digest
 
 

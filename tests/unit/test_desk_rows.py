@@ -82,7 +82,7 @@ def test_present() -> None:
         asked=5, handler="queue", waiting=NOW - 300, contact='{"email":"v@example.org"}', metadata='{"page":"/x"}',
         user='{"id":"u1","name":"Vera"}',
     )  # fmt: skip
-    row = orjson.loads(serialize(one.row(), NOW - 500, told=False)[0])
+    row = orjson.loads(serialize(one.row(), NOW - 500, is_abandoned=False)[0])
     shown = present(row, "op_a", 3, now=NOW, idle_ms=500)
     assert shown["last_message"] == {
         "role": "assistant", "preview": "Hi you", "created_at": "2027-01-15T08:00:00.250Z", "author": author,
@@ -104,13 +104,13 @@ def test_active_at() -> None:
 def test_serialize() -> None:
     """Being seen again is no reason to tell the desks; whatever a row shows is, and that somebody has left."""
     row = summary(message()).row()
-    json, same = serialize(row, NOW, told=False)
+    json, same = serialize(row, NOW, is_abandoned=False)
     assert orjson.loads(json) == row | {"seen": NOW}
-    assert serialize(row, NOW + 1, told=False)[1] == same
-    assert serialize(row, NOW, told=True)[1] != same
+    assert serialize(row, NOW + 1, is_abandoned=False)[1] == same
+    assert serialize(row, NOW, is_abandoned=True)[1] != same
     for other in (summary(message("x")), summary(message(), asked=2), summary(message(), (b"op_a", b"1"))):
-        assert serialize(other.row(), NOW, told=False)[1] != same
-    assert serialize({}, 5, told=False)[0] == '{"seen":5}'
+        assert serialize(other.row(), NOW, is_abandoned=False)[1] != same
+    assert serialize({}, 5, is_abandoned=False)[0] == '{"seen":5}'
 
 
 def test_search_text() -> None:
