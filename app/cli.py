@@ -47,9 +47,7 @@ def _options() -> argparse.ArgumentParser:
     areas = parser.add_subparsers(title="areas", dest="area", required=True)
     doctor.add_arguments(areas.add_parser("doctor", help="check a service by its address against the promises"))
     desk_cli.add_arguments(areas.add_parser("desk", help="the operators who answer at /desk"))
-    events_cli.add_arguments(
-        areas.add_parser("events", help="list and retry undelivered events")
-    )
+    events_cli.add_arguments(areas.add_parser("events", help="list and retry undelivered events"))
     knowledge = areas.add_parser("knowledge", help="the folder of Markdown that answers")
     commands = knowledge.add_subparsers(title="commands", required=True)
     ask = commands.add_parser("ask", help="answer one question")
