@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 
-_FIRST, _LAST = 10_000, 32_000
-"""Below the ports that Linux gives to outgoing connections, so that none of those takes a port meanwhile."""
+_FIRST, _LAST = 11_000, 32_000
+"""Below the ports that Linux gives to outgoing connections, so that none of those takes a port meanwhile; above those
+that browsers refuse to open (10080 by the Fetch standard, 10082 too in Chromium).
+"""
 _next = os.getpid() * 97 % (_LAST - _FIRST)
 """Every process (a worker of pytest-xdist, say) begins somewhere else, and gives no port out twice in a round."""
 

@@ -57,6 +57,7 @@ def test_the_install_page_writes_the_tag_as_one_chooses(plain: RunningService, t
     assert parsed["data-title"] == 'Say "hi" & <go>'
     assert parsed["data-suggestions"] == '["What\'s new?","How?"]'
     frame = page.frame_locator("#preview")
+    expect(frame.locator('script[data-title][data-position="bottom-left"]')).to_be_attached()  # the preview follows
     frame.get_by_role("button", name="Open chat").click()
     expect(frame.get_by_role("dialog", name='Say "hi" & <go>')).to_be_visible()
     page.get_by_label("Pin this version").check()

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from app.config import Settings, env_name
+from tests.clients.conftest import install
 from tests.conftest import Service
 from tests.repository.snippets import ROOT, SNIPPETS, Snippet, in_language, runtime_python, snippet_with
 
@@ -338,6 +339,8 @@ def test_components_are_used_as_their_types_say(snippet: Snippet, tmp_path: Path
     """A React example passes tsc with the types of the packages; a Vue one compiles, and its script passes tsc."""
     folders = [ROOT / "examples" / "node_modules", ROOT / "tests" / "clients" / "node_modules"]
     for package in ["@types/react", *re.findall(r'from "([^".]+)"', snippet.text)]:
+        if not (folders[0] / package).exists():
+            install(folders[1].parent)
         if not any((folder / package).exists() for folder in folders):
             pytest.skip(f"{package} is not installed: `make example-apps`")
     (tmp_path / "node_modules").symlink_to(folders[0])

@@ -463,7 +463,8 @@ def test_on_a_phone_the_list_then_the_conversation(sign_in: Callable[..., Desk],
     page.get_by_role("button", name="Close").tap()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.get_by_role("link", name="Back to the list").tap()
-    expect(page.get_by_text("Nobody is waiting.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Mine")).to_be_visible()
+    expect(desk.rows).to_have_count(1)
     page.go_back()
     expect(page.get_by_role("heading", name="Eva Lang")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
