@@ -23,7 +23,7 @@ run: $(if $(SEMANTIC),.venv/.semantic,.venv/.run) ## start the service on http:/
 	echo "Starting..."; RUN_BY_MAKE=1 \
 	exec $(PY) -m gunicorn --config gunicorn.conf.py "app:create_app()"
 
-test: .venv/.dev chromium widget-tests example-apps ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
+test: .venv/.dev .venv/.semantic chromium widget-tests example-apps ## run every test, those in a real Chromium included (ARGS="-k ticket" for some)
 	$(PY) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 check: .venv/.dev check-widget-build check-railway ## lint, format, types, import rules, the built widget, Docker and Railway files, licences
