@@ -99,7 +99,7 @@ def _parse_page_url(value: object) -> str | None:
 
 
 def _parse_host(value: object) -> str:
-    text = str(value).removeprefix("[").removesuffix("]")
+    text = re.sub(r"\A\[(.*)\]\Z", r"\1", str(value))
     with contextlib.suppress(ValueError):
         if re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z_-][A-Za-z0-9_.-]*", text) or ipaddress.ip_address(text):
             return text
@@ -114,7 +114,9 @@ def _parse_redis_url(value: object) -> str | None:
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in REDIS_URL_PATTERNS:
         raise SettingError(f"begin with one of {', '.join(f'{known}://' for known in REDIS_URL_PATTERNS)}", hide=True)
-    if not re.fullmatch(REDIS_URL_PATTERNS[scheme.lower()], rest) or re.search(r"\s", rest):
+    hosts = re.split("[/?#]", rest.rpartition("@")[2])[0]
+    has_ports = all(0 < int(port) < 65536 for port in re.findall(r":([0-9]+)(?:,|\Z)", hosts))
+    if not re.fullmatch(REDIS_URL_PATTERNS[scheme.lower()], rest) or re.search(r"\s", rest) or not has_ports:
         raise SettingError(
             "name a server, such as redis://host:6379/0 or redis+sentinel://host:26379/name/0", hide=True
         )
@@ -257,10 +259,16 @@ def _parse_hosts(value: object) -> tuple[str, ...]:
 def _parse_rate(value: object) -> str:
     text, is_valid = str(value or "").strip(), False
     with contextlib.suppress(ValueError):
-        is_valid = not text or [item.amount > 0 for item in limits.parse_many(text)] == [True]
+        no_window = re.search("(?<![0-9])0+ *[a-z]", text.lower())  # the library takes "5 per 0 minutes" for one minute
+        is_valid = not text or ([_is_countable(item) for item in limits.parse_many(text)] == [True] and not no_window)
     if not is_valid:
         raise SettingError('be one rate such as "30 per minute", or empty to switch it off')
     return text
+
+
+def _is_countable(rate: limits.RateLimitItem) -> bool:
+    """Whether Redis can count it: the window of "5 per 99999999 months" could not expire."""
+    return 0 < rate.amount <= MAX_INT and 0 < rate.get_expiry() <= MAX_INT
 
 
 def _parse_engine(value: object) -> str:

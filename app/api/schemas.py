@@ -182,7 +182,7 @@ class ResumeRequest(RequestModel):
     """A session id or a ticket; without one, the last conversation of the signed-in user."""
 
     model_config = example(session="tkt_EXAMPLE")
-    session: Annotated[str, Field(max_length=4096, pattern=NOT_BLANK)] | None = None
+    session: Annotated[str, Field(pattern=NOT_BLANK)] | None = None
     client_id: ClientId | None = None
     user_token: UserToken | None = None
 

@@ -167,16 +167,32 @@ class FrameHandler:
         with self._app.request_context(self._environ.copy()):
             try:
                 fields = parse_json_object(frame.encode() if isinstance(frame, str) else frame)
-                name, sent_id = str(fields.get("type")), str(fields.get("client_id", ""))[:64]
+                name, sent_id = str(fields.get("type")), _sent_id(fields)
                 if name == "ping":
                     return b'{"event":"pong"}'
                 if name not in COMMANDS:
                     raise InvalidRequest("type", f"must be ping, {', '.join(COMMANDS)}")
                 COMMANDS[name](load_session_context(self._session_id), fields)
             except Exception as error:  # noqa: BLE001 - the handlers of the HTTP calls, which log what is unforeseen
-                problem = self._app.make_response(self._app.handle_user_exception(error)).get_json()
-                return orjson.dumps({"event": "problem", "data": problem | _client_id(sent_id)})
+                response = self._app.make_response(self._app.handle_user_exception(error))
+                problem = response.get_json() | _retry_after(response) | _client_id(sent_id)
+                return orjson.dumps({"event": "problem", "data": problem})
         return orjson.dumps({"event": "ack", "data": {"type": name} | _client_id(sent_id)})
+
+
+def _sent_id(fields: dict[str, Any]) -> str:
+    """The client id of a frame, by which its sender recognises the reply; empty where it is no text, such as null.
+
+    Half of a surrogate pair, which no reply could hold, becomes a question mark.
+    """
+    client_id = fields.get("client_id")
+    return client_id[:64].encode(errors="replace").decode() if isinstance(client_id, str) else ""
+
+
+def _retry_after(response: Response) -> dict[str, int]:
+    """What a call would be told in the header of this name: seconds. A frame has no headers."""
+    seconds = response.headers.get("Retry-After", type=int)
+    return {} if seconds is None else {"retry_after": seconds}
 
 
 def _client_id(sent_id: str) -> dict[str, str]:

@@ -97,9 +97,10 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
 
 
 def _profile(claims: Mapping[str, Any]) -> bytes:
+    """Half of a surrogate pair, as a site leaves it that cuts a name within an emoji, becomes a question mark."""
     names = {name: claims.get(name) for name in ("name", "email")}
     usable = {
-        name: " ".join(value.split())[:MAX_SUBJECT_CHARS]
+        name: " ".join(value.encode(errors="replace").decode().split())[:MAX_SUBJECT_CHARS]
         for name, value in names.items()
         if isinstance(value, str) and value.strip()
     }

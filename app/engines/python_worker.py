@@ -190,7 +190,7 @@ def main() -> None:
     configure_process(options["worker"])
     sys.path[:] = options["path"]
     control = _open_socket(options["control"])
-    logging.basicConfig(level=logging.WARNING, handlers=[ForwardingLogHandler(control)])
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[ForwardingLogHandler(control)])
     logging.getLogger("app").setLevel(options["level"])
     try:
         target = import_target(options["target"])

@@ -75,7 +75,7 @@ def test_404_of_resume_and_chat_are_the_same(caller: ApiClient) -> None:
     gone = caller.create()
     gone.erase()
     unknown = caller.get(f"/api/session/{NOBODY}").content
-    for useless in (NOBODY, gone.id, "ses_x", "tkt_" + "A" * 32, "null", "x" * 2000):
+    for useless in (NOBODY, gone.id, "ses_x", "tkt_" + "A" * 32, "null", "x" * 5000):
         resumed = caller.resume(useless)
         is_problem(resumed, 404, "session_not_found")
         assert resumed.content == unknown

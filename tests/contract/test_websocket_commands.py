@@ -88,6 +88,20 @@ def test_what_a_call_refuses_a_frame_refuses(
     assert visitor.texts() == []
 
 
+@pytest.mark.parametrize(("sent", "shown"), [(None, {}), (7, {}), (["c"], {}), ("\ud83d", {"client_id": "?"})])
+def test_a_client_id_that_is_no_text_is_not_named_in_the_reply(
+    visitor: Visitor, feed: WsFeed, sent: Any, shown: dict[str, str]
+) -> None:
+    """Null is none at all; and whatever it holds, the frame and those after it are answered."""
+    feed.send({"type": "heartbeat", "client_id": sent})
+    feed.send({"type": "message", "message": "hello", "client_id": sent})
+    first, second = replies(feed, 2)
+    assert (first.event, first.data) == ("ack", {"type": "heartbeat"} | shown)
+    assert second.event == ("ack" if sent is None else "problem")
+    assert second.data.get("client_id") == shown.get("client_id")
+    assert visitor.texts() == (["hello"] if sent is None else [])
+
+
 def test_an_ended_conversation(visitor: Visitor, feed: WsFeed) -> None:
     """No question and no message after the end."""
     visitor.post("/end")
@@ -106,6 +120,7 @@ def test_limits_count_frames(limited: RunningService) -> None:
         answered = replies(feed, 8)
         assert [reply.event for reply in answered] == ["ack"] * 6 + ["problem"] * 2
         assert {reply.data["code"] for reply in answered[6:]} == {"rate_limited"}
+        assert all(0 < reply.data["retry_after"] <= 3600 for reply in answered[6:])
         for _ in range(8):
             feed.send({"type": "chat", "query": "again"})
         details = [reply.data["detail"] for reply in replies(feed, 16)[12:]]

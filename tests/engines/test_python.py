@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import replace
@@ -139,6 +140,8 @@ def test_what_it_logs_is_in_the_log_of_the_worker(caplog: pytest.LogCaptureFixtu
     with pytest.raises(EngineFailed):
         answer_text(scripted_engine(), "fail my-private-words")
     until(lambda: "raised RuntimeError" in caplog.text, what="the line")
-    assert "scripted_engine.py:" in caplog.text
+    (record,) = [record for record in caplog.records if "raised RuntimeError" in record.message]
+    assert (record.levelname, record.name) == ("WARNING", "app.engines.python_worker")
+    assert re.fullmatch(r"the Python engine raised RuntimeError \(\S*scripted_engine\.py:\d+\)", record.message)
     assert "my-private-words" not in caplog.text
     assert "scripted failure" not in caplog.text

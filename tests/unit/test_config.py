@@ -19,7 +19,13 @@ DURATIONS = [
 ]
 WRONG = {
     "PORT": ["0", "65536", "http"],
-    "HOST": ["a b", "http://x", "999.1.1.1", "1.2.3", "::g"],
+    "HOST": ["a b", "http://x", "999.1.1.1", "1.2.3", "::g", "[::1", "::1]"],
+    "REDIS_URL": [
+        "redis://h:65536",
+        "rediss://u:p@h:0/0",
+        "redis+sentinel://a:1,b:99999/n/0",
+        "redis+cluster://a:70000,b",
+    ],
     "WEB_CONCURRENCY": ["0", "two"],
     "OPENAI_BASE_URL": ["localhost:1234"],
     "BATON_SESSION_TTL": ["-1", "1e3", "99999999999", "0"],
@@ -37,7 +43,13 @@ WRONG = {
     "BATON_MAX_MESSAGES": ["0.5"],
     "BATON_TRUSTED_PROXIES": ["all"],
     "BATON_LOG_LEVEL": ["loud"],
-    "BATON_RATE_LIMIT_CREATE": ["often", "0 per minute"],
+    "BATON_RATE_LIMIT_CREATE": [
+        "often",
+        "0 per minute",
+        "5 per 0 minutes",
+        "9999999999 per day",
+        "5 per 99999999 months",
+    ],
     "BATON_RATE_LIMIT_SESSION": ["5 per minute; 9 per hour"],
     "BATON_OPENAI_PROMPT_FILE": ["/no/such/file"],
     "BATON_FEEDS_PER_SESSION": ["0"],
@@ -139,7 +151,7 @@ def test_no_secret_is_ever_shown(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["redis://h", "rediss://u:p@h:6380/2?x=1", "unix:///run/r.sock", "redis+sentinel://a:1,b:2/main/0",
-     "redis+cluster://:p@a:1,b:2", "redis://[::1]:6379/0"],
+     "redis+cluster://:p@a:1,b:2", "redis://[::1]:6379/0", "redis://u:p:99999@h:65535", "unix:///run/r:99999"],
 )  # fmt: skip
 def test_every_kind_of_redis_address_is_taken(url: str) -> None:
     """The five schemes of the contract are taken as they stand."""

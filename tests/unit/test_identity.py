@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jwt
+import orjson
 import pytest
 
 from app.auth.user_tokens import parse_secrets, verify_user_token
@@ -94,6 +95,12 @@ def test_what_does_not_verify_is_refused(wrong: str) -> None:
 def test_what_verifies_is_believed(good: dict[str, Any]) -> None:
     """Our audience alone or among others, a long name and one in any script."""
     assert len(user_id_from_token(raw(**good), parse_secrets(SECRET))) == 32
+
+
+def test_a_name_cut_within_an_emoji_is_stored_as_text() -> None:
+    """What operators see of a user can always be read again, whatever the site's token holds."""
+    user = verify_user_token(raw(name="Zo\u00eb \ud83d", email="\udc00@example.com"), parse_secrets(SECRET))
+    assert orjson.loads(user.profile) == {"id": "visitor-1", "name": "Zo\u00eb ?", "email": "?@example.com"}
 
 
 def test_no_secret_believes_nobody() -> None:
