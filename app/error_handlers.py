@@ -86,6 +86,8 @@ def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) ->
         # Only a client that names text/html is a person at a browser: curl and most clients accept "anything".
         wants_page = not request.path.startswith("/api") and "text/html" in request.headers.get("Accept", "")
         page = render_page_error(status) if render_page_error and wants_page else None
+        if page and "Retry-After" in problem_response.headers:
+            page.headers["Retry-After"] = problem_response.headers["Retry-After"]
         return page or problem_response
 
     def handle_baton_error(error: BatonError) -> AnyResponse:
@@ -95,7 +97,7 @@ def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) ->
         if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
             return handle_unexpected(error.original_exception)
         if isinstance(error, RateLimitExceeded):
-            return problem(rate_limited_error())
+            return page_or(problem(rate_limited_error()), 429)
         if error.response is not None:
             return error.response  # type: ignore[return-value]
         status = error.code or 500

@@ -220,7 +220,7 @@ class RedisConversationStore:
             actor, *self._ttl_args, message.client_id, message.body, limits.max_messages, limits.session_limit,
             limits.session_window, turn_id, LEASE_MS, HISTORY_LIMIT, "0" if wait else "1",
             limits.max_engine_calls if claim else 0, limits.max_engine_calls_per_minute, ENGINE_SLOT_MS,
-            self._max_engine_calls(message.address),
+            self._max_engine_calls(message.address), message.address,
         )  # fmt: skip
         keys = _engine_keys(message.address) if claim else ()
         reply = self._run("start_turn", session_hash, *args, keys=keys, wait=True)
@@ -275,8 +275,11 @@ class RedisConversationStore:
         with suppress(NotFound):
             for _ in range(3):
                 reply = self._finish_turn(session_hash, "*", "", WORKER_LOST)
+                if reply[0] == b"ok":  # its worker cannot give the slot back, which the same question needs again
+                    self.release_engine_slot(reply[3].decode(), reply[4].decode())
+                    return True
                 if reply[0] != b"lease_suspected":
-                    return bool(reply[0] == b"ok")
+                    return False
                 time.sleep((reply[1] + 10) / 1000)
         return False
 

@@ -133,6 +133,15 @@ def test_ratings(caller: ApiClient, visitor: Visitor) -> None:
     assert statuses == [200] * 12 + [429] * 2
 
 
+def test_a_reader_at_a_browser(caller: ApiClient) -> None:
+    """A search on the pages counts too; at the limit a browser gets a page, with `Retry-After`."""
+    answers = [caller.get("/knowledge?q=berth", headers={"Accept": "text/html"}) for _ in range(13)]
+    assert [answer.status_code for answer in answers] == [200] * 12 + [429]
+    assert answers[-1].headers["Content-Type"].startswith("text/html")
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    is_limited(caller.get("/knowledge?q=berth"), 60)
+
+
 CALLS: list[Callable[[Visitor], httpx.Response]] = [
     lambda visitor: visitor.say("hello"),
     lambda visitor: visitor.ask("hello"),

@@ -134,6 +134,20 @@ def test_one_address_has_a_quarter_of_the_engine_budget(opened: Open, backend: B
     assert backend.endless() == []
 
 
+def test_the_same_question_again_has_the_place_of_its_dead_turn(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address whose only place a killed worker held asks again as soon as the broken answer is closed."""
+    monkeypatch.setattr(log_module, "LEASE_MS", 50)
+    monkeypatch.setattr(log_module, "LEASE_GRACE_MS", 100)
+    log = opened(max_engine_calls=4)
+    session_hash, question = new(log), replace(words("asked", "c1"), address="address-1")
+    assert log.start_turn(session_hash, "", question, "turn_dead", claim=True).outcome == "started"
+    with pytest.raises(EngineBusy):
+        log.start_turn(new(log), "", replace(words("other"), address="address-1"), "turn_refused", claim=True)
+    until(lambda: log.expire_dead_turn(session_hash), 10, "the broken answer to be closed")
+    again = log.start_turn(session_hash, "", question, "turn_again", claim=True)
+    assert (again.outcome, again.turn_id) == ("started", "turn_again")
+
+
 def test_the_share_of_a_dead_worker_is_free_after_its_time(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place of an address that is no longer renewed is free again; one that is renewed is kept."""
     monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 600)

@@ -10,8 +10,9 @@
 --       '1' for an error that the same question would meet again, '1' where the engine did not know,
 --       where it hands over to a person: 'bot' (nobody is there) or the position in the queue; its reason.
 -- KEYS after the first: the engine calls that run, in all and for one address, where its slot is given back too.
+-- Returns the type and the JSON of the last event, and the id and the address of the turn, by which its slot is found.
 for i = 2, #KEYS do redis.call('ZREM', KEYS[i], ARGV[4]) end
-local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question', 'begun', 'first')
+local running = redis.call('HMGET', turn, 'id', 'lease', 'cid', 'question', 'begun', 'first', 'address')
 local id = running[1]
 if not id or (ARGV[4] ~= '' and ARGV[4] ~= id) then
   refresh_ttl_for_wait()
@@ -45,4 +46,4 @@ end
 save(ARGV[12] ~= '1', tonumber(ARGV[2]), tonumber(ARGV[3]))
 mark_changed()
 notify()
-return {'ok', kind, data}
+return {'ok', kind, data, id, running[7] or ''}

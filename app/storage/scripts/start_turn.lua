@@ -7,7 +7,8 @@
 -- While a person has the conversation, or the visitor waits for one, the question is stored and no turn starts.
 -- ARGV: actor, ttl, max age, client id, rest of the question's JSON, max messages, rate limit, its window ms,
 --       turn id, lease ms, max messages of history, '0' where the engine is known to be busy,
---       engine calls: max at once (0: no slot is taken), max per minute, slot ms, max at once for one address
+--       engine calls: max at once (0: no slot is taken), max per minute, slot ms, max at once for one address,
+--       the hash of that address
 -- KEYS after the first: see _engine_slot.lua
 local client_id, turn_id = ARGV[4], ARGV[9]
 local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -92,7 +93,7 @@ if client_id ~= '' then redis.call('HSET', client_ids, 'q:' .. client_id, questi
 local start = seq
 redis.call('DEL', answer_text)
 redis.call('HSET', turn, 'id', turn_id, 'lease', clock + ARGV[10], 'cid', client_id, 'start', start, 'question', question,
-  'begun', now)
+  'begun', now, 'address', ARGV[17])
 append_event('answer.start', '{"turn_id":"' .. turn_id .. '"}')
 save(true, tonumber(ARGV[2]), tonumber(ARGV[3]))
 mark_changed()
