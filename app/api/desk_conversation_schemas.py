@@ -97,6 +97,7 @@ class Conversation(BaseModel):
     queue_position: Annotated[int | None, Field(description="While it waits: its place, from 1.")] = None
     contact: Annotated[dict[str, Any] | None, Field(description="What the visitor has left: `name`, `email`.")] = None
     reason: Annotated[str, Field(description="Why a person was asked for, by the visitor or the engine.")] = ""
+    rated_at: Annotated[Timestamp | None, Field(description="When the visitor last rated an answer.")] = None
 
 
 class Counts(BaseModel):

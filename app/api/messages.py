@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -16,7 +17,16 @@ from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, op
 from app.api.sessions import page_response
 from app.conversations.events import serialize_message
 from app.conversations.export import Format, render_transcript
-from app.errors import AlreadyTaken, InvalidRequest, NotAllowed, PathNotFound, RateLimited, RoleForbidden, SessionFull
+from app.errors import (
+    AlreadyTaken,
+    InvalidRequest,
+    NotAllowed,
+    PathNotFound,
+    RateLimited,
+    RoleForbidden,
+    SessionFull,
+    SessionNotFound,
+)
 from app.extensions import services
 from app.rate_limit import address_limit, set_rate_limit_headers
 from app.storage.base import AppendResult, NewMessage
@@ -59,6 +69,10 @@ def append_operator_message(context: SessionContext) -> Response:
     operator = authenticate("operator").acting
     body = validate_after_session_exists(context, lambda: parse_message(context, read_json_object()))
     stored = people_service().send_message(context.session_hash, operator, body.message, body.client_id)
+    with suppress(SessionNotFound):  # a claim has moved it since
+        ref = services().conversations.get_page(context.session_hash, OWNER).session.ref
+        if desk := services().desk:
+            desk.taken(ref, operator.id, by_server=True)
     return message_response(stored.message, 201 if stored.is_new else 200)
 
 

@@ -265,8 +265,8 @@ class AnswerBuffer:
                 metadata["finish_reason"] = self.finish_reason
             if self.not_found:
                 metadata["not_found"] = True
-            if handoff not in ("", "bot"):
-                metadata["handoff"] = True
+            if handoff:
+                metadata["handoff"] = handoff != "bot"  # false: a page can offer to leave a message
             return TurnResult(
                 "end",
                 metadata=orjson.dumps(metadata),
@@ -451,12 +451,15 @@ class AnswerRunner:
         )
 
     def _hand_over(self, buffer: AnswerBuffer, question: str) -> str:
-        """Where the engine's handoff leads; an answer without a word says that nobody is there. Empty without one."""
+        """Where the engine's handoff leads; an answer without a word says that nobody is there.
+
+        Empty without one, and where no operators answer.
+        """
         if buffer.handoff is None:
             return ""
         people = self._config.people
-        position = self._retry_while_unavailable(people.handoff_position) if people else "bot"
-        if position == "bot" and not buffer.word_count:
+        position = self._retry_while_unavailable(people.handoff_position) if people else ""
+        if position in ("", "bot") and not buffer.word_count:
             buffer.add(TextChunk(sentence("nobody", sentence_language(question))))
         return position
 

@@ -19,7 +19,7 @@ _LINE_BREAKS = re.compile("\r\n|[\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
 FIELDS = (
     "created", "expires", "ended", "owner", "count", "seen", "updated", "handler", "op", "op_name", "waiting",
     "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox",
-    "reason", "requested",
+    "reason", "requested", "rated_at",
 )  # fmt: skip
 """As read_changes.lua returns them."""
 
@@ -103,6 +103,8 @@ class SessionSummary:
                 row[name] = orjson.loads(fields[name])
         if fields["reason"]:
             row["reason"] = fields["reason"]
+        if fields["rated_at"]:
+            row["rated"] = self.time("rated_at")
         return row
 
     def active_at(self) -> int:
@@ -164,5 +166,7 @@ def present(row: dict[str, Any], operator_id: str, position: int, *, now: int, i
     }
     if row["handler"] == "queue" and position:
         shown["queue_position"] = position
+    if row.get("rated"):
+        shown["rated_at"] = timestamp(row["rated"])
     shown |= {name: row[name] for name in ("contact", "reason") if name in row}
     return shown

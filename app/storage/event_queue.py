@@ -7,6 +7,7 @@ are kept as dead letters. ``scripts/_event_queue.lua`` describes the keys.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from typing import Any
 import orjson
 
 from app.storage.client import RedisClient, load_script
+
+_log = logging.getLogger(__name__)
 
 QUEUE_KEY = "baton:events:{desk}"
 REMIND_AFTER_MS = 60_000
@@ -124,7 +127,9 @@ class EventQueue:
         """
         lease_ms, longest_delay_ms = self._times
         args = (self._worker, lease_ms, max_events, longest_delay_ms)
-        self.waiting, clock, *claimed = self._client.run(load_script("claim_events"), (QUEUE_KEY,), *args)
+        self.waiting, clock, broken, *claimed = self._client.run(load_script("claim_events"), (QUEUE_KEY,), *args)
+        if broken:
+            _log.error("%d entries of the queue were not events of this service and are dead letters now", broken)
         events = []
         for *fields, attempts in claimed:
             entry_id, ref, event_id, kind, body = (field.decode() for field in fields)
@@ -152,7 +157,7 @@ class EventQueue:
         """The oldest dead letters, oldest first."""
         letters = []
         for _, raw in self._client.call("XRANGE", f"{QUEUE_KEY}:dead", "-", "+", "COUNT", max_events):
-            field = {name.decode(): value.decode() for name, value in raw.items()}
+            field = {name.decode(): value.decode("utf-8", "replace") for name, value in raw.items()}
             letters.append(
                 DeadLetter(
                     field["id"], field["type"], field["ref"], _milliseconds(field["queued"]),

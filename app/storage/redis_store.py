@@ -68,7 +68,8 @@ TRACKED_VERBS = frozenset(
     )
 )  # fmt: skip
 """Verbs that change what operators see, or that the owner's systems are told of."""
-MAX_NOTES = 500
+MAX_NOTES, MAX_NOTE_BYTES = 500, 1_048_576
+"""Of one conversation, in all: a page of its history may hold every one of them."""
 STOPPED_BY_USER = TurnResult("stopped", metadata=b'{"stopped":true}')
 WORKER_LOST = TurnResult(
     "error", "engine_failed", "The answer broke off. Ask again to have it whole.", metadata=b'{"interrupted":true}'
@@ -393,7 +394,9 @@ class RedisConversationStore:
         return AppendResult(reply[1], is_new=reply[0] == b"ok"), bool(reply[2])
 
     def add_note(self, session_hash: str, note: NewMessage, operator_id: str) -> AppendResult:
-        reply = self._run_desk("add_note", session_hash, note.client_id, note.body, MAX_NOTES, operator_id)
+        reply = self._run_desk(
+            "add_note", session_hash, note.client_id, note.body, MAX_NOTES, operator_id, MAX_NOTE_BYTES
+        )
         return AppendResult(reply[1], is_new=reply[0] == b"ok")
 
     def read_notes(self, session_hash: str) -> list[bytes]:

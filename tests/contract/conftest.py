@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.api_client import ApiClient, Visitor
-from tests.contract.launch import RedisProcess, Service
+from tests.contract.launch import RedisProcess, Service, redis_for_desk
 
 API_KEY = "key-of-the-server-0123456789"
 NO_LIMITS = {f"BATON_RATE_LIMIT_{name}": "" for name in ("CREATE", "SESSION", "ADDRESS")} | {
@@ -67,8 +67,8 @@ LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4"
 class RunningService:
     """A service with a Redis of its own, or the one at a given URL."""
 
-    def __init__(self, settings: dict[str, str], url: str = "") -> None:
-        self.redis_process = None if url else RedisProcess()
+    def __init__(self, settings: dict[str, str], url: str = "", redis: RedisProcess | None = None) -> None:
+        self.redis_process = redis or (None if url else RedisProcess())
         try:
             self.service = None if self.redis_process is None else Service(self.redis_process.url, **settings)
         except BaseException:
@@ -99,8 +99,8 @@ class RunningService:
             self.redis_process.stop()
 
 
-def _running(settings: dict[str, str], url: str = "") -> Iterator[RunningService]:
-    started = RunningService(settings, url)
+def _running(settings: dict[str, str], url: str = "", redis: RedisProcess | None = None) -> Iterator[RunningService]:
+    started = RunningService(settings, url, redis)
     yield started
     started.stop()
 
@@ -151,7 +151,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 @pytest.fixture(scope="session")
 def desk() -> Iterator[RunningService]:
     """As ``plain``, with the desk switched on."""
-    yield from _running({**PLAIN, "BATON_DESK": "on"})
+    yield from _running({**PLAIN, "BATON_DESK": "on"}, redis=redis_for_desk())
 
 
 @pytest.fixture

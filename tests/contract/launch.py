@@ -12,10 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import redis
+from redis.sentinel import Sentinel
 
 from tests.ports import free_port
 
@@ -94,6 +95,33 @@ class RedisProcess:
                 self.process.send_signal(signal.SIGCONT)
             self.send(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class GivenRedis(RedisProcess):
+    """A Redis that runs already, on Sentinels or as a Cluster: looked into, and left running."""
+
+    def __init__(self, url: str) -> None:
+        self.given_url = url
+
+    @property
+    def url(self) -> str:
+        return self.given_url
+
+    def client(self) -> Any:
+        scheme, _, rest = self.given_url.partition("://")
+        hosts, _, path = rest.partition("/")
+        nodes = [(host, int(port)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
+        if scheme == "redis+cluster":
+            return redis.RedisCluster(*nodes[0], decode_responses=True)
+        return Sentinel(nodes).master_for(path.partition("/")[0], decode_responses=True)
+
+    def stop(self) -> None: ...
+
+
+def redis_for_desk() -> RedisProcess:
+    """A Redis for a service with the desk: that of BATON_TEST_REDIS_URL, which must be empty, else one of its own."""
+    given = os.environ.get("BATON_TEST_REDIS_URL")
+    return GivenRedis(given) if given else RedisProcess()
 
 
 class Service:

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.conftest import API_KEY, RunningService
 from tests.contract.desk_client import DeskClient, ServerClient
-from tests.contract.feeds import SseFeed
+from tests.contract.feeds import Event, SseFeed
 from tests.contract.launch import eventually
 
 VIEWS = ("queue", "mine", "open", "bot", "ended")
@@ -181,6 +181,29 @@ def test_unread(guest: Visitor, anna: DeskClient, ben: DeskClient) -> None:
     assert [one.get(at(ref)).json()["unread"] for one in (anna, ben)] == [0, 2]
     guest.said("Unread three")
     assert eventually(lambda: anna.get(at(ref)).json()["unread"], 2) == 1
+
+
+def test_a_rating_is_told_at_once(guest: Visitor, anna: DeskClient, desk: RunningService) -> None:
+    """Each time that the visitor rates an answer, or adds a comment, the desks get the row with a new `rated_at`."""
+    guest.ask("rate this answer")
+    row = find(anna, "rate this answer")
+    assert "rated_at" not in row
+    path = f"/messages/{guest.history()[-1]['id']}/feedback"
+    with SseFeed(f"{desk.base}/api/desk/events", headers={"Cookie": anna.cookie}) as feed:
+        feed.until("counts")
+        times = []
+        for rating in ({"rating": "up"}, {"rating": "up", "comment": "Short and right"}):
+            assert guest.post(path, rating).status_code == 200
+
+            def is_told(events: list[Event]) -> list[str]:
+                rows = [event.data for event in events if event.event == "conversation"]
+                told = [one["rated_at"] for one in rows if one["ref"] == row["ref"] and "rated_at" in one]
+                return [at for at in told if at not in times]
+
+            times.append(is_told(feed.wait(is_told, 5.0))[-1])
+    shown = anna.get(f"/conversations/{row['ref']}/messages").json()["messages"][-1]
+    assert shown["metadata"]["feedback"]["comment"] == "Short and right"
+    assert find(anna, "rate this answer")["rated_at"] == times[1] > times[0]
 
 
 def test_notes_are_for_operators_alone(guest: Visitor, anna: DeskClient, viewer: DeskClient) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.conftest import API_KEY, NO_LIMITS, SCRIPTED
 from tests.contract.desk_client import ServerClient
-from tests.contract.launch import RedisProcess, Service, eventually
+from tests.contract.launch import RedisProcess, Service, eventually, redis_for_desk
 from tests.event_receiver import SECRET, EventReceiver, receiving
 
 CANARY = "canary-of-the-visitor 4711"
@@ -63,7 +63,7 @@ def visit(day: Day, name: str) -> Visitor:
 @pytest.fixture(scope="module")
 def day() -> Iterator[Day]:
     """A scripted day: six conversations, one operator."""
-    redis = RedisProcess()
+    redis = redis_for_desk()
     with receiving() as receiver:
         service = Service(
             redis.url,

@@ -6,6 +6,7 @@ import json
 import random
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.contract.api_client import NOBODY, ApiClient, Visitor, at_once, is_problem
 from tests.contract.conftest import API_KEY, RunningService
-from tests.contract.desk_client import ServerClient
+from tests.contract.desk_client import DeskClient, ServerClient, cookie_of
 from tests.contract.feeds import joined
 from tests.contract.launch import eventually
 
@@ -271,6 +272,39 @@ def test_an_operators_message(guest: Visitor, anna: Operator, server: ServerClie
     assert guest.texts() == ["from our server", "Anna here"]
 
 
+def test_what_a_server_took_is_kept(desk: RunningService, server: ServerClient) -> None:
+    """Who is gone gives back what they took themselves, and not what a server took for them, by either path."""
+    eve, invitation = server.invite("Eve", "operator")
+    logged_in = DeskClient(desk.base).post("/login", {"invite": invitation})
+    own, desk_path, session_path = (ApiClient(desk.base).create() for _ in range(3))
+    refs = {}
+    for visitor in (desk_path, session_path, own):
+        words = secrets.token_hex(8)
+        visitor.said(words)
+        rows = eventually(lambda words=words: find(server, words), 5.0)
+        refs[visitor.id] = rows[0]["ref"]
+    by_server = {"Authorization": f"Bearer {API_KEY}", "Baton-Operator": eve}
+    assert session_path.say("by the server", headers=by_server).status_code == 201
+    taken = server.acting_as(eve).call("POST", f"/conversations/{refs[desk_path.id]}/take", json={})
+    assert taken.status_code == 200
+    eves = DeskClient(desk.base, cookie_of(logged_in))
+    assert eves.post(f"/conversations/{refs[own.id]}/take").status_code == 200
+    with desk.redis.client() as look:  # as if all of it were two minutes ago
+        for ref in refs.values():
+            look.hincrby(f"baton:desk:{{desk}}:row:{ref}", "since", -121_000)
+        look.zadd("baton:desk:{desk}:present", {eve: time.time() * 1000 - 121_000})
+    assert eventually(lambda: own.get().json()["handler"] == "queue", 10)
+    assert [visitor.get().json()["handler"] for visitor in (desk_path, session_path)] == ["human", "human"]
+    assert server.call("DELETE", f"/operators/{eve}").status_code == 204
+
+
+def find(server: ServerClient, words: str) -> list[dict[str, Any]]:
+    """The rows of the conversations whose last words are these."""
+    answer = server.call("GET", "/conversations", params={"view": "bot", "q": words})
+    rows: list[dict[str, Any]] = answer.json()["conversations"]
+    return rows
+
+
 def test_the_engine_learns_who_said_what(guest: Visitor, anna: Operator) -> None:
     """After a release the bot's engine is given the operator's words under their name; a release starts no answer."""
     guest.ask("hello")
@@ -301,10 +335,14 @@ def test_an_engine_hands_over(guest: Visitor, somebody: Operator) -> None:
 
 
 def test_an_engine_hands_over_to_nobody(guest: Visitor, nobody: None) -> None:
-    """With nobody there the bot stays; without a word of the engine the visitor is told so."""
+    """With nobody there the bot stays; without a word of the engine the visitor is told so. Both are marked."""
     answer = guest.ask("handoff")
     assert (answer.status_code, state(guest.get())["handler"]) == (200, "bot")
     assert "Nobody is here" in answer.json()["answer"]
+    assert answer.json()["handler"] == "bot"
+    assert guest.ask("handoff-after=2").json()["answer"] == "w0 w1 "
+    answers = [message for message in guest.history() if message["role"] == "assistant"]
+    assert [message["metadata"] for message in answers] == [{"handoff": False}, {"handoff": False}]
     assert guest.ask("hello").json()["answer"] == "echo: hello"
 
 

@@ -32,6 +32,8 @@ SUITE = (
     "races",
     "model",
 )
+DESK_SUITE = {"people": "", "desk_conversations": "", "own_systems": "not without_the_desk"}
+"""Files about people, each on servers of its own, and which of their tests."""
 KINDS = {"sentinel": Sentinels, "cluster": ClusterServers}
 
 
@@ -55,6 +57,28 @@ def test_the_contract_suite(serve: Serve, tmp_path: Path, kind: str) -> None:
         assert passed, run.stdout[-4000:]
         note(ok=int(passed[1]))
         assert run.returncode == 0, run.stdout[-6000:]
+    finally:
+        servers.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", DESK_SUITE)
+def test_the_contract_suite_with_the_desk(tmp_path: Path, kind: str, name: str) -> None:
+    """F9, F10: what the contract says of people, of the desk and of events, on Sentinels and on a Cluster."""
+    servers = KINDS[kind](tmp_path)
+    try:
+        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"]
+        run = subprocess.run(
+            [*command, f"tests/contract/test_{name}.py", "-k", DESK_SUITE[name]],
+            cwd=ROOT,
+            env=os.environ | {"BATON_TEST_REDIS_URL": servers.url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout[-6000:]
+        passed = re.search(r"(\d+) passed", run.stdout)
+        note(ok=int(passed[1]) if passed else 0)
     finally:
         servers.stop()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.storage.client import RedisClient
-from app.storage.event_queue import FIELDS, EventQueue, QueuedEvent, entry
+from app.storage.event_queue import FIELDS, QUEUE_KEY, EventQueue, QueuedEvent, entry
 from tests.conftest import until
 from tests.storage.servers import Backend
 
@@ -54,6 +54,24 @@ def test_events_of_a_session_come_one_after_the_other(queue: Open) -> None:
     assert numbers(second) == [("a", 2)]
     other.delivered(second[0])
     assert numbers(one.claim(1)) == [("a", 3)]
+
+
+def test_an_entry_of_another_program_is_a_dead_letter(
+    queue: Open, backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What lacks a ref or a body cannot be sent: it holds up nothing, is logged and kept, and retrying passes it by."""
+    one = queue("one")
+    server = backend.holder("desk")
+    server.xadd(QUEUE_KEY, {"id": "evt_odd", "type": "odd", "body": b"\xff"})
+    server.xadd(QUEUE_KEY, {"nonsense": "1"})
+    one.add([event(1, A)])
+    assert numbers(one.claim(10)) == [("a", 1)]
+    assert "2 entries" in caplog.text
+    letters = one.dead_letters()
+    assert [(letter.type, letter.ref, letter.problem) for letter in letters] == [
+        ("odd", "", "not an event"), ("", "", "not an event"),
+    ]  # fmt: skip
+    assert (letters[0].id, one.retry(), one.count()) == ("evt_odd", 0, (1, 2))
 
 
 def test_what_a_dead_worker_has_claimed_goes_to_another_one(queue: Open) -> None:

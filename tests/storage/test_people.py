@@ -19,7 +19,7 @@ from app.errors import AlreadyTaken, SessionEnded, SessionFull, SessionNotFound
 from app.storage.base import NewMessage, Release, TurnResult
 from app.storage.desk_index import DeskIndex
 from app.storage.operators import RedisOperatorStore
-from app.storage.redis_store import CHANGES_KEY, RedisConversationStore
+from app.storage.redis_store import CHANGES_KEY, MAX_NOTE_BYTES, RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, texts, words
 from tests.storage.servers import Backend
@@ -293,6 +293,18 @@ def test_notes_are_outside_of_the_conversation(log: RedisConversationStore) -> N
     after = log.read_messages(session_hash, "", "", 0, 10)
     assert (after.messages, after.message_count) == (before.messages, before.message_count)
     assert kinds(log, session_hash) == ["message", "session"]
+
+
+def test_notes_are_bounded(log: RedisConversationStore) -> None:
+    """One conversation holds no more notes than one page of its history may hold: 1 MiB, after which it is full."""
+    session_hash = new(log)
+    note = NewMessage(serialize_message("note", "n" * (MAX_NOTE_BYTES // 3), None))
+    for _ in range(2):
+        log.add_note(session_hash, note, "op_anna")
+    with pytest.raises(SessionFull):
+        log.add_note(session_hash, note, "op_anna")
+    log.add_note(session_hash, NewMessage(serialize_message("note", "A short one", None)), "op_anna")
+    assert len(log.read_notes(session_hash)) == 3
 
 
 def test_typing_is_told_once_in_three_seconds(log: RedisConversationStore) -> None:

@@ -44,9 +44,10 @@ class Desk:
         until(lambda: sweeper.sweep() and condition(), 8, what)
 
     def set_back(self, session_hash: str, ms: int) -> None:
-        """As if the visitor had been seen so much earlier."""
+        """As if the visitor had been seen so much earlier, and somebody had taken them so much earlier."""
         meta = "baton:{" + session_hash + "}:meta"
-        self.backend.holder(session_hash).hincrby(meta, "seen", -ms)
+        for field in ("seen", "present"):
+            self.backend.holder(session_hash).hincrby(meta, field, -ms)
         self.index.refresh(session_hash)
 
     def leave(self, operator: Operator) -> None:
@@ -204,6 +205,19 @@ def test_a_visitor_who_left(desk: Desk) -> None:
         assert sweeper.sweep()
     assert desk.handlers(gone) == [("human", "taken"), ("bot", "left")]
     assert [desk.handlers(one)[-1] for one in (listening, nearly)] == [("human", "taken")] * 2
+
+
+def test_an_answer_to_a_visitor_who_is_long_gone(desk: Desk) -> None:
+    """Who takes a conversation that was left hours ago has five minutes for it, too."""
+    session_hash = asked(desk.log)
+    desk.set_back(session_hash, 3 * VISITOR_AWAY_MS)
+    desk.people.take(session_hash, ANNA)
+    sweeper = desk.sweeper()
+    for _ in range(2):
+        assert sweeper.sweep()
+    assert desk.handlers(session_hash) == [("human", "taken")]
+    desk.set_back(session_hash, VISITOR_AWAY_MS)
+    desk.sweep_until(lambda: desk.handlers(session_hash)[-1] == ("bot", "left"), "the bot to have it", sweeper)
 
 
 def test_one_sweeps_at_a_time(desk: Desk) -> None:

@@ -308,13 +308,16 @@ def test_a_slash_alone_is_not_sent(sign_in: Callable[..., Desk], base: str, serv
 
 
 def test_the_bots_words_stream_in_until_somebody_takes_over(sign_in: Callable[..., Desk], base: str) -> None:
-    """Whoever looks sees the answer grow; taking it ends it there, and no word comes after."""
+    """Whoever looks sees how an answer is rated, and the next one grow; taking it ends it there, for good."""
     visitor = Visitor(base, "Eva Lang")
     visitor.ask("quick")
     desk = sign_in()
     desk.view("Bot").click()
     desk.rows.first.click()
     desk.sees("A quick answer.")
+    rated = visitor.history()[-1]["id"]
+    visitor.post(f"/session/me/messages/{rated}/feedback", {"rating": "down", "comment": "Far too quick"})
+    desk.sees("Far too quick")
     with httpx.stream(
         "POST",
         f"{base}/api/chat",

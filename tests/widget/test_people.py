@@ -8,17 +8,22 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import jwt
 import pytest
+import redis
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, expect
 
+from app.storage.embedded_redis import socket_path
 from tests.conftest import Service, until
+from tests.contract.desk_client import ServerClient
 from tests.widget.conftest import Site, Visitor
 from tests.widget.test_axe import clean
+from tests.widget.test_handing_over import shared_link
 
 Visit = Callable[..., Visitor]
 KEY = "a key of the tests"
@@ -69,9 +74,22 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the service keeps its data."""
+    return tmp_path_factory.mktemp("people")
+
+
+@pytest.fixture(scope="module")
+def storage(baton: str, folder: Path) -> Iterator[redis.Redis]:
+    """The service's own Redis."""
+    with redis.Redis(unix_socket_path=str(socket_path(folder))) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def baton(folder: Path) -> Iterator[str]:
     """The address of a service with the desk on."""
-    one = Service({**ENVIRON, "BATON_DATA_DIR": str(tmp_path_factory.mktemp("people"))})
+    one = Service({**ENVIRON, "BATON_DATA_DIR": str(folder)})
     yield one.url.replace("127.0.0.1", "localhost")
     one.stop()
 
@@ -377,6 +395,84 @@ def test_a_queue_that_nobody_serves(stranger: Visit, tmp_path: Any) -> None:
         operator.http.close()
     finally:
         one.stop()
+
+
+def test_on_another_device(visit: Visit, stranger: Visit, anna: Operator) -> None:
+    """By a link opened elsewhere the person and their words are there at once; both devices stay in step."""
+    visitor = asked(visit, "quick")
+    visitor.act("Talk to a person")
+    expect(people(visitor)).to_contain_text("You are number 1")
+    ref = anna.rows("queue")[0]["ref"]
+    anna.do(ref, "messages", message="Hello, I am here.")
+    expect(people(visitor)).to_contain_text(JOINED)
+    url = shared_link(visitor)
+    phone = stranger(url, viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
+    devices = (visitor, phone)
+    expect(people(phone)).to_contain_text(JOINED)
+    expect(phone.page.get_by_role("article", name="Anna Berg")).to_contain_text("Hello, I am here.")
+    assert phone.page.evaluate(OVERFLOW) <= 0
+    phone.ask("I am on the train now.")
+    anna.last("I am on the train now.")
+    expect(visitor.articles.last).to_contain_text("I am on the train now.")
+    anna.do(ref, "typing")
+    for one in devices:
+        expect(one.page.get_by_text("Anna Berg is typing…").first).to_be_visible()
+    anna.do(ref, "messages", message="Have a good journey.")
+    for one in devices:
+        expect(one.articles.last).to_contain_text("Have a good journey.")
+    anna.do(ref, "release", to="bot")
+    for one in devices:
+        expect(people(one)).to_contain_text("You are back with the assistant.")
+    phone.ask("quick again")
+    for one in devices:
+        expect(one.answers).to_have_count(2)
+        assert one.errors == []
+
+
+def test_a_person_who_is_gone(visit: Visit, anna: Operator, baton: str, storage: redis.Redis) -> None:
+    """The visitor is told that the person had to leave, and where in the queue they are; somebody else joins."""
+    ben = ServerClient(baton, KEY).log_in("Ben Hill", "operator")
+    visitor = asked(visit, "quick")
+    visitor.act("Talk to a person")
+    expect(people(visitor)).to_contain_text("You are number 1")
+    ref = anna.rows("queue")[0]["ref"]
+    assert ben.post(f"/conversations/{ref}/messages", {"message": "One moment."}).status_code == 201
+    expect(people(visitor)).to_contain_text("Ben Hill joined")
+    storage.zadd("baton:desk:{desk}:present", {ben.operator_id: time.time() * 1000 - 121_000})
+    storage.hincrby(f"baton:desk:{{desk}}:row:{ref}", "since", -121_000)
+    expect(people(visitor)).to_contain_text("the person you were talking to had to leave")
+    expect(people(visitor)).to_contain_text("You are number 1 in the queue.")
+    clean(visitor.page, "absent")
+    anna.do(ref, "take")
+    expect(people(visitor)).to_contain_text(JOINED)
+    assert visitor.errors == []
+
+
+def test_a_visitor_who_was_away(stranger: Visit, anna: Operator, storage: redis.Redis) -> None:
+    """After five minutes without a network the assistant has the chat again, and says so once they are back."""
+    visitor = asked(stranger, "quick")
+    context = visitor.page.context
+    visitor.act("Talk to a person")
+    expect(people(visitor)).to_contain_text("You are number 1")
+    ref = anna.rows("queue")[0]["ref"]
+    anna.do(ref, "messages", message="Are you there?")
+    expect(people(visitor)).to_contain_text(JOINED)
+    context.set_offline(True)
+    session = "baton:{" + (storage.hget(f"baton:desk:{{desk}}:row:{ref}", "hash") or b"").decode() + "}:"
+
+    def seen_long_ago() -> bool:
+        """No feed is open, and the last one ended five minutes ago."""
+        for name in ("seen", "present"):
+            storage.hset(f"{session}meta", name, int(time.time() * 1000 - 301_000))
+        anna.do(ref, "read")  # the lists follow what has changed
+        return anna.call("GET", f"/conversations/{ref}")["handler"] == "bot"
+
+    until(seen_long_ago, 30, "the assistant to have it")
+    context.set_offline(False)
+    expect(people(visitor)).to_contain_text("You were away for a while, so the assistant is back.")
+    visitor.ask("quick again")
+    expect(visitor.answers).to_have_count(2)
+    expect(people(visitor)).to_have_count(0)
 
 
 @pytest.mark.parametrize(

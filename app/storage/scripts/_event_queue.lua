@@ -37,6 +37,13 @@ local function queue_event(queue, fields)
   end
 end
 
+-- Keeps what cannot be delivered as a dead letter. `event`: its id, ref, type and body.
+local function bury(queue, entry, event, attempts, problem)
+  redis.call('XADD', queue .. ':dead', 'MAXLEN', '~', MAX_DEAD, '*', 'id', event.id, 'ref', event.ref, 'type', event.type,
+    'body', event.body, 'queued', entry, 'attempts', attempts, 'problem', problem)
+  keep_queue(queue, {':dead'})
+end
+
 -- Removes the first event of a session from the queue: the one behind it may be sent.
 local function remove_event(queue, entry, ref, now)
   redis.pcall('XACK', queue, 'senders', entry)

@@ -22,7 +22,9 @@ local function set_handler(new, operator_id, name, reason, position)
   if new == '' then
     redis.call('HDEL', meta, 'handler', 'op', 'op_name', 'waiting', 'position', 'present')
   else
-    redis.call('HSET', meta, 'handler', new, 'op', operator_id, 'op_name', name, 'waiting', waiting, 'position', position)
+    -- `present`: an operator who answers a visitor that is long gone has as much time as any other.
+    redis.call('HSET', meta, 'handler', new, 'op', operator_id, 'op_name', name, 'waiting', waiting, 'position', position,
+      'present', now)
   end
   append_handler_event(reason, position)
 end

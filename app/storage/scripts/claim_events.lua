@@ -2,10 +2,11 @@
 -- @include event_queue
 -- Gives a worker events to send, one a session: those whose time has come, of workers that died too, then new ones.
 -- ARGV: the worker's name in the group, ms after which others may claim what it was given, max events, the longest delay ms.
--- Returns how many events are in the queue, the time, and of each event: entry, ref, id, type, body, attempts so far.
+-- Returns how many events are in the queue, the time, how many entries were no events (they are dead letters now), and of each
+-- event: entry, ref, id, type, body, attempts so far.
 local queue, worker, lease, max = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local due, first, tries, reminders = queue .. ':due', queue .. ':first', queue .. ':tries', queue .. ':reminders'
-local claimed, MAX_SCANNED = {}, 500
+local claimed, broken, MAX_SCANNED = {}, 0, 500
 
 redis.call('XTRIM', queue .. ':dead', 'MINID', string.format('%.0f', clock - QUEUE_KEPT_MS))
 for _, ref in ipairs(redis.call('ZRANGEBYSCORE', reminders, '-inf', clock, 'LIMIT', 0, 100)) do
@@ -13,11 +14,15 @@ for _, ref in ipairs(redis.call('ZRANGEBYSCORE', reminders, '-inf', clock, 'LIMI
   if id then add_event(queue, id .. '_reminder', ref, 'human.requested', body) end
   forget_reminder(queue, ref)
 end
-if redis.call('EXISTS', queue) == 0 then return {0, clock} end
+if redis.call('EXISTS', queue) == 0 then return {0, clock, 0} end
 
-local function give(entry, fields)
+local function parse(fields)
   local event = {}
   for i = 1, #fields, 2 do event[fields[i]] = fields[i + 1] end
+  return event
+end
+
+local function give(entry, event)
   redis.call('ZADD', due, clock + lease, entry .. ' ' .. event.ref)
   local attempts = string.match(redis.call('HGET', tries, entry) or '0', '^%d+')
   claimed[#claimed + 1] = {entry, event.ref, event.id, event.type, event.body, tonumber(attempts)}
@@ -32,7 +37,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', clock, 'LIMIT',
   local entry, ref = string.match(member, '^(%S+) (.*)$')
   local found = redis.pcall('XCLAIM', queue, 'senders', worker, 0, entry)
   if found[1] and found[1][2] then
-    give(entry, found[1][2])
+    give(entry, parse(found[1][2]))
   else  -- dropped because the queue was full, or lost with the group
     remove_event(queue, entry, ref, clock)
   end
@@ -49,14 +54,19 @@ while #claimed < max and scanned < MAX_SCANNED do
   end
   if not reply then break end
   for _, one in ipairs(reply[1][2]) do
-    local entry, fields, ref = one[1], one[2], nil
-    for i = 1, #fields, 2 do if fields[i] == 'ref' then ref = fields[i + 1] end end
-    if redis.call('HEXISTS', first, ref) == 1 then
+    local entry, event = one[1], parse(one[2])
+    local ref = event.ref or ''
+    if ref == '' or not (event.id and event.type and event.body) then  -- another program has written it
+      bury(queue, entry, {id = event.id or entry, ref = ref, type = event.type or '', body = event.body or ''}, 0, 'not an event')
+      redis.call('XACK', queue, 'senders', entry)
+      redis.call('XDEL', queue, entry)
+      broken = broken + 1
+    elseif redis.call('HEXISTS', first, ref) == 1 then
       redis.call('RPUSH', queue .. ':held:' .. ref, entry)
       keep_queue(queue, {':held:' .. ref})
     else
       redis.call('HSET', first, ref, entry)
-      give(entry, fields)
+      give(entry, event)
     end
   end
   scanned = scanned + #reply[1][2]
@@ -68,4 +78,4 @@ if #claimed == 0 then
   end
 end
 if #claimed > 0 then keep_queue(queue, {'', ':due', ':first', ':tries'}) end
-return {redis.call('XLEN', queue), clock, unpack(claimed)}
+return {redis.call('XLEN', queue), clock, broken, unpack(claimed)}

@@ -4,7 +4,7 @@
 -- its newest message, the operators and what they have read, its outbox.
 -- Snapshots of one session are numbered, so that an older one never replaces a newer one.
 local FIELDS = {'created', 'expires', 'ended', 'owner', 'count', 'seen', 'updated', 'handler', 'op', 'op_name', 'waiting',
-  'contact', 'user', 'ref', 'told', 'asked', 'metadata', 'present', 'outbox', 'reason', 'requested'}
+  'contact', 'user', 'ref', 'told', 'asked', 'metadata', 'present', 'outbox', 'reason', 'requested', 'rated_at'}
 local REF = 14
 
 local function summary(meta)

@@ -17,6 +17,7 @@ if rating ~= was then
   else
     record('rating.removed', before)
   end
-  mark_changed()
 end
+if tracking then redis.call('HSET', meta, 'rated_at', now) end
+mark_changed()
 return {'ok', json}

@@ -14,10 +14,9 @@ end
 if outcome == 'dead' then
   local found = redis.call('XRANGE', queue, entry, entry)[1]
   if found then
-    local fields = found[2]
-    for _, more in ipairs({'queued', entry, 'attempts', ARGV[4], 'problem', ARGV[5]}) do fields[#fields + 1] = more end
-    redis.call('XADD', queue .. ':dead', 'MAXLEN', '~', MAX_DEAD, '*', unpack(fields))
-    keep_queue(queue, {':dead'})
+    local event = {}
+    for i = 1, #found[2], 2 do event[found[2][i]] = found[2][i + 1] end
+    bury(queue, entry, event, ARGV[4], ARGV[5])
   end
 end
 remove_event(queue, entry, ref, clock)

@@ -102,6 +102,7 @@ export function decodeRow(value: unknown): Row | null {
     user: decodeUser(value.user),
     contact: named<Contact>(value.contact),
     reason: text(value.reason),
+    rated_at: text(value.rated_at),
   };
 }
 

@@ -226,6 +226,7 @@ describe("where people answer", () => {
     expect(await offered("What is it?", { not_found: true })).toBe(true);
     expect(await offered("Can I talk to a human?")).toBe(true);
     expect(await offered("What is it?")).toBe(false);
+    expect(await offered("What is it?", { handoff: true })).toBe(false);
     expect(await offered("What?", { not_found: true }, { handler: handler("queue") })).toBe(false);
     expect(await offered("What?", { not_found: true }, { status: "ended" })).toBe(false);
   });
@@ -258,6 +259,18 @@ describe("with nobody there", () => {
       email: "anna@example.test",
     });
     await vi.waitFor(() => expect(root.querySelector(".contact")).toBe(null));
+  });
+
+  it("under an answer that hands over to nobody, the form is offered", async () => {
+    const { button, root } = await show({
+      messages: [
+        message("user", "Refund me"),
+        message("assistant", "Sure.", { metadata: { handoff: false } }),
+      ],
+    });
+    expect(button("Talk to a person")).toBe(undefined);
+    button("Leave a message")!.click();
+    await vi.waitFor(() => expect(root.querySelector(".contact form")).not.toBe(null));
   });
 
   it("says what is missing, and keeps what was written where it could not be sent", async () => {

@@ -120,14 +120,18 @@ export function peopleTail(state: State, chat: ChatHost): { key: string; node: N
   }
   const last = state.messages.at(-1);
   if (status === "ended" || status === "gone" || !offersPerson(state)) return undefined;
-  const button = textButton(t("people.talk"), () => void talkToPerson(chat), iconNode("person"));
+  const button =
+    last!.metadata.handoff === false // nobody was there
+      ? textButton(t("people.leave"), () => void leaveMessage(chat), iconNode("person"))
+      : textButton(t("people.talk"), () => void talkToPerson(chat), iconNode("person"));
   return { key: `offer ${last!.id}`, node: h("div", { class: "delivery" }, button) };
 }
 
-/** The assistant does not know, or the visitor asked for a person. */
+/** The assistant does not know or wants a person to go on, or the visitor asked for one. */
 function offersPerson({ messages }: State): boolean {
   const last = messages.at(-1);
   if (last?.role !== "assistant" || last.author) return false;
-  const question = messages.findLast((one) => one.role === "user");
-  return last.metadata.not_found === true || asksForPerson(question?.content ?? "");
+  const { not_found, handoff } = last.metadata;
+  if (not_found === true || handoff === false) return true;
+  return asksForPerson(messages.findLast((one) => one.role === "user")?.content ?? "");
 }

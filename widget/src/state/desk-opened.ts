@@ -74,7 +74,7 @@ export function createOpenedConversation(deps: OpenedDeps) {
     }
   }
 
-  /** The feed does not tell how an answer was rated; the history does. */
+  /** The feed tells that an answer was rated, the history how. */
   async function readRatings(): Promise<void> {
     const known = knownIds(state);
     try {
@@ -86,7 +86,9 @@ export function createOpenedConversation(deps: OpenedDeps) {
 
   function onRow(row: Row): void {
     if (row.ref !== ref || stopped) return;
+    const before = state.row;
     dispatch({ type: "row", row });
+    if (before && row.rated_at !== before.rated_at) void readRatings();
     markRead();
     void readEarlier(row);
   }
@@ -130,7 +132,6 @@ export function createOpenedConversation(deps: OpenedDeps) {
     onRow,
     refresh(): void {
       void readRow();
-      void readRatings();
     },
     setDraft(field: "replyDraft" | "noteDraft", text: string): void {
       dispatch({ type: "draft", field, text });

@@ -76,6 +76,8 @@ export interface Row {
   contact: Contact | null;
   /** Why a person was asked for, in the words of the visitor or the engine. */
   reason?: string;
+  /** When the visitor last rated an answer; empty: never. */
+  rated_at?: string;
 }
 
 export interface Listing {
