@@ -6,6 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -354,6 +355,9 @@ class ConversationService:
     def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
         """Final; a running answer is stopped. The history stays until it expires. ``by``: visitor or owner."""
         self._store.end_session(session_hash, actor, by)
+        if self._desk:
+            with suppress(StorageUnavailable):  # those who wait behind it move up at once
+                self._desk.refresh(session_hash)
 
     def create_handoff_ticket(
         self, session_hash: str, actor: str, session_id: str, kind: ids.TicketKind, token: str = ""

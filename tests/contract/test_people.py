@@ -166,6 +166,24 @@ def test_asking_for_a_person(guest: Visitor, somebody: Operator) -> None:
         assert shown["queue_position"] >= 1
 
 
+def test_the_place_in_the_queue_is_never_out_of_date(guest: Visitor, somebody: Operator) -> None:
+    """Whoever leaves the queue, in whatever way, those behind are further ahead by the time of the answer."""
+    leaving = [guest.caller.create() for _ in range(4)]
+    for visitor in leaving:
+        visitor.post("/human")
+    place = guest.post("/human").json()["queue_position"]
+    ref = sorted(somebody.list(view="queue"), key=lambda row: row["waiting_since"])[-2]["ref"]  # the last of them
+    leaves = [
+        leaving[0].erase,
+        lambda: leaving[1].post("/end"),
+        lambda: somebody.says(leaving[2], "Hello"),
+        lambda: somebody.do(ref, "release", to="bot"),
+    ]
+    for number, leave in enumerate(leaves, 1):
+        assert leave().is_success
+        assert state(guest.get())["queue_position"] == place - number
+
+
 def test_a_request_ends_the_answer_that_is_being_made(guest: Visitor, somebody: Operator) -> None:
     """While somebody waits for a person no engine speaks: the words so far stay."""
     with guest.ask_streamed(LONG) as asking, guest.events() as feed:
