@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import httpx2 as httpx
 
 _CREDENTIAL = re.compile(r"(ses|tkt)_[A-Za-z0-9_-]{32}")
 TIMEOUT = 30.0
-"""Seconds that one call may take."""
+"""Seconds that one call, and each event of a stream, may take where nothing else is said."""
+_ERASE_TRIES = 5
 
 
 class Broken(Exception):
@@ -26,15 +28,22 @@ class Skipped(Exception):
 class Client:
     """Calls the service, and erases the sessions that it created."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT)
+    def __init__(self, url: str, timeout: float) -> None:
+        self.http = httpx.Client(base_url=url.rstrip("/"), timeout=timeout)
         self.created: list[str] = []
+        self.last_call = ""
+        """What was called last, and how it was answered."""
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One call. Raises Skipped where a rate limit refuses it."""
+        """One call. Raises Skipped where a rate limit refuses it, and Broken where it leads elsewhere."""
+        self.last_call = f"{method} {path}"
         response = self.http.request(method, path, **options)
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        self.last_call = f"{method} {path}: {response.status_code} {kind}"
         if response.status_code == 429:
             raise Skipped(f"a rate limit: come back in {response.headers.get('retry-after', '?')} s")
+        if response.has_redirect_location:
+            raise Broken(f"{self.last_call} redirects to {response.headers['location']}")
         return response
 
     def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
@@ -51,17 +60,33 @@ class Client:
     @contextmanager
     def stream(self, method: str, path: str, **options: Any) -> Iterator[Iterator[tuple[str, str, Any]]]:
         """The server-sent events of a call: id, type and data."""
+        self.last_call = f"{method} {path} (does a proxy hold back its events?)"
         with self.http.stream(method, path, **options) as response:
             if response.status_code == 429:
                 raise Skipped("a rate limit")
             expect(response.status_code == 200, f"a stream answered {response.status_code}")
             yield read_events(response.iter_lines())
 
-    def close(self) -> None:
-        """Erases what was created."""
-        for session_id in self.created:
-            self.http.delete(f"/api/session/{session_id}")
-        self.http.close()
+    def close(self) -> int:
+        """Erases what was created; how many sessions could not be erased."""
+        left = set(self.created)
+        with closing(self.http):
+            for attempt in range(_ERASE_TRIES if left else 0):
+                time.sleep(min(attempt, 1))
+                for session_id in list(left):
+                    with suppress(httpx.HTTPError):
+                        response = self.http.delete(f"/api/session/{session_id}")
+                        if response.is_success or response.status_code == 404:
+                            left.remove(session_id)
+                if not left:
+                    break
+        return len(left)
+
+
+def without_credentials(text: str) -> str:
+    """The text without session ids and tickets, as one line of printable characters."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return _CREDENTIAL.sub(r"\1_***", printable).strip()
 
 
 def expect(kept: bool, otherwise: str) -> None:

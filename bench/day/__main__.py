@@ -20,12 +20,14 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
+from collections.abc import Iterable  # noqa: E402
 from contextlib import ExitStack  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
+from bench.day.api import Api  # noqa: E402
 from bench.day.machines import LIVE_SECONDS, Fleet, Meter, held_bytes, incidents, live_bytes  # noqa: E402
 from bench.day.people import Ledger, Operator, Plan, Timed, Visitor, check  # noqa: E402
 from tests.storage.servers import Sentinels  # noqa: E402
@@ -88,7 +90,7 @@ class Model:
                 pool = Pool(20)
                 for number in range(SAMPLE_SESSIONS):
                     plan = Plan(10_000_000 + sample * 1000 + number, questions, appends)
-                    made.append(Visitor(fleet, plan, ledger))
+                    made.append(Visitor(Api(fleet, {}, ledger.statuses), plan, ledger))
                     pool.spawn(made[-1].live)
                 pool.join()
                 time.sleep(2)  # the desk's index follows
@@ -99,7 +101,7 @@ class Model:
             visitor.api.close()
         self.fresh, self.live = _fit(costs[1:]), _fit(lives[1:])
 
-    def predict(self, visitors: list[Visitor], now: float) -> tuple[float, float, float]:
+    def predict(self, visitors: Iterable[Visitor], now: float) -> tuple[float, float, float]:
         """The bytes of these conversations; those of their messages alone; and those of all live events, of which the
         old ones are gone.
         """
@@ -142,15 +144,15 @@ def run(fleet: Fleet, sentinels: Sentinels, meter: Meter) -> int:
 
     ledger = Ledger()
     arrivals = plans()
-    by_number = {plan.number: Visitor(fleet, plan, ledger, SEED) for _, plan in arrivals}
-    visitors = [by_number[number] for number in range(SESSIONS)]
+    visitors: dict[int, Visitor] = {}
     operators = [Operator(fleet, KEY, f"Operator {number}", visitors, ledger) for number in range(OPERATORS)]
     working = [gevent.spawn(operator.work) for operator in operators]
-    began, pool = time.monotonic(), Pool(2000)
+    began, pool, no_headers = time.monotonic(), Pool(2000), {}
     happening = gevent.spawn(happen, fleet, sentinels, began, ledger)
     for at, plan in arrivals:
         gevent.sleep(max(0.0, began + at - time.monotonic()))
-        pool.spawn(by_number[plan.number].live)
+        visitors[plan.number] = Visitor(Api(fleet, no_headers, ledger.statuses), plan, ledger, SEED)
+        pool.spawn(visitors[plan.number].live)
     pool.join()
     happening.join()
     for operator in operators:
@@ -161,11 +163,11 @@ def run(fleet: Fleet, sentinels: Sentinels, meter: Meter) -> int:
 
     time.sleep(2)
     with sentinels.primary().client() as client:
-        held, predicted = held_bytes(client) - before, model.predict(visitors, time.monotonic())
+        held, predicted = held_bytes(client) - before, model.predict(visitors.values(), time.monotonic())
     resident = statistics.mean(meter.resident.values())
     found: Counter[str] = Counter()
     checking = Pool(20)
-    for one in checking.imap_unordered(check, [visitor for visitor in visitors if visitor.session_id]):
+    for one in checking.imap_unordered(check, [visitor for visitor in visitors.values() if visitor.session_id]):
         found.update(one)
     return report(ledger, happening.value, found, took, (held, predicted), (resident, warm), used)
 

@@ -28,6 +28,8 @@ class GivenUp(Exception):
 class Api:
     """One client of the service; ``statuses`` counts what all clients were answered."""
 
+    __slots__ = ("_connection", "_headers", "_place", "_statuses")
+
     def __init__(self, place: Place, headers: dict[str, str], statuses: Counter[int]) -> None:
         self._place, self._headers, self._statuses = place, headers, statuses
         self._connection: http.client.HTTPConnection | None = None
@@ -80,6 +82,10 @@ class Api:
                 return status, told
             time.sleep(0.3)
         raise GivenUp(path.rpartition("/")[2])
+
+    def another(self) -> Api:
+        """The same client at another device."""
+        return Api(self._place, self._headers, self._statuses)
 
     def close(self) -> None:
         """Hangs up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,7 +30,19 @@ class Ledger:
     statuses: Counter[int] = field(default_factory=Counter)
 
 
-@dataclass
+TEXTS = {
+    "q": "What does shipping cost, and when does it arrive?",
+    "a": "and something that the visitor adds to it",
+    "o": "I look into it for you.",
+}
+
+
+def text_of(visitor: int, name: str) -> str:
+    """The text under a name: a question (``q1``), an addition (``a1``) or an operator's message (``op_...-1``)."""
+    return f"{visitor}:{name} {TEXTS[name[0]]}"
+
+
+@dataclass(slots=True)
 class Plan:
     """What a visitor is going to do; ``pause``: seconds of reading between two questions."""
 
@@ -44,22 +57,38 @@ class Plan:
 
 
 class Visitor:
-    """One conversation; every text of it begins with the visitor's number."""
+    """One conversation; every text of it begins with the visitor's number.
 
-    def __init__(self, place: Place, plan: Plan, ledger: Ledger, seed: int = 0) -> None:
-        self.plan, self.ledger, self.place = plan, ledger, place
-        self.random = random.Random(seed * 1_000_003 + plan.number)
+    There are 100,000 of them in a day: what they keep after their visit is small.
+    """
+
+    __slots__ = (
+        "acknowledged",
+        "answered",
+        "api",
+        "last_at",
+        "ledger",
+        "plan",
+        "random",
+        "seed",
+        "session_id",
+        "unequal",
+    )
+
+    def __init__(self, api: Api, plan: Plan, ledger: Ledger, seed: int = 0) -> None:
+        self.api, self.plan, self.ledger, self.seed = api, plan, ledger, seed
         self.session_id = ""
         self.acknowledged: list[str] = []
+        """Names of the texts that were stored, as ``text_of`` takes them."""
         self.answered: list[str] = []
         """Names of the questions whose answer was told whole."""
         self.unequal = 0
         """Answers whose joined pieces were not their message."""
         self.last_at = 0.0
-        self.api = Api(place, {}, ledger.statuses)
 
     def live(self) -> None:
         """The whole visit."""
+        self.random = random.Random(self.seed * 1_000_003 + self.plan.number)
         try:
             self._live()
         except GivenUp as error:
@@ -67,6 +96,7 @@ class Visitor:
         finally:
             self.last_at = time.monotonic()
             self.api.close()
+            del self.random
 
     def _live(self) -> None:
         plan = self.plan
@@ -90,18 +120,17 @@ class Visitor:
             self.api.call("POST", f"/api/session/{self.session_id}/end")
 
     def append(self, number: int) -> None:
-        text = f"{self.plan.number}:a{number} and something that the visitor adds to it"
-        body = {"message": text, "client_id": f"a{number}"}
+        name = sys.intern(f"a{number}")
+        body = {"message": text_of(self.plan.number, name), "client_id": name}
         status, _ = self.api.call("POST", f"/api/session/{self.session_id}/messages", body, self.ledger.append)
         if status in (200, 201):
-            self.acknowledged.append(text)
+            self.acknowledged.append(name)
             self.ledger.did["appends"] += 1
 
     def ask(self, number: int) -> None:
         """One question, followed to the end of its answer, over reloads and over breaks."""
-        name = f"{self.plan.number}:q{number}"
-        text = f"{name} What does shipping cost, and when does it arrive?"
-        body = {"query": text, "session_id": self.session_id, "client_id": f"q{number}"}
+        name = sys.intern(f"q{number}")
+        body = {"query": text_of(self.plan.number, name), "session_id": self.session_id, "client_id": name}
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
             began = time.monotonic()
@@ -110,13 +139,13 @@ class Visitor:
                 if response is not None:
                     response.read()
                     if response.status == 409 and self._has_ended():
-                        return
+                        raise GivenUp("ended by nobody")
                 time.sleep(0.3)
                 continue
             outcome = self._follow(response, began)
             self.api.close()  # the feed that it was followed by does not end by itself
             if outcome in ("answer.end", "handler"):
-                self.acknowledged.append(text)
+                self.acknowledged.append(name)
                 self.ledger.did["questions"] += 1
                 if outcome == "answer.end":
                     self.answered.append(name)
@@ -147,8 +176,10 @@ class Visitor:
                 elif kind == "answer.end":
                     message = data["message"]
                     self.unequal += bool(message) and message["content"] != joined
-                    is_whole = message and not message["metadata"].keys() & {"interrupted", "stopped", "handoff"}
-                    return kind if is_whole else "handler"  # else a person took it
+                    if message and not message["metadata"].keys() & {"interrupted", "stopped", "handoff"}:
+                        return kind
+                    self.ledger.did["answers cut by a person"] += 1
+                    return "handler"
                 elif kind in ("answer.error", "reset") or (kind == "handler" and data["handler"] != "bot"):
                     self.api.close()
                     return kind if kind != "reset" else ""
@@ -170,14 +201,15 @@ class Visitor:
         status, made = self.api.once("POST", f"{path}/handoff", {})
         if status not in (200, 201):
             return
-        there = Api(self.place, {}, self.ledger.statuses)
+        there = self.api.another()
         body = {"session": made["ticket"], "client_id": "device"}
         status, resumed = there.call("POST", "/api/session/resume", body)
         if status == 200:
             self.ledger.hand_over.append((began, time.monotonic() - began))
             self.ledger.did["hand-overs"] += 1
             said = {message["content"] for message in resumed["messages"]}
-            self.unequal += resumed["session_id"] != self.session_id or not said.issuperset(self.acknowledged)
+            told = {text_of(self.plan.number, name) for name in self.acknowledged}
+            self.unequal += resumed["session_id"] != self.session_id or not said.issuperset(told)
             self.api.close()
             self.api = there
 
@@ -198,7 +230,7 @@ class Visitor:
 class Operator:
     """Takes conversations from the queue, and now and then one from the bot; answers, and gives them back."""
 
-    def __init__(self, place: Place, key: str, name: str, visitors: list[Visitor], ledger: Ledger) -> None:
+    def __init__(self, place: Place, key: str, name: str, visitors: dict[int, Visitor], ledger: Ledger) -> None:
         manager = Api(place, {"Authorization": f"Bearer {key}"}, ledger.statuses)
         status, made = manager.call("POST", "/api/desk/operators", {"name": name, "role": "operator"})
         if status != 201:
@@ -225,11 +257,11 @@ class Operator:
             if self.api.call("POST", f"{path}/take", {})[0] != 200:
                 return
             self._count += 1
-            text = f"{number}:{self.id}-{self._count} I look into it for you."
-            body = {"message": text, "client_id": f"{self.id}-{self._count}"}
+            name = f"{self.id}-{self._count}"
+            body = {"message": text_of(number, name), "client_id": name}
             status, _ = self.api.call("POST", f"{path}/messages", body)
             if status in (200, 201):
-                self._visitors[number].acknowledged.append(text)
+                self._visitors[number].acknowledged.append(name)
                 self.ledger.did["answered by a person"] += 1
             self.api.call("POST", f"{path}/release", {"to": "bot"})
         except GivenUp as error:
@@ -243,14 +275,16 @@ def check(visitor: Visitor) -> dict[str, int]:
     status, told = visitor.api.call("GET", f"/api/session/{visitor.session_id}/messages?limit=500")
     visitor.api.close()
     messages = told["messages"] if status == 200 else []
-    whole = {"".join(pieces(name)) for name in visitor.answered}
+    number = visitor.plan.number
+    whole = {"".join(pieces(f"{number}:{name}")) for name in visitor.answered}
+    acknowledged = [text_of(number, name) for name in visitor.acknowledged]
     said = [message["content"] for message in messages if message["role"] == "user" or message.get("author")]
     answers = [message for message in messages if message["role"] == "assistant" and not message.get("author")]
     complete = [  # of an answer that broke at its end, and was made again, the first one is marked
         message["content"] for message in answers
         if message["content"] in whole and not message["metadata"].get("interrupted")
     ]  # fmt: skip
-    lost, doubled, foreign = audit(said + complete, f"{visitor.plan.number}:", visitor.acknowledged)
+    lost, doubled, foreign = audit(said + complete, f"{number}:", acknowledged)
     cut = len(whole - set(complete))
-    strange = sum(not message["content"].startswith(f"{visitor.plan.number}:") for message in answers)
+    strange = sum(not message["content"].startswith(f"{number}:") for message in answers)
     return {"lost": lost + cut, "doubled": doubled, "foreign": foreign + strange, "unequal": visitor.unequal}

@@ -178,8 +178,80 @@ def test_every_kind_of_redis(kind: str, tmp_path: Path) -> None:
 def test_nobody_there() -> None:
     """An address where nothing listens is broken, with exit status 1."""
     ran = run("http://127.0.0.1:9")
+    first, *others = ran.stdout.splitlines()
     assert ran.returncode == 1
-    assert ran.stdout.startswith("BROKEN")
+    assert first.startswith("BROKEN")
+    assert {line.split()[0] for line in others} == {"skipped"}
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("url", ["chat.example.com", "", "ftp://a.example", "http://", "http://a b", "http://[", "/x"])
+def test_an_address_that_is_none(url: str) -> None:
+    """It is refused in plain words before anything is called."""
+    ran = run(url)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1].endswith("must be an address such as https://chat.example.com")
+
+
+def _elsewhere(exchange: Exchange) -> None:
+    exchange.status, exchange.headers["location"] = 302, f"https://a.example{exchange.path}"
+
+
+def _login_page(exchange: Exchange) -> None:
+    exchange.status, exchange.body = 200, b"<!doctype html>\x00<title>Log in</title>"
+    exchange.headers["content-type"] = "text/html"
+
+
+def _other_json(exchange: Exchange) -> None:
+    exchange.status, exchange.body = 200, b'["\xc2\x85", 7]'
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [(_elsewhere, "redirects to https://a.example/"), (_login_page, "no JSON"), (_other_json, "form")],
+)
+def test_something_else_answers(plain: RunningService, fault: Fault, says: str, tmp_path: Path) -> None:
+    """A redirect, a page and other JSON are told as what they are, a line a promise, in a report that can be read."""
+    report = tmp_path / "report.xml"
+    with faulty(plain.base, fault) as url:
+        ran = run(url, "--junit", str(report))
+    assert ran.returncode == 1
+    assert ran.stderr == ""
+    assert says in ran.stdout
+    lines = ran.stdout.splitlines()
+    assert {line.split()[0] for line in lines} <= {"ok", "BROKEN", "skipped"}
+    suite = ET.parse(report).getroot()
+    assert int(suite.get("failures", "0")) == len(suite.findall(".//failure")) == ran.stdout.count("BROKEN")
+    assert int(suite.get("tests", "0")) == len(lines) == len(suite)
+
+
+def test_events_that_a_proxy_holds_back(plain: RunningService) -> None:
+    """The wait for them has an end, and the promise that breaks says what may be the cause."""
+    with faulty(plain.base, LineFault(lambda _: [])) as url:
+        checks = doctor.examine(url, timeout=4)
+    assert any(check.ok is False and "proxy" in check.detail for check in checks)
+    assert sum(check.ok is True for check in checks) > 10
+
+
+def test_what_cannot_be_erased_is_told(plain: RunningService) -> None:
+    """Sessions that are left are no secret of the doctor's."""
+
+    def kept(exchange: Exchange) -> None:
+        if _is(exchange, "DELETE"):
+            exchange.status = 500
+
+    with faulty(plain.base, kept) as url:
+        last = doctor.examine(url)[-1]
+    assert (last.name, last.ok) == ("What the doctor created is erased", False)
+    assert "ses_" not in last.detail
+
+
+def test_a_report_that_cannot_be_written(plain: RunningService, tmp_path: Path) -> None:
+    """The checks are told all the same, and the exit status says that something is wrong."""
+    ran = run(plain.base, "--json", "--junit", str(tmp_path / "no" / "such" / "folder.xml"))
+    assert ran.returncode == 2
+    assert json.loads(ran.stdout)["checks"]
+    assert "cannot be written" in ran.stderr
 
 
 def _is(exchange: Exchange, method: str, ending: str = "") -> bool:
