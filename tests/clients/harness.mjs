@@ -12,7 +12,7 @@ export async function run(script) {
 }
 
 /**
- * A fetch whose response breaks off, as a lost connection does, before the server-sent event number `cut`; with
+ * A fetch whose first response breaks off, as a lost connection does, before the server-sent event number `cut`; with
  * undefined, never. The events' ids are added to `ids`.
  */
 export function cutting(cut = Infinity, ids = []) {
@@ -27,6 +27,7 @@ export function cutting(cut = Infinity, ids = []) {
           const end = kept.indexOf("\n\n");
           if (end >= 0) {
             if (seen++ >= cut) {
+              cut = Infinity;
               void reader.cancel();
               // Clients hand on what came before in tasks of their own, which an error would overtake.
               await new Promise((resolve) => setTimeout(resolve, 50));
