@@ -80,11 +80,12 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
 
 
 def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) -> None:
-    """Every error becomes problem+json; outside of /api a browser gets ``render_page_error``'s page instead."""
+    """Every error becomes problem+json; outside of /api and /v1 a browser gets ``render_page_error``'s page instead."""
 
     def page_or(problem_response: Response, status: int) -> AnyResponse:
         # Only a client that names text/html is a person at a browser: curl and most clients accept "anything".
-        wants_page = not request.path.startswith("/api") and "text/html" in request.headers.get("Accept", "")
+        is_call = request.path.startswith("/api") or is_openai_path(request.path)
+        wants_page = not is_call and "text/html" in request.headers.get("Accept", "")
         page = render_page_error(status) if render_page_error and wants_page else None
         if page and "Retry-After" in problem_response.headers:
             page.headers["Retry-After"] = problem_response.headers["Retry-After"]

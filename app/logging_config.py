@@ -22,7 +22,7 @@ access_logger = logging.getLogger("baton.access")
 
 _TAIL = r"(?:_|%5[Ff])(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2}){16,}"
 _TOKENS = (
-    (re.compile(r"resp_[A-Za-z0-9_-]{16,}"), "resp_***"),
+    (re.compile(r"(?:r|%72)(?:e|%65)(?:s|%73)(?:p|%70)" + _TAIL), "resp_***"),
     (re.compile(r"(?:i|%69)(?:n|%6[Ee])(?:v|%76)" + _TAIL), "inv_***"),
     (re.compile(r"(?:d|%64)(?:s|%73)(?:k|%6[Bb])" + _TAIL), "dsk_***"),
     (re.compile(r"(?:s|%73)(?:e|%65)(?:s|%73)" + _TAIL), "ses_***"),

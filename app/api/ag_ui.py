@@ -33,7 +33,14 @@ from app.api.client_protocols import (
 )
 from app.api.openapi import TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
 from app.api.sessions import session_name
-from app.conversations.events import TERMINAL_EVENTS, Event, EventCursor, parse_cursor, parse_message_id
+from app.conversations.events import (
+    SESSION_ENDED_EVENT,
+    TERMINAL_EVENTS,
+    Event,
+    EventCursor,
+    parse_cursor,
+    parse_message_id,
+)
 from app.conversations.ids import hash_session_id, session_tag
 from app.conversations.names import SessionName
 from app.errors import InvalidRequest, SessionNotFound
@@ -43,11 +50,16 @@ from app.storage.base import TurnStart
 
 blueprint = Blueprint("ag_ui", __name__)
 
-POSITION_GONE = {
-    "type": "RUN_ERROR",
-    "message": "This position is gone. Run again without Last-Event-ID to have the answer whole.",
-    "code": "reset",
+POSITION_GONE = Event(None, "reset", b"{}")
+BREAKS = {
+    "reset": {
+        "type": "RUN_ERROR",
+        "message": "This position is gone. Run again without Last-Event-ID to have the answer whole.",
+        "code": "reset",
+    },
+    "session": {"type": "RUN_ERROR", "message": "The conversation is gone.", "code": SessionNotFound.code},
 }
+"""The end of a run whose log cannot be read to its end, by the event that says so."""
 
 
 class RunAgentInput(schemas.RequestModel):
@@ -73,24 +85,24 @@ class RunAgentInput(schemas.RequestModel):
 def run_agent() -> Response:
     """Ask a question as an AG-UI client does."""
     fields = read_body_or_404(MAX_BODY_BYTES)
-    context = load_session_context(session_id_from(fields.get("threadId")))
+    context = load_session_context(session_id_from(fields))
     body, question = validate_after_session_exists(context, lambda: parse_body(fields))
-    turn = start_turn(context, question, client_id_from(body.runId))
+    last_event_id = request.headers.get("Last-Event-ID")
+    turn = start_turn(context, question, client_id_from(body.runId), retry_failed=not last_event_id)
     run = {"threadId": body.threadId, "runId": body.runId}
     if turn.outcome == "held":
-        return stream_response(stream_held_run(turn_events(context, turn), run), b"")
-    last_event_id = request.headers.get("Last-Event-ID")
+        return stream_response(stream_held_run(turn_events(context, turn), run))
     events = events_after(context, turn, last_event_id) if last_event_id else turn_events(context, turn)
     outage = data_line({"type": "RUN_ERROR", "message": "Storage cannot be reached just now.", "code": "outage"})
     return stream_response(stream_run(events, turn.turn_id, run, continues=bool(last_event_id)), outage)
 
 
-def session_id_from(thread_id: object) -> str:
+def session_id_from(fields: dict[str, Any]) -> str:
     """The bearer id, else the thread id: a session id, or with a proof the key of a conversation, which may be new.
 
-    Raises SessionNotFound.
+    Raises SessionNotFound, and InvalidRequest for a body that cannot begin a conversation.
     """
-    is_owner = is_api_key_request()
+    is_owner, thread_id = is_api_key_request(), fields.get("threadId")
     token = None if is_owner else bearer_token()
     if token or not isinstance(thread_id, str):
         return token or ""
@@ -102,7 +114,10 @@ def session_id_from(thread_id: object) -> str:
     except InvalidRequest:
         raise SessionNotFound from None
     name = session_name(key or "", user, is_owner=is_owner)
-    return services().names.find(name) or create_named_session(name)
+    found = services().names.find(name)
+    if found is None:
+        parse_body(fields)
+    return found or create_named_session(name)
 
 
 @create_limit
@@ -121,15 +136,31 @@ def events_after(context: SessionContext, turn: TurnStart, last_event_id: str) -
     """The events of a turn after the one that the client saw last; ``reset`` where that position is gone."""
     conversations, tag = services().conversations, session_tag(context.session_hash)
     cursor = parse_cursor(last_event_id, tag)
-    if turn.outcome == "completed" and cursor:
+    if cursor and turn.outcome == "failed":
+        return rest_of_failed_turn(context, turn, cursor.after_event)
+    if cursor and turn.outcome == "completed":
         end = conversations.wait_for_answer(context.session_hash, context.actor, turn)
-        if end["message"] is None or cursor.after_event >= (parse_message_id(end["message"]["id"], tag) or 0):
+        number = parse_message_id(end["message"]["id"], tag) if end["message"] else cursor.after_event
+        if cursor.after_event == number:
             return iter(())
+        cursor = None if cursor.after_event > (number or 0) else cursor
     if cursor is None or (turn.outcome != "completed" and cursor.after_event < turn.start):
-        return iter([Event(None, "reset", b"{}")])
+        return iter([POSITION_GONE])
     start = conversations.resolve_cursor(context.session_hash, context.actor, last_event_id)
     events = conversations.stream_events(context.session_hash, context.actor, EventCursor(start.after_event))
     return _until_end(events, turn.turn_id)
+
+
+def rest_of_failed_turn(context: SessionContext, turn: TurnStart, after: int) -> Iterator[Event]:
+    """The events of the turn after a number, and its last one in any case: who goes on does not start it again."""
+    tag = session_tag(context.session_hash)
+    seen = TurnStart("failed", turn.turn_id, max(after - 1, 0))
+    rest = [
+        Event(EventCursor(number).encode(tag), event.type, event.data)
+        for number, event in services().conversations.read_turn(context.session_hash, context.actor, seen)
+        if number > after or event.type in TERMINAL_EVENTS
+    ]
+    return iter(rest or [POSITION_GONE])
 
 
 def _until_end(events: Iterator[Event | None], turn_id: str) -> Iterator[Event | None]:
@@ -148,7 +179,7 @@ def stream_run(
 ) -> Iterator[bytes]:
     """The events of a turn as those of a run. ``continues``: the client has seen a part of it.
 
-    Only what has been told whole has an id: RUN_STARTED, each piece of text, and the end.
+    Only what has been told whole has an id: each piece of text, and the end.
     """
     yield data_line({"type": "RUN_STARTED", **run})
     is_open = False
@@ -156,8 +187,8 @@ def stream_run(
         if event is None:
             yield KEEP_ALIVE
             continue
-        if event.type == "reset":
-            yield data_line(POSITION_GONE)
+        if event.type == "reset" or event == SESSION_ENDED_EVENT:
+            yield data_line(BREAKS[event.type])
             return
         data = event.payload()
         if data.get("turn_id") != turn_id:

@@ -32,7 +32,7 @@ from app.api.client_protocols import (
     stream_response,
 )
 from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
-from app.conversations.events import Event
+from app.conversations.events import SESSION_ENDED_EVENT, Event
 from app.extensions import services
 from app.rate_limit import address_limit
 from app.storage.base import TurnStart
@@ -53,7 +53,7 @@ class AiSdkChat(schemas.RequestModel):
     id: Any = Field(None, description="The session id, where no bearer credential names the session.")
     messages: list[dict[str, Any]] = Field(min_length=1)
     trigger: str = Field("submit-message", description="`regenerate-message` asks the last question once more.")
-    messageId: str | None = None  # noqa: N815 - the SDK's name
+    messageId: str | None = Field(None, description="The answer to regenerate, or the question that was edited.")  # noqa: N815 - the SDK's name
 
 
 @blueprint.post("/api/ai-sdk/chat")
@@ -64,15 +64,12 @@ def ai_sdk_chat() -> Response:
     fields = read_body_or_404(MAX_BODY_BYTES)
     context = load_session_context(session_id_from(fields.get("id")))
     body, message_id, question = validate_after_session_exists(context, lambda: parse_body(fields))
-    if body.trigger == "regenerate-message":
-        client_id = client_id_from(message_id, body.messageId or secrets.token_hex(16))
-        turn = start_turn(context, question, client_id, regenerate=True)
-    else:
-        turn = start_turn(context, question, client_id_from(message_id))
+    regenerate = body.trigger == "regenerate-message"
+    turn = start_turn(context, question, client_id_of(body, message_id, question), regenerate=regenerate)
     return ui_message_stream(context, turn)
 
 
-@blueprint.get("/api/ai-sdk/chat/<chat_id>/stream")
+@blueprint.get("/api/ai-sdk/chat/<path:chat_id>/stream")
 @openapi_operation({200: STREAM, 204: ResponseSpec("No answer is being made.")}, errors=SESSION_ERRORS, auth="session")
 def ai_sdk_resume(chat_id: str) -> Response:
     """Follow the answer that is being made, from its first word."""
@@ -91,6 +88,14 @@ def parse_body(fields: dict[str, Any]) -> tuple[AiSdkChat, str, str]:
     """The body, and id and text of its last message. Raises InvalidRequest."""
     body = AiSdkChat.parse(fields)
     return body, *last_question(body.messages, "parts")
+
+
+def client_id_of(body: AiSdkChat, message_id: str, question: str) -> str | None:
+    """The last message's id names its turn; regenerated, or edited under the id that it had, it is another turn."""
+    if body.trigger == "regenerate-message":  # of an answer by its id, or once more after none came
+        answer_id = body.messageId if body.messageId != message_id else ""
+        return client_id_from(message_id, answer_id or secrets.token_hex(16))
+    return client_id_from(message_id, body.messageId, question) if body.messageId else client_id_from(message_id)
 
 
 def ui_message_stream(context: SessionContext, turn: TurnStart) -> Response:
@@ -113,7 +118,7 @@ def stream_parts(events: Iterable[Event | None], turn_id: str) -> Iterator[bytes
             continue
         data = event.payload()
         if data.get("turn_id") != turn_id:
-            if event.type in ("reset", "session"):
+            if event.type == "reset" or event == SESSION_ENDED_EVENT:
                 yield data_line({"type": "error", "errorText": OUTAGE})
             continue
         if event.type == "answer.delta":

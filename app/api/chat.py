@@ -211,15 +211,17 @@ def citations_as_dicts(chunk: CitationsChunk) -> list[dict[str, str]]:
     return [asdict(citation) for citation in list(chunk.citations)[:5] if isinstance(citation, Citation)]
 
 
-def stream_without_session(chunks: Iterable[AnswerChunk]) -> Iterator[Event]:
-    """The same events as those of a turn in a session, without ids."""
+def stream_without_session(chunks: Iterable[AnswerChunk | None]) -> Iterator[Event | None]:
+    """The same events as those of a turn in a session, without ids; None whenever nothing came for a while."""
     text: list[str] = []
     citations: list[dict[str, str]] = []
     metadata: dict[str, str] = {}
     yield answer_event("answer.start", None)
     try:
         for chunk in chunks:
-            if isinstance(chunk, TextChunk):
+            if chunk is None:
+                yield None
+            elif isinstance(chunk, TextChunk):
                 text.append(chunk.text)
                 yield answer_event("answer.delta", None, text=chunk.text)
             elif isinstance(chunk, CitationsChunk):

@@ -49,7 +49,10 @@ def parse_question(text: str, field: str) -> str:
 
 
 def text_of(content: Any, field: str) -> str:
-    """The text of a message: a string, or its parts of text. Raises InvalidRequest for images, files and the like."""
+    """The text of a message: a string, or its parts of text.
+
+    Raises InvalidRequest for images, files and the like, and for what is no text in UTF-8.
+    """
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     texts: list[str] = []
     for part in parts:
@@ -58,7 +61,12 @@ def text_of(content: Any, field: str) -> str:
             texts.append(part["text"])
         elif not isinstance(kind, str) or (kind != "step-start" and not kind.startswith("data-")):
             raise InvalidRequest(field, "may hold text only")
-    return "".join(texts)
+    text = "".join(texts)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, "holds half of a surrogate pair, which is not a character") from None
+    return text
 
 
 def client_id_from(*ids: str) -> str | None:
@@ -78,6 +86,7 @@ def start_turn(
     regenerate: bool = False,
     is_streamed: bool = True,
     model: str = "",
+    retry_failed: bool = True,
 ) -> TurnStart:
     """Asks the question, on the engine budget of the caller's address."""
     return services().conversations.start_turn(
@@ -89,6 +98,7 @@ def start_turn(
         regenerate=regenerate,
         is_streamed=is_streamed,
         model=model,
+        retry_failed=retry_failed,
     )
 
 
@@ -103,7 +113,9 @@ def json_response(value: Mapping[str, Any]) -> Response:
     return Response(orjson.dumps(value), mimetype="application/json")
 
 
-def stream_response(chunks: Iterable[bytes], on_outage: bytes, headers: Mapping[str, str] | None = None) -> Response:
+def stream_response(
+    chunks: Iterable[bytes], on_outage: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Response:
     """A stream that proxies do not buffer; it ends with ``on_outage`` where storage goes away in the middle."""
 
     def body() -> Iterator[bytes]:

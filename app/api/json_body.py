@@ -21,7 +21,7 @@ from app.extensions import services
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
-MAX_VALUES = 100_000
+MAX_VALUES = 400_000
 """Brackets, commas and colons outside of texts: what a body costs to read."""
 
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)

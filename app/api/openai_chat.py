@@ -19,13 +19,21 @@ from pydantic import Field
 
 from app.api import schemas
 from app.api.auth import bearer_token
-from app.api.client_protocols import MAX_BODY_BYTES, data_line, json_response, last_question, stream_response, text_of
+from app.api.client_protocols import (
+    KEEP_ALIVE,
+    MAX_BODY_BYTES,
+    data_line,
+    json_response,
+    last_question,
+    stream_response,
+    text_of,
+)
 from app.api.json_body import read_json_object
-from app.api.openai_errors import error_body, error_response
+from app.api.openai_errors import error_body, error_response, is_openai_path
 from app.client_address import client_network_hash
 from app.conversations.service import StatelessAnswer
 from app.engines.base import ChatMessage, CitationsChunk, FinishReason, HasModels, TextChunk, TokenUsage
-from app.errors import EngineFailed, InvalidRequest, PathNotFound, RoleForbidden
+from app.errors import BatonError, InvalidRequest, PathNotFound, RoleForbidden
 from app.extensions import services
 from app.rate_limit import address_limit
 
@@ -54,9 +62,11 @@ class ChatCompletionRequest(schemas.RequestModel):
     stream_options: StreamOptions | None = None
 
 
-@blueprint.before_request
+@blueprint.before_app_request
 def authorize() -> Response | None:
-    """Only servers with the API key; without a key in the settings there is nothing at these paths."""
+    """Only servers with the API key; without a key in the settings there is nothing at any path under /v1."""
+    if not is_openai_path(request.path):
+        return None
     key = services().config.api_key
     if key is None:
         raise PathNotFound("There is nothing at this path.")
@@ -102,7 +112,7 @@ def create_chat_completion() -> Response:
     if not body.stream:
         return json_completion(head, answer)
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
-    response = stream_response(stream_completion(head, answer, free_usage(), with_usage=with_usage), b"")
+    response = stream_response(stream_completion(head, answer, free_usage(), with_usage=with_usage))
     response.call_on_close(answer.close)
     return response
 
@@ -190,7 +200,9 @@ def stream_completion(
     yield chunk({"role": "assistant", "content": ""})
     try:
         for part in answer:
-            if isinstance(part, TextChunk):
+            if part is None:
+                yield KEEP_ALIVE
+            elif isinstance(part, TextChunk):
                 yield chunk({"content": part.text})
             elif isinstance(part, CitationsChunk):
                 yield chunk({"annotations": annotations_of(part)})
@@ -201,7 +213,7 @@ def stream_completion(
         yield chunk({}, reason)
         if with_usage and usage:
             yield data_line({**head, "choices": [], "usage": usage})
-    except EngineFailed as error:
+    except BatonError as error:
         yield data_line(error_body(error.status, error.detail or error.title, error.code))
     yield DONE
 

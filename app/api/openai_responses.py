@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Literal
 
 import orjson
@@ -36,7 +37,6 @@ from app.rate_limit import address_limit
 from app.storage.base import NewMessage, TurnStart
 
 blueprint = Blueprint("openai_responses", __name__, url_prefix="/v1/responses")
-blueprint.before_request(openai_chat.authorize)
 
 NumberedEvent = tuple[int, str, dict[str, Any]]
 """An event's number in the log, its type and its data."""
@@ -47,6 +47,7 @@ HELD = "held"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _RUNNING = "The response is being made. Wait for it or cancel it."
 _TOO_LONG = 'More messages than a conversation holds. With truncation "auto" it goes on with the newest of them.'
+_LOST = {"code": "server_error", "message": "The events cannot be read to their end just now.", "param": None}
 _ENDS = {"failed": "response.failed", "completed": "response.completed"}
 _UNSET = dict.fromkeys(("instructions", "max_output_tokens", "temperature", "top_p", "usage"))
 _FIXED_FIELDS: dict[str, Any] = {"object": "response", "metadata": {}, "parallel_tool_calls": False, **_UNSET,
@@ -156,7 +157,7 @@ def create_response() -> Response:
     previous = services().responses.find(body.previous_response_id) if body.previous_response_id else None
     if previous and not read_progress(previous).end:
         raise errors.TurnInProgress(_RUNNING, retry_after=2)
-    if not body.store:
+    if body.store is False:
         if body.background:
             raise errors.InvalidRequest("background", "needs store")
         return answer_unstored(body, question, [*(history_up_to(previous) if previous else ()), *history])
@@ -271,24 +272,41 @@ def read_progress(stored: StoredResponse) -> Progress:
             services().conversations.get_page(_session_hash(stored), SERVICE)
             progress.add(stored.start, HELD, {})
             return progress
+        is_logged = False
         for number, event in services().conversations.read_turn(_session_hash(stored), SERVICE, turn):
+            is_logged = True
             progress.add(number, event.type, event.payload())
+        if not is_logged:
+            read_end_from_history(stored, progress)
     except errors.NotFound:
         raise errors.PathNotFound("There is no such response.") from None
     return progress
+
+
+def read_end_from_history(stored: StoredResponse, progress: Progress) -> None:
+    """The end of a response whose events are no longer kept: its message follows the question's."""
+    tag, number = session_tag(_session_hash(stored)), stored.start
+    page = services().conversations.get_page(_session_hash(stored), SERVICE, "after", f"msg_{number}_{tag}", 1)
+    answer = next((message for message in read_messages(page.session.messages) if message["role"] == "assistant"), None)
+    if answer:
+        number = parse_message_id(answer["id"], tag) or number
+        progress.add(number, "answer.delta", {"text": answer["content"]})
+    if answer and not answer["metadata"].get("interrupted"):
+        citations = answer["metadata"].get("citations", [])
+        progress.add(number, "answer.end", {"message": answer, "citations": citations})
+    else:
+        progress.add(number, "answer.error", {"detail": "The answer could not be made."})
 
 
 def response_stream(stored: StoredResponse, starting_after: int) -> Response:
     """The events of the response after a sequence number, up to its end."""
     turn = TurnStart("joined", stored.turn_id, stored.start)
     read_progress(stored)  # raises where the session is gone, before the first byte
-    lost = {"code": "storage_unavailable", "message": "Storage cannot be reached just now.", "param": None}
-    outage = sequence_line(lost, "error", starting_after + 1)
     if stored.turn_id:
         events = numbered(stored, services().conversations.stream_turn(_session_hash(stored), SERVICE, turn))
     else:
         events = iter([(stored.start, HELD, {})])
-    return sse_response(lines(events, Progress(stored), starting_after), outage)
+    return sse_response(lines(events, Progress(stored), starting_after))
 
 
 def numbered(stored: StoredResponse, events: Iterable[Event | None]) -> Iterator[NumberedEvent | None]:
@@ -303,17 +321,26 @@ def numbered(stored: StoredResponse, events: Iterable[Event | None]) -> Iterator
 
 
 def lines(events: Iterable[NumberedEvent | None], progress: Progress, starting_after: int = -1) -> Iterator[bytes]:
-    """The protocol's events. Their numbers come from the numbers in the log, so that every replay has the same."""
-    for event in events:
-        if event is None:
-            yield KEEP_ALIVE
-            continue
-        number, kind, data = event
-        progress.add(number, kind, data)
-        first = 0 if kind in ("answer.start", HELD) else number - progress.stored.start - 2 + _FIRST_DELTA
-        for sequence_number, (name, value) in enumerate(protocol_events(kind, data, progress), first):
-            if sequence_number > starting_after:
-                yield sequence_line(value, name, sequence_number)
+    """The protocol's events. Their numbers come from the numbers in the log, so that every replay has the same.
+
+    Where the log cannot be read to the response's end, an error says so. It repeats the last number, after which the
+    client may go on.
+    """
+    last = starting_after
+    with suppress(errors.StorageUnavailable):
+        for event in events:
+            if event is None:
+                yield KEEP_ALIVE
+                continue
+            number, kind, data = event
+            progress.add(number, kind, data)
+            first = 0 if kind in ("answer.start", HELD) else number - progress.stored.start - 2 + _FIRST_DELTA
+            for sequence_number, (name, value) in enumerate(protocol_events(kind, data, progress), first):
+                if sequence_number > last:
+                    last = sequence_number
+                    yield sequence_line(value, name, sequence_number)
+    if not progress.end:
+        yield sequence_line(_LOST, "error", max(last, 0))
 
 
 def protocol_events(kind: str, data: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -350,13 +377,16 @@ def answer_unstored(body: ResponseRequest, question: str, history: list[ChatMess
         question, client_network_hash(), history, is_streamed=bool(body.stream), model=model
     )
     progress = Progress(describe(body, "", TurnStart("started", "", 0)), is_kept=False)
-    events = ((number, event.type, event.payload()) for number, event in enumerate(stream_without_session(answer), 1))
+    numbers = count(1)
+    events: Iterator[NumberedEvent | None] = (
+        (next(numbers), event.type, event.payload()) if event else None for event in stream_without_session(answer)
+    )
     if body.stream:
-        response = sse_response(lines(events, progress), b"")
+        response = sse_response(lines(events, progress))
         response.call_on_close(answer.close)
         return response
     with closing(answer):
-        for number, kind, data in events:
+        for number, kind, data in filter(None, events):
             if kind == "answer.error":
                 raise (errors.EngineTimeout if data["code"] == "engine_timeout" else errors.EngineFailed)(
                     data["detail"]

@@ -46,6 +46,7 @@ FLUSH_INTERVAL_SECONDS = 0.03
 """Chunks that arrive within this time after a write go into the next write together."""
 LEASE_RENEW_SECONDS = 1.0
 SLOT_RENEW_SECONDS = 15.0
+KEEP_ALIVE_SECONDS = 5.0
 MAX_ANSWER_SECONDS = 600.0
 """Hard limit per answer, so that all its events are still in the stream when it ends."""
 MAX_ANSWER_CHARS = 100_000
@@ -320,8 +321,11 @@ class AnswerRunner:
         *,
         is_streamed: bool = False,
         model: str = "",
-    ) -> Generator[AnswerChunk]:
-        """The chunks of an answer to a question without a session; nothing of it is stored."""
+    ) -> Generator[AnswerChunk | None]:
+        """The chunks of an answer to a question without a session, and None whenever nothing came for a while.
+
+        Nothing of it is stored.
+        """
         cancel, slot = CancelToken(), EngineSlot(self._store, turn_id, address)
         timeout = self._config.idle_timeout
         request = EngineRequest(
@@ -331,8 +335,9 @@ class AnswerRunner:
         buffer = AnswerBuffer()
         try:
             running, deadline = True, time.monotonic() + MAX_ANSWER_SECONDS
+            keep_alive_at = time.monotonic() + KEEP_ALIVE_SECONDS
             while running:
-                chunks = thread.get(SLOT_RENEW_SECONDS)
+                chunks = thread.get(min(keep_alive_at - time.monotonic(), SLOT_RENEW_SECONDS))
                 slot.renew()
                 if time.monotonic() > deadline:
                     raise EngineTimeout("The answer took too long.")
@@ -340,6 +345,10 @@ class AnswerRunner:
                     running = buffer.add(chunk)
                     if running and not isinstance(chunk, ThinkingChunk):
                         yield chunk  # type: ignore[misc]  # add() accepts nothing but chunks
+                        keep_alive_at = time.monotonic() + KEEP_ALIVE_SECONDS
+                if time.monotonic() > keep_alive_at:
+                    yield None
+                    keep_alive_at = time.monotonic() + KEEP_ALIVE_SECONDS
             if buffer.handoff and not buffer.word_count:
                 buffer.add(nobody := TextChunk(sentence("nobody", sentence_language(question))))
                 yield nobody

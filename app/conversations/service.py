@@ -77,16 +77,21 @@ class ResumeResult:
 
 
 class StatelessAnswer:
-    """The chunks of an answer that is not stored; ``close`` ends it, also before its first chunk was read."""
+    """The chunks of an answer that is not stored, and None whenever nothing came for a while.
 
-    def __init__(self, store: ConversationStore, turn_id: str, address: str, chunks: Generator[AnswerChunk]) -> None:
+    ``close`` ends it, also before its first chunk was read.
+    """
+
+    def __init__(
+        self, store: ConversationStore, turn_id: str, address: str, chunks: Generator[AnswerChunk | None]
+    ) -> None:
         self._store = store
         self._turn_id = turn_id
         self._address = address
         self._chunks = chunks
         self._is_open = True
 
-    def __iter__(self) -> Iterator[AnswerChunk]:
+    def __iter__(self) -> Iterator[AnswerChunk | None]:
         return self._chunks
 
     def close(self) -> None:
@@ -157,16 +162,18 @@ class ConversationService:
         regenerate: bool = False,
         is_streamed: bool = False,
         model: str = "",
+        retry_failed: bool = True,
     ) -> TurnStart:
         """Stores a question and starts a turn; a known client id joins its running turn or gets its answer.
 
         ``address``: hash of the address whose share of the engine budget the turn uses; empty for none.
         ``regenerate``: the same question was asked before, and the engine does not get that answer.
         ``is_streamed``: the answer is asked for as a stream. ``model``: the one that the caller chose.
+        ``retry_failed``: a known client id whose turn has failed starts another one; else the outcome is ``failed``.
         """
         turn_id = "turn_" + secrets.token_urlsafe(12)
         body = serialize_message("user", question, {"regenerate": True} if regenerate else None, client_id)
-        new_message = NewMessage(body, client_id or "", address=address)
+        new_message = NewMessage(body, client_id or "", address=address, retry_failed=retry_failed)
         try:
             turn_start = self._store.start_turn(session_hash, actor, new_message, turn_id, claim=True)
         except StorageUnavailable:

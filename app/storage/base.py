@@ -55,6 +55,7 @@ class TurnStart:
     """What a question led to: a turn ``started`` or ``joined`` (events follow event ``start``), or ``completed``.
 
     ``held``: it was stored for the operator who answers, or for the one the visitor waits for; no turn started.
+    ``failed``: its turn has failed, and the caller did not want another one.
     """
 
     outcome: str
@@ -127,6 +128,8 @@ class NewMessage:
     client_id: str = ""
     address: str = ""
     """Hash of the address whose share of the engine budget a turn uses; empty for nobody's."""
+    retry_failed: bool = True
+    """Whether a question whose turn has failed starts another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ WORKER_LOST = TurnResult(
 )
 
 SUCCESS_REPLIES = frozenset(
-    b"ok started replay joined held completed reset migrate migrated taken kept closed alive lease_suspected".split()
+    b"ok started replay joined held completed failed reset migrate migrated taken kept closed alive "
+    b"lease_suspected".split()
 )
 ERROR_REPLIES: dict[bytes, Callable[[list[Any]], Exception]] = {
     b"not_found": lambda _: SessionNotFound(),
@@ -221,7 +222,7 @@ class RedisConversationStore:
             actor, *self._ttl_args, message.client_id, message.body, limits.max_messages, limits.session_limit,
             limits.session_window, turn_id, LEASE_MS, HISTORY_LIMIT, "0" if wait else "1",
             limits.max_engine_calls if claim else 0, limits.max_engine_calls_per_minute, ENGINE_SLOT_MS,
-            self._max_engine_calls(message.address), message.address,
+            self._max_engine_calls(message.address), message.address, "0" if message.retry_failed else "1",
         )  # fmt: skip
         keys = _engine_keys(message.address) if claim else ()
         reply = self._run("start_turn", session_hash, *args, keys=keys, wait=True)
@@ -236,6 +237,8 @@ class RedisConversationStore:
         outcome = reply[0].decode()
         if outcome == "completed":
             return TurnStart(outcome, reply[2].decode(), message=reply[1])
+        if outcome == "failed":
+            return TurnStart(outcome, reply[1].decode())
         if outcome == "joined":
             return TurnStart(outcome, reply[1].decode(), int(reply[2]))
         self.notify_local(session_hash)

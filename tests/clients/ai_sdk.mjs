@@ -26,17 +26,19 @@ await run(async ({ url, session, header, id = "a-name-of-the-client", actions })
     });
     chat.errors = errors;
   };
+  const asked = () => chat.messages.findLast((message) => message.role === "user");
   open();
   for (const action of actions) {
     if (action.open) open(action.cut, action.keep ? chat.messages : []);
     if (action.ask) await chat.sendMessage({ text: action.ask });
     if (action.resume) await chat.resumeStream();
-    if (action.regenerate) await chat.regenerate();
+    if (action.regenerate) await chat.regenerate(action.regenerate === "question" ? { messageId: asked().id } : {});
+    if (action.edit) await chat.sendMessage({ text: action.edit, messageId: asked().id });
     if (action.stop) {
-      const asked = chat.sendMessage({ text: action.stop });
+      const sent = chat.sendMessage({ text: action.stop });
       while (chat.status !== "streaming" || !text(chat.lastMessage)) await new Promise((resolve) => setTimeout(resolve, 10));
       await fetch(`${url}/api/session/me/stop`, { method: "POST", headers: { Authorization: `Bearer ${session}` } });
-      await asked;
+      await sent;
     }
     results.push({
       status: chat.status,

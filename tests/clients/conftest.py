@@ -64,8 +64,10 @@ def script(node_modules: None) -> RunScript:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[RunningService]:
-    """No limits, the scripted engine, an API key, users; two workers."""
-    started = RunningService(PLAIN | {"BATON_IDENTITY_SECRET": "secret-of-the-site-0123456789-abcdef"})
+    """No limits, the scripted engine, which may be silent for 8 s, an API key, users; two workers."""
+    started = RunningService(
+        PLAIN | {"BATON_IDENTITY_SECRET": "secret-of-the-site-0123456789-abcdef", "BATON_ENGINE_TIMEOUT": "8"}
+    )
     yield started
     started.stop()
 

@@ -11,6 +11,7 @@ import pytest
 from tests.clients.conftest import RunScript
 from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.conftest import API_KEY, RunningService
+from tests.contract.launch import eventually
 
 WORDS = "".join(f"w{number} " for number in range(12))
 
@@ -56,15 +57,60 @@ def test_resume_at_every_cut(script: RunScript, service: RunningService, visitor
     assert visitor.texts()[1::2] == [WORDS] * 15
 
 
+def told(visitor: Visitor, body: dict[str, Any], position: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Id and data of each event that the run tells."""
+    answered = visitor.caller.post("/api/ag-ui", json=body, headers={**visitor.bearer, "Last-Event-ID": position})
+    assert answered.status_code == 200, answered.text
+    return [
+        (head.removeprefix("id: ").strip(), json.loads(data))
+        for head, _, data in (event.partition("data: ") for event in answered.text.split("\n\n") if event)
+        if data
+    ]
+
+
 def test_positions_that_are_gone(visitor: Visitor) -> None:
-    """A foreign, malformed or earlier position is an error of the run, never silence and never a word twice."""
-    for position in ("x", "1-000000", "999999-aaaaaa"):
-        answered = visitor.caller.post("/api/ag-ui", json=run_input("hi"), headers={
-            **visitor.bearer, "Last-Event-ID": position,
-        })  # fmt: skip
-        events = [json.loads(line.removeprefix("data: ")) for line in answered.text.split("\n\n") if line]
-        assert [event["type"] for event in events] == ["RUN_STARTED", "RUN_ERROR"]
-    assert visitor.texts() == ["hi", "echo: hi"]
+    """A position that is not the run's is an error of it, never silence and never a word twice."""
+    assert [data["type"] for _, data in told(visitor, run_input("hi"), "x")] == ["RUN_STARTED", "RUN_ERROR"]
+    assert eventually(lambda: visitor.texts() == ["hi", "echo: hi"])
+    later = told(visitor, run_input("and", run="r2"))[-1][0]
+    tag = later.partition("-")[2]
+    for position in ("1-000000", "999999-aaaaaa", later, f"999999-{tag}", f"{10**14}-{tag}", "9" * 5000):
+        events = [data for _, data in told(visitor, run_input("hi"), position)]
+        assert [event["type"] for event in events] == ["RUN_STARTED", "RUN_ERROR"], position
+        assert events[1]["code"] == "reset"
+    assert visitor.texts() == ["hi", "echo: hi", "and", "echo: and"]
+
+
+@pytest.mark.parametrize("question", ["tokens=9 delay=0.02 break-once=6", "fail-after=6 delay=0.02"])
+def test_a_failed_run_goes_on(script: RunScript, service: RunningService, visitor: Visitor, question: str) -> None:
+    """With Last-Event-ID a run that has failed meanwhile is told to its end, and not made again; without, it is."""
+    broken, resumed = script(
+        "ag_ui.mjs",
+        url=service.base,
+        threadId=visitor.id,
+        actions=[{"ask": question, "runId": "r", "cut": 4}, {"ask": question, "runId": "r", "goOn": True}],
+    )
+    assert broken["text"] + resumed["text"] == "w0 w1 w2 w3 w4 w5 "
+    for position in (broken["lastEventId"], resumed["lastEventId"]):
+        assert position
+        events = told(visitor, run_input(question, run="r"), position)
+        assert [events[0][1]["type"], events[-1][1]["code"]] == ["RUN_STARTED", "engine_failed"]
+        assert events[-1][0] == resumed["lastEventId"]
+    assert service.own.engine_calls(question) == 1
+    again = told(visitor, run_input(question, run="r"))
+    assert (service.own.engine_calls(question), again[0][1]["type"]) == (2, "RUN_STARTED")
+
+
+def test_deleted_in_mid_answer(visitor: Visitor) -> None:
+    """The run of a conversation that is deleted ends with an error."""
+    events = []
+    body = run_input("tokens=900 delay=0.02", visitor.id)
+    with visitor.caller.http.stream("POST", "/api/ag-ui", json=body) as response:
+        for line in response.iter_lines():
+            events += [json.loads(line.removeprefix("data: "))] if line.startswith("data: ") else []
+            if len(events) == 5:
+                visitor.erase()
+    assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "session_not_found")
 
 
 def test_errors(script: RunScript, service: RunningService, visitor: Visitor) -> None:
@@ -109,6 +155,14 @@ def test_new_keys_count_as_creates(limited_service: RunningService) -> None:
         pass
     is_problem(caller.post("/api/ag-ui", json=run_input("hello", "second"), headers=headers), 429, "rate_limited")
     assert run("first") == 200
+
+
+def test_a_wrong_body_makes_no_conversation(service: RunningService) -> None:
+    """A key that is new stays so."""
+    before, headers = service.key_names(), {"Authorization": f"Bearer {API_KEY}"}
+    body = run_input(" ", "a-new-key")
+    is_problem(ApiClient(service.base).post("/api/ag-ui", json=body, headers=headers), 422, "invalid_request")
+    assert service.key_names() == before
 
 
 @pytest.mark.parametrize("thread", ["support", "", "ses_x", "a b", 7, None])

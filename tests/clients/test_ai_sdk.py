@@ -11,6 +11,7 @@ import pytest
 from tests.clients.conftest import RunScript
 from tests.contract.api_client import NOBODY, ApiClient, Visitor, is_problem
 from tests.contract.conftest import RunningService
+from tests.contract.fake_bot import spoken
 from tests.contract.feeds import SseFeed
 
 WORDS = "".join(f"w{number} " for number in range(12))
@@ -46,7 +47,7 @@ def test_resume_at_every_cut(script: RunScript, service: RunningService, visitor
     """Wherever the stream breaks, another client gets the same message, whole, with the same id."""
     actions: list[dict[str, Any]] = []
     for cut in range(15):
-        actions += [{"open": True, "cut": cut, "ask": f"tokens=12 delay=0.03 {cut}"}, {"open": True, "resume": True}]
+        actions += [{"open": True, "cut": cut, "ask": f"tokens=12 delay=0.06 {cut}"}, {"open": True, "resume": True}]
     results = script("ai_sdk.mjs", url=service.base, session=visitor.id, actions=actions)
     for broken, resumed in zip(results[::2], results[1::2], strict=True):
         seen = broken["messages"][1:]
@@ -57,6 +58,51 @@ def test_resume_at_every_cut(script: RunScript, service: RunningService, visitor
             assert not seen or message["id"] == seen[0]["id"] or not seen[0]["text"]
     assert sum(bool(resumed["messages"]) for resumed in results[1::2]) >= 10
     assert visitor.texts()[1::2] == [WORDS] * 15
+
+
+def test_resume_in_the_same_page(script: RunScript, service: RunningService, visitor: Visitor) -> None:
+    """A page that stays open takes a broken answer up again by itself: the words that it shows already stay once."""
+    ask = {"open": True, "cut": 6, "ask": "tokens=40 delay=0.1"}
+    broken, resumed = script("ai_sdk.mjs", url=service.base, session=visitor.id, actions=[ask, {"resume": True}])
+    seen = broken["messages"][1]
+    assert (broken["status"], seen["text"][:3]) == ("error", "w0 ")
+    question, answer = resumed["messages"]
+    assert (question["text"], answer["text"], answer["id"]) == (ask["ask"], spoken(40), seen["id"])
+    assert resumed["status"] == "ready"
+
+
+@pytest.mark.parametrize("name", ["orders/7", "a b", "é?", "%2F"])
+def test_any_name_of_a_chat(script: RunScript, service: RunningService, visitor: Visitor, name: str) -> None:
+    """With a bearer the client's own name for its chat may hold what it likes: resuming does not read it."""
+    actions = [{"ask": "hello"}, {"resume": True}]
+    *_, shown = script("ai_sdk.mjs", url=service.base, session=visitor.id, id=name, actions=actions)
+    assert (shown["status"], shown["errors"]) == ("ready", [])
+    assert [message["text"] for message in shown["messages"]] == ["hello", "echo: hello"]
+
+
+def test_an_edited_question(script: RunScript, service: RunningService, visitor: Visitor) -> None:
+    """The client keeps the id of a question that was edited: it is asked anew, and not answered as before."""
+    actions = [{"ask": "first"}, {"edit": "second"}, {"edit": "third"}]
+    *_, shown = script("ai_sdk.mjs", url=service.base, session=visitor.id, actions=actions)
+    assert [message["text"] for message in shown["messages"]] == ["third", "echo: third"]
+    assert visitor.texts() == ["first", "echo: first", "second", "echo: second", "third", "echo: third"]
+    body = asked("third", messageId="m1")
+    for _ in range(2):
+        parts(visitor.caller.post("/api/ai-sdk/chat", json=body, headers=visitor.bearer))
+    assert visitor.texts()[6:] == ["third", "echo: third"]  # the same call again is a retry
+
+
+def test_deleted_in_mid_answer(visitor: Visitor) -> None:
+    """The stream of a conversation that is deleted ends with an error."""
+    told = []
+    body = asked("tokens=900 delay=0.02")
+    with visitor.caller.http.stream("POST", "/api/ai-sdk/chat", json=body, headers=visitor.bearer) as response:
+        for line in response.iter_lines():
+            told += [line] if line.startswith("data: ") else []
+            if len(told) == 5:
+                visitor.erase()
+    assert json.loads(told[-2].removeprefix("data: "))["type"] == "error"
+    assert told[-1] == "data: [DONE]"
 
 
 def test_nothing_runs(service: RunningService, visitor: Visitor) -> None:
@@ -76,6 +122,9 @@ def test_regenerate(script: RunScript, service: RunningService, visitor: Visitor
         session=visitor.id,
         actions=[{"ask": "before"}, {"ask": "tell 1"}, {"regenerate": True}, {"ask": "tell 2"}],
     )
+    by_question = [{"ask": "again"}, {"regenerate": "question"}, {"regenerate": "question"}]
+    shown = script("ai_sdk.mjs", url=service.base, session=visitor.id, actions=by_question)
+    assert len({one["messages"][-1]["id"] for one in shown}) == 3
     before = [["user", "before"], ["assistant", "echo: before"]]
     first, again, later = (json.loads(shown["messages"][-1]["text"]) for shown in results[1:])
     assert first["history"] == again["history"] == before

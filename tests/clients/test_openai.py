@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -157,6 +158,20 @@ def test_every_replay_is_the_same(client: openai.OpenAI) -> None:
         assert again == told[start + 1 :]
 
 
+def test_a_response_whose_events_are_gone(client: openai.OpenAI, service: RunningService) -> None:
+    """It is read from the history, can be gone on from and deleted; its stream says that it cannot be told whole."""
+    first = client.responses.create(model="m", input="hello cite")
+    with pytest.raises(openai.InternalServerError):
+        client.responses.create(model="m", input="fail", previous_response_id=first.id)
+    with service.redis.client() as redis:
+        redis.delete(*redis.scan_iter("baton:{*}:live"))
+    assert client.responses.retrieve(first.id) == first
+    tale = client.responses.create(model="m", input="tell", previous_response_id=first.id)
+    assert json.loads(tale.output_text)["history"] == [["user", "hello cite"], ["assistant", "echo: hello cite"]]
+    assert [event.type for event in client.responses.retrieve(first.id, stream=True)] == ["error"]
+    client.responses.delete(first.id)
+
+
 def test_a_position_that_no_number_has_is_refused(client: openai.OpenAI) -> None:
     """``starting_after`` is a number that fits into JSON; any other gets an error that says so."""
     response_id = client.responses.create(model="m", input="hello").id
@@ -268,6 +283,98 @@ def test_who_may_call(service: RunningService, limited_service: RunningService) 
     session = ApiClient(service.base).create()
     assert call(Authorization=f"Bearer {session.id}").status_code == 401
     assert set(call().json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_refusals_come_before_errors_of_the_path(service: RunningService) -> None:
+    """Whatever is called under /v1, and whatever the caller accepts: 401, 403, and then JSON in OpenAI's shape."""
+    right = {"Authorization": f"Bearer {API_KEY}"}
+    for method, path, status in (
+        ("GET", "/v1/chat/completions", 405),
+        ("PUT", "/v1/models", 405),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1", 404),
+        ("POST", "/v1/responses/x/cancel", 404),
+    ):
+        for headers, expected in (({}, 401), (right | {"Origin": "https://a.example"}, 403), (right, status)):
+            told = httpx.request(method, service.base + path, headers=headers | {"Accept": "text/html"})
+            assert (told.status_code, set(told.json())) == (expected, {"error"})
+
+
+def test_without_a_key_there_is_nothing() -> None:
+    """Each path is the same 404, also for a method that it would not take and for a browser of another site."""
+    settings = {name: value for name, value in PLAIN.items() if name != "BATON_API_KEY"}
+    service = RunningService(settings | {"BATON_ALLOWED_ORIGINS": "https://a.example", "WEB_CONCURRENCY": "1"})
+    try:
+        told = [
+            httpx.request(method, f"{service.base}/v1/{path}", headers=headers)
+            for method, path in (("GET", "models"), ("GET", "responses"), ("POST", "responses"), ("PUT", "nothing"))
+            for headers in ({}, {"Authorization": f"Bearer {API_KEY}"}, {"Origin": "https://evil.example"})
+        ]
+    finally:
+        service.stop()
+    assert {response.status_code for response in told} == {404}
+    assert len({response.text for response in told}) == 1
+
+
+def test_a_silent_engine(service: RunningService) -> None:
+    """While no word comes, each kind of stream has lines of comment, which keep proxies from cutting it."""
+    said = [{"role": "user", "content": "hang"}]
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/chat/completions", {"messages": said}),
+        ("/v1/responses", {"input": said, "store": False}),
+        ("/v1/responses", {"input": said}),
+    ]
+
+    def first_sign(call: tuple[str, dict[str, Any]]) -> str:
+        path, body = call
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        with httpx.stream("POST", service.base + path, json=body | {"stream": True}, headers=headers) as response:
+            lines = (line for line in response.iter_lines() if line and not line.startswith(("data:", "event:")))
+            return next(lines, "")
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(first_sign, calls)) == [": keep-alive"] * 3
+
+
+def test_null_is_the_default(client: openai.OpenAI) -> None:
+    """A field that a client sets to null is as if it were not there: the response is stored."""
+    response = client.responses.create(
+        model="m", input="hello", store=None, stream=None, background=None, previous_response_id=None
+    )
+    assert (response.output_text, client.responses.retrieve(response.id).status) == ("echo: hello", "completed")
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+def test_half_a_character_in_the_history(service: RunningService, path: str) -> None:
+    """It is refused by its field, and not an error of ours."""
+    name = "messages" if "chat" in path else "input"
+    body = json.dumps({name: [said("user", "\ud800"), said("user", "hi")]})
+    headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
+    told = httpx.post(f"{service.base}/v1{path}", content=body, headers=headers)
+    assert (told.status_code, told.json()["error"]["param"]) == (400, name)
+
+
+def test_redis_away_in_mid_answer() -> None:
+    """The stream's last event is an error under the last number, after which the client goes on: all is told once."""
+    service = RunningService(PLAIN)
+    try:
+        with openai.OpenAI(base_url=f"{service.base}/v1", api_key=API_KEY, max_retries=0) as client:
+            events: list[Any] = []
+            for event in client.responses.create(model="m", input="tokens=60 delay=0.1", stream=True):
+                events.append(event)
+                if len(events) == 8:
+                    service.redis.send(signal.SIGSTOP)
+            service.redis.send(signal.SIGCONT)
+            error = events.pop()
+            assert (error.type, error.sequence_number) == ("error", events[-1].sequence_number)
+            assert eventually(lambda: httpx.get(f"{service.base}/health").status_code == 200)
+            response_id, last = events[0].response.id, error.sequence_number
+            patient = client.with_options(max_retries=5)  # the other worker may not have noticed yet
+            events += patient.responses.retrieve(response_id, stream=True, starting_after=last)
+    finally:
+        service.stop()
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[-1].type == "response.completed"
 
 
 def test_its_sessions_open_for_nobody_else(client: openai.OpenAI, service: RunningService) -> None:

@@ -69,7 +69,7 @@ BY_BODY = {
     ("POST", "/api/session/resume"),
     ("POST", "/api/chat"),
     ("POST", "/api/ai-sdk/chat"),
-    ("GET", "/api/ai-sdk/chat/<chat_id>/stream"),
+    ("GET", "/api/ai-sdk/chat/<path:chat_id>/stream"),
     ("POST", "/api/ag-ui"),
 }
 """What makes a session, or names it in its body or in the client's own id."""

@@ -1,9 +1,10 @@
 -- Included by every verb that writes to a session. One counter, `seq`, numbers its events and messages.
 if now < updated then now = updated end  -- a clock that was set back must not make ages negative
 
+-- A session of the service's owner keeps more events: its clients may replay an answer for as long as it lives.
 local function append_event(kind, data)
   seq = seq + 1
-  redis.call('XADD', events, 'MAXLEN', '~', 20000, seq .. '-0', 'k', kind, 'd', data)
+  redis.call('XADD', events, 'MAXLEN', '~', session[4] == '*' and 100000 or 20000, seq .. '-0', 'k', kind, 'd', data)
 end
 
 -- Stores a message (its JSON without the opening brace, id and time) and returns its whole JSON.

@@ -8,7 +8,7 @@
 -- ARGV: actor, ttl, max age, client id, rest of the question's JSON, max messages, rate limit, its window ms,
 --       turn id, lease ms, max messages of history, '0' where the engine is known to be busy,
 --       engine calls: max at once (0: no slot is taken), max per minute, slot ms, max at once for one address,
---       the hash of that address
+--       the hash of that address, '1' where a turn that has failed is not run again
 -- KEYS after the first: see _engine_slot.lua
 local client_id, turn_id = ARGV[4], ARGV[9]
 local limit, window = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -47,7 +47,9 @@ if previous then
     replay = {'held', get_message(question), held_handler, held_name, 0, 0}
   elseif outcome == 'cut' then
     replay = {'completed', '', previous_turn_id}
-  elseif outcome ~= 'failed' then
+  elseif outcome == 'failed' then
+    replay = ARGV[18] == '1' and {'failed', previous_turn_id}
+  else
     replay = {'completed', get_message(outcome), previous_turn_id}
   end
   if replay then
