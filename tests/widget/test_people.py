@@ -448,33 +448,6 @@ def test_a_person_who_is_gone(visit: Visit, anna: Operator, baton: str, storage:
     assert visitor.errors == []
 
 
-def test_a_visitor_who_was_away(stranger: Visit, anna: Operator, storage: redis.Redis) -> None:
-    """After five minutes without a network the assistant has the chat again, and says so once they are back."""
-    visitor = asked(stranger, "quick")
-    context = visitor.page.context
-    visitor.act("Talk to a person")
-    expect(people(visitor)).to_contain_text("You are number 1")
-    ref = anna.rows("queue")[0]["ref"]
-    anna.do(ref, "messages", message="Are you there?")
-    expect(people(visitor)).to_contain_text(JOINED)
-    context.set_offline(True)
-    session = "baton:{" + (storage.hget(f"baton:desk:{{desk}}:row:{ref}", "hash") or b"").decode() + "}:"
-
-    def seen_long_ago() -> bool:
-        """No feed is open, and the last one ended five minutes ago."""
-        for name in ("seen", "present"):
-            storage.hset(f"{session}meta", name, int(time.time() * 1000 - 301_000))
-        anna.do(ref, "read")  # the lists follow what has changed
-        return anna.call("GET", f"/conversations/{ref}")["handler"] == "bot"
-
-    until(seen_long_ago, 30, "the assistant to have it")
-    context.set_offline(False)
-    expect(people(visitor)).to_contain_text("You were away for a while, so the assistant is back.")
-    visitor.ask("quick again")
-    expect(visitor.answers).to_have_count(2)
-    expect(people(visitor)).to_have_count(0)
-
-
 @pytest.mark.parametrize(
     ("theme", "lang", "width"), [("light", "en", 1000), ("dark", "en", 360), ("light", "ar", 360), ("dark", "de", 1000)]
 )
