@@ -39,7 +39,7 @@ MAX_DAYS = 366
     auth="desk",
     errors=DESK_ERRORS,
 )
-def get_analytics(caller: DeskCaller) -> Response:  # noqa: ARG001 - every view of the desk is given one
+def get_analytics(_caller: DeskCaller) -> Response:
     """Count what happened each day."""
     query = desk_schemas.AnalyticsQuery.parse(request.args)
     analytics = Analytics(services().store.client)
@@ -86,7 +86,7 @@ def _flat(day: dict[str, Any]) -> dict[str, Any]:
 
 @desk_route(blueprint, "GET", "/questions", "lead")
 @openapi_operation({200: desk_schemas.QuestionList}, auth="desk", errors=DESK_ERRORS)
-def list_questions(caller: DeskCaller) -> Response:  # noqa: ARG001
+def list_questions(_caller: DeskCaller) -> Response:
     """List the questions that were not answered."""
     log = services().questions
     questions = [
@@ -101,7 +101,7 @@ def list_questions(caller: DeskCaller) -> Response:  # noqa: ARG001
 
 @desk_route(blueprint, "DELETE", "/questions", "lead", audit="erase questions")
 @openapi_operation({204: ResponseSpec("Nothing of them is left.")}, auth="desk", errors=DESK_ERRORS)
-def erase_questions(caller: DeskCaller) -> Response:  # noqa: ARG001
+def erase_questions(_caller: DeskCaller) -> Response:
     """Erase all questions that were kept."""
     _questions().erase()
     return Response(status=204)
@@ -109,7 +109,7 @@ def erase_questions(caller: DeskCaller) -> Response:  # noqa: ARG001
 
 @desk_route(blueprint, "DELETE", "/questions/<question_id>", "lead", audit="erase questions")
 @openapi_operation({204: ResponseSpec("Nothing of it is left.")}, auth="desk", errors=DESK_ERRORS)
-def erase_question(caller: DeskCaller, question_id: str) -> Response:  # noqa: ARG001
+def erase_question(_caller: DeskCaller, question_id: str) -> Response:
     """Erase a question that was kept, with all that were like it."""
     if not _questions().erase(question_id):
         raise PathNotFound("There is no such question.")

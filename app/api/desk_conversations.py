@@ -15,7 +15,7 @@ from app.api import schemas
 from app.api.desk_auth import DeskCaller, desk_operators, desk_route
 from app.api.human import people_service
 from app.api.json_body import read_json_object
-from app.api.messages import message_response, transcript_response
+from app.api.messages import stored_response, transcript_response
 from app.api.openapi import DESK_ERRORS, TEXT, ResponseSpec, openapi_operation
 from app.api.sessions import json_response
 from app.api.sse import (
@@ -116,14 +116,9 @@ def list_desk_messages(caller: DeskCaller, ref: str) -> Response:
     """List messages, oldest first, and the notes of that time among them."""
     session_hash = _resolve(ref)
     query = schemas.ListMessagesQuery.parse(request.args.to_dict())
-    direction, message_id = "", ""
-    if query.after is not None:
-        direction, message_id = "after", query.after
-    elif query.before is not None:
-        direction, message_id = "before", query.before
-    page = _page(session_hash, direction, message_id, query.limit)
+    page = _page(session_hash, *query.position, query.limit)
     session = page.session
-    since, until = _time_span(session_hash, direction, session)
+    since, until = _time_span(session_hash, query.position[0], session)
     messages = merge_notes(session.messages, people_service().get_notes(session_hash), since, until)
     fields = {
         "success": True,
@@ -198,7 +193,7 @@ def send_operator_message(caller: DeskCaller, ref: str) -> Response:
     body = _parse_message()
     stored = people_service().send_message(session_hash, caller.acting, body.message, body.client_id)
     desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
-    return message_response(stored.message, 201 if stored.is_new else 200)
+    return stored_response(stored)
 
 
 @desk_route(blueprint, "POST", "/conversations/<ref>/notes", "operator", audit="note")
@@ -213,7 +208,7 @@ def add_note(caller: DeskCaller, ref: str) -> Response:
     session_hash = _resolve(ref)
     body = _parse_message()
     stored = people_service().add_note(session_hash, caller.acting, body.message, body.client_id)
-    return message_response(stored.message, 201 if stored.is_new else 200)
+    return stored_response(stored)
 
 
 def _parse_message() -> desk_schemas.OperatorMessageRequest:
@@ -252,7 +247,7 @@ def mark_read(caller: DeskCaller, ref: str) -> Response:
 
 @desk_route(blueprint, "DELETE", "/conversations/<ref>", "lead", audit="delete")
 @openapi_operation({204: ResponseSpec("It is deleted.")}, auth="desk", errors=DESK_ERRORS)
-def delete_conversation(caller: DeskCaller, ref: str) -> Response:  # noqa: ARG001
+def delete_conversation(_caller: DeskCaller, ref: str) -> Response:
     """Delete a conversation; nothing of it is left."""
     session_hash = _resolve(ref)
     try:
@@ -275,7 +270,7 @@ def delete_conversation(caller: DeskCaller, ref: str) -> Response:  # noqa: ARG0
     auth="desk",
     errors=DESK_ERRORS,
 )
-def get_desk_transcript(caller: DeskCaller, ref: str) -> Response:  # noqa: ARG001
+def get_desk_transcript(_caller: DeskCaller, ref: str) -> Response:
     """Download a conversation."""
     session_hash = _resolve(ref)
     query = schemas.TranscriptQuery.parse(request.args.to_dict())

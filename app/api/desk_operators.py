@@ -100,7 +100,7 @@ def _info(operator: Operator) -> desk_schemas.OperatorInfo:
 
 @desk_route(blueprint, "GET", "/operators", "admin")
 @openapi_operation({200: desk_schemas.OperatorList}, auth="desk", errors=DESK_ERRORS)
-def list_operators(caller: DeskCaller) -> Response:  # noqa: ARG001 - every view of the desk is given one
+def list_operators(_caller: DeskCaller) -> Response:
     """List the operators."""
     return json_response(desk_schemas.OperatorList.model_validate({"operators": desk_operators().summary()}))
 
@@ -109,7 +109,7 @@ def list_operators(caller: DeskCaller) -> Response:  # noqa: ARG001 - every view
 @openapi_operation(
     {201: desk_schemas.OperatorInvited}, body=desk_schemas.InviteRequest, auth="desk", errors=DESK_ERRORS
 )
-def invite_operator(caller: DeskCaller) -> Response:  # noqa: ARG001
+def invite_operator(_caller: DeskCaller) -> Response:
     """Invite an operator, or make a new link for one."""
     invitation = _invite(desk_schemas.InviteRequest.parse(read_json_object()))
     operator = _info(invitation.operator)
@@ -137,7 +137,7 @@ def _invite(body: desk_schemas.InviteRequest) -> Invitation:
 
 @desk_route(blueprint, "DELETE", "/operators/<operator_id>", "admin", audit="remove operator", key_alone=True)
 @openapi_operation({204: ResponseSpec("Removed, and logged out everywhere.")}, auth="desk", errors=DESK_ERRORS)
-def remove_operator(caller: DeskCaller, operator_id: str) -> Response:  # noqa: ARG001
+def remove_operator(_caller: DeskCaller, operator_id: str) -> Response:
     """Remove an operator with all their logins."""
     if not desk_operators().remove(operator_id):
         raise PathNotFound("There is no such operator.")
@@ -146,14 +146,14 @@ def remove_operator(caller: DeskCaller, operator_id: str) -> Response:  # noqa: 
 
 @desk_route(blueprint, "GET", "/replies", "viewer")
 @openapi_operation({200: desk_schemas.ReplyList}, auth="desk", errors=DESK_ERRORS)
-def get_replies(caller: DeskCaller) -> Response:  # noqa: ARG001
+def get_replies(_caller: DeskCaller) -> Response:
     """List the canned replies."""
     return _replies(desk_operators().get_replies())
 
 
 @desk_route(blueprint, "PUT", "/replies", "lead")
 @openapi_operation({200: desk_schemas.ReplyList}, body=desk_schemas.SetRepliesRequest, auth="desk", errors=DESK_ERRORS)
-def set_replies(caller: DeskCaller) -> Response:  # noqa: ARG001
+def set_replies(_caller: DeskCaller) -> Response:
     """Replace the canned replies."""
     body = desk_schemas.SetRepliesRequest.parse(read_json_object(array_name="replies"))
     replies = orjson.dumps([reply.model_dump() for reply in body.replies])

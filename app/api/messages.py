@@ -35,9 +35,14 @@ blueprint = Blueprint("messages", __name__)
 MEDIA_TYPES = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
 
 
-def message_response(message: bytes, status: int) -> Response:
+def message_response(message: bytes, status: int = 200) -> Response:
     """A stored message, which is JSON already."""
     return Response(b'{"success":true,"message":%b}' % message, status, mimetype="application/json")
+
+
+def stored_response(stored: AppendResult) -> Response:
+    """201 for a message that is new, 200 for one that was there."""
+    return message_response(stored.message, 201 if stored.is_new else 200)
 
 
 @session_route(blueprint, "POST", "/messages")
@@ -58,9 +63,9 @@ def append_message(context: SessionContext) -> Response:
     stored = store_message(
         context, validate_after_session_exists(context, lambda: parse_message(context, read_json_object()))
     )
+    response = stored_response(stored)
     if not stored.is_new:
-        return message_response(stored.message, 200)
-    response = message_response(stored.message, 201)
+        return response
     return set_rate_limit_headers(response, services().store.limits.session_limit, stored.remaining, stored.reset_ms)
 
 
@@ -73,7 +78,7 @@ def append_operator_message(context: SessionContext) -> Response:
         ref = services().conversations.get_page(context.session_hash, OWNER).session.ref
         if desk := services().desk:
             desk.taken(ref, operator.id, by_server=True)
-    return message_response(stored.message, 201 if stored.is_new else 200)
+    return stored_response(stored)
 
 
 def store_message(context: SessionContext, body: schemas.AppendMessageRequest) -> AppendResult:
@@ -98,12 +103,7 @@ def parse_message(context: SessionContext, fields: dict[str, Any]) -> schemas.Ap
 def list_messages(context: SessionContext) -> Response:
     """List messages, oldest first; this is not an activity."""
     query = validate_after_session_exists(context, lambda: schemas.ListMessagesQuery.parse(request.args.to_dict()))
-    direction, message_id = "", ""
-    if query.after is not None:
-        direction, message_id = "after", query.after
-    elif query.before is not None:
-        direction, message_id = "before", query.before
-    page = services().conversations.get_page(context.session_hash, context.actor, direction, message_id, query.limit)
+    page = services().conversations.get_page(context.session_hash, context.actor, *query.position, query.limit)
     return page_response(context.session_id, page)
 
 
@@ -117,7 +117,7 @@ def rate_message(context: SessionContext, message_id: str) -> Response:
     body = validate_after_session_exists(context, lambda: schemas.RateMessageRequest.parse(read_json_object()))
     rating: dict[str, Any] | None = body.model_dump(exclude_none=True) if body.rating else None
     message = services().conversations.set_feedback(context.session_hash, context.actor, message_id, rating)
-    return message_response(message, 200)
+    return message_response(message)
 
 
 @session_route(blueprint, "GET", "/transcript")

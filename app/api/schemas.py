@@ -237,6 +237,13 @@ class ListMessagesQuery(RequestModel):
             raise _wrong("cannot be used together with after")
         return before
 
+    @property
+    def position(self) -> tuple[str, str]:
+        """``after`` or ``before`` and the message's id; both empty for the newest messages."""
+        if self.after is not None:
+            return "after", self.after
+        return ("", "") if self.before is None else ("before", self.before)
+
 
 class TranscriptQuery(RequestModel):
     """The format of the file."""

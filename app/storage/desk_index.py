@@ -21,14 +21,14 @@ import orjson
 from app.errors import InvalidRequest, PathNotFound
 from app.storage.base import Subscription
 from app.storage.client import RedisClient, load_script
-from app.storage.desk_rows import SessionSummary, fold, present, search_text, serialize
+from app.storage.desk_rows import CHECK_FIELDS, FIELDS, SessionSummary, fold, present, search_text, serialize
+from app.storage.event_queue import QUEUE_KEY
 from app.storage.pubsub import PubSubNotifier
 
 View = Literal["queue", "mine", "open", "bot", "ended"]
 VIEWS: tuple[View, ...] = ("queue", "mine", "open", "bot", "ended")
 PREFIX = "baton:desk:{desk}:"
 MARKS_KEY = "baton:changes:{desk}"
-EVENTS_KEY = "baton:events:{desk}"
 LOOKS, MAX_STEPS = 400, 12
 """How many rows a search looks at in one step, which holds up everybody else, and how many steps a page may take."""
 MAX_LIVE = 1_000
@@ -212,15 +212,15 @@ class DeskIndex:
 
     def write(self, snapshot: Snapshot) -> None:
         """Writes what has changed. An older snapshot after a newer one, or one a second time, changes nothing."""
-        keys = (MARKS_KEY, EVENTS_KEY)
+        keys = (MARKS_KEY, QUEUE_KEY)
         self._client.run(load_script("desk_apply"), keys, self._kept_ms, *snapshot.changes, wait=True)
 
     def _read(self, session_hashes: list[str]) -> list[Any]:
         script = load_script("read_changes")
         keys = [meta_key(session_hash) for session_hash in session_hashes]
         if not self._client.is_cluster:
-            return list(self._client.run(script, tuple(keys))[1:])
-        return [self._client.run(script, (key,))[1] for key in keys]
+            return list(self._client.run(script, tuple(keys), *FIELDS)[1:])
+        return [self._client.run(script, (key,), *FIELDS)[1] for key in keys]
 
     def _change(self, summary: SessionSummary) -> dict[str, Any]:
         """What desk_apply.lua is given of a session."""
@@ -296,7 +296,7 @@ class DeskIndex:
     def repair(self, cursor: str) -> str:
         """Compares some of the rows with their sessions and mends what differs; where to go on, "0" at the end."""
         is_here = "0" if self._client.is_cluster else "1"
-        args = (cursor, REPAIR_BATCH, is_here, EXPIRES_MAY_DIFFER_MS)
+        args = (cursor, REPAIR_BATCH, is_here, EXPIRES_MAY_DIFFER_MS, *CHECK_FIELDS)
         following, found = self._client.run(load_script("desk_rows"), (f"{PREFIX}rows",), *args)
         rows = [(ref.decode(), session_hash.decode(), check) for ref, session_hash, check in found]
         if self._client.is_cluster:
@@ -309,7 +309,7 @@ class DeskIndex:
 
     def _checks(self, session_hashes: list[str]) -> list[bytes]:
         script = load_script("check_session")
-        return [self._client.run(script, (meta_key(session_hash),)) for session_hash in session_hashes]
+        return [self._client.run(script, (meta_key(session_hash),), *CHECK_FIELDS) for session_hash in session_hashes]
 
     # Reading
 

@@ -21,7 +21,9 @@ FIELDS = (
     "contact", "user", "ref", "told", "asked", "metadata", "present", "outbox",
     "reason", "requested", "rated_at",
 )  # fmt: skip
-"""As read_changes.lua returns them."""
+"""What the index reads of a session's meta hash (read_changes.lua)."""
+CHECK_FIELDS = ("count", "handler", "op", "ended", "outbox", "expires")
+"""What shows whether a row is up to date (check_session.lua, desk_rows.lua); ``expires`` is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ class SessionSummary:
 
     @property
     def check(self) -> str:
-        """What shows whether a row is up to date; as check_session.lua makes it."""
-        return " ".join(self.fields[name] for name in ("count", "handler", "op", "ended", "outbox", "expires"))
+        """The values of CHECK_FIELDS, as check_session.lua joins them."""
+        return " ".join(self.fields[name] for name in CHECK_FIELDS)
 
     def time(self, field: str) -> int:
         """A time in ms; 0 where there is none."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from app.conversations.ids import timestamp
 from app.storage.client import RedisClient, load_script
 
 _log = logging.getLogger(__name__)
@@ -72,8 +72,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _body(kind: str, at: int, data: dict[str, Any]) -> str:
-    timestamp = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return orjson.dumps({"type": kind, "timestamp": timestamp, "data": data}).decode()
+    return orjson.dumps({"type": kind, "timestamp": timestamp(at), "data": data}).decode()
 
 
 @dataclass(frozen=True, slots=True)
