@@ -59,8 +59,8 @@ class Side:
 
     def cpu(self) -> float:
         """Seconds that the worker and Redis have used."""
-        told = self.redis.info("cpu")
-        return cpu(worker(self.process)) + float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
+        info = self.redis.info("cpu")
+        return cpu(worker(self.process)) + float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)

@@ -72,8 +72,8 @@ def timed(log: RedisConversationStore) -> tuple[float, float]:
 
 
 def cpu(client: Redis) -> float:
-    told = client.info("cpu")
-    return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
+    cpu_info = client.info("cpu")
+    return float(cpu_info["used_cpu_user"]) + float(cpu_info["used_cpu_sys"])
 
 
 def weighed(log: RedisConversationStore, client: Redis) -> tuple[float, float, float]:

@@ -41,13 +41,13 @@ def bare() -> Flask:
     def chat() -> Response:
         words = dict(part.split("=") for part in request.get_json()["query"].split())
 
-        def told() -> Iterator[str]:
+        def events() -> Iterator[str]:
             for number in range(int(words["tokens"])):
                 time.sleep(float(words.get("delay", 0)))
                 yield f'event: answer.delta\ndata: {{"text": "w{number} "}}\n\n'
             yield "event: answer.end\ndata: {}\n\n"
 
-        return Response(told(), mimetype="text/event-stream")
+        return Response(events(), mimetype="text/event-stream")
 
     return app
 

@@ -74,12 +74,12 @@ class Api:
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
             began = time.monotonic()
-            status, told = self.once(method, path, body)
-            is_held = status == 409 and told.get("code") not in ("turn_in_progress", None)
+            status, answer = self.once(method, path, body)
+            is_held = status == 409 and answer.get("code") not in ("turn_in_progress", None)
             if status not in AGAIN or is_held:
                 if times is not None:
                     times.append((began, time.monotonic() - began))
-                return status, told
+                return status, answer
             time.sleep(0.3)
         raise GivenUp(path.rpartition("/")[2])
 

@@ -96,9 +96,9 @@ def held_bytes(client: redis.Redis) -> int:
     """What the data takes with its index, without buffers, scripts, what an empty server takes, and the desk's own
     feed, which is capped.
     """
-    told = client.memory_stats()
-    index = sum(int(value) for name, value in told.get("db.0", {}).items() if name.startswith("overhead"))
-    return int(told["dataset.bytes"]) + index - int(client.memory_usage("baton:desk:{desk}:live", samples=0) or 0)
+    stats = client.memory_stats()
+    index = sum(int(value) for name, value in stats.get("db.0", {}).items() if name.startswith("overhead"))
+    return int(stats["dataset.bytes"]) + index - int(client.memory_usage("baton:desk:{desk}:live", samples=0) or 0)
 
 
 def live_bytes(client: redis.Redis) -> int:

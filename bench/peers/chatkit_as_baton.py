@@ -34,14 +34,14 @@ def adapter(chatkit: str) -> Flask:
 
     def say(kind: str, text: Any, **params: Any) -> list[dict[str, Any]]:
         content = [{"type": "input_text", "text": text}]
-        told = operate(kind, input={"content": content, "attachments": [], "inference_options": {}}, **params)
-        told.raise_for_status()
-        return [json.loads(line[6:]) for line in told.text.splitlines() if line.startswith("data: ")]
+        response = operate(kind, input={"content": content, "attachments": [], "inference_options": {}}, **params)
+        response.raise_for_status()
+        return [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: ")]
 
     def messages(thread: str) -> Any:
-        told = operate("items.list", thread_id=thread, order="asc", limit=100)
-        told.raise_for_status()
-        found = [item for item in told.json()["data"] if item["type"] in ("user_message", "assistant_message")]
+        response = operate("items.list", thread_id=thread, order="asc", limit=100)
+        response.raise_for_status()
+        found = [item for item in response.json()["data"] if item["type"] in ("user_message", "assistant_message")]
         return [message(item) for item in found][1:]  # the first one made the thread
 
     def message(item: dict[str, Any]) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def adapter(chatkit: str) -> Flask:
 
     @app.get("/api/session/<thread>")
     def read(thread: str) -> Response:
-        told = operate("threads.get_by_id", thread_id=thread)
-        told.raise_for_status()
-        return jsonify(success=True, **told.json() | {"status": "active"})
+        response = operate("threads.get_by_id", thread_id=thread)
+        response.raise_for_status()
+        return jsonify(success=True, **response.json() | {"status": "active"})
 
     @app.delete("/api/session/<thread>")
     def delete(thread: str) -> tuple[str, int]:

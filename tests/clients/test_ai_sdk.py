@@ -163,10 +163,10 @@ def test_a_limit(script: RunScript, limited_service: RunningService) -> None:
 
 def test_the_same_question_again(visitor: Visitor) -> None:
     """The message's id is the turn's client id: sent again it asks nothing again, and tells the same message."""
-    told = [
+    streams = [
         parts(visitor.caller.post("/api/ai-sdk/chat", json=asked("once"), headers=visitor.bearer)) for _ in range(2)
     ]
-    assert told[0][0] == told[1][0] == {"type": "start", "messageId": told[0][0]["messageId"]}
+    assert streams[0][0] == streams[1][0] == {"type": "start", "messageId": streams[0][0]["messageId"]}
     assert visitor.texts() == ["once", "echo: once"]
 
 

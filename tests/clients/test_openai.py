@@ -45,8 +45,8 @@ def test_chat_completions(client: openai.OpenAI) -> None:
     messages = [said("developer", "be kind"), said("user", "a"), said("assistant", "b"), said("user", "tell")]
     for _ in range(2):
         answer = client.chat.completions.create(model="any", messages=messages)
-        told = json.loads(answer.choices[0].message.content or "")
-        assert told["history"] == [["system", "be kind"], ["user", "a"], ["assistant", "b"]]
+        body = json.loads(answer.choices[0].message.content or "")
+        assert body["history"] == [["system", "be kind"], ["user", "a"], ["assistant", "b"]]
         assert (answer.model, answer.choices[0].finish_reason) == ("any", "stop")
     cited = client.chat.completions.create(model="any", messages=[said("user", "cite")])
     assert [found.url_citation.title for found in cited.choices[0].message.annotations or ()] == [
@@ -110,9 +110,9 @@ def test_racing_on_one_previous_response(client: openai.OpenAI) -> None:
         ids = list(pool.map(go_on, range(6)))
     for number, response_id in enumerate(ids):
         again = client.responses.create(model="m", input="tell", previous_response_id=response_id)
-        told = json.loads(again.output_text)["history"]
-        assert told[:4] == [*history, ["user", f"aside {number}"], ["user", f"tell {number}"]]
-        assert len(told) == 5
+        body = json.loads(again.output_text)["history"]
+        assert body[:4] == [*history, ["user", f"aside {number}"], ["user", f"tell {number}"]]
+        assert len(body) == 5
 
 
 def test_more_messages_than_a_session_holds(full: openai.OpenAI) -> None:
@@ -148,14 +148,14 @@ def test_every_cut_in_javascript(script: RunScript, service: RunningService) -> 
 
 def test_every_replay_is_the_same(client: openai.OpenAI) -> None:
     """The numbers and the pieces are the same each time; after the last one there is nothing, and no error."""
-    told = [
+    events = [
         event.model_dump() for event in client.responses.create(model="m", input="tokens=12 delay=0.01", stream=True)
     ]
-    response_id = told[0]["response"]["id"]
-    for start in (-1, 0, 3, 6, len(told) - 2, len(told) - 1, len(told) + 5):
+    response_id = events[0]["response"]["id"]
+    for start in (-1, 0, 3, 6, len(events) - 2, len(events) - 1, len(events) + 5):
         more: dict[str, Any] = {} if start < 0 else {"starting_after": start}
         again = [event.model_dump() for event in client.responses.retrieve(response_id, stream=True, **more)]
-        assert again == told[start + 1 :]
+        assert again == events[start + 1 :]
 
 
 def test_a_response_whose_events_are_gone(client: openai.OpenAI, service: RunningService) -> None:
@@ -210,8 +210,8 @@ def test_delete(client: openai.OpenAI, service: RunningService) -> None:
             call(response.id)
     headers = {"Authorization": f"Bearer {API_KEY}"}
     other = client.responses.create(model="m", input="x")
-    told = httpx.delete(f"{service.base}/v1/responses/{other.id}", headers=headers)
-    assert told.json() == {"id": other.id, "object": "response", "deleted": True}
+    deleted = httpx.delete(f"{service.base}/v1/responses/{other.id}", headers=headers)
+    assert deleted.json() == {"id": other.id, "object": "response", "deleted": True}
 
 
 def test_nothing_is_stored_on_request(client: openai.OpenAI, service: RunningService) -> None:
@@ -263,10 +263,10 @@ def test_failures(client: openai.OpenAI) -> None:
 )
 def test_wrong_bodies(service: RunningService, path: str, body: dict[str, Any], param: str) -> None:
     """400 in OpenAI's shape, with the field."""
-    told = httpx.post(f"{service.base}/v1{path}", json=body, headers={"Authorization": f"Bearer {API_KEY}"})
-    assert told.status_code == 400
-    assert told.json()["error"] == {
-        "message": told.json()["error"]["message"],
+    response = httpx.post(f"{service.base}/v1{path}", json=body, headers={"Authorization": f"Bearer {API_KEY}"})
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "message": response.json()["error"]["message"],
         "type": "invalid_request_error",
         "param": param,
         "code": "invalid_request",

@@ -65,8 +65,8 @@ class ServerClient:
         """A new operator: their id, and the token of their invitation."""
         answer = self.call("POST", "/operators", json={"name": name, "role": role, **more})
         assert answer.status_code == 201, answer.text
-        told = answer.json()
-        return told["operator"]["id"], told["url"].partition("#invite=")[2]
+        body = answer.json()
+        return body["operator"]["id"], body["url"].partition("#invite=")[2]
 
     def log_in(self, name: str, role: str) -> DeskClient:
         """A new operator, logged in."""

@@ -33,11 +33,11 @@ def answer(turn: EngineRequest) -> Iterator[AnswerChunk]:
     if "unknown" in words:
         yield NotFound()
     if "tell" in words:
-        told = {
+        request = {
             "question": turn.question,
             "history": [[said.role, said.content, *([said.author] if said.author else [])] for said in turn.history],
         }
-        yield TextChunk(json.dumps(told))
+        yield TextChunk(json.dumps(request))
     elif "hang" in words:
         _be_silent(turn)
     elif "tokens" in words or "stall-after" in words or "fail-after" in words or "handoff-after" in words:

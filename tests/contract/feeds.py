@@ -78,7 +78,7 @@ class Feed:
 
     def until(self, *names: str, count: int = 1, seconds: float = 10.0) -> list[Event]:
         """Events up to and with the ``count``-th of these names."""
-        return self.wait(lambda told: sum(event.event in names for event in told) >= count, seconds)
+        return self.wait(lambda events: sum(event.event in names for event in events) >= count, seconds)
 
     def until_closed(self, seconds: float = 10.0) -> list[Event]:
         with self.changed:

@@ -76,9 +76,9 @@ def test_what_the_engine_sees(caller: ApiClient, key: dict[str, str]) -> None:
     mine.said("first")
     mine.said("from the operator", role="assistant", headers=key)
     mine.ask("second")
-    told = json.loads(mine.ask("tell third").json()["answer"])
-    assert told["question"] == "tell third"
-    assert told["history"] == [
+    body = json.loads(mine.ask("tell third").json()["answer"])
+    assert body["question"] == "tell third"
+    assert body["history"] == [
         ["user", "first"],
         ["assistant", "from the operator"],
         ["user", "second"],

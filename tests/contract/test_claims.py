@@ -93,8 +93,8 @@ def test_the_old_id_is_gone(caller: ApiClient, visitor: Visitor) -> None:
     unknown = Visitor(caller, NOBODY)
     for rest in ("", "/messages", "/events", "/transcript"):
         for headers in ({}, as_user(), {"Authorization": f"Bearer {API_KEY}"}):
-            told, other = (one.get(rest, headers=headers) for one in (visitor, unknown))
-            assert (told.status_code, told.content) == (404, other.content)
+            response, other = (one.get(rest, headers=headers) for one in (visitor, unknown))
+            assert (response.status_code, response.content) == (404, other.content)
     for rest in ("/heartbeat", "/end", "/handoff", "/stop"):
         assert visitor.post(rest).content == unknown.post(rest).content
     is_problem(claim(visitor, "eve"), 404, "session_not_found")

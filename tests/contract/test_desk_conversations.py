@@ -217,13 +217,13 @@ def test_notes_are_for_operators_alone(guest: Visitor, anna: DeskClient, viewer:
         anna.post(at(ref, "/notes"), {"message": "n2"})
         guest.said("m3")
         anna.post(at(ref, "/notes"), {"message": "n3"})
-        feed.wait(lambda told: [one.data.get("content") for one in told if one.event == "message"][-1:] == ["m3"])
+        feed.wait(lambda events: [one.data.get("content") for one in events if one.event == "message"][-1:] == ["m3"])
 
     def page(**query: Any) -> tuple[list[str], bool, list[dict[str, Any]]]:
-        told = viewer.call("GET", at(ref, "/messages"), params=query).json()
-        assert told["ref"] == ref
-        assert "session_id" not in told
-        return [one["content"] for one in told["messages"]], told["has_more"], told["messages"]
+        body = viewer.call("GET", at(ref, "/messages"), params=query).json()
+        assert body["ref"] == ref
+        assert "session_id" not in body
+        return [one["content"] for one in body["messages"]], body["has_more"], body["messages"]
 
     whole, has_more, messages = page()
     assert (whole, has_more) == (["m1 7755", "Careful, n1", "m2", "n2", "m3", "n3"], False)
@@ -258,19 +258,19 @@ def test_conversation_feed(guest: Visitor, anna: DeskClient, ben: DeskClient) ->
         words = "".join(one.data["text"] for one in feed.named("answer.delta"))
         assert words == feed.named("answer.end")[0].data["message"]["content"]
         ben.post(at(ref, "/notes"), {"message": "Look at this"})
-        feed.wait(lambda told: any(one.data.get("role") == "note" for one in told))
+        feed.wait(lambda events: any(one.data.get("role") == "note" for one in events))
         assert [one.id for one in feed.named("message") if one.data["role"] == "note"] == [None]
         assert guest.post("/typing").status_code == 200
-        feed.wait(lambda told: any(one.event == "typing" and one.data == {"who": "visitor"} for one in told))
+        feed.wait(lambda events: any(one.event == "typing" and one.data == {"who": "visitor"} for one in events))
         with follow(ben, at(ref, "/events")) as other:
             names = other.until("viewers")[-1].data["operators"]
             assert {"id": ben.operator_id, "name": "Ben"} in names
             assert [one.data["content"] for one in other.until("message") if one.event == "message"] == ["Look at this"]
-            feed.wait(lambda told: len(told[-1].data.get("operators", [])) == 2 or _viewers(told, 2))
-        feed.wait(lambda told: _viewers(told, 1))
+            feed.wait(lambda events: len(events[-1].data.get("operators", [])) == 2 or _viewers(events, 2))
+        feed.wait(lambda events: _viewers(events, 1))
         anna.post(at(ref, "/take"))
-        told = feed.until("handler")
-        assert [one.data["handler"] for one in told if one.event == "handler"] == ["human"]
+        received = feed.until("handler")
+        assert [one.data["handler"] for one in received if one.event == "handler"] == ["human"]
         last = [one.id for one in feed.events if one.id][-1]
     with follow(anna, at(ref, "/events"), last) as again:
         guest.said("after the cut")
@@ -278,8 +278,8 @@ def test_conversation_feed(guest: Visitor, anna: DeskClient, ben: DeskClient) ->
         assert [one.data["content"] for one in numbered if one.id] == ["after the cut"]
 
 
-def _viewers(told: list[Any], count: int) -> bool:
-    shown = [one.data["operators"] for one in told if one.event == "viewers"]
+def _viewers(events: list[Any], count: int) -> bool:
+    shown = [one.data["operators"] for one in events if one.event == "viewers"]
     return bool(shown) and len(shown[-1]) == count
 
 
@@ -287,7 +287,7 @@ def test_typing_of_operators(guest: Visitor, anna: DeskClient) -> None:
     """A visitor hears that an operator types, without a position."""
     ref = asked(guest, anna, "Typing 4141")
     with guest.events() as feed:
-        feed.wait_quietly(lambda told: bool(told), 0.2)
+        feed.wait_quietly(lambda events: bool(events), 0.2)
         assert anna.post(at(ref, "/typing")).status_code == 200
         notice = feed.until("typing")[-1]
         assert (notice.id, notice.data) == (None, {"who": "operator", "name": "Anna"})
@@ -302,10 +302,10 @@ def test_desk_feed(guest: Visitor, anna: DeskClient, desk: RunningService) -> No
         assert (me[0]["name"], me[0]["available"]) == ("Anna", True)
         start = next(one.id for one in feed.events if one.id)
         ref = asked(guest, anna, "Feed me 6060")
-        told = feed.wait(
+        received = feed.wait(
             lambda events: any(one.data.get("ref") == ref for one in events if one.event == "conversation")
         )
-        event = next(one for one in told if one.data.get("ref") == ref)
+        event = next(one for one in received if one.data.get("ref") == ref)
         row = anna.get(at(ref)).json()
         assert event.data == {name: row[name] for name in event.data}
         assert set(event.data) == ROW
@@ -354,7 +354,7 @@ def test_delete(guest: Visitor, anna: DeskClient, lead: DeskClient, desk: Runnin
         feed.until("operators")
         assert lead.delete(at(ref)).status_code == 204
         assert rows(anna, view="bot", q="Delete me 8080") == []
-        feed.wait(lambda told: {"ref": ref, "deleted": True} in [one.data for one in told])
+        feed.wait(lambda events: {"ref": ref, "deleted": True} in [one.data for one in events])
     assert is_problem(anna.get(at(ref)), 404, "not_found")
     assert guest.get().status_code == 404
     assert [name for name in desk.key_names() if ref in name or ref[4:] in name] == []
@@ -421,8 +421,8 @@ def test_pages_of_the_list(desk: RunningService, anna: DeskClient) -> None:
     cursor: str | None = ""
     while cursor is not None:
         query = {"view": "bot", "q": "Paging 5050", "limit": 3} | ({"cursor": cursor} if cursor else {})
-        told = anna.call("GET", "/conversations", params=query).json()
-        found += [row["last_message"]["preview"][-1] for row in told["conversations"]]
-        cursor = told["cursor"]
+        body = anna.call("GET", "/conversations", params=query).json()
+        found += [row["last_message"]["preview"][-1] for row in body["conversations"]]
+        cursor = body["cursor"]
         ApiClient(desk.base).create().said("Newer than all pages")
     assert found == ["6", "5", "4", "3", "2", "1", "0"]

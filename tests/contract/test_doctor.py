@@ -287,8 +287,8 @@ def _trimmed(exchange: Exchange) -> None:
 
 def _lost_page(exchange: Exchange) -> None:
     if "before=" in exchange.path and exchange.status == 200:
-        told = json.loads(exchange.body)
-        exchange.body = json.dumps(told | {"messages": told["messages"][1:]}).encode()
+        body = json.loads(exchange.body)
+        exchange.body = json.dumps(body | {"messages": body["messages"][1:]}).encode()
 
 
 def _always_new(exchange: Exchange) -> None:
@@ -386,15 +386,15 @@ def _ticket_as_id(exchange: Exchange) -> None:
 
 def _long_snippets(exchange: Exchange) -> None:
     if _is(exchange, "POST", "/api/chat") and exchange.status == 200:
-        told = json.loads(exchange.body)
+        body = json.loads(exchange.body)
         long = {"title": "A page", "url": "https://a.example/", "snippet": "x" * 601}
-        exchange.body = json.dumps(told | {"citations": [long]}).encode()
+        exchange.body = json.dumps(body | {"citations": [long]}).encode()
 
 
 def _newest_first(exchange: Exchange) -> None:
     if _is(exchange, "GET", "/messages") and exchange.status == 200:
-        told = json.loads(exchange.body)
-        exchange.body = json.dumps(told | {"messages": told["messages"][::-1]}).encode()
+        body = json.loads(exchange.body)
+        exchange.body = json.dumps(body | {"messages": body["messages"][::-1]}).encode()
 
 
 class _Seen:

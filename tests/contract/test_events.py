@@ -27,9 +27,9 @@ def test_a_message(visitor: Visitor, kind: str) -> None:
     visitor.said("before")
     with follow(visitor, kind) as feed:
         stored = visitor.said("hello", client_id="c", metadata={"a": 1})
-        told = story(feed.until("message"))
-    assert [event.data for event in told] == [stored]
-    assert told[0].id
+        events = story(feed.until("message"))
+    assert [event.data for event in events] == [stored]
+    assert events[0].id
 
 
 @BOTH
@@ -37,22 +37,22 @@ def test_a_turn(visitor: Visitor, kind: str) -> None:
     """A turn: the question as `message`, `answer.start`, deltas, `answer.end`; the deltas joined are the message."""
     with follow(visitor, kind) as feed:
         body = visitor.ask("tokens=50 delay=0.01 cite").json()
-        told = story(feed.until("answer.end"))
-    names = [event.event for event in told]
+        events = story(feed.until("answer.end"))
+    names = [event.event for event in events]
     assert names[:2] == ["message", "answer.start"]
     assert names[-1] == "answer.end"
     assert set(names[2:-1]) == {"answer.delta"}
     assert len(names) > 5, "not streamed"
     question, answer = visitor.history()
-    assert told[0].data == question
-    end = told[-1].data
+    assert events[0].data == question
+    end = events[-1].data
     assert end.keys() >= {"turn_id", "message", "citations"}
     assert end["message"] == answer
     assert end["citations"] == body["citations"]
     assert len(end["citations"]) == 3
-    assert {event.data["turn_id"] for event in told[1:]} == {told[1].data["turn_id"]}
-    assert joined(told) == answer["content"] == spoken(50)
-    assert len(set(ids(told))) == len(told), "every event has an id of its own"
+    assert {event.data["turn_id"] for event in events[1:]} == {events[1].data["turn_id"]}
+    assert joined(events) == answer["content"] == spoken(50)
+    assert len(set(ids(events))) == len(events), "every event has an id of its own"
 
 
 @BOTH
@@ -61,15 +61,15 @@ def test_the_answer_is_told_once(visitor: Visitor, kind: str) -> None:
     with follow(visitor, kind) as feed:
         visitor.ask("hello")
         visitor.said("the end")
-        told = story(feed.until("message", count=2))
-    assert [event.data["content"] for event in told if event.event == "message"] == ["hello", "the end"]
+        events = story(feed.until("message", count=2))
+    assert [event.data["content"] for event in events if event.event == "message"] == ["hello", "the end"]
 
 
 def test_words_come_as_they_are_said(visitor: Visitor) -> None:
     """Words come while the answer is being made, not in one piece at its end."""
     with visitor.ask_streamed("tokens=60 delay=0.05") as feed:
-        told = feed.until("answer.end")
-    deltas = [event for event in told if event.event == "answer.delta"]
+        events = feed.until("answer.end")
+    deltas = [event for event in events if event.event == "answer.delta"]
     assert deltas[-1].at - deltas[0].at > 1.5
     assert len(deltas) >= 20
     assert deltas[0].data["text"] == "w0 "
@@ -78,22 +78,22 @@ def test_words_come_as_they_are_said(visitor: Visitor) -> None:
 def test_the_stream_of_a_chat(visitor: Visitor) -> None:
     """With `Accept: text/event-stream`: the same turn as events, ending after its `answer.end`."""
     feed = visitor.ask_streamed("tokens=20 cite")
-    told = story(feed.until_closed())
+    events = story(feed.until_closed())
     assert feed.status == 200
     assert feed.headers["content-type"].split(";")[0] == "text/event-stream"
-    names = [event.event for event in told]
+    names = [event.event for event in events]
     assert names[-1] == "answer.end"
     assert "answer.start" in names
-    assert joined(told) == told[-1].data["message"]["content"] == visitor.history()[1]["content"]
-    assert len(told[-1].data["citations"]) == 3
+    assert joined(events) == events[-1].data["message"]["content"] == visitor.history()[1]["content"]
+    assert len(events[-1].data["citations"]) == 3
 
 
 def test_a_stream_without_a_session(caller: ApiClient) -> None:
     """A chat without a session can be streamed as well."""
     feed = SseFeed(caller.base + "/api/chat", method="POST", body={"query": "tokens=20 cite"})
-    told = story(feed.until_closed())
-    assert told[-1].event == "answer.end"
-    assert joined(told) == spoken(20)
+    events = story(feed.until_closed())
+    assert events[-1].event == "answer.end"
+    assert joined(events) == spoken(20)
 
 
 def test_refused_before_the_first_byte(visitor: Visitor) -> None:
@@ -171,12 +171,12 @@ def test_every_reader_gets_the_same(visitor: Visitor, kind: str) -> None:
     visitor.said("one")
     visitor.ask("tokens=30 delay=0.02")
     visitor.said("two")
-    told = [story(feed.until("message", count=3)) for feed in feeds]
+    events = [story(feed.until("message", count=3)) for feed in feeds]
     for feed in feeds:
         feed.close()
-    whole = [[(event.event, event.data) for event in one if event.event != "answer.delta"] for one in told]
+    whole = [[(event.event, event.data) for event in one if event.event != "answer.delta"] for one in events]
     assert whole == [whole[0]] * 6
-    assert {joined(one) for one in told} == {spoken(30)}
+    assert {joined(one) for one in events} == {spoken(30)}
 
 
 def test_sse_framing(visitor: Visitor) -> None:
@@ -249,9 +249,9 @@ def test_text_that_looks_like_a_frame(visitor: Visitor) -> None:
     text = "a\n\nid: 9-9\nevent: reset\ndata: {}\n\n\r\r: b"
     with visitor.events() as feed:
         visitor.ask(text)
-        told = story(feed.until("answer.end"))
-    assert told[0].data["content"] == text
-    assert "reset" not in {event.event for event in told}
+        events = story(feed.until("answer.end"))
+    assert events[0].data["content"] == text
+    assert "reset" not in {event.event for event in events}
 
 
 def test_events_without_the_accept_header(visitor: Visitor) -> None:
@@ -270,9 +270,9 @@ def test_many_turns_in_a_row(visitor: Visitor) -> None:
     with visitor.events() as feed:
         for number in range(15):
             assert visitor.ask(f"tokens={number + 1}").status_code == 200
-        told = story(feed.until("answer.end", count=15))
+        events = story(feed.until("answer.end", count=15))
     turns: dict[str, list[str]] = {}
-    for event in told:
+    for event in events:
         if event.event != "message":
             turns.setdefault(event.data["turn_id"], []).append(event.event)
     assert len(turns) == 15
@@ -280,7 +280,7 @@ def test_many_turns_in_a_row(visitor: Visitor) -> None:
         names[0] == "answer.start" and names[-1] == "answer.end" and set(names[1:-1]) == {"answer.delta"}
         for names in turns.values()
     )
-    assert [event.data["message"]["content"] for event in told if event.event == "answer.end"] == [
+    assert [event.data["message"]["content"] for event in events if event.event == "answer.end"] == [
         spoken(n + 1) for n in range(15)
     ]
 
@@ -290,6 +290,6 @@ def test_json_of_every_event(visitor: Visitor) -> None:
     with visitor.events() as feed:
         visitor.ask("tokens=10 cite")
         visitor.post("/end")
-        told: list[Any] = feed.until("session")
-    assert all(isinstance(event.data, dict) for event in told)
-    assert visitor.id not in json.dumps([event.data for event in told])
+        events: list[Any] = feed.until("session")
+    assert all(isinstance(event.data, dict) for event in events)
+    assert visitor.id not in json.dumps([event.data for event in events])

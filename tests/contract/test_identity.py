@@ -88,5 +88,5 @@ def test_a_signed_token_that_names_nobody_is_refused(url: str) -> None:
                 caller.get(place, headers=header),
                 caller.get(f"{place}/events", headers=header),
             ]
-            told = [(one.status_code, one.json()["code"]) for one in answers]
-            assert told == [(403, "bad_token")] * len(answers), claims
+            body = [(one.status_code, one.json()["code"]) for one in answers]
+            assert body == [(403, "bad_token")] * len(answers), claims

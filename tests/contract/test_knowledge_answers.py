@@ -129,8 +129,8 @@ def test_a_citation_opens(harbour: ApiClient) -> None:
 def test_the_seeds_question(harbour: ApiClient) -> None:
     """A streamed answer tells its citations at its end, the same as the JSON answer's."""
     visitor = harbour.create()
-    told = visitor.ask_streamed("Must dogs be kept on a lead?", client_id="c").until_closed()
+    events = visitor.ask_streamed("Must dogs be kept on a lead?", client_id="c").until_closed()
     body = visitor.ask("Must dogs be kept on a lead?", client_id="c").json()
-    assert told[-1].event == "answer.end"
-    assert told[-1].data["citations"] == body["citations"]
+    assert events[-1].event == "answer.end"
+    assert events[-1].data["citations"] == body["citations"]
     assert body["citations"]

@@ -84,8 +84,8 @@ def test_a_broken_handshake_is_refused(caller: httpx.Client, key: str) -> None:
 def test_a_visitor_speaks_under_no_other_name(caller: httpx.Client) -> None:
     """What a visitor puts into metadata breaks no transcript and lends no operator's name."""
     place = caller.post("/api/session/create").headers["Location"]
-    told = {"message": "mine", "metadata": {"citations": [1, {"title": 5}], "operator": "Anna from support"}}
-    assert caller.post(f"{place}/messages", json=told).status_code == 201
+    message = {"message": "mine", "metadata": {"citations": [1, {"title": 5}], "operator": "Anna from support"}}
+    assert caller.post(f"{place}/messages", json=message).status_code == 201
     for kind in ("md", "txt", "json"):
         answer = caller.get(f"{place}/transcript", params={"format": kind})
         assert answer.status_code == 200

@@ -88,9 +88,9 @@ def test_text_is_exact_in_a_chat(visitor: Visitor) -> None:
             answer = visitor.ask(text).json()["answer"]
             assert answer == "echo: " + text
         for feed in (sse, ws):
-            told = feed.until("answer.end", count=len(texts))
-            assert [event.data["content"] for event in told if event.event == "message"] == texts
-            assert [event.data["message"]["content"] for event in told if event.event == "answer.end"] == [
+            events = feed.until("answer.end", count=len(texts))
+            assert [event.data["content"] for event in events if event.event == "message"] == texts
+            assert [event.data["message"]["content"] for event in events if event.event == "answer.end"] == [
                 "echo: " + text for text in texts
             ]
     assert visitor.texts() == [words for text in texts for words in (text, "echo: " + text)]

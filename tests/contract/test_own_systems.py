@@ -40,7 +40,7 @@ class Day:
         """The events about a conversation, in order, each once."""
         return [one for one in self.receiver.events() if one["data"]["ref"] == self.refs[name]]
 
-    def told(self, name: str) -> list[str]:
+    def types(self, name: str) -> list[str]:
         return [one["type"] for one in self.events(name)]
 
     def today(self) -> dict[str, Any]:
@@ -128,8 +128,8 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_everything_is_told_in_order(day: Day, name: str) -> None:
     """Each event of a conversation once, in the order in which it happened, signed, with its ref."""
-    assert eventually(lambda: len(day.told(name)) >= len(EXPECTED[name]), 10)
-    assert day.told(name) == EXPECTED[name]
+    assert eventually(lambda: len(day.types(name)) >= len(EXPECTED[name]), 10)
+    assert day.types(name) == EXPECTED[name]
     assert day.receiver.forged == []
     for one in day.events(name):
         assert set(one) == {"type", "timestamp", "data"}
@@ -139,7 +139,7 @@ def test_everything_is_told_in_order(day: Day, name: str) -> None:
 
 def test_what_an_event_holds(day: Day) -> None:
     """Who, why and how long, as codes and numbers."""
-    assert eventually(lambda: all(len(day.told(name)) >= len(EXPECTED[name]) for name in EXPECTED), 10)
+    assert eventually(lambda: all(len(day.types(name)) >= len(EXPECTED[name]) for name in EXPECTED), 10)
     assert [one["data"]["rating"] for one in day.events("rated")[1:3]] == ["up", "down"]
     assert day.events("rated")[3]["data"]["by"]
     requested, taken, released = day.events("helped")[1:]
@@ -248,9 +248,9 @@ def test_events_work_without_the_desk() -> None:
         visitor = ApiClient(service.base).create()
         visitor.ask("fail")
         assert "handler" not in visitor.get().json()
-        told: Callable[[], list[str]] = lambda: [one["type"] for one in receiver.events()]  # noqa: E731
-        assert eventually(lambda: "session.abandoned" in told(), 60)
-        assert told() == ["session.created", "answer.failed", "session.abandoned"]
+        types: Callable[[], list[str]] = lambda: [one["type"] for one in receiver.events()]  # noqa: E731
+        assert eventually(lambda: "session.abandoned" in types(), 60)
+        assert types() == ["session.created", "answer.failed", "session.abandoned"]
         is_problem(ServerClient(service.base, API_KEY).call("GET", "/analytics"), 404, "not_found")
         with redis.client() as look:
             assert look.keys("baton:analytics:*") == []

@@ -46,9 +46,9 @@ def test_every_page_comes_under_a_policy_that_begins_with_nothing(web: httpx.Cli
     answer = web.get(path)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    told = policy(answer)
-    told.pop("frame-ancestors")
-    assert told == POLICY | ({"form-action": "'self'"} if path == "/knowledge" else {})
+    directives = policy(answer)
+    directives.pop("frame-ancestors")
+    assert directives == POLICY | ({"form-action": "'self'"} if path == "/knowledge" else {})
     assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
     assert answer.headers.get_list("Referrer-Policy") == ["no-referrer"]
 

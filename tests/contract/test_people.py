@@ -331,9 +331,9 @@ def test_the_engine_learns_who_said_what(guest: Visitor, anna: Operator) -> None
     with guest.events() as feed:
         assert anna.do(ref, "release", to="bot").status_code == 200
         feed.until("handler")
-        told = json.loads(guest.ask("tell").json()["answer"])
+        body = json.loads(guest.ask("tell").json()["answer"])
         assert [event.event for event in feed.until("answer.end")][:3] == ["handler", "message", "answer.start"]
-    assert told["history"] == [
+    assert body["history"] == [
         ["user", "hello"], ["assistant", "echo: hello"], ["assistant", "It costs nothing", "Anna"],
     ]  # fmt: skip
 
@@ -472,7 +472,7 @@ def test_r32_a_note_is_for_operators_alone(
         stored = anna.do(ref, "notes", message=canary)
         assert stored.status_code == 201
         assert anna.do(ref, "notes", message=canary).status_code == 201
-        told = guest.ask("tell", client_id="t1") if stream.until_closed() else None
+        events = guest.ask("tell", client_id="t1") if stream.until_closed() else None
         guest.said("the last word")
         feed.until("message", count=3)
         socket.until("message", count=3)
@@ -481,7 +481,7 @@ def test_r32_a_note_is_for_operators_alone(
     run = {"threadId": guest.id, "runId": "r1", "messages": [message]}
     answers = [
         guest.get(), guest.get("/messages"), guest.get("/messages", params={"after": before["messages"][0]["id"]}),
-        guest.caller.resume(guest.id), guest.caller.resume(guest.ticket("share")), told,
+        guest.caller.resume(guest.id), guest.caller.resume(guest.ticket("share")), events,
         *(guest.get("/transcript", params={"format": kind}) for kind in ("md", "txt", "json")),
         anna.server.call("GET", f"/conversations/{ref}/transcript"),
         guest.caller.post("/api/ai-sdk/chat", json={"id": guest.id, "messages": [message]}),

@@ -37,8 +37,8 @@ def test_reset(visitor: Visitor, kind: str, place: str) -> None:
     """An unknown, malformed or future position brings `reset`, never silence."""
     visitor.said("one")
     with follow(visitor, kind, place) as feed:
-        told = story(feed.until("reset", seconds=5))
-    assert told[-1].event == "reset"
+        events = story(feed.until("reset", seconds=5))
+    assert events[-1].event == "reset"
 
 
 def test_reset_by_header_and_of_strangers(caller: ApiClient) -> None:
@@ -50,8 +50,8 @@ def test_reset_by_header_and_of_strangers(caller: ApiClient) -> None:
     mine.said("mine")
     with mine.events(last=place) as feed, mine.events(last="nonsense") as other, mine.ws(after=place) as third:
         for one in (feed, other, third):
-            told = one.until("reset", seconds=5)
-            assert "theirs" not in str(told)
+            events = one.until("reset", seconds=5)
+            assert "theirs" not in str(events)
 
 
 @BOTH
@@ -60,9 +60,9 @@ def test_from_a_position(visitor: Visitor, kind: str) -> None:
     with visitor.events() as feed:
         for number in range(10):
             visitor.said(f"m{number}")
-        told = feed.until("message", count=10)
+        received = feed.until("message", count=10)
     for place in range(10):
-        with follow(visitor, kind, told[place].id) as later:
+        with follow(visitor, kind, received[place].id) as later:
             visitor.said("last")
             events = later.wait(
                 lambda events, n=place + 1: sum(event.data.get("content") == "last" for event in events) >= n
@@ -76,29 +76,29 @@ def whole_of(visitor: Visitor, query: str) -> list[Event]:
     """A turn as a reader that was there all the time saw it."""
     with visitor.events() as feed:
         stream = visitor.ask_streamed(query)
-        told = story(feed.until("answer.end"))
+        events = story(feed.until("answer.end"))
         stream.until_closed()
-    return told
+    return events
 
 
 def test_every_cut_point_afterwards(visitor: Visitor) -> None:
     """Cut after every event of an answer and come back: what was seen and what follows are the whole, no id twice."""
-    told = whole_of(visitor, "tokens=200 delay=0.01")
-    assert len(told) > 40
+    full_story = whole_of(visitor, "tokens=200 delay=0.01")
+    assert len(full_story) > 40
 
     def come_back(place: int) -> None:
-        later = visitor.events(last=told[place].id) if place % 2 else visitor.events(after=told[place].id)
+        later = visitor.events(last=full_story[place].id) if place % 2 else visitor.events(after=full_story[place].id)
         with later as feed:
-            rest = [] if place == len(told) - 1 else story(feed.until("answer.end"))
-        seen = told[: place + 1]
+            rest = [] if place == len(full_story) - 1 else story(feed.until("answer.end"))
+        seen = full_story[: place + 1]
         assert joined(seen) + joined(rest) == spoken(200), place
         assert not set(ids(seen)) & set(ids(rest)), place
         assert [event.event for event in rest if event.event != "answer.delta"] == [
-            event.event for event in told[place + 1 :] if event.event != "answer.delta"
+            event.event for event in full_story[place + 1 :] if event.event != "answer.delta"
         ]
 
-    for begin in range(0, len(told), 8):
-        at_once(min(8, len(told) - begin), lambda number, begin=begin: come_back(begin + number))
+    for begin in range(0, len(full_story), 8):
+        at_once(min(8, len(full_story) - begin), lambda number, begin=begin: come_back(begin + number))
 
 
 @BOTH
@@ -111,13 +111,13 @@ def test_cut_while_it_is_said(visitor: Visitor, kind: str, each: int) -> None:
     place = cursor
     while not seen or seen[-1].event != "answer.end":
         with follow(visitor, kind, place) as feed:
-            told = story(
+            received = story(
                 feed.wait(
                     lambda events: len(story(events)) >= each or any(event.event == "answer.end" for event in events),
                     10,
                 )
             )[:each]
-        seen += told
+        seen += received
         place = seen[-1].id or ""
     assert "reset" not in {event.event for event in seen}
     assert joined(seen) == spoken(90)
@@ -139,7 +139,7 @@ def test_cursor_in_mid_answer(visitor: Visitor, kind: str) -> None:
             page = visitor.get("/messages").json() if count != 8 else visitor.caller.resume(visitor.id).json()
             visitor.said(f"later {count}")
             with follow(visitor, kind, page["cursor"]) as feed:
-                told = story(
+                received = story(
                     feed.wait(
                         lambda events, count=count: any(
                             event.data.get("content") == f"later {count}" for event in events
@@ -147,15 +147,15 @@ def test_cursor_in_mid_answer(visitor: Visitor, kind: str) -> None:
                     )
                 )
                 if count == 20:
-                    told = story(feed.until("answer.end"))
-                    assert joined(told) == spoken(100)
+                    received = story(feed.until("answer.end"))
+                    assert joined(received) == spoken(100)
             listed = {message["id"] for message in page["messages"]}
-            assert not [event for event in told if event.event == "message" and event.data["id"] in listed]
-            assert next(event.data["content"] for event in told if event.event == "message") == f"later {count}"
-            assert sum(event.event == "answer.start" for event in told) == 1
-            assert joined(told)
-            assert spoken(100).startswith(joined(told))
-            assert "reset" not in {event.event for event in told}
+            assert not [event for event in received if event.event == "message" and event.data["id"] in listed]
+            assert next(event.data["content"] for event in received if event.event == "message") == f"later {count}"
+            assert sum(event.event == "answer.start" for event in received) == 1
+            assert joined(received)
+            assert spoken(100).startswith(joined(received))
+            assert "reset" not in {event.event for event in received}
 
 
 def test_cursor_at_rest(visitor: Visitor) -> None:
@@ -166,9 +166,9 @@ def test_cursor_at_rest(visitor: Visitor) -> None:
     for kind in ("sse", "ws"):
         with follow(visitor, kind, page["cursor"]) as feed:
             visitor.said(f"new {kind}")
-            told = story(feed.until("message"))
-            assert next(event.data["content"] for event in told).startswith("new")
-            assert {event.event for event in told} == {"message"}
+            events = story(feed.until("message"))
+            assert next(event.data["content"] for event in events).startswith("new")
+            assert {event.event for event in events} == {"message"}
 
 
 def test_cursor_of_an_empty_session(visitor: Visitor) -> None:
@@ -177,10 +177,10 @@ def test_cursor_of_an_empty_session(visitor: Visitor) -> None:
     visitor.said("first")
     visitor.ask("second")
     with visitor.events(after=cursor) as feed:
-        told = story(feed.until("answer.end"))
-    assert next(event.event for event in told) == "message"
-    assert told[0].data["content"] == "first"
-    assert "reset" not in {event.event for event in told}
+        events = story(feed.until("answer.end"))
+    assert next(event.event for event in events) == "message"
+    assert events[0].data["content"] == "first"
+    assert "reset" not in {event.event for event in events}
 
 
 @BOTH

@@ -150,5 +150,5 @@ def test_a_line_separator_breaks_no_frame(visitor: Visitor) -> None:
     visitor.said(text)
     with visitor.caller.http.stream("GET", visitor.path("/events"), params={"after": place}) as feed:
         lines = iter(feed.iter_lines())
-        told = next(line for line in lines if line.startswith("data: "))
-    assert orjson.loads(told.removeprefix("data: "))["content"] == text == visitor.texts()[0]
+        data_line = next(line for line in lines if line.startswith("data: "))
+    assert orjson.loads(data_line.removeprefix("data: "))["content"] == text == visitor.texts()[0]

@@ -91,17 +91,17 @@ def test_an_end_that_meets_a_question(visitor: Visitor, streamed: bool) -> None:
         assert statuses[1] == 200
         with one.events(after=cursor) as feed:
             feed.until("session")
-            assert not feed.wait_quietly(lambda told: story(told)[-1].event != "session", 0.5), "written after the end"
-            told = story(feed.events)
-        begun = [event.event for event in told if event.event == "answer.start"]
-        ended = [event for event in told if event.event in ("answer.end", "answer.error")]
+            assert not feed.wait_quietly(lambda seen: story(seen)[-1].event != "session", 0.5), "written after the end"
+            events = story(feed.events)
+        begun = [event.event for event in events if event.event == "answer.start"]
+        ended = [event for event in events if event.event in ("answer.end", "answer.error")]
         assert len(begun) == len(ended) == (statuses[0] == 200)
-        assert [event.event for event in told].count("session") == 1
+        assert [event.event for event in events].count("session") == 1
         history = one.history()
         assert [message["role"] for message in history] == ["user", "assistant"][: 2 * len(ended)]
         if ended:
             assert ended[0].data["message"] == history[-1]
-            assert joined(told) == history[-1]["content"]
+            assert joined(events) == history[-1]["content"]
             assert history[-1]["metadata"] == {"stopped": True}
 
 
@@ -205,13 +205,13 @@ def test_a_long_answer_taken_up_late(visitor: Visitor) -> None:
     cursor = visitor.get("/messages").json()["cursor"]
     with visitor.events() as feed:
         visitor.ask("tokens=10000")
-        told = story(feed.until("answer.end"))
-    assert joined(told) == spoken(10000)
-    places = [cursor, *[event.id for event in told if event.id][:: max(1, len(told) // 6)][:-1]]
+        events = story(feed.until("answer.end"))
+    assert joined(events) == spoken(10000)
+    places = [cursor, *[event.id for event in events if event.id][:: max(1, len(events) // 6)][:-1]]
     for place in places:
         with visitor.events(after=place) as late:
             rest = story(late.until("answer.end", "reset"))
-        seen = [] if place == cursor else told[: 1 + [event.id for event in told].index(place)]
+        seen = [] if place == cursor else events[: 1 + [event.id for event in events].index(place)]
         if rest[0].event != "reset":
             assert joined(seen) + joined(rest) == spoken(10000)
             assert not set(ids(seen)) & set(ids(rest))

@@ -140,9 +140,9 @@ def test_a_question_run_again_comes_last(visitor: Visitor) -> None:
     question = f"raise-once tell {visitor.id[-6:]}"
     assert visitor.ask(question, client_id="c").status_code == 502
     visitor.said("in between")
-    told = visitor.ask(question, client_id="c").json()["answer"]
-    assert f'"question": "{question}"' in told
-    assert "in between" in told
+    body = visitor.ask(question, client_id="c").json()["answer"]
+    assert f'"question": "{question}"' in body
+    assert "in between" in body
     assert visitor.texts()[0] == question
     assert visitor.texts().count(question) == 1
 

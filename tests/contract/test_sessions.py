@@ -207,7 +207,7 @@ def test_two_sessions_share_nothing(caller: ApiClient) -> None:
         visitors[number].said(f"canary {number}")
         return visitors[number].ask(f"tell {number}")
 
-    told = at_once(10, talk)
-    for number, answer in enumerate(told):
+    answers = at_once(10, talk)
+    for number, answer in enumerate(answers):
         assert json.loads(answer.json()["answer"])["history"] == [["user", f"canary {number}"]]
         assert visitors[number].texts()[:2] == [f"canary {number}", f"tell {number}"]

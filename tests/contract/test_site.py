@@ -50,12 +50,12 @@ def test_the_settings_are_told_as_the_contract_names_them(face: RunningService) 
 def test_without_settings_it_tells_the_defaults(plain: RunningService) -> None:
     """Unset, a text is null, the theme is auto and the assistant is called Assistant; any origin may read it."""
     answer = get(plain, "/api/site", **ORIGIN)
-    told = answer.json()
+    body = answer.json()
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "Origin" in answer.headers["Vary"]
-    unset = {name: told[name] for name in ("title", "greeting", "color", "lang", "logo_url", "contact_url")}
+    unset = {name: body[name] for name in ("title", "greeting", "color", "lang", "logo_url", "contact_url")}
     assert set(unset.values()) == {None}
-    assert (told["suggestions"], told["theme"], told["assistant_name"], told["people"]) == (
+    assert (body["suggestions"], body["theme"], body["assistant_name"], body["people"]) == (
         [],
         "auto",
         "Assistant",

@@ -21,8 +21,8 @@ from tests.engines.conftest import ask, python_engine
 HISTORY = (ChatMessage("user", "Hi"), ChatMessage("assistant", "It is free.", "Anna"), ChatMessage("user", "Thanks"))
 
 
-def told(chunks: list[AnswerChunk]) -> list[AnswerChunk]:
-    """The chunks without those of no sources."""
+def without_empty_citations(chunks: list[AnswerChunk]) -> list[AnswerChunk]:
+    """The chunks but for citations of nothing."""
     return [chunk for chunk in chunks if chunk != CitationsChunk(())]
 
 
@@ -53,7 +53,7 @@ def test_a_python_engine_does_not_know() -> None:
 def test_a_webhook_hands_over(parse: Callable[..., object], body: bytes) -> None:
     """In each of the ways that it may answer."""
     chunks = list(parse(iter([body])))  # type: ignore[call-overload]
-    assert told(chunks) == [TextChunk("One moment."), NotFound(), Handoff("money")]
+    assert without_empty_citations(chunks) == [TextChunk("One moment."), NotFound(), Handoff("money")]
 
 
 def test_a_webhook_hands_over_without_a_word() -> None:
@@ -61,7 +61,7 @@ def test_a_webhook_hands_over_without_a_word() -> None:
     for parse in (parse_json, parse_ndjson):
         chunks = parse(iter([b'{"handoff": ""}']))
         request = ask("hi")
-        assert told(list(sanitize_chunks(chunks, IdleTimer(5), request.cancel))) == [Handoff("")]
+        assert without_empty_citations(list(sanitize_chunks(chunks, IdleTimer(5), request.cancel))) == [Handoff("")]
     for body in (b'{"handoff": "x", "error": "broken"}', b'{"handoff": null}', b'{"not_found": true}'):
         with pytest.raises(EngineFailed):
             list(parse_json(iter([body])))

@@ -36,13 +36,13 @@ def test_a_model_behind_the_service(service: Callable[..., Service], server: Fau
         for headers in (mine, {}):
             body = client.post("/api/chat", json={"query": "hello"}, headers=headers)
             assert body.status_code == 502
-            told = body.json()
-            assert (told["code"], told["retryable"]) == ("engine_failed", False)
+            payload = body.json()
+            assert (payload["code"], payload["retryable"]) == ("engine_failed", False)
             assert "API key" not in body.text
             stream = client.post("/api/chat", json={"query": "hello"}, headers=headers | EVENTS).text
             assert '"retryable":false' in stream
-        told = "the model refuses every call: 401 Incorrect API key provided"
-        until(lambda: all(one.startswith(told) for one in problem()), 5, "every worker to tell it")
+        payload = "the model refuses every call: 401 Incorrect API key provided"
+        until(lambda: all(one.startswith(payload) for one in problem()), 5, "every worker to tell it")
         health = client.get("/health")
         assert health.status_code == 200
         assert "401 Incorrect API key provided" in running.output

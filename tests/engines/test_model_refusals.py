@@ -121,16 +121,16 @@ def test_what_only_the_operator_can_mend(
     assert len(server.requests) == 1
     assert engine.problem.startswith(f"the model refuses every call: {status}")  # type: ignore[attr-defined]
     reason = read_refusal(status, body, secrets=("sk-secret-key",)).reason
-    for told in (caplog.text, engine.problem):  # type: ignore[attr-defined]
-        assert f"{status} {reason}".strip() in told
-        assert "sk-secret" not in told
+    for text in (caplog.text, engine.problem):  # type: ignore[attr-defined]
+        assert f"{status} {reason}".strip() in text
+        assert "sk-secret" not in text
     server.refuses.clear()
     assert text_of(list(engine.answer(ask("tokens=2"))))
     assert engine.problem == ""  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "final"),
+    ("error", "text", "final"),
     [
         ({"code": 401, "message": "No auth credentials found"}, "401 No auth credentials found", True),
         ({"code": "429", "message": "Slow down"}, "429 Slow down", False),
@@ -138,14 +138,14 @@ def test_what_only_the_operator_can_mend(
     ],
 )
 def test_an_error_inside_the_stream(
-    openai: Settings, server: FaultyServer, error: Any, told: str, final: bool, caplog: pytest.LogCaptureFixture
+    openai: Settings, server: FaultyServer, error: Any, text: str, final: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server that answers 200 and then tells an error in its stream is understood as if it had said it by status."""
     server.script = ("text/event-stream", [b"data: " + json.dumps({"error": error}).encode() + b"\n\n"])
     engine = engines.create_engine(openai)
     with pytest.raises(EngineFailed) as failed:
         list(engine.answer(ask("hello")))
-    assert told in caplog.text
+    assert text in caplog.text
     assert failed.value.retryable is not final
     assert bool(engine.problem) == final  # type: ignore[attr-defined]
 
@@ -159,9 +159,9 @@ def test_a_webhook_that_refuses_every_call(
     engine = engines.create_engine(settings(engine="webhook"))
     with pytest.raises(EngineRefused):
         list(engine.answer(ask("hello")))
-    for told in (caplog.text, engine.problem):  # type: ignore[attr-defined]
-        assert f"{status} The webhook is not registered" in told
-        assert "shared-secret" not in told
+    for text in (caplog.text, engine.problem):  # type: ignore[attr-defined]
+        assert f"{status} The webhook is not registered" in text
+        assert "shared-secret" not in text
     server.refuses["query"] = (503, {})
     with pytest.raises(EngineBusy):
         list(engine.answer(ask("hello")))
@@ -179,7 +179,7 @@ QUESTION = "my very private question about my health"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "text"),
     [
         (said("Bad key sk-proj-abcdef123 given"), "Bad key … given"),
         (said("Bad header Bearer abc.def"), "Bad header …"),
@@ -198,11 +198,11 @@ QUESTION = "my very private question about my health"
         (said("word " * 10_000), ("word " * 60)[:299] + "…"),
     ],
 )
-def test_a_reason_holds_no_secret_and_no_question(body: Any, told: str) -> None:
+def test_a_reason_holds_no_secret_and_no_question(body: Any, text: str) -> None:
     """What a server says goes to the log in one line of 300 characters, without keys and without visitors' words."""
     refusal = read_refusal(400, body, secrets=("own-secret",), private=(QUESTION, "another one"))
     assert len(refusal.reason) <= 300
-    assert refusal.reason == told
+    assert refusal.reason == text
 
 
 def test_what_one_model_refuses_is_not_kept_from_another(settings: MakeSettings, server: FaultyServer) -> None:

@@ -76,10 +76,10 @@ def test_a_long_answer_is_written_faster(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_cancelled_answer_ends_at_once() -> None:
     """Stop ends the wait for the next word; nothing of the rest is said."""
     cancel = CancelToken()
-    told = ask(TypingEngine(Built("one two three four"), 1), cancel=cancel)
-    assert next(told) == TextChunk("one ")
+    chunks = ask(TypingEngine(Built("one two three four"), 1), cancel=cancel)
+    assert next(chunks) == TextChunk("one ")
     threading.Timer(0.05, cancel.set).start()
-    assert list(told) == []
+    assert list(chunks) == []
 
 
 def test_stop_works_while_it_is_written(service: Callable[..., Service]) -> None:

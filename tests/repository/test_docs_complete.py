@@ -35,14 +35,14 @@ def service(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Flas
 
 def test_every_route_is_documented(service: Flask) -> None:
     """Each route stands in docs/protocol.md; forms with `me` and other addresses of the icon are the same."""
-    told = set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`]*)`", PROTOCOL))
+    documented = set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`]*)`", PROTOCOL))
     routes = {
         f"{method} {path_in_docs(rule.rule)}"
         for rule in service.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if "/session/me" not in rule.rule
     }
-    assert routes - told == set()
+    assert routes - documented == set()
 
 
 def path_in_docs(rule: str) -> str:

@@ -234,9 +234,9 @@ def test_mail(bridged: Any, chat: Chat) -> None:
     one: Bridged = bridged("mailer")
     visitor, ref = one.waiting()
     until(lambda: chat.mails, 15, "a mail")
-    told = chat.mails[0]
-    assert told["To"] == "support@example.com"
-    assert "user: What does shipping cost?" in told.get_content()
+    notification = chat.mails[0]
+    assert notification["To"] == "support@example.com"
+    assert "user: What does shipping cost?" in notification.get_content()
 
     def answer(subject: str, text: str, number: int) -> int:
         mail = EmailMessage()
@@ -245,11 +245,11 @@ def test_mail(bridged: Any, chat: Chat) -> None:
         ran = subprocess.run([sys.executable, "mail_in.py"], cwd=one.folder, env=one.environ, input=bytes(mail))
         return ran.returncode
 
-    assert answer(f"Re: {told['Subject']}", "Five euros.\nAnything else?", 1) == 0
+    assert answer(f"Re: {notification['Subject']}", "Five euros.\nAnything else?", 1) == 0
     assert last_word(visitor) == ("Support", "Five euros.\nAnything else?")
-    forged = re.sub(r"[0-9a-f]{16}$", "0" * 16, str(told["Subject"]))
+    forged = re.sub(r"[0-9a-f]{16}$", "0" * 16, str(notification["Subject"]))
     assert answer(f"Re: {forged}", "Send me money", 2) == 77
     assert answer("Hello", "Send me money", 3) == 77
     assert last_word(visitor)[1].startswith("Five")
-    assert answer(f"AW: {told['Subject']}", "/bot", 4) == 0
+    assert answer(f"AW: {notification['Subject']}", "/bot", 4) == 0
     assert handler(visitor) == "bot"

@@ -40,12 +40,12 @@ def redis(clock: Clock) -> Iterator[RedisProcess]:
 
 def are_sound(visitor: Visitor) -> None:
     """Nothing is younger than what came before it, and nothing ends before it began."""
-    told = visitor.get().json()
+    body = visitor.get().json()
     times = [message["created_at"] for message in visitor.history()]
     assert times == sorted(times)
-    assert told["created_at"] <= told["last_seen_at"] <= told["updated_at"] < told["expires_at"]
-    assert not times or told["created_at"] <= times[0] <= times[-1] <= told["updated_at"]
-    assert told["status"] in ("active", "abandoned")
+    assert body["created_at"] <= body["last_seen_at"] <= body["updated_at"] < body["expires_at"]
+    assert not times or body["created_at"] <= times[0] <= times[-1] <= body["updated_at"]
+    assert body["status"] in ("active", "abandoned")
 
 
 def answers_over_a_jump(base: str, clock: Clock, seconds: int) -> None:
@@ -70,9 +70,9 @@ def answers_over_a_jump(base: str, clock: Clock, seconds: int) -> None:
     answers = at_once(len(visitors), look)
     for number, (visitor, feed) in enumerate(zip(visitors, feeds, strict=True)):
         whole = spoken(120 if number % 2 == 0 else 3)
-        told = story(feed.until(*CLOSING, seconds=20))
-        assert [event.event for event in told if event.event in CLOSING] == ["answer.end"]
-        assert joined(told) == answers[number]["answer"] == whole
+        events = story(feed.until(*CLOSING, seconds=20))
+        assert [event.event for event in events if event.event in CLOSING] == ["answer.end"]
+        assert joined(events) == answers[number]["answer"] == whole
         assert sorted(visitor.texts()) == sorted([questions[number], "meanwhile", whole])
         are_sound(visitor)
         feed.close()
@@ -120,10 +120,10 @@ def test_a_worker_dies_after_a_jump(redis: RedisProcess, serve: Serve, clock: Cl
         feed.until("answer.delta", count=40)
     os.kill(service.worker_of("victim"), signal.SIGKILL)
     died = time.monotonic()
-    told = follow_to_the_end([service.base], visitor, place, 20)
+    events = follow_to_the_end([service.base], visitor, place, 20)
     note(heal=time.monotonic() - died)
-    assert [event.event for event in told if event.event in CLOSING] == ["answer.error"]
-    assert visitor.history()[1]["content"] == joined(told)
+    assert [event.event for event in events if event.event in CLOSING] == ["answer.error"]
+    assert visitor.history()[1]["content"] == joined(events)
     assert visitor.ask("next").status_code == 200
 
 

@@ -48,10 +48,10 @@ def test_a_broken_engine(redis: RedisProcess, serve: Serve, kind: str) -> None:
             visitor = ApiClient(service.base).create()
             with visitor.events() as feed, visitor.ask_streamed(fault, client_id="c") as stream:
                 for reader in (feed, stream):
-                    told = reader.until("answer.error", seconds=20)[-1].data
-                    assert told["code"] in CODES.get(fault, ("engine_failed",)), fault
-                    assert bool(told.get("message")) is (fault in SPEAKING), fault
-                    assert joined(list(reader.events)) == (told["message"]["content"] if fault in SPEAKING else "")
+                    events = reader.until("answer.error", seconds=20)[-1].data
+                    assert events["code"] in CODES.get(fault, ("engine_failed",)), fault
+                    assert bool(events.get("message")) is (fault in SPEAKING), fault
+                    assert joined(list(reader.events)) == (events["message"]["content"] if fault in SPEAKING else "")
             asked = len(engine.requests)
             again = visitor.ask(fault, client_id="c")
             status, code = (504, "engine_timeout") if fault in SILENT else (502, "engine_failed")

@@ -146,16 +146,16 @@ def test_killed_workers_neither_forget_nor_count_twice(redis: RedisProcess, serv
             day = server.call("GET", "/analytics").json()["days"][-1]
             return {name: day[name] for name in ("sessions", "asked", "ended")}
 
-        def told() -> dict[str, int]:
+        def analytics() -> dict[str, int]:
             found = Counter(event["type"] for event in receiver.events())
             return {"sessions": found["session.created"], "ended": found["session.ended"]}
 
         # A request that was in the backlog of a killed worker may still be served, so the truth is asked for each time.
-        eventually(lambda: counted() == stored(redis) and told().items() <= stored(redis).items(), 90)
+        eventually(lambda: counted() == stored(redis) and analytics().items() <= stored(redis).items(), 90)
         truth = stored(redis)
         assert truth["sessions"] > 10
         assert counted() == truth
-        assert told() == {"sessions": truth["sessions"], "ended": truth["ended"]}
+        assert analytics() == {"sessions": truth["sessions"], "ended": truth["ended"]}
         for ref in {event["data"]["ref"] for event in receiver.events()}:
             types = [event["type"] for event in receiver.events() if event["data"]["ref"] == ref]
             assert types[0] == "session.created"

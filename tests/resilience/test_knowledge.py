@@ -21,11 +21,11 @@ QUESTION = "When does the bakery open?"
 
 
 class Askers:
-    """Three visitors without a session who ask again and again; what they were told is counted."""
+    """Three visitors without a session who ask again and again; the answers are counted."""
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self.told: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
         self.longest = 0.0
         self.going = True
         self.threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(3)]
@@ -47,17 +47,17 @@ class Askers:
             answer = caller.post("/api/chat", json={"query": QUESTION})
             self.longest = max(self.longest, time.monotonic() - begun)
             if answer.status_code != 200:
-                self.told[f"{answer.status_code}: {answer.text[:200]}"] += 1
+                self.answers[f"{answer.status_code}: {answer.text[:200]}"] += 1
                 continue
             body = answer.json()
             hour = next((hour for hour in ("seven", "eight") if hour in body["answer"]), "")
-            self.told[(hour or f"odd: {body['answer'][:200]}") if body["citations"] else "nothing"] += 1
+            self.answers[(hour or f"odd: {body['answer'][:200]}") if body["citations"] else "nothing"] += 1
             time.sleep(0.05)
 
     def hear(self, what: str, more: int = 20, seconds: float = 20) -> bool:
         """Whether so many more answers say that."""
-        before = self.told[what]
-        return eventually(lambda: self.told[what] >= before + more, seconds, 0.1)
+        before = self.answers[what]
+        return eventually(lambda: self.answers[what] >= before + more, seconds, 0.1)
 
 
 def spoil(folder: Path) -> None:
@@ -108,8 +108,8 @@ def test_the_folder_goes_and_comes_back(redis: RedisProcess, serve: Serve, folde
         (folder / "opening.md").write_text(PAGE.format("eight"))
         assert askers.hear("eight")
         assert eventually(lambda: not problem(caller), 10, 0.2)
-    assert set(askers.told) == {"seven", "eight"}, askers.told
-    note(ok=askers.told.total(), longest=askers.longest)
+    assert set(askers.answers) == {"seven", "eight"}, askers.answers
+    note(ok=askers.answers.total(), longest=askers.longest)
     assert caller.get("/knowledge/opening").status_code == 200
 
 
@@ -126,8 +126,8 @@ def test_rewritten_again_and_again(redis: RedisProcess, serve: Serve, folder: Pa
                 (folder / f"more-{time.monotonic_ns()}.md").write_text("# Bread\n\nWe bake rye bread on Mondays.\n")
                 time.sleep(0.2)
         assert askers.hear("seven", 5)
-    assert set(askers.told) <= {"seven", "eight"}, askers.told
-    note(ok=askers.told.total(), longest=askers.longest)
+    assert set(askers.answers) <= {"seven", "eight"}, askers.answers
+    note(ok=askers.answers.total(), longest=askers.longest)
 
 
 def test_rubbish_from_the_start(redis: RedisProcess, serve: Serve, tmp_path: Path) -> None:
@@ -145,4 +145,4 @@ def test_rubbish_from_the_start(redis: RedisProcess, serve: Serve, tmp_path: Pat
     (folder / "opening.md").write_text(PAGE.format("seven"))
     with Askers(service.base) as askers:
         assert askers.hear("seven")
-    assert set(askers.told) <= {"nothing", "seven"}, askers.told
+    assert set(askers.answers) <= {"nothing", "seven"}, askers.answers

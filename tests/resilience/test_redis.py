@@ -66,7 +66,7 @@ def test_killed_and_restarted(redis: RedisProcess, service: Service) -> None:
             assert writers.goes_on(4), "not healed within 3 s"
         if not feed.closed:
             count = len(feed.named("message"))
-            feed.wait(lambda told: len(told) > count, 10)
+            feed.wait(lambda events: len(events) > count, 10)
         feed.close()
     assert heals(visitors[0].caller)
     writers.check()
@@ -284,8 +284,8 @@ def test_a_turn_over_a_restart(redis: RedisProcess, service: Service) -> None:
     assert ended
     assert heals(visitor.caller)
     with visitor.events(after=place) as feed:
-        told = story(feed.until("answer.end", "answer.error"))
-    assert "message" in {event.event for event in told}
+        events = story(feed.until("answer.end", "answer.error"))
+    assert "message" in {event.event for event in events}
     assert visitor.texts().count("tokens=150 delay=0.03") == 1
     assert visitor.ask("tokens=150 delay=0.03", client_id="c").json()["answer"] == spoken(150)
     assert visitor.ask("next").status_code == 200

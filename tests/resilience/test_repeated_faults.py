@@ -37,12 +37,13 @@ def test_twenty_killed_workers(redis: RedisProcess, serve: Serve) -> None:
             feed.until("answer.delta", count=1 + run)
         os.kill(service.worker_of(f"run-{run}-"), signal.SIGKILL)
         died = time.monotonic()
-        told = follow_to_the_end([service.base], visitor, place, 20)
+        events = follow_to_the_end([service.base], visitor, place, 20)
         note(heal=time.monotonic() - died)
-        assert [event.event for event in told if event.event in CLOSING] == ["answer.error"], f"run {run}: {told[-3:]}"
+        closing = [event.event for event in events if event.event in CLOSING]
+        assert closing == ["answer.error"], f"run {run}: {events[-3:]}"
         kept = visitor.history()[1]
         assert kept["metadata"]["interrupted"] is True
-        assert kept["content"] == joined(told)
+        assert kept["content"] == joined(events)
         assert spoken(150).startswith(kept["content"])
         assert eventually(lambda: len(service.workers()) == 2, 10)
         assert visitor.ask("", client_id="c").status_code == 422
@@ -66,9 +67,9 @@ def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None
             for v, p in zip(visitors, places, strict=True)
         ]
         for job in jobs:
-            told = job.result()
-            assert [event.event for event in told if event.event in CLOSING] == ["answer.end"]
-            assert joined(told) == spoken(150)
+            events = job.result()
+            assert [event.event for event in events if event.event in CLOSING] == ["answer.end"]
+            assert joined(events) == spoken(150)
     assert leaving.process.wait(30) == 0
     for visitor in visitors:
         assert Visitor(ApiClient(staying.base), visitor.id).texts() == ["tokens=150 delay=0.04", spoken(150)]

@@ -81,8 +81,8 @@ def measure(service: Service, look: redis_client.Redis) -> Figures:
         found.engines_mb += sum(map(resident, children(pid)))
     found.redis_mb = sum(map(resident, embedded(service)))
     found.redis_data_mb = look.info("memory")["used_memory"] / 2**20
-    told = httpx.get(service.base + "/metrics", timeout=10).text
-    found.turns, found.feeds = gauge(told, "baton_turns_running"), gauge(told, "baton_feeds_open")
+    metrics = httpx.get(service.base + "/metrics", timeout=10).text
+    found.turns, found.feeds = gauge(metrics, "baton_turns_running"), gauge(metrics, "baton_feeds_open")
     for name in ("workers_mb", "engines_mb", "redis_mb", "redis_data_mb"):
         setattr(found, name, round(getattr(found, name), 1))
     return found
@@ -137,7 +137,7 @@ class Life:
     def vanish(self, visitor: Visitor) -> None:
         """Leaves in mid-answer, without a word, by every door."""
         feeds = [visitor.events(), visitor.ws(), visitor.ask_streamed("tokens=60 delay=0.02")]
-        feeds[0].wait_quietly(lambda told: len(told) > 3, 2)
+        feeds[0].wait_quietly(lambda events: len(events) > 3, 2)
         for feed in feeds:
             feed.close()
 

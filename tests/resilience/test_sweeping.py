@@ -130,12 +130,12 @@ def test_an_operators_browser_dies(tmp_path: Path, serve: Serve) -> None:
         assert ben.get("/me").status_code == 200
         assert eventually(lambda: len(rows(ben, "queue")) == 3, 15), rows(ben, "open")
         assert len(rows(ben, "mine")) == 1
-        told = [_told_of_handlers(visitor) for visitor in visitors]
-        assert sorted(told) == [["taken"], ["taken", "absent"], ["taken", "absent"], ["taken", "absent"]]
+        handlers = [_told_of_handlers(visitor) for visitor in visitors]
+        assert sorted(handlers) == [["taken"], ["taken", "absent"], ["taken", "absent"], ["taken", "absent"]]
         clock.set(240 + 80)
         assert eventually(lambda: not rows(server, "queue"), 15)
-        told = [_told_of_handlers(visitor) for visitor in visitors]
-        assert [one for one in told if "timeout" in one] == [["taken", "absent", "timeout"]] * 3
+        handlers = [_told_of_handlers(visitor) for visitor in visitors]
+        assert [one for one in handlers if "timeout" in one] == [["taken", "absent", "timeout"]] * 3
     finally:
         redis.stop()
 
@@ -146,5 +146,5 @@ def _told_of_handlers(visitor: Visitor) -> list[str]:
     number, tag = first.split("_")[1:]
     last = visitor.get("/messages").json()["cursor"]
     with visitor.events(after=f"{number}-{tag}") as feed:
-        feed.wait(lambda told: any(event.id == last for event in told))
+        feed.wait(lambda events: any(event.id == last for event in events))
         return [event.data["reason"] for event in feed.named("handler") if event.data["reason"] != "position"]

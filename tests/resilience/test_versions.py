@@ -154,7 +154,7 @@ def test_stored_sessions_outlive_the_version(redis: RedisProcess, start: Start, 
     assert ended.post("/end").status_code == 200
     details, history = visitor.get().json(), visitor.history()
     replay = visitor.events(after=cursor)
-    told = story(replay.until("answer.error"))
+    events = story(replay.until("answer.error"))
     replay.close()
     assert first.stop() == 0
 
@@ -165,7 +165,7 @@ def test_stored_sessions_outlive_the_version(redis: RedisProcess, start: Start, 
     assert visitor.history(before=history[2]["id"]) == history[:2]
     with visitor.events(after=cursor) as feed:
         again = story(feed.until("answer.error"))
-    assert [(event.id, event.event, event.data) for event in again] == [(e.id, e.event, e.data) for e in told]
+    assert [(event.id, event.event, event.data) for event in again] == [(e.id, e.event, e.data) for e in events]
     replayed = visitor.say("first", client_id="m1", metadata={"page": "/cart"})
     assert (replayed.status_code, replayed.json()["message"]) == (200, history[0])
     assert visitor.ask("cite please", client_id="c1").json() == cited
@@ -228,9 +228,9 @@ def test_one_version_leaves_under_load(both: tuple[Service, Service], leaving: s
             stories = pool.map(
                 lambda n: follow_to_the_end([gone.base, stays.base], visitors[n], places[n], 30), range(len(visitors))
             )
-        for told in stories:
-            assert [event.event for event in told if event.event in CLOSING] == ["answer.end"]
-            assert joined(told) == spoken(100)
+        for events in stories:
+            assert [event.event for event in events if event.event in CLOSING] == ["answer.end"]
+            assert joined(events) == spoken(100)
         assert gone.process.wait(30) == 0
     writers.check(longest=20)
     for visitor in visitors:
@@ -250,8 +250,8 @@ def test_one_version_dies(both: tuple[Service, Service], dying: str) -> None:
         feed.until("answer.delta", count=5)
     os.kill(dead.worker_of("victim"), signal.SIGKILL)
     died = time.monotonic()
-    told = follow_to_the_end([lives.base], away, place, 20)
+    events = follow_to_the_end([lives.base], away, place, 20)
     note(heal=time.monotonic() - died)
-    assert [event.event for event in told if event.event in CLOSING] == ["answer.error"]
-    assert away.history()[1]["content"] == joined(told)
+    assert [event.event for event in events if event.event in CLOSING] == ["answer.error"]
+    assert away.history()[1]["content"] == joined(events)
     assert away.ask("again", client_id="c").json()["answer"] == spoken(300)

@@ -34,7 +34,7 @@ def follow_to_the_end(bases: list[str], visitor: Visitor, place: str, seconds: f
             with feed:
                 if feed.status == 200:
                     feed.wait_quietly(
-                        lambda told: any(event.event in CLOSING for event in told), end - time.monotonic()
+                        lambda events: any(event.event in CLOSING for event in events), end - time.monotonic()
                     )
                     seen += story(list(feed.events))
                     place = next((event.id for event in reversed(seen) if event.id), place)
@@ -76,17 +76,17 @@ def test_a_killed_worker(redis: RedisProcess, serve: Serve) -> None:
     died = kill_its_worker(service, "victim-0")
     left = 20 - (time.monotonic() - died)
     stories = at_once(len(visitors), lambda n: follow_to_the_end([service.base], visitors[n], places[n], left))
-    for number, (visitor, told) in enumerate(zip(visitors, stories, strict=True)):
-        closing = [event for event in told if event.event in CLOSING]
+    for number, (visitor, events) in enumerate(zip(visitors, stories, strict=True)):
+        closing = [event for event in events if event.event in CLOSING]
         assert len(closing) == 1, f"{number}: not closed within 20 s"
         history = visitor.history()
         if closing[0].event == "answer.end":
-            assert joined(told) == history[1]["content"] == spoken(150)
+            assert joined(events) == history[1]["content"] == spoken(150)
             continue
         assert closing[0].data["code"] == "engine_failed"
         assert history[1] == closing[0].data["message"]
         assert history[1]["metadata"]["interrupted"] is True
-        assert joined(told) == history[1]["content"]
+        assert joined(events) == history[1]["content"]
         assert history[1]["content"]
         assert spoken(150).startswith(history[1]["content"])
         again = visitor.ask("anything", client_id="c")
@@ -200,6 +200,6 @@ def test_other_signals(redis: RedisProcess, serve: Serve, number: int) -> None:
     ask_aside(visitor, "tokens=100 delay=0.03")
     assert eventually(lambda: visitor.get().json()["message_count"] == 1)
     service.process.send_signal(number)
-    told = follow_to_the_end([service.base], visitor, place, 20)
-    assert [event.event for event in told if event.event in CLOSING] == ["answer.end"]
-    assert joined(told) == spoken(100)
+    events = follow_to_the_end([service.base], visitor, place, 20)
+    assert [event.event for event in events if event.event in CLOSING] == ["answer.end"]
+    assert joined(events) == spoken(100)

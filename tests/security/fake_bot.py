@@ -21,8 +21,8 @@ def answer(turn: EngineRequest) -> Iterator[AnswerChunk]:
         yield CitationsChunk([Citation(rest, rest, rest), Citation(rest, "https://docs.example/page", rest)])
         yield TextChunk("See [1] [2].")
     elif "tell" in turn.question:
-        told = [turn.question, [[said.role, said.content] for said in turn.history], dict(turn.metadata)]
-        yield TextChunk(json.dumps(told, ensure_ascii=False))
+        request = [turn.question, [[said.role, said.content] for said in turn.history], dict(turn.metadata)]
+        yield TextChunk(json.dumps(request, ensure_ascii=False))
     elif broken := re.match("crash|exit|garbage", first):
         yield from _broken(broken[0], turn)
     elif "slow" in turn.question:

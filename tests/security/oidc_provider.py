@@ -62,9 +62,9 @@ def application() -> flask.Flask:
         if not lie["kind"] or answer.status_code != 200 or lie["kind"] in BROKEN:
             return answer
         if path.startswith("/.well-known"):
-            return changed(answer, described)
+            return changed(answer, bad_metadata)
         if path == "/oauth2/token":
-            return changed(answer, told)
+            return changed(answer, bad_token)
         if path == "/userinfo" or path.endswith("/userinfo"):
             return changed(answer, lambda info: info | ({"sub": "somebody else"} if lie["kind"] == "userinfo" else {}))
         return answer
@@ -78,8 +78,8 @@ def changed(answer: flask.Response, change: Any) -> flask.Response:
     return answer
 
 
-def described(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The provider's description, told wrong."""
+def bad_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The provider's metadata with one wrong value."""
     wrong: dict[str, dict[str, Any]] = {
         "another issuer": {"issuer": "https://evil.example"},
         "plain http": {"token_endpoint": "ftp://127.0.0.1/token"},
@@ -89,7 +89,7 @@ def described(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata | wrong.get(lie["kind"], {})
 
 
-def told(token: dict[str, Any]) -> dict[str, Any]:
+def bad_token(token: dict[str, Any]) -> dict[str, Any]:
     """The token with an ID token that is wrong in one way."""
     kind = lie["kind"]
     if kind == "missing":

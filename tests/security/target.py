@@ -30,7 +30,7 @@ class Target:
 
     def everything(self) -> str:
         """Every name with its value in Redis, a line each."""
-        told: list[str] = []
+        values: list[str] = []
         with self.redis.client() as look:
             for name in look.scan_iter(count=1000):
                 kind = look.type(name)
@@ -44,8 +44,8 @@ class Target:
                     "set": look.smembers,
                     "list": lambda n: look.lrange(n, 0, -1),
                 }[kind]
-                told.append(f"{name} {read(name)!r}")
-        return "\n".join(told)
+                values.append(f"{name} {read(name)!r}")
+        return "\n".join(values)
 
     def commands(self) -> int:
         """How many commands Redis has run, but for those that look or keep company."""

@@ -215,8 +215,8 @@ def test_r04_what_belongs_to_another_is_not_there(caller: ApiClient) -> None:
         rating = caller.post(f"{path}/messages/{said}/feedback", json={"rating": "down"}, headers=headers)
         is_problem(rating, 404, "not_found")
     with mine.events(after=other_cursor) as feed:
-        told = feed.until("reset")
-    assert "other" not in str(told)
+        events = feed.until("reset")
+    assert "other" not in str(events)
     assert "feedback" not in str(other.history())
     assert mine.texts() == ["words of mine"]
 

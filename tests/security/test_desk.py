@@ -305,12 +305,12 @@ def test_r33_open_feeds_of_a_removed_operator_end(desk: Target, server: ServerCl
     ref = eventually(lambda: admin.get("/conversations?view=bot").json()["conversations"])[0]["ref"]
     anna = server.log_in("Anna", "viewer")
     paths = ["/events", f"/conversations/{ref}/events"] * 2
-    opened, ended, told = threading.Semaphore(0), [], []
+    opened, ended, received = threading.Semaphore(0), [], []
 
     def follow(path: str) -> None:
         with httpx.stream("GET", f"{desk.base}/api/desk{path}", headers={"Cookie": anna.cookie}, timeout=40) as feed:
             for number, data in enumerate(feed.iter_raw()):
-                told.append(data)
+                received.append(data)
                 if number == 0:
                     opened.release()
         ended.append(path)
@@ -327,7 +327,7 @@ def test_r33_open_feeds_of_a_removed_operator_end(desk: Target, server: ServerCl
         for follower in followers:
             follower.result(30)
     assert sorted(ended) == sorted(paths)
-    assert b"after the removal" not in b"".join(told)
+    assert b"after the removal" not in b"".join(received)
     assert {anna.get(path).status_code for path in paths} == {401}
 
 
@@ -415,7 +415,7 @@ def test_r33_neither_logs_nor_metrics_nor_redis_hold_a_login(desk: Target, serve
     _, waiting = server.invite("Berta", "operator")
     anna = DeskClient(desk.base, cookie_of(DeskClient(desk.base).post("/login", {"invite": token})))
     cookie = anna.cookie.partition("=")[2]
-    told = ""
+    output = ""
     for secret in (token, waiting, cookie):
         for path in (
             f"/api/desk/{secret}",
@@ -424,13 +424,13 @@ def test_r33_neither_logs_nor_metrics_nor_redis_hold_a_login(desk: Target, serve
             "/desk",
         ):
             answer = send("GET", f"{desk.base}{path}", params={"invite": secret}, headers={"Referer": secret})
-            told += answer.text
-            told += anna.delete(path.removeprefix("/api/desk")).text
-        told += anna.post("/me", {"available": secret}).text
-    told += send("GET", f"{desk.base}/metrics").text + desk.service.log() + desk.everything()
+            output += answer.text
+            output += anna.delete(path.removeprefix("/api/desk")).text
+        output += anna.post("/me", {"available": secret}).text
+    output += send("GET", f"{desk.base}/metrics").text + desk.service.log() + desk.everything()
     assert '"action":"login"' in desk.service.log()
     for secret in (token, waiting, cookie):
-        assert secret[4:] not in told
+        assert secret[4:] not in output
     assert anna.get("/me").status_code == 200
 
 
@@ -519,31 +519,31 @@ def test_r34_the_desk_shows_no_session_id_and_no_ticket(desk: Target, server: Se
     visitor.said("the last words of R34")
     lead = server.log_in("Lea", "lead")
     ref = listed(lead, "the last words of R34")["ref"]
-    told: list[str] = []
+    output: list[str] = []
 
     def follow(path: str) -> None:
         with httpx.stream("GET", f"{desk.base}/api/desk{path}", headers={"Cookie": lead.cookie}, timeout=20) as feed:
             for chunk in feed.iter_text():
-                told.append(chunk)
-                if "the end of R34" in "".join(told) and len(told) > 3:
+                output.append(chunk)
+                if "the end of R34" in "".join(output) and len(output) > 3:
                     return
 
     with ThreadPoolExecutor(2) as pool:
         feeds = [pool.submit(follow, path) for path in (f"/conversations/{ref}/events?after=0", "/events")]
-        eventually(lambda: len(told) >= 2)
+        eventually(lambda: len(output) >= 2)
         acts: list[tuple[str, object]] = [
             ("take", {}), ("messages", {"message": "Hello"}), ("notes", {"message": "a note"}), ("typing", {}),
             ("read", {}), ("release", {"to": "queue"}), ("release", {"to": "nobody"}), ("take", {"force": True}),
             ("messages", {"message": "the end of R34"}),
         ]  # fmt: skip
-        told += [lead.post(f"/conversations/{ref}/{act}", body).text for act, body in acts]
-        told += [lead.get(f"/conversations?view={view}").text for view in ("queue", "mine", "open", "bot", "ended")]
-        told += [lead.get(f"/conversations/{ref}{path}").text for path in ("", "/messages")]
-        told += [lead.get(f"/conversations/{ref}/transcript?format={form}").text for form in ("md", "txt", "json")]
+        output += [lead.post(f"/conversations/{ref}/{act}", body).text for act, body in acts]
+        output += [lead.get(f"/conversations?view={view}").text for view in ("queue", "mine", "open", "bot", "ended")]
+        output += [lead.get(f"/conversations/{ref}{path}").text for path in ("", "/messages")]
+        output += [lead.get(f"/conversations/{ref}/transcript?format={form}").text for form in ("md", "txt", "json")]
         for feed in feeds:
             feed.result(30)
-    told += [lead.post(f"/conversations/{ref}/end").text, lead.delete(f"/conversations/{ref}").text]
-    whole = "".join(told)
+    output += [lead.post(f"/conversations/{ref}/end").text, lead.delete(f"/conversations/{ref}").text]
+    whole = "".join(output)
     assert "the last words of R34" in whole
     for secret in (visitor.id, *tickets, hash_session_id(visitor.id) or "-", "ses_", "tkt_"):
         assert secret not in whole
@@ -648,9 +648,9 @@ def test_the_command_line_says_what_is_wrong(
         ended = cli.main(["desk", "invite", *arguments])
     except SystemExit as left:  # argparse's own way
         ended = left.code
-    told = capsys.readouterr()
-    assert (ended, told.out) == (code, "")
-    assert said in told.err
+    printed = capsys.readouterr()
+    assert (ended, printed.out) == (code, "")
+    assert said in printed.err
 
 
 def test_an_operators_name_is_one_line(desk: Target, server: ServerClient) -> None:

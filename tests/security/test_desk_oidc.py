@@ -130,12 +130,12 @@ def test_r33_a_person_of_a_mapped_group_is_logged_in(login: Login) -> None:
     assert "HttpOnly" in cookies["baton-desk"]
     assert "Max-Age=0" in cookies["baton-login"]
     anna = DeskClient(login.service.base, cookie_of(first))
-    told = anna.get("/me").json()["operator"]
-    assert (told["name"], told["role"]) == ("Anna Adler", "operator")
+    body = anna.get("/me").json()["operator"]
+    assert (body["name"], body["role"]) == ("Anna Adler", "operator")
     login.person("anna", name="Anna A.\nAdler" + "x" * 99, groups=["support", "heads"])
     second = DeskClient(login.service.base, cookie_of(login.whole("anna")))
     changed = second.get("/me").json()["operator"]
-    assert (changed["id"], changed["role"], len(changed["name"])) == (told["id"], "lead", 60)
+    assert (changed["id"], changed["role"], len(changed["name"])) == (body["id"], "lead", 60)
     assert "\n" not in changed["name"]
     assert second.cookie != anna.cookie
     assert anna.get("/me").json()["operator"] == changed, "the role that the provider named last counts everywhere"

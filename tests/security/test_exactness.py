@@ -48,9 +48,9 @@ def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[...
         answers = at_once(20, ask)
         assert len(set(answers)) == 1
         visitor.said("the last word")
-        told = feed.wait(lambda seen: any("the last word" in str(event.data) for event in seen))
-    assert [event.event for event in told].count("answer.start") == 1
-    assert [event.event for event in told].count("answer.end") == 1
+        events = feed.wait(lambda seen: any("the last word" in str(event.data) for event in seen))
+    assert [event.event for event in events].count("answer.start") == 1
+    assert [event.event for event in events].count("answer.end") == 1
     assert [text for text in visitor.texts() if text != answers[0]] == ["only once", "tell me", "the last word"]
     assert len(visitor.texts()) == 4
 
@@ -65,16 +65,16 @@ def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Ta
     threading.Timer(4, lambda: visitor.post("/stop")).start()
 
     def read(step: int) -> list[object]:
-        told: list[object] = []
+        received: list[object] = []
         after, turns = cursor, 0
-        while not any(event.event == "answer.end" for event in told):  # type: ignore[attr-defined]
+        while not any(event.event == "answer.end" for event in received):  # type: ignore[attr-defined]
             same = Visitor(doors[turns % 2], visitor.id)
             turns += 1
             with same.ws(after=after) if turns % 3 == 2 else same.events(last=after) as feed:
                 seen = story(feed.wait(lambda heard: len(story(heard)) >= step or ended(heard), 15))[:step]
-            told += seen
+            received += seen
             after = next((event.id for event in reversed(seen) if event.id), after)
-        return told
+        return received
 
     def ended(heard: list[object]) -> bool:
         return any(event.event == "answer.end" for event in heard)  # type: ignore[attr-defined]
@@ -84,11 +84,11 @@ def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Ta
     asker.join()
     content = visitor.history()[-1]["content"]
     assert len(content.split()) > 20
-    for told in stories:
-        assert joined(told) == content  # type: ignore[arg-type]
-        numbers = [event.id for event in told if event.event != "answer.delta"]  # type: ignore[attr-defined]
+    for received in stories:
+        assert joined(received) == content  # type: ignore[arg-type]
+        numbers = [event.id for event in received if event.event != "answer.delta"]  # type: ignore[attr-defined]
         assert len(numbers) == len(set(numbers))
-        assert "reset" not in [event.event for event in told]  # type: ignore[attr-defined]
+        assert "reset" not in [event.event for event in received]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("wait", ["0", "1"])
@@ -209,8 +209,8 @@ def test_r29_two_tabs_one_story(target: Target, launch: Callable[..., Target]) -
         at_once(20, lambda n: tabs[n % 2].said(f"m{n}"))
         orders = [[event.id for event in feed.until("message", count=20) if event.id] for feed in (one, two)]
         assert orders[0] == orders[1]
-        told = [[event.data["content"] for event in feed.named("message")] for feed in (one, two)]
-        assert told[0] == told[1] == tabs[1].texts()
+        events = [[event.data["content"] for event in feed.named("message")] for feed in (one, two)]
+        assert events[0] == events[1] == tabs[1].texts()
         begun = time.monotonic()
         tabs[1].post("/end")
         for feed in (one, two):

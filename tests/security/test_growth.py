@@ -341,9 +341,9 @@ def test_r37_a_worker_serves_while_it_looks_a_question_up(alone: str, name: str)
     if earlier:
         session = {"session_id": httpx.post(f"{alone}/api/session/create", json={}).json()["session_id"]}
         for content in earlier:
-            told = {"message": content}
+            message = {"message": content}
             path = f"{alone}/api/session/{session['session_id']}/messages"
-            assert httpx.post(path, json=told).status_code == 201
+            assert httpx.post(path, json=message).status_code == 201
 
     def ask(_: int) -> int:
         return httpx.post(f"{alone}/api/chat", json={"query": question, **session}, timeout=30).status_code

@@ -79,7 +79,7 @@ def test_r16_hostile_text_in_errors(target: Target, caller: ApiClient) -> None:
     """R16: what a caller sends comes back in no error, whatever its place: path, query, header, field, body, method."""
     live = caller.create()
     mark = "<script>alert('zebra')</script>"
-    told = [
+    responses = [
         caller.get(f"/api/{mark}"),
         caller.get("/knowledge/" + mark, headers={"Accept": "text/html"}),
         caller.get("/" + mark),
@@ -99,7 +99,7 @@ def test_r16_hostile_text_in_errors(target: Target, caller: ApiClient) -> None:
         caller.get("/api/session/me", headers={"Authorization": f"Bearer {mark}", "Baton-User": mark}),
         bare(target.base, "ZEBRA", "/api/chat?zebra", [("X", "zebra")]),
     ]
-    for answer in told:
+    for answer in responses:
         assert 400 <= answer.status_code < 500, answer
         assert "zebra" not in answer.text
         assert "alert" not in answer.text

@@ -58,7 +58,7 @@ def listener() -> Iterator[Listener]:
 def everything_with(base: str, visitor: Visitor) -> list[str]:
     """Sends the id and a ticket through every route and every kind of refusal; the error bodies."""
     caller = ApiClient(base)
-    told: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     described = caller.get("/openapi.json").json()["paths"]
     for path, methods in described.items():
         if path.endswith(("/ws", "/events", "/end")):
@@ -67,15 +67,15 @@ def everything_with(base: str, visitor: Visitor) -> list[str]:
             where = path.replace("{session_id}", spelt).replace("{message_id}", spelt) + f"?after={spelt}&q={WORDS}"
             lines = [("Referer", f"{base}/chat?session={spelt}"), ("User-Agent", spelt), ("X-Request-Id", spelt)]
             wanted = sorted({*methods, "put"} & {"get", "post", "put"})
-            told += [bare(base, method.upper(), where, lines, body) for method in wanted for body in BROKEN]
-    told.append(caller.get(f"/knowledge/{visitor.id}", headers={"Accept": "text/html"}))
-    told.append(caller.get(f"/assets/{visitor.id}"))
+            responses += [bare(base, method.upper(), where, lines, body) for method in wanted for body in BROKEN]
+    responses.append(caller.get(f"/knowledge/{visitor.id}", headers={"Accept": "text/html"}))
+    responses.append(caller.get(f"/assets/{visitor.id}"))
     with visitor.events(after=visitor.id) as feed, visitor.ws(after=visitor.id) as ws:
         ws.send({"type": visitor.id, "text": WORDS})
         for number, how in enumerate(("crash", "exit", "garbage")):
             visitor.ask(f"{how} {WORDS} {visitor.id}", client_id=f"c{number}")
         feed.until("answer.error")
-    return [answer.text for answer in told if answer.status_code >= 400]
+    return [answer.text for answer in responses if answer.status_code >= 400]
 
 
 def test_r07_an_id_stands_in_no_sink(target: Target, launch: Callable[..., Target]) -> None:

@@ -103,7 +103,7 @@ class Backend:
     def commands(self) -> int:
         """How many commands on data have been run so far, those inside scripts included."""
         found = [one.info("commandstats") for one in self.primaries]
-        return sum(told["calls"] for stats in found for name, told in stats.items() if name[8:] in COUNTED)
+        return sum(stat["calls"] for stats in found for name, stat in stats.items() if name[8:] in COUNTED)
 
     def endless(self) -> list[bytes]:
         """The keys that would live for ever."""
@@ -136,16 +136,16 @@ class Sentinels:
     def ready(self) -> bool:
         for one in self.sentinels:
             flat = one.ask("SENTINEL", "MASTER", NAME)
-            told = dict(zip(flat[::2], flat[1::2], strict=True))
-            if int(told[b"num-slaves"]) < self.replicas or int(told[b"num-other-sentinels"]) < 2:
+            master = dict(zip(flat[::2], flat[1::2], strict=True))
+            if int(master[b"num-slaves"]) < self.replicas or int(master[b"num-other-sentinels"]) < 2:
                 return False
         return self.linked()
 
     def linked(self) -> bool:
         """Whether the primary has its replicas online, and they have all that it has."""
         with contextlib.suppress(redis.RedisError):
-            told = [one.ask("INFO", "replication") for one in self.data]
-            up = sum(b"master_link_status:up" in one for one in told)
+            replication = [one.ask("INFO", "replication") for one in self.data]
+            up = sum(b"master_link_status:up" in one for one in replication)
             return max(map(_replicas, self.data)) >= self.replicas <= up
         return False
 

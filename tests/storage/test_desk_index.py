@@ -165,7 +165,7 @@ def test_order_and_pages(desk_log: RedisConversationStore, index: DeskIndex, bac
 
     def scripts() -> int:
         stats = [one.info("commandstats") for one in backend.primaries]
-        return sum(told["calls"] for one in stats for name, told in one.items() if name.startswith("cmdstat_evalsha"))
+        return sum(stat["calls"] for one in stats for name, stat in one.items() if name.startswith("cmdstat_evalsha"))
 
     before = scripts()
     index.rows("queue", "", limit=20)

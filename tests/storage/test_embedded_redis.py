@@ -219,10 +219,10 @@ def test_ensure_uses_the_server_that_runs(folder: Path, owner: subprocess.Popen[
 
 def test_ensure_starts_one_where_none_runs_and_ends_it_with_the_process(folder: Path) -> None:
     """Without a master the process starts the server itself, and takes it along when it ends."""
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", ENSURER, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
     )
-    assert told.stdout.strip() == embedded_url(folder)
+    assert process.stdout.strip() == embedded_url(folder)
     assert not socket_path(folder).parent.exists()
 
 

@@ -148,17 +148,17 @@ def test_a_request_that_nobody_takes_is_told_again_after_a_minute(queue: Open) -
     for ref in (A, B):
         one.add([entry(old | {"n": 1}, ref) or ()])
     one.add([event(2, A, "rating.given", rating="up"), event(2, B, "human.taken", operator="Anna", waited_ms=900)])
-    told: list[QueuedEvent] = []
+    sent: list[QueuedEvent] = []
     while claimed := one.claim(10):
-        told += claimed
+        sent += claimed
         for each in claimed:
             one.delivered(each)
-    mine = [json.loads(x.body) for x in told if x.ref == A]
+    mine = [json.loads(x.body) for x in sent if x.ref == A]
     assert [x["type"] for x in mine] == ["human.requested", "rating.given", "human.requested"]
     assert mine[0]["data"] == {"ref": A, "by": "visitor"}
     assert mine[2]["data"] == {"ref": A, "by": "visitor", "waiting_s": 60}
-    assert len({x.id for x in told}) == len(told)
-    assert [json.loads(x.body)["type"] for x in told if x.ref == B] == ["human.requested", "human.taken"]
+    assert len({x.id for x in sent}) == len(sent)
+    assert [json.loads(x.body)["type"] for x in sent if x.ref == B] == ["human.requested", "human.taken"]
 
 
 def test_whoever_is_put_back_into_the_queue_waits_anew(queue: Open) -> None:
@@ -167,16 +167,16 @@ def test_whoever_is_put_back_into_the_queue_waits_anew(queue: Open) -> None:
     old = {"type": "human.released", "at": now() - 60_001, "reason": "absent"}
     one.add([entry(old | {"n": 1, "to": "queue"}, A) or (), entry(old | {"n": 1, "to": "bot"}, B) or ()])
     one.add([entry(old | {"n": 2, "type": "human.requested", "by": "visitor", "available": False}, B) or ()])
-    told: list[QueuedEvent] = []
+    sent: list[QueuedEvent] = []
     while claimed := one.claim(10):
-        told += claimed
+        sent += claimed
         for each in claimed:
             one.delivered(each)
-    assert [x.type for x in told if x.ref == A] == ["human.released", "human.requested"]
-    reminder = [x for x in told if x.ref == A][1]
+    assert [x.type for x in sent if x.ref == A] == ["human.released", "human.requested"]
+    reminder = [x for x in sent if x.ref == A][1]
     assert json.loads(reminder.body)["data"] == {"ref": A, "by": "operator", "waiting_s": 60}
-    assert [x.type for x in told if x.ref == B] == ["human.released", "human.requested"]
-    assert "waiting_s" not in [x for x in told if x.ref == B][1].body
+    assert [x.type for x in sent if x.ref == B] == ["human.released", "human.requested"]
+    assert "waiting_s" not in [x for x in sent if x.ref == B][1].body
 
 
 def test_no_key_lives_for_ever(queue: Open, backend: Backend) -> None:

@@ -256,12 +256,12 @@ def test_the_command_line_lists_and_retries(
     for event in sending.queue.claim(3):
         sending.queue.give_up(event, "status 500")
     assert cli.main(["events", "list"]) == 0
-    told = capsys.readouterr()
-    assert [line.split()[0] for line in told.out.splitlines()] == bad
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == bad
     assert all(
-        "answer.not_found" in line and "1 attempts, the last: status 500" in line for line in told.out.splitlines()
+        "answer.not_found" in line and "1 attempts, the last: status 500" in line for line in printed.out.splitlines()
     )
-    assert told.err == "3 could not be delivered, 3 in the queue\n"
+    assert printed.err == "3 could not be delivered, 3 in the queue\n"
     assert cli.main(["events", "list", "--json", "--limit", "1"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) | {"queued_at": 0} == {

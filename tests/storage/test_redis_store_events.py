@@ -92,10 +92,10 @@ def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
     assert take(reading, lambda event: True)[0].type == "reset"
     log.append_delta(session_hash, "turn_1", 10, "!")
     log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=11))
-    told = take(reading, lambda event: event.type == "answer.end")
-    assert [event.type for event in told] == ["answer.delta", "answer.end"]
-    assert told[0].payload()["text"] == "!"
-    assert told[1].payload()["message"]["content"] == "0123456789!"
+    events = take(reading, lambda event: event.type == "answer.end")
+    assert [event.type for event in events] == ["answer.delta", "answer.end"]
+    assert events[0].payload()["text"] == "!"
+    assert events[1].payload()["message"]["content"] == "0123456789!"
 
 
 def test_a_place_that_is_still_there_needs_no_reset(log: RedisConversationStore, backend: Backend) -> None:
@@ -131,13 +131,13 @@ def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(l
     log.append_message(session_hash, "", words("after"))
     log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=11, tail="!"))
     reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", page.cursor))
-    told = take(reading, lambda event: event.type == "answer.end")
-    assert "".join(str(event.payload()["text"]) for event in told if event.type == "answer.delta") == "Hello world!"
-    assert [event.payload()["content"] for event in told if event.type == "message"] == ["after"]
+    events = take(reading, lambda event: event.type == "answer.end")
+    assert "".join(str(event.payload()["text"]) for event in events if event.type == "answer.delta") == "Hello world!"
+    assert [event.payload()["content"] for event in events if event.type == "message"] == ["after"]
     # And each id of that story is a place of its own.
-    for number, event in enumerate(told):
+    for number, event in enumerate(events):
         reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", event.id))
-        rest = told[number + 1 :]
+        rest = events[number + 1 :]
         if rest:
             assert take(reading, lambda one: one.type == "answer.end") == rest
 
@@ -149,8 +149,8 @@ def test_the_cursor_of_a_page_brings_the_messages_behind_it(log: RedisConversati
     talk = conversations(log)
     page = talk.get_page(session_hash, "", "after", ids[0], 2)
     reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", page.cursor))
-    told = take(reading, lambda event: event.payload()["content"] == "4")
-    assert [event.payload()["content"] for event in told] == ["3", "4"]
+    events = take(reading, lambda event: event.payload()["content"] == "4")
+    assert [event.payload()["content"] for event in events] == ["3", "4"]
 
 
 @pytest.mark.parametrize("text", ["", "x", "1", "-1-aaaaaa", "1-zzzzzz", "1-000000", "9" * 20 + "-{tag}"])

@@ -123,8 +123,8 @@ def test_an_error_without_a_word_keeps_the_question_alone(log: RedisConversation
     session_hash = new(log)
     asked(log, session_hash)
     log.finish_turn(session_hash, "turn_1", TurnResult("error", "engine_timeout", "Too slow.", b'{"interrupted":true}'))
-    kind, told = story(log, session_hash)[-1]
-    assert (kind, told["code"], "message" in told) == ("answer.error", "engine_timeout", False)
+    kind, events = story(log, session_hash)[-1]
+    assert (kind, events["code"], "message" in events) == ("answer.error", "engine_timeout", False)
     assert texts(log, session_hash) == ["asked"]
 
 
@@ -222,5 +222,5 @@ def test_a_reader_that_waits_closes_a_dead_turn(opened: Open, monkeypatch: pytes
     """Listening alone is enough: a follower of the log gets the error that ends the dead turn."""
     log, session_hash = dead_turn(opened, monkeypatch)
     reading = conversations(log).stream_events(session_hash, "", EventCursor(0))
-    told = [event.type for event in take(reading, lambda event: event.type == "answer.error")]
-    assert told == ["message", "answer.start", "answer.delta", "answer.error"]
+    events = [event.type for event in take(reading, lambda event: event.type == "answer.error")]
+    assert events == ["message", "answer.start", "answer.delta", "answer.error"]

@@ -212,8 +212,8 @@ def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCap
         )
         server.start()
         until(lambda: refused(lambda: log.append_message(session_hash, "", words("x"))) == "", 3, "healing")
-    told = [line for line in caplog.messages if "writes" in line]
-    assert told == ["storage unavailable for writes: unreachable", "storage works again for writes"]
+    lines = [line for line in caplog.messages if "writes" in line]
+    assert lines == ["storage unavailable for writes: unreachable", "storage works again for writes"]
 
 
 def test_a_redis_that_evicts_or_forgets_is_warned_of(server: Server, caplog: pytest.LogCaptureFixture) -> None:

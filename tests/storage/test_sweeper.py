@@ -68,8 +68,8 @@ class Desk:
 
     def handlers(self, session_hash: str) -> list[tuple[str, str]]:
         """What the visitor was told about who answers."""
-        told = [data for kind, data in story(self.log, session_hash) if kind == "handler"]
-        return [(data["handler"], data["reason"]) for data in told]
+        events = [data for kind, data in story(self.log, session_hash) if kind == "handler"]
+        return [(data["handler"], data["reason"]) for data in events]
 
 
 @pytest.fixture

@@ -53,11 +53,11 @@ class ConversationFixture:
     def __init__(self, url: str, answer: Answer, silence: float = 5.0) -> None:
         self.log: RedisConversationStore = open_store(Settings(redis_url=url), RULES)  # type: ignore[arg-type]
         self.engine = Engine(answer)
-        self.told: list[tuple[str, ...]] = []
+        self.observed: list[tuple[str, ...]] = []
         ears = TurnMetrics(
-            lambda engine: self.told.append(("began", engine)),
-            lambda engine, seconds: self.told.append(("first", engine)),
-            lambda engine, outcome: self.told.append(("ended", engine, outcome)),
+            lambda engine: self.observed.append(("began", engine)),
+            lambda engine, seconds: self.observed.append(("first", engine)),
+            lambda engine, outcome: self.observed.append(("ended", engine, outcome)),
         )
         self.answering = AnswerRunner(
             self.log, self.engine, RunnerConfig(lambda query, most: (PAGE,), silence, spawn, ears)

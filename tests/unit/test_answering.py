@@ -42,7 +42,7 @@ def test_an_answer_goes_into_the_history_with_its_citations(start: Start) -> Non
     page = {"title": PAGE.title, "url": PAGE.url, "snippet": PAGE.snippet}
     assert answered["metadata"] == {"citations": [page], "degraded": "The model is away."}
     assert events[-1][1]["citations"] == [page]
-    assert one.told == [("began", "test"), ("first", "test"), ("ended", "test", "end")]
+    assert one.observed == [("began", "test"), ("first", "test"), ("ended", "test", "end")]
 
 
 def test_an_engine_gets_this_conversation_and_nothing_else(start: Start) -> None:
@@ -71,8 +71,8 @@ def test_the_first_word_is_told_at_once(start: Start) -> None:
 
     one = start(answer)
     reading = one.talk.stream_turn(one.session_hash, "", one.ask())
-    told = next(event for event in reading if event and event.type == "answer.delta")
-    assert told.payload()["text"] == "First"
+    first = next(event for event in reading if event and event.type == "answer.delta")
+    assert first.payload()["text"] == "First"
     go_on.set()
     assert [event.type for event in reading if event][-1] == "answer.end"
     one.quiet()
@@ -81,10 +81,10 @@ def test_the_first_word_is_told_at_once(start: Start) -> None:
 def test_words_that_come_quickly_are_told_together(start: Start) -> None:
     """A thousand words at full speed are far fewer events, and not a letter is lost."""
     one = start(lambda turn: (TextChunk(f"{n} ") for n in range(1_000)))
-    told = deltas(one.events(one.ask()))
+    chunks = deltas(one.events(one.ask()))
     one.quiet()
-    assert "".join(told) == "".join(f"{n} " for n in range(1_000))
-    assert len(told) < 100
+    assert "".join(chunks) == "".join(f"{n} " for n in range(1_000))
+    assert len(chunks) < 100
 
 
 def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> None:

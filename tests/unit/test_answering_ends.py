@@ -42,7 +42,7 @@ def test_whatever_an_engine_raises_ends_its_turn_once(start: Start, error: Excep
     assert data["message"] == one.history()[-1]
     assert (one.history()[-1]["content"], one.history()[-1]["metadata"]) == ("So far", {"interrupted": True})
     assert "secret" not in str(events)
-    assert one.told[-1] == ("ended", "test", code)
+    assert one.observed[-1] == ("ended", "test", code)
 
 
 GARBAGE: dict[str, Answer] = {
@@ -153,7 +153,7 @@ def test_a_stop_reaches_a_silent_engine(start: Start) -> None:
     one.quiet()
     assert one.history()[-1]["content"] == "So far"
     assert one.history()[-1]["metadata"] == {"stopped": True}
-    assert one.told[-1] == ("ended", "test", "stopped")
+    assert one.observed[-1] == ("ended", "test", "stopped")
 
 
 def test_an_erase_stops_the_answer_and_brings_nothing_back(start: Start, redis_url: str) -> None:

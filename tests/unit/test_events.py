@@ -14,10 +14,10 @@ TAGS = some.from_regex(r"[0-9a-f]{6}", fullmatch=True)
 
 
 @given(NUMBERS, NUMBERS, TAGS)
-def test_a_place_reads_back_as_it_was_spelt(after: int, told: int, tag: str) -> None:
-    """A place goes out and comes in as the same place; what was told counts only beyond it."""
-    read = parse_cursor(EventCursor(after, told).encode(tag), tag)
-    assert read == EventCursor(after, told if told > after else 0)
+def test_a_cursor_is_parsed_as_it_was_encoded(after: int, after_message: int, tag: str) -> None:
+    """An encoded cursor is parsed back the same; the message number counts only where it is beyond the event."""
+    read = parse_cursor(EventCursor(after, after_message).encode(tag), tag)
+    assert read == EventCursor(after, after_message if after_message > after else 0)
 
 
 @given(NUMBERS, TAGS, TAGS)

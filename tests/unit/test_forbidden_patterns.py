@@ -104,8 +104,8 @@ def test_a_log_line_is_a_fixed_sentence(path: Path) -> None:
     for call in log_calls(path):
         assert call.args, ast.unparse(call)
         assert isinstance(call.args[0], ast.Constant), ast.unparse(call)
-        told = " ".join(ast.unparse(one) for one in [*call.args[1:], *(keyword.value for keyword in call.keywords)])
-        assert not re.search(r"\b(question|content|text|body|query|session_id|history|answer|token)\b", told), told
+        passed = " ".join(ast.unparse(one) for one in [*call.args[1:], *(keyword.value for keyword in call.keywords)])
+        assert not re.search(r"\b(question|content|text|body|query|session_id|history|answer|token)\b", passed), passed
         assert not any(keyword.arg == "exc_info" for keyword in call.keywords), "a traceback may quote a visitor"
         assert call.func.attr != "exception", "a traceback may quote a visitor"  # type: ignore[attr-defined]
 

@@ -26,11 +26,11 @@ def health_client(look: Callable[[], Mapping[str, Any]]) -> FlaskClient:
 def test_health_when_well() -> None:
     """A service that works says so, and what its Redis keeps."""
     answer = health_client(lambda: {"redis": "ok", "durability": "append-only"}).get("/health")
-    told = answer.get_json()
+    body = answer.get_json()
     assert answer.status_code == 200
-    assert told.items() >= {"status": "ok", "redis": "ok", "durability": "append-only", "engine": "knowledge"}.items()
-    assert told["knowledge"] == {"pages": 3}
-    assert told["version"] == "1.2.3"
+    assert body.items() >= {"status": "ok", "redis": "ok", "durability": "append-only", "engine": "knowledge"}.items()
+    assert body["knowledge"] == {"pages": 3}
+    assert body["version"] == "1.2.3"
 
 
 def test_health_when_not() -> None:

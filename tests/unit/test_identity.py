@@ -23,8 +23,8 @@ def user_id_from_token(token: str, secrets: Mapping[str, str]) -> str:
 
 def token(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> str:
     """A token that verifies, but for what is said otherwise."""
-    told = {"sub": "visitor-1", "exp": int(time.time()) + 3600} | claims
-    return jwt.encode({k: v for k, v in told.items() if v is not None}, secret, "HS256", headers=headers)
+    payload = {"sub": "visitor-1", "exp": int(time.time()) + 3600} | claims
+    return jwt.encode({k: v for k, v in payload.items() if v is not None}, secret, "HS256", headers=headers)
 
 
 def raw(**claims: Any) -> str:

@@ -121,11 +121,11 @@ def test_tracebacks_hold_no_words() -> None:
     """A traceback names types, files and lines of the whole chain, and never the message (R30)."""
     found = line("it broke", error=raised("what the visitor wrote"))
     assert "what the visitor wrote" not in json.dumps(found)
-    told = found["traceback"]
-    assert isinstance(told, list)
-    assert "builtins.ValueError" in told
-    assert "builtins.KeyError" in told
-    assert any("test_logging_config.py" in place and "raised" in place for place in told)
+    lines = found["traceback"]
+    assert isinstance(lines, list)
+    assert "builtins.ValueError" in lines
+    assert "builtins.KeyError" in lines
+    assert any("test_logging_config.py" in place and "raised" in place for place in lines)
 
 
 def test_a_wrong_number_of_args_keeps_the_line() -> None:
@@ -226,11 +226,11 @@ def test_the_whole_process() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == ""
     assert CANARY not in ran.stderr
-    told = [(found["logger"], found["level"]) for found in map(json.loads, ran.stderr.splitlines())]
+    body = [(found["logger"], found["level"]) for found in map(json.loads, ran.stderr.splitlines())]
     ours = [(name, level) for name in ("app.x", "gunicorn.error") for level in ("info", "warning", "error")]
     theirs = [(name, level) for name in ("werkzeug", "redis", "httpx", "openai") for level in ("warning", "error")]
     access = [("baton.access", level) for level in ("info", "warning", "error")]
-    assert told == [*ours, *theirs, *access, ("any", "warning"), ("any", "error")]
+    assert body == [*ours, *theirs, *access, ("any", "warning"), ("any", "error")]
 
 
 def test_a_terminal_gets_readable_lines() -> None:

@@ -90,15 +90,15 @@ def test_errors_have_one_shape(which: int) -> None:
     """Every error is a problem with its code, status, what is retryable, and when to come back."""
     error, status, code, retryable = RAISED[which]
     answer = build().get(f"/api/raise/{which}")
-    told = answer.get_json()
+    body = answer.get_json()
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
-    assert set(told) - {"errors"} == {"type", "title", "status", "detail", "success", "code", "retryable"}
-    assert (told["status"], told["code"], told["retryable"], told["success"]) == (status, code, retryable, False)
-    assert told["title"]
-    assert told["detail"]
+    assert set(body) - {"errors"} == {"type", "title", "status", "detail", "success", "code", "retryable"}
+    assert (body["status"], body["code"], body["retryable"], body["success"]) == (status, code, retryable, False)
+    assert body["title"]
+    assert body["detail"]
     assert answer.headers.get("Retry-After") == (None if error.retry_after is None else str(error.retry_after))
-    assert ("errors" in told) == (code == "invalid_request")
+    assert ("errors" in body) == (code == "invalid_request")
 
 
 def test_the_frameworks_errors_too() -> None:
@@ -128,11 +128,11 @@ def test_the_frameworks_errors_too() -> None:
         504,
     ):
         answer = build().get(f"/api/abort/{status}")
-        told = answer.get_json()
-        assert answer.status_code == told["status"] == status
+        body = answer.get_json()
+        assert answer.status_code == body["status"] == status
         assert answer.content_type == "application/problem+json"
         assert "visitor" not in answer.get_data(as_text=True)
-        assert told["code"] == codes.get(status, told["code"])
+        assert body["code"] == codes.get(status, body["code"])
 
 
 def test_unknown_path_and_method() -> None:
@@ -155,9 +155,9 @@ def test_unknown_sessions_are_told_in_the_same_bytes() -> None:
 def test_unforeseen_errors() -> None:
     """An unforeseen error is a 500 problem with the request id that the header names, and no word of its message."""
     answer = build().get("/api/boom")
-    told = answer.get_json()
-    assert (answer.status_code, told["code"], told["success"]) == (500, "internal_error", False)
-    assert told["request_id"] == answer.headers["X-Request-Id"]
+    body = answer.get_json()
+    assert (answer.status_code, body["code"], body["success"]) == (500, "internal_error", False)
+    assert body["request_id"] == answer.headers["X-Request-Id"]
     assert "visitor" not in answer.get_data(as_text=True)
 
 
@@ -226,8 +226,8 @@ def test_requests_are_counted() -> None:
 def test_problems_are_sound_json() -> None:
     """A detail in any letters is told in JSON that every reader understands."""
     with Flask(__name__).test_request_context("/"):
-        told = json.loads(error_handlers.problem(BatonError('"ä\u2028😀')).get_data())
-    assert told["detail"] == '"ä\u2028😀'
+        body = json.loads(error_handlers.problem(BatonError('"ä\u2028😀')).get_data())
+    assert body["detail"] == '"ä\u2028😀'
 
 
 def test_no_request_no_id() -> None:

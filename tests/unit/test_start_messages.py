@@ -59,8 +59,8 @@ def test_redis_away_is_one_line(service: Start) -> None:
     one = service(wait=False, REDIS_URL=f"redis://user:hunter2@127.0.0.1:{port}/0", **SCRIPTED)
     until(lambda: "The demo site: " in one.output, 60, "the service to be up")
     assert httpx.get(f"{one.url}/health", timeout=10).status_code == 503
-    told = [line for line in warnings(one) if line.startswith("REDIS_URL")]
-    assert told == [
+    lines = [line for line in warnings(one) if line.startswith("REDIS_URL")]
+    assert lines == [
         f"REDIS_URL: Redis at redis://127.0.0.1:{port}/0: unreachable. The service goes on and keeps trying."
     ]
     assert "hunter2" not in one.output
@@ -68,13 +68,13 @@ def test_redis_away_is_one_line(service: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [("bogus=1", "its query has an option"), ("socket_timeout=abc", "invalid value for 'socket_timeout'")],
 )
-def test_a_wrong_option_of_redis_is_one_line(service: Start, query: str, told: str) -> None:
+def test_a_wrong_option_of_redis_is_one_line(service: Start, query: str, message: str) -> None:
     """An option in REDIS_URL's query that redis-py does not take stops the start with one line."""
     (line,) = stopped(service(wait=False, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0?{query}", **SCRIPTED))
-    assert line.startswith(f"REDIS_URL: {told}")
+    assert line.startswith(f"REDIS_URL: {message}")
 
 
 def test_misspelt_and_missing_settings_are_told(service: Start) -> None:

@@ -80,8 +80,8 @@ def test_a_conversation_survives_a_restart(service: Start) -> None:
     said = httpx.post(f"{first.url}/api/session/{session}/messages", json={"message": "What is AI risk?"}).json()
     assert first.stop() == 0
     second = service(**SCRIPTED)
-    told = httpx.get(f"{second.url}/api/session/{session}/messages").json()
-    assert told["messages"] == [said["message"]]
+    body = httpx.get(f"{second.url}/api/session/{session}/messages").json()
+    assert body["messages"] == [said["message"]]
 
 
 def test_a_reload_keeps_the_conversation(service: Start) -> None:
@@ -196,6 +196,6 @@ def test_no_lock_file_holds_an_address_of_a_registry() -> None:
 
 def test_make_tells_what_it_can_do() -> None:
     """`make` alone lists run, test, check, widget, bench, test-resilience, lock and clean, each with a sentence."""
-    told = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    described = dict(re.findall(r"^ +make ([a-z-]+) +(.+)$", told, re.MULTILINE))
+    ran = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    described = dict(re.findall(r"^ +make ([a-z-]+) +(.+)$", ran.stdout, re.MULTILINE))
     assert {"run", "test", "check", "widget", "bench", "test-resilience", "lock", "clean"} <= described.keys()

@@ -33,11 +33,11 @@ def clean(page: Page, what: str) -> None:
         page.evaluate(AXE.read_text())
     found = page.evaluate("(tags) => axe.run({ runOnly: tags })", RULES)
     assert found["passes"]
-    told = [
+    violations = [
         (one["id"], [(node["html"][:160], node["failureSummary"]) for node in one["nodes"]][:3])
         for one in found["violations"]
     ]
-    assert told == [], what
+    assert violations == [], what
 
 
 def talk(page: Page) -> None:

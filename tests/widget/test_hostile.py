@@ -111,12 +111,12 @@ def test_an_operators_words(visit: Visit, asked: list[Request], service: Callabl
     key = {"Authorization": "Bearer key-of-the-site-itself"}
     for text in TEXTS:
         for role in ("assistant", "system"):
-            told = {
+            message = {
                 "message": text,
                 "role": role,
                 "metadata": {"operator": text[:60], "citations": [{"title": text, "url": "javascript:1"}]},
             }
-            assert httpx.post(f"{url}/api/session/{made}/messages", json=told, headers=key).status_code == 201
+            assert httpx.post(f"{url}/api/session/{made}/messages", json=message, headers=key).status_code == 201
     visitor = visit(tag=f'data-api-url="{url}" data-session-key="{made}"').open()
     expect(visitor.articles).to_have_count(2 * len(TEXTS))
     assert visitor.page.evaluate("() => window.pwned") is None

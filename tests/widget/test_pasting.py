@@ -144,22 +144,22 @@ def test_the_api(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     page.wait_for_function("() => window.Baton")
-    page.evaluate("""() => { window.told = [];
+    page.evaluate("""() => { window.emitted = [];
         for (const one of ['open', 'close', 'message', 'session'])
-            Baton.on(one, (detail) => told.push([one, detail])) }""")
+            Baton.on(one, (detail) => emitted.push([one, detail])) }""")
     page.evaluate("() => Baton.open()")
     expect(page.get_by_role("dialog")).to_be_visible()
     visitor.ask("Hello")
     expect(visitor.answers).to_contain_text(words(30))
-    page.wait_for_function("() => told.filter(([name]) => name === 'message').length === 2")
+    page.wait_for_function("() => emitted.filter(([name]) => name === 'message').length === 2")
     page.evaluate("() => Baton.end()")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     page.evaluate("() => Baton.toggle()")
     expect(visitor.button("Open chat")).to_be_visible()
-    told = page.evaluate("() => told")
-    assert [name for name, _ in told][:2] == ["open", "session"]
-    assert told[-1][0] == "close"
-    assert "ses_" not in str(told)
+    emitted = page.evaluate("() => emitted")
+    assert [name for name, _ in emitted][:2] == ["open", "session"]
+    assert emitted[-1][0] == "close"
+    assert "ses_" not in str(emitted)
     page.evaluate("() => Baton.destroy()")
     expect(page.locator("baton-widget")).to_have_count(0)
     page.evaluate("() => { Baton.init({ title: 'Again', position: 'bottom-left' }); Baton.open() }")

@@ -123,15 +123,15 @@ def anna(invited: Operator) -> Iterator[Operator]:
 @pytest.fixture(autouse=True)
 def quiet(context: BrowserContext) -> Iterator[None]:
     """The console has no error and no warning."""
-    told: list[str] = []
+    messages: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            told.append(message.text)
+            messages.append(message.text)
 
     context.on("console", hear)
     yield
-    assert told == []
+    assert messages == []
 
 
 def people(visitor: Visitor) -> Locator:
@@ -153,9 +153,9 @@ def test_from_the_assistant_to_a_person_and_back(visit: Visit, anna: Operator) -
     visitor.page.evaluate(HEAR)
     visitor.act("Talk to a person")
     expect(people(visitor)).to_contain_text("You are number 1 in the queue.")
-    with visitor.page.expect_response(re.compile("/typing$")) as told:
+    with visitor.page.expect_response(re.compile("/typing$")) as typing:
         visitor.ask("Is anybody there?")
-    assert told.value.status == 200
+    assert typing.value.status == 200
     expect(visitor.articles).to_have_count(1)
     ref = anna.last("Is anybody there?")
     anna.do(ref, "take")

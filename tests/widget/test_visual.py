@@ -57,9 +57,9 @@ def test_a_failure_is_seen_once(visit: Visit) -> None:
     """A failure stands once on the screen, beside its Retry; the status region says it to those who listen."""
     visitor = visit().open().ask("fail")
     expect(visitor.button("Retry")).to_be_visible()
-    told = visitor.status.get_by_text("could not be made")
-    expect(told).to_have_count(1)
-    assert box(told.locator("xpath=.."))["width"] <= 1
+    notice = visitor.status.get_by_text("could not be made")
+    expect(notice).to_have_count(1)
+    assert box(notice.locator("xpath=.."))["width"] <= 1
     assert (
         abs(
             box(visitor.page.locator(".list-end .text-icon-button .icon"))["left"]

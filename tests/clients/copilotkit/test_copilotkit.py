@@ -84,8 +84,8 @@ def test_an_answer_cut_and_taken_up_again(start: Start, service: RunningService,
     second = {"ask": "tokens=30 delay=0.05 again", "runId": "r2"}
     act(runtime, visitor, {**second, "cut": 3})
     runtime.kill()
-    (told,) = act(start(service.base), visitor, second)
-    assert told == {"messages": [["user", second["ask"]], ["assistant", WORDS]], "errors": []}
+    (view,) = act(start(service.base), visitor, second)
+    assert view == {"messages": [["user", second["ask"]], ["assistant", WORDS]], "errors": []}
     assert visitor.texts() == [ask["ask"], WORDS, second["ask"], WORDS]
     assert service.own.engine_calls("again") == 1
 
