@@ -26,7 +26,7 @@ export function safeLink(href: string): string | null {
   }
 }
 
-/** A link that opens a new tab and tells it nothing of where it came from. */
+/** A link that opens a new tab and sends no referrer. */
 export function externalLink(
   href: string,
   attributes: Record<string, string>,

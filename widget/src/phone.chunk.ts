@@ -12,7 +12,7 @@ export interface PhoneDialog {
 
 /** The link is replaced so long before it expires: a scan takes a moment. */
 const AHEAD_MS = 5_000;
-/** How often the time left is told anew. */
+/** How often the remaining time is updated. */
 const TICK_MS = 15_000;
 /** White around the code, in its modules: cameras want four. */
 const QUIET_ZONE = 4;

@@ -27,7 +27,7 @@ type Raw = Readonly<Record<string, unknown>>;
 type Emit = (event: string, detail?: unknown) => void;
 type Standalone = typeof import("./standalone.chunk");
 
-/** `raw`: the options as they came; `base`: the service's address; `emit`: tells the host page; `site`: `window.Baton`. */
+/** `raw`: the options as they came; `base`: the service's address; `emit`: events for the host page; `site`: `window.Baton`. */
 export function mount(
   host: HTMLElement,
   raw: Record<string, unknown>,
@@ -41,7 +41,7 @@ export function mount(
   const before = { ...raw };
   const conversation = createConversation(options);
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
-  // Not a name and not an id: `Baton.sessionKey` tells the key that is in use.
+  // Not a name and not an id: `Baton.sessionKey` is the key in use.
   if (!options.sessionKey) delete raw.sessionKey;
   const ready = fetchFace(base).then((found) => {
     face = found;

@@ -39,7 +39,7 @@ export class FakeService {
   /** Feeds open, but a proxy holds every byte back. */
   mute = false;
   feeds = 0;
-  /** The next feed is told that its position is gone. */
+  /** The next feed gets `reset`: its position is gone. */
   forgetPositions = false;
   /** Whether the desk is on, and somebody is there. */
   people: "off" | "away" | "online" = "off";

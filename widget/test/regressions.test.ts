@@ -186,7 +186,7 @@ test("a link for once offers a new chat where this browser does not know the ses
   other.close();
 });
 
-test("a question asked while the service is away at page load is told as not sent, and Retry sends it once", async () => {
+test("a question asked while the service is away at page load is shown as not sent, and Retry sends it once", async () => {
   const first = await answered();
   first.conversation.dispose();
   service.down = true;

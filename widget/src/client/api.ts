@@ -218,14 +218,14 @@ export async function problem(response: Response): Promise<ApiError> {
     /* not ours, a proxy's page perhaps */
   }
   const { status } = response;
-  const { retryable: said } = body;
+  const { retryable: given } = body;
   const ours =
     typeof body.code === "string" &&
     (body.success === false ||
-      typeof said === "boolean" ||
+      typeof given === "boolean" ||
       Boolean(response.headers.get("Content-Type")?.includes("problem+json")));
   // An error that is no problem of ours came from a proxy, and is temporary.
-  const retryable = !ours || (typeof said === "boolean" ? said : status >= 500 || status === 429);
+  const retryable = !ours || (typeof given === "boolean" ? given : status >= 500 || status === 429);
   return new ApiError(
     ours ? String(body.code) : `http_${status}`,
     status,

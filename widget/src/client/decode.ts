@@ -16,12 +16,12 @@ export type ChatEvent =
   | { event: "ping" };
 
 const isText = (value: unknown): value is string => typeof value === "string";
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const nameIn = (value: unknown) => (isRecord(value) && isText(value.name) ? value.name : "");
 
-/** Who answers, as events, the history and a resume tell it; null where they tell nothing. */
+/** Who answers, from an event, the history or a resume; null where it is not there. */
 export function decodeHandler(value: object): Handler | null {
   const { handler: kind, assigned_to, queue_position, reason } = value as Record<string, unknown>;
   if (kind !== "bot" && kind !== "queue" && kind !== "human") return null;

@@ -3,7 +3,7 @@ import { ApiError, problem, type Fetch } from "./api";
 import {
   decodeDays,
   decodeDeskMessage,
-  decodeHandler,
+  decodeHandlerKind,
   decodeListing,
   decodeMe,
   decodePerson,
@@ -137,7 +137,7 @@ export function createDeskApi(base: string, fetchIt: Fetch = (url, init) => fetc
         ),
         has_more: has_more === true,
         cursor: typeof cursor === "string" ? cursor : "",
-        handler: decodeHandler(handler),
+        handler: decodeHandlerKind(handler),
         assigned_to: decodePerson(assigned_to),
       };
     },

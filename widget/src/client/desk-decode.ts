@@ -1,5 +1,5 @@
-/** Checks what the desk's API tells, and gives it the types of the desk. */
-import { decodeEvent, decodeMessage, decodeStatus, type ChatEvent } from "./decode";
+/** Checks what the desk's API returns, and gives it the types of the desk. */
+import { decodeEvent, decodeMessage, decodeStatus, isRecord, type ChatEvent } from "./decode";
 import type {
   Author,
   Colleague,
@@ -28,7 +28,7 @@ export type DeskEvent =
   | { event: "reset" }
   | { event: "ping" };
 
-/** What the feed of one conversation tells beside the events of every conversation. */
+/** What the feed of one conversation has beside the events of every conversation. */
 export type ConversationEvent =
   | Exclude<ChatEvent, { event: "handler" | "typing" }>
   | { event: "handler"; handler: Handler; assigned_to: Person | null }
@@ -37,16 +37,14 @@ export type ConversationEvent =
 
 type Fields = Record<string, unknown>;
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const fields = (value: unknown): Fields => (isFields(value) ? value : {});
+const fields = (value: unknown): Fields => (isRecord(value) ? value : {});
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const textOrNull = (value: unknown): string | null => text(value) || null;
 const count = (value: unknown): number =>
   typeof value === "number" && value > 0 ? Math.floor(value) : 0;
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
-export function decodeHandler(value: unknown): Handler {
+export function decodeHandlerKind(value: unknown): Handler {
   return value === "queue" || value === "human" ? value : "bot";
 }
 
@@ -76,7 +74,7 @@ function decodeUser(value: unknown): User | null {
 }
 
 function decodeLastMessage(value: unknown): LastMessage | null {
-  if (!isFields(value)) return null;
+  if (!isRecord(value)) return null;
   const author = decodeAuthor(value.author);
   return {
     role: text(value.role),
@@ -87,10 +85,10 @@ function decodeLastMessage(value: unknown): LastMessage | null {
 }
 
 export function decodeRow(value: unknown): Row | null {
-  if (!isFields(value) || !text(value.ref)) return null;
+  if (!isRecord(value) || !text(value.ref)) return null;
   return {
     ref: text(value.ref),
-    handler: decodeHandler(value.handler),
+    handler: decodeHandlerKind(value.handler),
     assigned_to: decodePerson(value.assigned_to),
     status: decodeStatus(value.status),
     last_message: decodeLastMessage(value.last_message),
@@ -181,7 +179,7 @@ export function decodeQuestions(value: unknown): { kept: boolean; questions: Que
 
 /** A message as operators see it: notes are messages here, and each has its author. */
 export function decodeDeskMessage(value: unknown): Message | null {
-  if (!isFields(value)) return null;
+  if (!isRecord(value)) return null;
   const isNote = value.role === "note";
   const message = decodeMessage(isNote ? { ...value, role: "system" } : value);
   if (!message) return null;
@@ -198,7 +196,7 @@ export function decodeConversationEvent(kind: string, data: unknown): Conversati
   if (kind === "handler")
     return {
       event: kind,
-      handler: decodeHandler(handler),
+      handler: decodeHandlerKind(handler),
       assigned_to: decodePerson(assigned_to),
     };
   if (kind === "typing")

@@ -26,7 +26,7 @@ test("a stream gives the same events one character at a time", () => {
   expect(got).toEqual(FRAMES);
 });
 
-test("an unfinished event at the end of a stream is not told", () => {
+test("an unfinished event at the end of a stream is not delivered", () => {
   const got: Frame[] = [];
   createParser((frame) => got.push(frame))("id: 1\ndata: half");
   expect(got).toEqual([]);

@@ -3,30 +3,9 @@ import "../page-chunks";
 import type { BatonChat } from "./chat";
 import "./chat";
 import type { Conversation, Message, State } from "../types";
+import { AT_REST, message } from "../../test/view-state";
 
-const CALM: State = {
-  status: "none",
-  messages: [],
-  answering: null,
-  waiting: false,
-  canRetry: false,
-  notice: null,
-  connection: "online",
-  wait: 0,
-  hasOlder: false,
-  loading: false,
-  openedBySharedLink: false,
-  returnedDraft: null,
-};
-let count = 0;
-const message = (role: Message["role"], content: string, more: Partial<Message> = {}): Message => ({
-  id: `m${++count}`,
-  role,
-  content,
-  metadata: {},
-  created_at: "2026-01-31T12:00:00.000Z",
-  ...more,
-});
+const CALM: State = { ...AT_REST, status: "none" };
 
 /** A conversation that stands where the test puts it, and remembers what it was asked for. */
 class Stage implements Conversation {

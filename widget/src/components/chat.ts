@@ -113,7 +113,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
   get state(): State | undefined {
     return this.conversation?.state;
   }
-  /** What tells of people, where they answer and it has been fetched. */
+  /** What shows people, where they answer and it has been fetched. */
   get people(): PeopleChunk | undefined {
     return this.options.people || this.state?.handler ? getChunk("people") : undefined;
   }

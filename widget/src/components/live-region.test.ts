@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { LiveRegionAnnouncer, toSpeechText } from "./live-region";
 
-/** An announcer with a clock of its own; `told` is every text that was ever put into the region. */
+/** An announcer with a clock of its own; `announced` is every text that was ever put into the region. */
 function listen() {
-  const told: string[] = [];
+  const announced: string[] = [];
   const region = document.createElement("div");
   const append = region.append.bind(region);
   region.append = (...nodes: (Node | string)[]) => {
-    told.push((nodes[0] as HTMLElement).textContent!);
+    announced.push((nodes[0] as HTMLElement).textContent!);
     append(...nodes);
   };
   const clock = { now: 0, due: [] as { at: number; run: () => void }[] };
@@ -25,16 +25,16 @@ function listen() {
       if (due.at <= clock.now) due.run();
       else clock.due.push(due);
   };
-  return { announcer, told, pass, region };
+  return { announcer, announced, pass, region };
 }
 
 const ANSWER =
   "A session lives **24 hours** after its last activity [1]. You can change that. Set `TTL`, then restart the service.\n\n- No data is lost\n- Feeds come back\n\nThat is all there is to say about it.";
 
 describe("the live region", () => {
-  it("is told every word once, in order, and at most once per two tokens", () => {
+  it("reads every word once, in order, and at most once per two tokens", () => {
     for (const pace of [1, 30, 400, 2000]) {
-      const { announcer, told, pass } = listen();
+      const { announcer, announced, pass } = listen();
       const tokens = ANSWER.match(/\S+\s*/g)!;
       let text = "";
       for (const token of tokens) {
@@ -42,30 +42,30 @@ describe("the live region", () => {
         pass(pace);
       }
       announcer.finish(ANSWER);
-      expect(told.join(" "), `at ${pace} ms`).toBe(toSpeechText(ANSWER));
-      expect(told.length).toBeLessThanOrEqual(tokens.length / 2);
+      expect(announced.join(" "), `at ${pace} ms`).toBe(toSpeechText(ANSWER));
+      expect(announced.length).toBeLessThanOrEqual(tokens.length / 2);
     }
   });
 
-  it("is told whole sentences while an answer runs", () => {
-    const { announcer, told, pass } = listen();
+  it("reads whole sentences while an answer runs", () => {
+    const { announcer, announced, pass } = listen();
     announcer.update("t1", "The first");
     pass(5000);
     announcer.update("t1", "The first sentence is here. The sec");
     pass(5000);
     announcer.update("t1", "The first sentence is here. The second is not");
     pass(5000);
-    expect(told).toEqual(["The first sentence is here."]);
+    expect(announced).toEqual(["The first sentence is here."]);
   });
 
   it("says nothing twice when the stored answer replaces the streamed one", () => {
-    const { announcer, told, pass } = listen();
+    const { announcer, announced, pass } = listen();
     announcer.update("t1", "One two three four. ");
     pass(2000);
     announcer.update("t1", "One two three four. Five six seven. ");
     announcer.finish("One two three four. Five six seven. ");
     announcer.finish("One two three four. Five six seven. ");
-    expect(told.join(" ")).toBe("One two three four. Five six seven.");
+    expect(announced.join(" ")).toBe("One two three four. Five six seven.");
   });
 
   it("does not keep what it said for ever", () => {

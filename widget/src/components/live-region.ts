@@ -1,4 +1,4 @@
-/** Tells a screen reader an answer once, in sentences, at a pace that can be listened to. */
+/** Has a screen reader read an answer once, in sentences, at a pace that can be listened to. */
 
 /** Least milliseconds between two announcements, and least growth steps of the text between them. */
 const MIN_PAUSE_MS = 1200;

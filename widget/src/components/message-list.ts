@@ -27,7 +27,7 @@ export class MessageList {
   #messages: readonly Message[] | null = null;
   #handler: State["handler"];
   #lastKey = "";
-  #toldTyping = "";
+  #announcedTyping = "";
   #questionKey = "";
   /** The message that a streamed answer became: a screen reader has heard it already. */
   #streamedKey = "";
@@ -269,9 +269,9 @@ export class MessageList {
 
   /** Once before each message of theirs. */
   #announceTyping(name: string, last: Message | undefined): void {
-    const told = `${name} ${last?.id}`;
-    if (told === this.#toldTyping) return;
-    this.#toldTyping = told;
+    const announced = `${name} ${last?.id}`;
+    if (announced === this.#announcedTyping) return;
+    this.#announcedTyping = announced;
     this.announcer.announce(this.host.words.t("people.typing", { name }));
   }
 

@@ -1,4 +1,4 @@
-/** The look of what tells of people. */
+/** Styles of what shows people: the queue, who answers, the offer of a person. */
 import { css } from "../theme/stylesheet";
 
 export const peopleStyles = css`

@@ -6,30 +6,8 @@ import { asksForPerson } from "./asks-for-person";
 import { initials } from "./initials";
 import type { People } from "../state/people";
 import type { Conversation, Handler, Message, State } from "../types";
+import { AT_REST, message } from "../../test/view-state";
 
-const CALM: State = {
-  status: "active",
-  messages: [],
-  answering: null,
-  waiting: false,
-  canRetry: false,
-  notice: null,
-  connection: "online",
-  wait: 0,
-  hasOlder: false,
-  loading: false,
-  openedBySharedLink: false,
-  returnedDraft: null,
-};
-let count = 0;
-const message = (role: Message["role"], content: string, more: Partial<Message> = {}): Message => ({
-  id: `m${++count}`,
-  role,
-  content,
-  metadata: {},
-  created_at: "2026-01-31T12:00:00.000Z",
-  ...more,
-});
 const handler = (kind: Handler["kind"], more: Partial<Handler> = {}): Handler => ({
   kind,
   name: "",
@@ -47,7 +25,7 @@ async function show(state: Partial<State>, options: BatonChat["options"] = { peo
     typing: vi.fn(),
   };
   const stage = {
-    state: { ...CALM, ...state },
+    state: { ...AT_REST, ...state },
     draft: "",
     people,
     subscribe: (changed: () => void) => {
@@ -111,7 +89,7 @@ describe("where people answer", () => {
     expect(button("Talk to a person")).toBe(undefined);
   });
 
-  it("one line tells of the queue, of who came, and of the way back", async () => {
+  it("one line shows the queue, who came, and the way back", async () => {
     const { line, set, root } = await show({ handler: handler("queue", { position: 2 }) });
     expect(line()).toMatch(/^You are number 2 in the queue\./);
     await set({ handler: handler("queue", { position: 1, reason: "absent" }) });

@@ -4,24 +4,11 @@ import { statusLines, waitText } from "./status-banner";
 import { language } from "../locales/i18n";
 import type { State } from "../types";
 import en from "../locales/en.json";
+import { AT_REST } from "../../test/view-state";
 
-const calm: State = {
-  status: "active",
-  messages: [],
-  answering: null,
-  waiting: false,
-  canRetry: false,
-  notice: null,
-  connection: "online",
-  wait: 0,
-  hasOlder: false,
-  loading: false,
-  openedBySharedLink: false,
-  returnedDraft: null,
-};
 const english = language("en");
 const say = (state: Partial<State>): string[] =>
-  statusLines({ ...calm, ...state }, english).map((line) => line.text);
+  statusLines({ ...AT_REST, ...state }, english).map((line) => line.text);
 
 describe("the status region", () => {
   it("says nothing when all is well", () => {
@@ -48,7 +35,7 @@ describe("the status region", () => {
 
   it("says once how long a busy engine needs, and counts it down without reading every second out", () => {
     const shown = statusLines(
-      { ...calm, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } },
+      { ...AT_REST, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } },
       english,
     );
     expect(shown.map((line) => [line.key, line.counting])).toEqual([["engineBusy", true]]);
@@ -65,14 +52,14 @@ describe("the status region", () => {
     ];
     for (const state of states)
       expect(
-        statusLines({ ...calm, ...state }, english).filter((line) => line.offerNewChat).length,
+        statusLines({ ...AT_REST, ...state }, english).filter((line) => line.offerNewChat).length,
       ).toBe(1);
     expect(say({ status: "ended" })[0]).toContain("ended");
   });
 
   it("asks beside the opening line alone whether a conversation handed over is one's own", () => {
     const doubts = (state: Partial<State>) =>
-      statusLines({ ...calm, ...state }, english)
+      statusLines({ ...AT_REST, ...state }, english)
         .filter((line) => line.notYoursOffer)
         .map((line) => line.text);
     expect(
@@ -84,7 +71,7 @@ describe("the status region", () => {
     expect(doubts({ notice: { key: "continued", tone: "info" } })).toEqual([]);
   });
 
-  it("tells of a lost connection, once", () => {
+  it("shows a lost connection, once", () => {
     expect(say({ connection: "offline" })).toHaveLength(1);
     expect(
       say({ connection: "offline", notice: { key: "offline", tone: "warning" } }),

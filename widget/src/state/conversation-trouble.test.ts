@@ -115,7 +115,7 @@ test("on plain http, where a page has no locks, nine tabs share one feed all the
   expect(service.sessions.size).toBe(1);
 });
 
-test("a service that goes away is told after a moment, and untold when it is back", async () => {
+test("a service that goes away is shown after a moment, and no longer when it is back", async () => {
   const tab = await asked();
   answer("Good day.");
   await rested(tab);
@@ -226,7 +226,7 @@ test("when another's answer is running, the text goes back to the composer", asy
   expect(service.count("POST /api/chat")).toBe(1);
 });
 
-test("a question that met another's answer waits for its end, which the feed tells, and can then be asked", async () => {
+test("a question that met another's answer waits for its end, which the feed brings, and can then be asked", async () => {
   const session = service.create();
   service.begin(session, "q.other");
   const tab = browser.tab({ sessionKey: session.id }, { active: false });

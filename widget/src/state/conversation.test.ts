@@ -147,7 +147,7 @@ test("Stop ends the answer with what was said so far", async () => {
   expect(tab.state.canRetry).toBe(false);
 });
 
-test("of all tabs one tells the service that somebody is there, and none when nobody looks", async () => {
+test("of all tabs one sends the service that somebody is there, and none when nobody looks", async () => {
   const one = await asked("Hello?", browser.tab({ heartbeatInterval: 1 }));
   answer("Good day.");
   const two = browser.tab({ heartbeatInterval: 1 });

@@ -15,7 +15,7 @@ import type { Handler, Me, Person, Row } from "./desk-types";
 
 export interface Opened {
   ref: string;
-  /** As the service told when it was opened; the list may not have it. */
+  /** As the service answered when it was opened; the list may not have it. */
   row: Row | null;
   transcript: Transcript;
   status: Status;

@@ -49,7 +49,7 @@ export interface DeskState {
     cursor: string | null;
     loading: boolean;
     failed: boolean;
-    /** What the feed told while the list was being read: newer than the list. */
+    /** What the feed brought while the list was being read: newer than the list. */
     meanwhile: ReadonlyMap<string, Row>;
   };
   /** The feed has been open at least once. */
@@ -176,13 +176,13 @@ function withRow(rows: ReadonlyMap<string, Row>, row: Row): ReadonlyMap<string, 
 
 function withListing(state: DeskState, listing: Listing, more: boolean): DeskState {
   const { meanwhile } = state.list;
-  const told = listing.conversations.map((row) => meanwhile.get(row.ref) ?? row);
+  const listed = listing.conversations.map((row) => meanwhile.get(row.ref) ?? row);
   const refs = new Set(more ? state.list.refs : []);
-  for (const row of told) refs.add(row.ref);
+  for (const row of listed) refs.add(row.ref);
   if (!state.query) for (const ref of meanwhile.keys()) refs.add(ref);
   return {
     ...state,
-    rows: told.reduce(withRow, state.rows),
+    rows: listed.reduce(withRow, state.rows),
     counts: listing.counts,
     list: {
       refs,

@@ -1,4 +1,4 @@
-/** What the desk knows of operators, conversations and itself, as its API tells it. */
+/** Types of the desk: operators, conversations, and what its API returns. */
 import type { Status } from "../types";
 
 export type Handler = "bot" | "queue" | "human";
@@ -29,7 +29,7 @@ export interface Teammate extends Colleague {
   role: Role;
 }
 
-/** Whoever writes or looks: the id is missing where the service tells only the name. */
+/** Whoever writes or looks: the id is missing where the service sends only the name. */
 export interface Person {
   id?: string;
   name: string;

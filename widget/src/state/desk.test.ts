@@ -74,7 +74,7 @@ describe("the views", () => {
 });
 
 describe("the list", () => {
-  it("follows what the feed tells: comes, leaves, is deleted", () => {
+  it("follows the feed: comes, leaves, is deleted", () => {
     let state = listed([waiting("cnv_1", 60)]);
     state = reduceDesk(state, { type: "row", row: waiting("cnv_2", 5) });
     expect(visibleRows(state).map((one) => one.ref)).toEqual(["cnv_1", "cnv_2"]);
@@ -84,7 +84,7 @@ describe("the list", () => {
     expect(visibleRows(state)).toEqual([]);
   });
 
-  it("keeps what the feed told while it was read, which is newer", () => {
+  it("keeps what the feed brought while it was read, which is newer", () => {
     let state = reduceDesk(atDesk(), { type: "listing" });
     state = reduceDesk(state, { type: "row", row: mine("cnv_1") });
     state = reduceDesk(state, { type: "row", row: waiting("cnv_2", 1) });
@@ -144,7 +144,7 @@ describe("a row", () => {
     expect(visitorName(row("cnv_1"))).toBe("");
   });
 
-  it("tells the page, and the rest of the metadata as text", () => {
+  it("shows the page, and the rest of the metadata as text", () => {
     const given = row("cnv_1", { metadata: { page: "https://shop.test/a", plan: "pro", n: 3 } });
     expect(pageOf(given)).toBe("https://shop.test/a");
     expect(otherMetadata(given)).toEqual([
@@ -182,18 +182,18 @@ describe("the open conversation", () => {
 
   it("shows the bot's words as they come, and closes the turn where a person takes over", () => {
     let state = openConversation("cnv_1", row("cnv_1"));
-    const tell = (kind: string, data: unknown) =>
+    const receive = (kind: string, data: unknown) =>
       (state = reduceOpened(state, { type: "event", event: event(kind, data), now: NOW }));
-    tell("answer.start", { turn_id: "t1" });
-    tell("answer.delta", { turn_id: "t1", text: "So " });
+    receive("answer.start", { turn_id: "t1" });
+    receive("answer.delta", { turn_id: "t1", text: "So " });
     expect(toListState(state).answering?.text).toBe("So ");
-    tell("answer.end", { turn_id: "t1", message: null, citations: [] });
-    tell("handler", { handler: "human", assigned_to: { name: "Anna" } });
+    receive("answer.end", { turn_id: "t1", message: null, citations: [] });
+    receive("handler", { handler: "human", assigned_to: { name: "Anna" } });
     expect(toListState(state).answering).toBeNull();
     expect([state.handler, state.assigned_to?.name]).toEqual(["human", "Anna"]);
   });
 
-  it("takes a note that is told again once, and knows who wrote it", () => {
+  it("takes a note that comes again once, and knows who wrote it", () => {
     let state = openConversation("cnv_1", null);
     const note = event(
       "message",
@@ -248,7 +248,7 @@ describe("the open conversation", () => {
     expect(state.visitorTypesUntil).toBe(0);
   });
 
-  it("tells the last rating with its comment", () => {
+  it("shows the last rating with its comment", () => {
     const rated = said("m1", "assistant", {
       metadata: { feedback: { rating: "down", comment: "Old" } },
     });

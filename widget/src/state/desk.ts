@@ -1,4 +1,4 @@
-/** The desk: what an operator does here, and what the service tells, as changes of one state. */
+/** The desk: what an operator does here, and what the service sends, as changes of one state. */
 import { connectSse, type SseConnection } from "../client/sse-connection";
 import type { Frame } from "../client/sse-parser";
 import { decodeDeskEvent, type DeskEvent } from "../client/desk-decode";
@@ -34,7 +34,7 @@ export type Desk = ReturnType<typeof createDesk>;
 
 const SEARCH_PAUSE_MS = 250;
 const NOTICE_MS = 7_000;
-/** The feed does not tell that a visitor was seen once more: the lists are read again as often as this. */
+/** The feed does not send that a visitor was seen once more: the lists are read again as often as this. */
 const REFRESH_MS = 60_000;
 
 export function createDesk(deps: DeskDeps) {
@@ -338,7 +338,7 @@ export function createDesk(deps: DeskDeps) {
     },
     /**
      * `invite`: the invitation that the address held; it signs in at once where nobody is logged in here, and otherwise
-     * waits for `signIn`. `signedOut`: the page was told that nobody is logged in.
+     * waits for `signIn`. `signedOut`: the page knows from the service that nobody is logged in.
      */
     async start(invite: string | null, signedOut = false): Promise<void> {
       dispatch({ type: "online", online: deps.page.online });

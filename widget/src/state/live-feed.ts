@@ -312,7 +312,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
         at += event.text.length;
       }
       const ends = event.event === "answer.end" || event.event === "answer.error";
-      // The question is for people. Who has the conversation now, the log alone tells.
+      // The question is for people. Only the log says who has the conversation now.
       if (event.event === "handler") deps.onHeld();
       if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed))
         deps.onEvent(event);

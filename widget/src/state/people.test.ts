@@ -20,7 +20,7 @@ const seen = async (tab: Awaited<ReturnType<typeof asked>>, wanted: object) => {
   );
 };
 
-test("a person can be asked for, and the place in the queue, the person and the way back are told", async () => {
+test("a person can be asked for, and the place in the queue, the person and the way back are shown", async () => {
   service.people = "online";
   const tab = browser.tab();
   await tab.ready;
@@ -68,18 +68,18 @@ test("what was said to people, who left it at that, is no question without an an
       event: "message" as const,
       message: decodeMessage({ id, role: "user", content: id, client_id: `q.${"a".repeat(20)}` })!,
     });
-    const told = (kind: "bot" | "human") => ({
+    const handlerEvent = (kind: "bot" | "human") => ({
       event: "handler" as const,
       handler: { kind, name: "", position: 0, reason: "" },
     });
     const stop = createAnswerWatchdog(store, async () => {});
-    const tell = (event: ChatEvent) => store.dispatch({ type: "event", event });
-    tell(told("human"));
-    tell(message("Thank you!"));
+    const receive = (event: ChatEvent) => store.dispatch({ type: "event", event });
+    receive(handlerEvent("human"));
+    receive(message("Thank you!"));
     expect(unanswered()).toBe("");
-    tell(told("bot"));
+    receive(handlerEvent("bot"));
     expect(unanswered()).toBe("");
-    tell(message("Is the assistant there?"));
+    receive(message("Is the assistant there?"));
     expect(unanswered()).toBe("Is the assistant there?");
     stop();
   } finally {
@@ -136,7 +136,7 @@ test("a second tab, a reload and a claimed or moved conversation know who answer
   for (const one of [tab, two, phone]) await seen(one, { kind: "bot", reason: "left" });
 });
 
-test("a history that arrives late does not undo what was told since", async () => {
+test("a history that arrives late does not undo what the feed brought since", async () => {
   service.people = "online";
   const plain = service.fetch;
   let arrived = false;
@@ -177,23 +177,23 @@ test("a history that arrives before the reply to a request does not hide it", as
   expect(handler(tab)).toMatchObject({ kind: "queue", position: 2 });
 });
 
-test("typing is told at most once in three seconds, and only where a person may see it", async () => {
+test("typing is sent at most once in three seconds, and only where a person may see it", async () => {
   service.people = "online";
   const tab = await asked();
   answer("Good day.");
   await rested(tab);
-  const told = () => service.count("POST /api/session/me/typing");
+  const sent = () => service.count("POST /api/session/me/typing");
   const { people } = tab.conversation;
   people!.typing();
-  expect(told()).toBe(0);
+  expect(sent()).toBe(0);
   await people!.request();
   for (let n = 0; n < 5; n++) people!.typing();
-  await until(() => told() === 1);
+  await until(() => sent() === 1);
   service.tellTyping(only(), "Anna");
   await until(() => tab.state.typing === "Anna");
   service.say(only(), "Anna", "Here I am.");
   await until(() => tab.state.typing === "");
-  expect(told()).toBe(1);
+  expect(sent()).toBe(1);
 });
 
 test("with nobody there a message is left once, with the address, and nothing waits for an answer", async () => {
@@ -232,7 +232,7 @@ test("an ended conversation is nobody's, and the next question begins one with t
   await seen(tab, { kind: "bot" });
 });
 
-test("where the desk is off nothing is told of people", async () => {
+test("where the desk is off nothing is shown of people", async () => {
   const tab = await asked();
   answer("Good day.");
   await rested(tab);

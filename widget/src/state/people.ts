@@ -23,7 +23,7 @@ export interface People {
   request(left?: { reason?: string; contact: Contact }): Promise<Handler["kind"]>;
   /** Leaves a message for when somebody is there. */
   leave(text: string | undefined, contact: Contact): Promise<void>;
-  /** The visitor types. Told at most once in three seconds, and only where a person may see it. */
+  /** The visitor types. Sent at most once in three seconds, and only where a person may see it. */
   typing(): void;
 }
 
@@ -34,15 +34,15 @@ const TYPING_MS = 6_000;
 
 export function createPeople({ api, store, sessions }: PeopleDeps): People {
   const { dispatch } = store;
-  let toldAt = -TELL_TYPING_MS,
+  let typingSentAt = -TELL_TYPING_MS,
     typingTimer: ReturnType<typeof setTimeout> | undefined,
     unsent = { text: "", client_id: "" },
-    told: Handler | null = null;
+    current: Handler | null = null;
 
   store.subscribe((action) => {
     if (action.type !== "event") return;
     const { event } = action;
-    if (event.event === "handler") told = event.handler;
+    if (event.event === "handler") current = event.handler;
     if (event.event !== "typing") return;
     clearTimeout(typingTimer);
     typingTimer = setTimeout(() => dispatch({ type: "typing", value: "" }), TYPING_MS);
@@ -71,11 +71,11 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
   async function request(left = {}): Promise<Handler["kind"]> {
     await sessions.getOrCreate();
     const { generation } = store.state;
-    told = null;
+    current = null;
     const found = decodeHandler(await call("/human", left));
-    // What the log told meanwhile is newer; what the history did may be older.
-    if (found && !told && generation === store.state.generation) show(found);
-    return told ? (told as Handler).kind : "bot";
+    // What the log brought meanwhile is newer; what the history did may be older.
+    if (found && !current && generation === store.state.generation) show(found);
+    return current ? (current as Handler).kind : "bot";
   }
 
   return {
@@ -91,8 +91,8 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
     typing() {
       const { session } = store.state,
         now = Date.now();
-      if (!session || !isWithPeople(store.state) || now - toldAt < TELL_TYPING_MS) return;
-      toldAt = now;
+      if (!session || !isWithPeople(store.state) || now - typingSentAt < TELL_TYPING_MS) return;
+      typingSentAt = now;
       post(session, "/typing", {}).catch(() => {});
     },
   };

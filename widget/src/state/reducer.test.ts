@@ -24,7 +24,7 @@ const message = (
   created_at: "2026-01-31T12:00:00.000Z",
   ...(client_id ? { client_id } : {}),
 });
-const TOLD: ChatEvent[] = [
+const ANSWER: ChatEvent[] = [
   { event: "message", message: message("m1", "user", "Hello?", "q.1") },
   { event: "answer.start", turn_id: "t1" },
   { event: "answer.delta", turn_id: "t1", text: "Good " },
@@ -36,15 +36,15 @@ const all = (events: ChatEvent[], from: Transcript = EMPTY) =>
   events.reduce(reduceTranscript, from);
 
 test("events become messages, and the answer grows while it is made", () => {
-  expect(all(TOLD.slice(0, 4)).turn?.text).toBe("Good day");
-  const end = all(TOLD);
+  expect(all(ANSWER.slice(0, 4)).turn?.text).toBe("Good day");
+  const end = all(ANSWER);
   expect(end.turn).toBeNull();
   expect(end.messages.map((one) => one.content)).toEqual(["Hello?", "Good day."]);
 });
 
 test("a replay from the first word, at every point of an answer, shows each word once", () => {
-  for (let cut = 1; cut <= TOLD.length; cut++) {
-    const replayed = all(TOLD.slice(1), all(TOLD.slice(0, cut)));
+  for (let cut = 1; cut <= ANSWER.length; cut++) {
+    const replayed = all(ANSWER.slice(1), all(ANSWER.slice(0, cut)));
     expect(
       replayed.messages.map((one) => one.content),
       `cut after ${cut}`,
@@ -53,25 +53,25 @@ test("a replay from the first word, at every point of an answer, shows each word
   }
 });
 
-test("an answer told again does not shrink on the screen while it is told", () => {
-  let now = all(TOLD.slice(0, 4));
-  for (const event of TOLD.slice(1, 4)) {
+test("an answer replayed does not shrink on the screen meanwhile", () => {
+  let now = all(ANSWER.slice(0, 4));
+  for (const event of ANSWER.slice(1, 4)) {
     now = reduceTranscript(now, event);
     expect(now.turn?.text).toBe("Good day");
   }
-  expect(reduceTranscript(now, TOLD[4]!).turn?.text).toBe("Good day.");
+  expect(reduceTranscript(now, ANSWER[4]!).turn?.text).toBe("Good day.");
 });
 
 test("a replay that joins neighbouring deltas gives the same text", () => {
   const joined = all(
-    [TOLD[1]!, { event: "answer.delta", turn_id: "t1", text: "Good day" }],
-    all(TOLD.slice(0, 3)),
+    [ANSWER[1]!, { event: "answer.delta", turn_id: "t1", text: "Good day" }],
+    all(ANSWER.slice(0, 3)),
   );
   expect(joined.turn?.text).toBe("Good day");
 });
 
 test("a delta passed on with its place is laid over what is known, and one past a gap is not shown", () => {
-  const half = all(TOLD.slice(0, 3));
+  const half = all(ANSWER.slice(0, 3));
   expect(
     reduceTranscript(half, { event: "answer.delta", turn_id: "t1", text: "d day", at: 3 }).turn
       ?.text,
@@ -82,19 +82,19 @@ test("a delta passed on with its place is laid over what is known, and one past 
   expect(reduceTranscript(half, { event: "answer.delta", turn_id: "t9", text: "!" })).toBe(half);
 });
 
-test("an answer that is told before its question is told again stands after it, and before what is still on its way", () => {
+test("an answer that arrives before its question is replayed stands after it, and before what is still on its way", () => {
   let now = upsertLocalMessage(EMPTY, "q.1", "Hello?", undefined, "");
   now = upsertLocalMessage(now, "q.2", "More?", "sending", "");
-  now = all(TOLD.slice(1), now);
+  now = all(ANSWER.slice(1), now);
   expect(now.messages.map((one) => one.content)).toEqual(["Hello?", "Good day.", "More?"]);
-  now = all(TOLD, now);
+  now = all(ANSWER, now);
   expect(now.messages.map((one) => one.id)).toEqual(["m1", "m2", "local:q.2"]);
 });
 
 test("a history that was read before the question was stored puts no answer before it", () => {
   const asked = upsertLocalMessage(EMPTY, "q.1", "Hello?", undefined, "");
   const late = mergeHistory(
-    all(TOLD.slice(1), asked),
+    all(ANSWER.slice(1), asked),
     [],
     new Set(asked.messages.map((one) => one.id)),
   );
@@ -107,7 +107,7 @@ test("own words show at once, and the service's message takes their place in the
     event: "message",
     message: message("m0", "user", "From a phone", "q.0"),
   });
-  now = reduceTranscript(now, TOLD[0]!);
+  now = reduceTranscript(now, ANSWER[0]!);
   expect(now.messages.map((one) => one.id)).toEqual(["m0", "m1"]);
   expect(now.messages[1]!.delivery).toBeUndefined();
   expect(upsertLocalMessage(now, "q.1", "Hello?", "sending", "")).toBe(now);
@@ -151,7 +151,7 @@ test("a history read again keeps older pages, unsent words, and what came meanwh
 });
 
 test("a history that holds the whole answer ends the half one on the screen", () => {
-  const half = all(TOLD.slice(0, 4));
+  const half = all(ANSWER.slice(0, 4));
   expect(
     mergeHistory(
       half,
@@ -168,9 +168,9 @@ test("a history that holds the whole answer ends the half one on the screen", ()
     [message("m1", "user", "Hello?"), message("m2", "assistant", "Good day.")],
     new Set(["m1"]),
   );
-  expect(TOLD.slice(1).reduce(reduceTranscript, read).turn).toBeNull();
+  expect(ANSWER.slice(1).reduce(reduceTranscript, read).turn).toBeNull();
   expect(
-    TOLD.slice(1)
+    ANSWER.slice(1)
       .reduce(reduceTranscript, read)
       .messages.map((one) => one.id),
   ).toEqual(["m1", "m2"]);
@@ -178,7 +178,7 @@ test("a history that holds the whole answer ends the half one on the screen", ()
 
 test("a broken answer keeps its words and says that it failed, until another begins", () => {
   const broken = all([
-    ...TOLD.slice(0, 4),
+    ...ANSWER.slice(0, 4),
     {
       event: "answer.error",
       turn_id: "t1",

@@ -26,7 +26,7 @@ export type LossReason = "gone" | "erased" | "signIn";
 
 export interface ConversationState {
   session: string | null;
-  /** Grows with every session taken up or dropped, so that a late response to an earlier call can be told apart. */
+  /** Grows with every session taken up or dropped, so that a late response to an earlier call is recognised. */
   generation: number;
   saved: StoredSession | null;
   /** The `session-key` option, while it is in use. */
@@ -319,7 +319,7 @@ function withEvent(state: ConversationState, event: ChatEvent): ConversationStat
   }
 }
 
-/** The next place in the queue is told without the reason for being in it. */
+/** A new position in the queue comes without the reason for being in it. */
 function withHandler(state: ConversationState, handler: Handler): ConversationState {
   const { kind, reason } = state.handler ?? {};
   return {

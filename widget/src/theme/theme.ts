@@ -34,9 +34,9 @@ export function isDark(theme: Options["theme"], page: Document = document): bool
   if (theme === "light" || theme === "dark") return theme === "dark";
   const root = getComputedStyle(page.documentElement);
   const scheme = root.colorScheme ?? "";
-  const said = { dark: scheme.includes("dark"), light: scheme.includes("light") };
-  if (said.dark !== said.light) return said.dark;
-  if (!said.dark) {
+  const declared = { dark: scheme.includes("dark"), light: scheme.includes("light") };
+  if (declared.dark !== declared.light) return declared.dark;
+  if (!declared.dark) {
     const body = page.body ? computed(getComputedStyle(page.body).backgroundColor) : null;
     const ground = body ?? computed(root.backgroundColor);
     if (ground) return luminance(ground) < 0.2;

@@ -51,7 +51,7 @@ function emptyList(host: DeskHost, { list, query, page }: DeskState): Part {
     ${page === "queue" && !query ? awayHint(host) : nothing}</div>`;
 }
 
-/** Nobody new waits as long as nobody is available: whoever looks at an empty queue is told so. */
+/** Nobody new waits as long as nobody is available: an empty queue says so. */
 function awayHint({ desk, words: { t } }: DeskHost): Part {
   const { me, available } = desk.state;
   if (available || !isAtLeast(me?.role, "operator")) return nothing;

@@ -101,6 +101,13 @@ function assignDialog(host: DeskHost): TemplateResult {
   );
 }
 
+const ACTIONS: readonly Command[] = ["take", "toBot", "toQueue", "assign", "end"];
+
+function commandKey(command: Command): string {
+  if (command.startsWith("view.")) return `desk.${command}`;
+  return `desk.${ACTIONS.includes(command) ? "action" : "command"}.${command}`;
+}
+
 const HELP: readonly (readonly [group: string, commands: readonly Command[]])[] = [
   ["desk.help.list", ["next", "previous", ...VIEWS.map((view) => `view.${view}` as const)]],
   [
@@ -120,7 +127,7 @@ function helpDialog(host: DeskHost): TemplateResult {
     t("desk.help"),
     html`<div class="help">${HELP.map(
       ([group, commands]) => html`<section><h3>${t(group)}</h3><dl class="keys">
-        ${commands.map((one) => row(keyOf(one), t(`desk.command.${one}`)))}
+        ${commands.map((one) => row(keyOf(one), t(commandKey(one))))}
         ${group === "desk.help.list" ? row(t("desk.key.enter"), t("desk.command.open")) : nothing}
         ${group === "desk.help.everywhere" ? row(t("desk.key.escape"), t("desk.command.escape")) : nothing}
       </dl></section>`,

@@ -2,10 +2,25 @@
 import { html, LitElement, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import { language, type Language } from "../../locales/i18n";
-import { sheet } from "../../theme/stylesheet";
+import { css, sheet } from "../../theme/stylesheet";
 import type { DeskApi, DeskError } from "../../client/desk-api";
 import type { Reply } from "../../state/desk-types";
-import { editorStyles } from "./editor.styles";
+import { formStyles } from "./form.styles";
+
+const repliesStyles = css`
+form { display: grid; gap: 14px; align-items: stretch; }
+label { color: var(--_text-muted); }
+input, textarea { width: 100%; background: var(--_surface); color: var(--_text); font-size: max(1em, 15px); }
+textarea { padding-block: 7px; resize: vertical; }
+button { padding: 0 14px; font-weight: 600; }
+.quiet { border-color: transparent; background: none; }
+.danger { color: var(--_error); }
+[role=status]:not(:empty) { margin-top: 14px; }
+.row-end { display: flex; justify-content: flex-end; gap: 8px; margin-top: 8px; }
+.reply { display: flex; flex-wrap: wrap; align-items: flex-end; gap: 8px; }
+.reply label { flex: 0 1 9em; }
+.reply .wide { flex: 1 1 16em; }
+`;
 
 export class DeskReplies extends LitElement {
   api!: DeskApi;
@@ -15,7 +30,7 @@ export class DeskReplies extends LitElement {
   #replies: Reply[] = [];
   #message = "";
 
-  static override styles = [sheet(editorStyles)];
+  static override styles = [sheet(formStyles), sheet(repliesStyles)];
 
   override connectedCallback(): void {
     super.connectedCallback();

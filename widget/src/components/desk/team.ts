@@ -4,16 +4,10 @@ import type { DeskApi, DeskError } from "../../client/desk-api";
 import { language, type Language } from "../../locales/i18n";
 import { ROLES, type Role, type Teammate } from "../../state/desk-types";
 import { css, sheet } from "../../theme/stylesheet";
+import { formStyles } from "./form.styles";
 
 const teamStyles = css`
-:host { display: block; }
-* { box-sizing: border-box; margin: 0; padding: 0; }
-:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-button, input, select { font: inherit; color: inherit; min-height: 40px; padding: 0 12px; border: 1px solid var(--_border); border-radius: 10px; background: var(--_surface-raised); }
-button { cursor: pointer; }
-button:hover { background: var(--_surface-sunken); }
-button.strong, button.strong:hover { border-color: transparent; background: var(--_primary); color: var(--_on-primary); font-weight: 650; }
-button.sure { border-color: var(--_danger); color: var(--_danger); }
+button.sure { border-color: var(--_error); color: var(--_error); }
 .status:empty { display: none; }
 .status, small { color: var(--_text-muted); }
 ul { list-style: none; display: grid; gap: 6px; margin-block: 12px 18px; }
@@ -22,7 +16,6 @@ li > span { flex: 1 1 12em; min-width: 0; overflow-wrap: anywhere; }
 small { display: block; font-size: .88em; }
 form, .link { display: flex; flex-wrap: wrap; align-items: end; gap: 10px; }
 form { padding-top: 16px; border-top: 1px solid var(--_divider); }
-label { display: grid; gap: 4px; font-size: .92em; }
 label:first-child { flex: 1 1 12em; }
 .link { margin-top: 14px; }
 .link label { flex: 1 1 16em; }
@@ -43,7 +36,7 @@ export class BatonDeskTeam extends LitElement {
   /** Whose "Remove" was pressed once. */
   #asked = "";
 
-  static override styles = [sheet(teamStyles)];
+  static override styles = [sheet(formStyles), sheet(teamStyles)];
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -54,7 +47,7 @@ export class BatonDeskTeam extends LitElement {
     return this.words.t(`desk.team.${key}`, params);
   }
 
-  /** Does something and reads the list again; an error is told by the desk. */
+  /** Does something and reads the list again; the desk shows an error. */
   async #do(act: () => Promise<void>): Promise<void> {
     try {
       await act();
