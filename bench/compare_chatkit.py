@@ -5,7 +5,7 @@ memory, so it keeps nothing over a restart, where Baton writes to Redis. Neither
 question.
 
 - create: ChatKit has no thread without a first message, and its create always streams. Beside it stands Baton's create
-  and a first append, two requests, as one figure made from the two rates; the create alone is told too.
+  and a first append, two requests, as one figure made from the two rates; the create alone is reported too.
 - append: a message that is stored and gets no answer (ChatKit's ``respond`` yields nothing).
 - echo turn: question and answer, streamed and stored on both sides.
 """

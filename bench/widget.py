@@ -61,7 +61,7 @@ def tasks(trace: bytes) -> list[float]:
     for one in events:
         thread = (one["pid"], one["tid"])
         if thread in mains and one.get("ph") == "X" and one["name"] in {"RunTask", "ThreadControllerImpl::RunTask"}:
-            # CPU time where it is told: a busy machine must not pass for a slow widget.
+            # CPU time where it is reported: a busy machine must not pass for a slow widget.
             by_thread.setdefault(thread, []).append(one.get("tdur", one.get("dur", 0)) / 1000)
     return max(by_thread.values(), key=sum, default=[])
 

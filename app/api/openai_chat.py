@@ -186,9 +186,9 @@ def json_completion(head: dict[str, Any], answer: StatelessAnswer) -> Response:
 def stream_completion(
     head: dict[str, Any], answer: StatelessAnswer, usage: dict[str, int] | None, *, with_usage: bool
 ) -> Iterator[bytes]:
-    """The answer as chunks; an error after the first of them is told in the stream.
+    """The answer as chunks; an error after the first of them is sent in the stream.
 
-    ``with_usage``: a last chunk counts the tokens, where the engine tells them.
+    ``with_usage``: a last chunk counts the tokens, where the engine counts them.
     """
     head = {**head, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
 
@@ -224,14 +224,14 @@ def free_usage() -> dict[str, int] | None:
 
 
 def add_usage(known: dict[str, int] | None, usage: TokenUsage) -> dict[str, int]:
-    """The tokens known so far and those told now, as OpenAI counts them."""
+    """The tokens known so far and those of this chunk, as OpenAI counts them."""
     counts = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
     counts["total_tokens"] = usage.prompt + usage.completion
     return {name: count + (known or {}).get(name, 0) for name, count in counts.items()}
 
 
 def annotations_of(chunk: CitationsChunk) -> list[dict[str, Any]]:
-    """Citations as OpenAI's models tell them."""
+    """Citations as OpenAI's models annotate them."""
     return [
         {"type": "url_citation", "url_citation": {"title": citation.title, "url": citation.url}}
         for citation in list(chunk.citations)[:5]

@@ -129,7 +129,7 @@ class Progress:
         return "msg_" + self.stored.id.removeprefix("resp_")
 
     def item(self, status: str = "") -> dict[str, Any]:
-        """Its one message; with a status of its own where nothing of it has been told yet."""
+        """Its one message; with a status of its own where nothing of it has been sent yet."""
         content = [] if status else [self.text_part()]
         status = status or ("completed" if self.status == "completed" else "incomplete")
         return {"id": self.item_id, "type": "message", "status": status, "role": "assistant", "content": content}

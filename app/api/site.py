@@ -17,7 +17,7 @@ def _people() -> str:
     operators = services().operators
     try:
         return operators.people_state() if operators else "off"
-    except StorageUnavailable:  # what visitors see can be told all the same
+    except StorageUnavailable:  # what visitors see does not depend on it
         return "away"
 
 

@@ -411,7 +411,7 @@ class AnswerRunner:
             self._store.set_engine_problem("")
 
     def _report_problem(self) -> None:
-        """Tells all workers' /health what only the operator can mend about the engine, and when that is over."""
+        """Stores for every worker's /health what only the operator can mend about the engine, and when that is over."""
         problem = str(getattr(self.engine, "problem", ""))
         if problem or self._has_problem:
             with suppress(StorageUnavailable):

@@ -1,4 +1,4 @@
-"""One conversation as operators see it: notes in its history, and what its feed tells beside the visitor's events."""
+"""One conversation as operators see it: notes in its history, and what its feed has beside the visitor's events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Viewers(Protocol):
 
 
 class OperatorEvents:
-    """What a conversation's feed tells an operator beside the visitor's events: notes, and who else looks.
+    """What an operator gets in a conversation's feed beside the visitor's events: notes, and who else looks.
 
     ``wake`` wakes the other feeds of the conversation.
     """
@@ -52,15 +52,15 @@ class OperatorEvents:
     ) -> None:
         self._ref, self._viewer, self._viewers = ref, viewer, viewers
         self._get_notes, self._wake = get_notes, wake
-        self._told_notes = 0
-        self._told_viewers: list[tuple[str, str]] | None = None
+        self._sent_notes = 0
+        self._sent_viewers: list[tuple[str, str]] | None = None
         self._renewed_at = self._looked_at = float("-inf")
         self._had_events = False
 
     def read(self, batch: EventBatch) -> Iterator[Event]:
         """What is new after a look at the log."""
         with suppress(NotFound, StorageUnavailable):  # the reader of the log meets the same
-            if batch.note_count != self._told_notes:
+            if batch.note_count != self._sent_notes:
                 yield from self._notes()
             if self._is_worth_looking(batch):
                 yield from self._looking()
@@ -80,12 +80,12 @@ class OperatorEvents:
 
     def _notes(self) -> Iterator[Event]:
         notes = self._get_notes()
-        if self._told_viewers is None:  # this is the first look
+        if self._sent_viewers is None:  # this is the first look
             oldest = timestamp(round((time.time() - RECENT_SECONDS) * 1000))
-            self._told_notes = sum(created_at(note) < oldest for note in notes)
-        for note in notes[self._told_notes :]:
+            self._sent_notes = sum(created_at(note) < oldest for note in notes)
+        for note in notes[self._sent_notes :]:
             yield Event(None, "message", note)
-        self._told_notes = max(self._told_notes, len(notes))
+        self._sent_notes = max(self._sent_notes, len(notes))
 
     def _looking(self) -> Iterator[Event]:
         self._looked_at = time.monotonic()
@@ -93,9 +93,9 @@ class OperatorEvents:
         if is_due:
             self._renewed_at = time.monotonic()
         viewers = self._viewers.view(self._ref, self._viewer if is_due else "", VIEWER_MS)
-        if viewers != self._told_viewers:
-            joined = is_due and self._told_viewers is None and bool(self._viewer)
-            self._told_viewers = viewers
+        if viewers != self._sent_viewers:
+            joined = is_due and self._sent_viewers is None and bool(self._viewer)
+            self._sent_viewers = viewers
             shown = [{"id": operator_id, "name": name} for operator_id, name in viewers]
             yield Event(None, "viewers", orjson.dumps({"operators": shown}))
             if joined:

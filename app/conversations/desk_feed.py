@@ -1,4 +1,4 @@
-"""What an open desk is told: rows that have changed, how many conversations each view has, who is there to answer."""
+"""What an open desk receives: rows that have changed, how many conversations each view has, who is there to answer."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class DeskReader:
 
 @dataclass(slots=True)
 class _State:
-    """What a reader has been told."""
+    """What a reader has been sent."""
 
     first_id: str | None
-    """The position that a new reader starts from, told with the first event."""
+    """The position that a new reader starts from, sent with the first event."""
     counts: bytes = b""
     operators: bytes = b""
     counted_at: float = float("-inf")
@@ -154,6 +154,6 @@ class DeskFeed:
             return self._operators_event
 
     def forget_operators(self) -> None:
-        """They have changed: the feeds of all workers are told."""
+        """They have changed: wakes the feeds of all workers."""
         self._operators_known_until = float("-inf")
         self._index.wake()

@@ -94,7 +94,7 @@ class NameStore(Protocol):
         """Sets an entry that expires with its session; False where it is no longer as it was ``known``."""
 
     def add_name(self, session_hash: str, actor: str, entry: str) -> bool:
-        """Tells a session which entry leads to it; False where it has another name of this kind already."""
+        """Stores in a session which entry leads to it; False where it has another name of this kind already."""
 
     def get_names(self, session_hash: str) -> list[str]:
         """The entries that lead to a session."""

@@ -28,7 +28,7 @@ MOVE_SECONDS = 4.0
 VISITOR_AWAY_MS = 300_000
 """A visitor without a feed and without a heartbeat for this long has left."""
 CHANGED_POSITIONS = 50
-"""So many of those who wait are told when they move up."""
+"""So many of those who wait are notified when they move up."""
 _PUT_BACK = {"timeout": ("bot", "waiting"), "absent": ("queue", "holder"), "left": ("bot", "left")}
 
 
@@ -208,7 +208,7 @@ class PeopleService:
         return self._store.mark_abandoned(session_hash)
 
     def publish_positions(self, known: AbstractSet[tuple[str, int]] = frozenset()) -> AbstractSet[tuple[str, int]]:
-        """Tells those who wait where they are in the queue now, but for the sessions and positions that are ``known``.
+        """Notifies those who wait of their place in the queue, but for the sessions and positions that are ``known``.
 
         Returns what is known by then. The sweeper does it for all who have left the queue since it was done last:
         done for each of them, a long queue that nobody comes for would be too much work.

@@ -306,7 +306,7 @@ class ConversationService:
         ``is_local``: the turn runs in this worker. ``disconnected``: whether the client has left. A caller that waits
         for an answer passes None: it stays while the worker drains, and gets StorageUnavailable after
         MAX_STORAGE_OUTAGE_SECONDS. ``typist``: of whom the reader hears that they type. ``more``: what else there is
-        to tell after each look at the log.
+        to yield after each read of the log.
         """
         typing = TypingNotices(typist)
         after_event, after_message, available_at = start.after_event, start.after_message, time.monotonic()

@@ -76,7 +76,7 @@ def check_page(client: Client) -> None:
     expect("script-src" in policy or "default-src" in policy, "there is no Content-Security-Policy for scripts")
     expect("'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0], "any script may run")
     expect("no-store" in response.headers.get("cache-control", ""), "it may be cached")
-    expect("no-referrer" in response.headers.get("referrer-policy", ""), "it tells its address to other sites")
+    expect("no-referrer" in response.headers.get("referrer-policy", ""), "it sends its address to other sites")
     expect(ticket not in response.text, "the ticket stands in the page")
 
 
@@ -92,8 +92,8 @@ def check_desk(client: Client) -> None:
     written = client.post("/api/desk/operators", {"name": "x", "role": "admin"})
     expect(written.status_code in ((404,) if people == "off" else (401, 403)), f"it wrote: {written.status_code}")
     session = client.create()
-    told = client.call("GET", session).json()
-    expect(("handler" in told) == (people != "off"), "handler is told without a desk, or not told with one")
+    state = client.call("GET", session).json()
+    expect(("handler" in state) == (people != "off"), "handler is there without a desk, or missing with one")
     if people == "off":
         problem(client.post(f"{session}/human", {}), 404, "not_found")
 
@@ -109,7 +109,7 @@ def check_one_404(client: Client) -> None:
         bodies += [problem(client.call("GET", path), 404, "session_not_found") for path in paths]
     bearer = {"Authorization": f"Bearer {UNKNOWN_ID}"}
     bodies.append(problem(client.call("GET", "/api/session/me", headers=bearer), 404, "session_not_found"))
-    expect(all(body == bodies[0] for body in bodies), "the bodies differ, so that they tell ids apart")
+    expect(all(body == bodies[0] for body in bodies), "the bodies differ, which shows which ids exist")
 
 
 def check_bodies(client: Client) -> None:
@@ -301,7 +301,7 @@ def check_dead_worker(client: Client, pid: int) -> None:
         time.sleep(0.2)
     if closed is None:
         raise Broken(f"the answer is still open after {DEAD_TURN_SECONDS:.0f} s")
-    expect(closed["content"].startswith(words), "words that were told are lost")
+    expect(closed["content"].startswith(words), "words that were sent are lost")
 
 
 CHECKS: tuple[Callable[[Client], None], ...] = (

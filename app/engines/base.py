@@ -198,4 +198,4 @@ class HasModels(Protocol):
     """An engine that lets its caller choose a model."""
 
     def list_models(self) -> list[str]:
-        """Their names; empty where they cannot be told now."""
+        """Their names; empty where they are not known now."""

@@ -84,7 +84,7 @@ class OpenAIEngine:
         return sanitize_chunks(self._chunks(request, timer), timer, request.cancel)
 
     def list_models(self) -> list[str]:
-        """The names of the server's models, at most a minute old; empty where it does not tell them."""
+        """The names of the server's models, at most a minute old; empty where it does not list them."""
         if time.monotonic() - self._models_at < MODELS_SECONDS:
             return self._models
         self._models_at = time.monotonic()  # whoever asks meanwhile gets the earlier list

@@ -172,7 +172,7 @@ class PythonEngine:
 
 
 def _end_input(connection: socket.socket) -> None:
-    """Tells the process that the turn is over."""
+    """Notifies the process that the turn is over."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
 

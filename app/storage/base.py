@@ -259,10 +259,10 @@ class ConversationStore(Protocol):
     def mark_read(self, session_hash: str, operator_id: str) -> None: ...
 
     def set_typing(self, session_hash: str, actor: str, who: str, name: str) -> bool:
-        """The ``operator`` or the ``visitor`` types; False where that was told within the last 3 s."""
+        """The ``operator`` or the ``visitor`` types; False where that was sent within the last 3 s."""
 
     def set_queue_position(self, session_hash: str, position: int) -> bool:
-        """Tells a visitor who waits their position; False where they know it, or wait no more."""
+        """Notifies a visitor who waits of their position; False where they know it, or wait no more."""
 
     def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
         """Records that the visitor has left; False where they have not, or it is known. And when they were seen."""

@@ -46,7 +46,7 @@ _NO_ROW = (0, b"", b"", 0)
 _POSITION = re.compile(r"([0-9]{1,15})-([0-9a-f]{8})\Z")
 
 Queued = Callable[[Mapping[str, Any], str], Sequence[str] | None]
-"""Makes of a domain event and a ref what the queue of events stores; None for an event that is told to nobody."""
+"""Makes of a domain event and a ref what the queue of events stores; None for an event that is not sent."""
 Counted = Callable[[Mapping[str, Any], int, int], Mapping[str, Any] | None]
 """Makes of a domain event, and of when its session began and was last seen, what is added to the counts of a day."""
 

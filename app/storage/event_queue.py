@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 QUEUE_KEY = "baton:events:{desk}"
 REMIND_AFTER_MS = 60_000
-"""A request for a person that nobody has taken by then is told again; not where there was nobody to wait for."""
+"""A request for a person that nobody has taken by then is sent again; not where there was nobody to wait for."""
 FIELDS: dict[str, tuple[str, ...]] = {
     "session.created": (),
     "session.restored": (),
@@ -39,7 +39,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 MAX_FIELD_CHARS = 100
 
 Entry = tuple[str, str, str, str, str, str]
-"""What the queue stores of an event: id, ref, type and body; of a request for a person also when to tell it again (ms)
+"""What the queue stores of an event: id, ref, type and body; of a request for a person also when to send it again (ms)
 and with which body, else twice nothing."""
 
 

@@ -79,7 +79,7 @@ class PubSubNotifier:
             subscription.notify()
 
     def close(self) -> None:
-        """Tells every reader that the worker is shutting down."""
+        """Notifies every reader that the worker is shutting down."""
         self.closing.set()
         for channel in list(self._subscriptions):
             self.notify(channel)

@@ -1,6 +1,6 @@
 """The site's logo: an image file, or an image at an https address, fetched by the service and shown from it.
 
-So browsers ask nobody else for it, and neither the visitor's address nor the page they are on is told elsewhere.
+So browsers ask nobody else for it, and neither the visitor's address nor the page they are on goes elsewhere.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Two workers, Redis under Sentinels with a replica that every write waits for, operators at the desk. Visitors arrive as
 a day's hours have it, read, reload, go on at another device, ask for a person; the service is deployed anew, workers
-are killed, Redis fails over. At the end every conversation is compared with what its clients were told, and what Redis
+are killed, Redis fails over. At the end every conversation is compared with what its clients received, and what Redis
 and the workers hold with a model that was made before. ``DAY_SESSIONS`` (2000) and ``DAY_SECONDS`` (180) size it:
 ``nice -n 15 env DAY_SESSIONS=100000 DAY_SECONDS=6000 make bench BENCH=day`` is the whole day of a busy service.
 """

@@ -1,4 +1,4 @@
-"""Visitors and operators of the simulated day: what they do, and what they were told."""
+"""Visitors and operators of the simulated day: what they do, and what they received."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Timed = tuple[float, float]
 
 @dataclass
 class Ledger:
-    """What the day's clients were told, and how long it took."""
+    """What the day's clients received, and how long it took."""
 
     append: list[Timed] = field(default_factory=list)
     first_token: list[Timed] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Visitor:
         self.acknowledged: list[str] = []
         """Names of the texts that were stored, as ``text_of`` takes them."""
         self.answered: list[str] = []
-        """Names of the questions whose answer was told whole."""
+        """Names of the questions whose answer was received whole."""
         self.unequal = 0
         """Answers whose joined pieces were not their message."""
         self.last_at = 0.0
@@ -269,7 +269,7 @@ class Operator:
 
 
 def check(visitor: Visitor) -> dict[str, int]:
-    """Reads the conversation and compares it with what its clients were told."""
+    """Reads the conversation and compares it with what its clients received."""
     from tests.resilience.write_auditor import audit
 
     status, told = visitor.api.call("GET", f"/api/session/{visitor.session_id}/messages?limit=500")

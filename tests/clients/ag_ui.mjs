@@ -1,4 +1,4 @@
-/** Drives AG-UI's HttpAgent and prints what its subscribers are told as JSON. */
+/** Drives AG-UI's HttpAgent and prints what its subscribers get as JSON. */
 import { HttpAgent } from "@ag-ui/client";
 import { cutting, run } from "./harness.mjs";
 

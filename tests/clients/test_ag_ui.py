@@ -39,7 +39,7 @@ def test_a_run(script: RunScript, service: RunningService, visitor: Visitor) -> 
             "citations",
             ["Page 0", "Page 1", "Page 2"],
         )
-    assert visitor.texts() == ["tokens=12 cite", WORDS]  # the same run was told twice, and made once
+    assert visitor.texts() == ["tokens=12 cite", WORDS]  # the same run was sent twice, and made once
 
 
 def test_resume_at_every_cut(script: RunScript, service: RunningService, visitor: Visitor) -> None:

@@ -162,7 +162,7 @@ def test_a_limit(script: RunScript, limited_service: RunningService) -> None:
 
 
 def test_the_same_question_again(visitor: Visitor) -> None:
-    """The message's id is the turn's client id: sent again it asks nothing again, and tells the same message."""
+    """The message's id is the turn's client id: sent again it asks nothing again, and brings the same message."""
     streams = [
         parts(visitor.caller.post("/api/ai-sdk/chat", json=asked("once"), headers=visitor.bearer)) for _ in range(2)
     ]
@@ -215,7 +215,7 @@ def test_long_histories(visitor: Visitor) -> None:
 
 
 def test_other_tabs_see_it(visitor: Visitor) -> None:
-    """It is a turn like every other: the session's feeds tell it too."""
+    """It is a turn like every other: the session's feeds have it too."""
     with SseFeed(f"{visitor.caller.base}{visitor.path('/events')}") as feed:
         parts(visitor.caller.post("/api/ai-sdk/chat", json=asked("hello"), headers=visitor.bearer))
         assert feed.until("answer.end")[-1].data["message"]["content"] == "echo: hello"

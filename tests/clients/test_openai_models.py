@@ -106,7 +106,7 @@ def test_off_by_default(unpassed: openai.OpenAI, upstream: FaultyServer) -> None
 
 
 def test_usage(client: openai.OpenAI) -> None:
-    """The tokens that the engine tells are told, in a stream by its last chunk and only where it is wanted."""
+    """The tokens that the engine counts are sent, in a stream by its last chunk and only where it is wanted."""
     whole = client.chat.completions.create(model="large", messages=messages("hi"))
     assert whole.usage is not None
     assert (whole.usage.prompt_tokens, whole.usage.completion_tokens, whole.usage.total_tokens) == (70, 7, 77)

@@ -27,7 +27,7 @@ class Event:
 
 
 class Feed:
-    """What a feed has told so far; a thread reads on, tests wait for a condition."""
+    """What a feed has received so far; a thread reads on, tests wait for a condition."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -35,7 +35,7 @@ class Feed:
         self.changed = threading.Condition()
         self.failure: BaseException | None = None
 
-    def tell(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         with self.changed:
             self.events.append(event)
             self.changed.notify_all()
@@ -64,10 +64,10 @@ class Feed:
         threading.Thread(target=self.run, daemon=True).start()
 
     def wait(self, ready: Callable[[list[Event]], Any], seconds: float = 10.0) -> list[Event]:
-        """The events once ``ready`` says so; fails with all that was told when it never does."""
+        """The events once ``ready`` says so; fails with all that was received when it never does."""
         with self.changed:
             done = self.changed.wait_for(lambda: ready(self.events), seconds)
-            assert done, f"not told within {seconds} s (closed={self.closed}, {self.failure!r}): {self.events[-12:]}"
+            assert done, f"not within {seconds} s (closed={self.closed}, {self.failure!r}): {self.events[-12:]}"
             return list(self.events)
 
     def wait_quietly(self, ready: Callable[[list[Event]], Any], seconds: float) -> bool:
@@ -139,7 +139,7 @@ class SseFeed(Feed):
     def dispatch(self, fields: dict[str, str]) -> None:
         if "data" in fields:
             data = json.loads(fields["data"])
-            self.tell(Event(fields.get("id"), fields.get("event", "message"), data, time.monotonic()))
+            self.add(Event(fields.get("id"), fields.get("event", "message"), data, time.monotonic()))
 
     def hang_up(self) -> None:
         self.response.close()
@@ -171,7 +171,7 @@ class WsFeed(Feed):
             if not text:
                 return
             frame = json.loads(text)
-            self.tell(Event(frame.get("id"), frame["event"], frame.get("data"), time.monotonic()))
+            self.add(Event(frame.get("id"), frame["event"], frame.get("data"), time.monotonic()))
 
     def send(self, value: Any) -> None:
         self.socket.send(json.dumps(value))
@@ -204,5 +204,5 @@ STORY = {"message", "answer.start", "answer.delta", "answer.end", "answer.error"
 
 
 def story(events: list[Event]) -> list[Event]:
-    """What was told, without pings and without events that are not on the page."""
+    """What was received, without pings and without events that are not on the page."""
     return [event for event in events if event.event in STORY]

@@ -150,7 +150,7 @@ def test_standing_headers(caller: ApiClient, method: str, path: str) -> None:
 
 
 def test_feeds_carry_the_standing_headers(visitor: Visitor) -> None:
-    """The feeds carry them too, and tell proxies not to hold them back."""
+    """The feeds carry them too, and keep proxies from holding them back."""
     for feed in (visitor.events(), visitor.ask_streamed("hello")):
         with feed:
             assert feed.headers["content-type"].split(";")[0] == "text/event-stream"

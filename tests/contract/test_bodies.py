@@ -151,7 +151,7 @@ def test_chunked_bodies_are_read(visitor: Visitor) -> None:
     assert visitor.texts() == ["in pieces"]
 
 
-def test_refused_before_it_is_read_whole(plain: RunningService, visitor: Visitor) -> None:
+def test_refused_before_it_is_read_completely(plain: RunningService, visitor: Visitor) -> None:
     """A body that announces too much is refused before it has come."""
     host, port = plain.base.removeprefix("http://").split(":")
     begun = time.monotonic()

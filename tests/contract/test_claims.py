@@ -102,8 +102,8 @@ def test_the_old_id_is_gone(caller: ApiClient, visitor: Visitor) -> None:
         is_problem(caller.resume(one, user_token=token()), 404, "session_not_found")
 
 
-def test_feeds_of_the_old_id_are_told(visitor: Visitor) -> None:
-    """Whoever listens at the old id is told that it is over there, and the feed closes."""
+def test_feeds_of_the_old_id_end(visitor: Visitor) -> None:
+    """Whoever follows the old id gets its end, and the feed closes."""
     with visitor.events() as sse, visitor.ws() as ws:
         visitor.said("heard")
         for feed in (sse, ws):
@@ -114,7 +114,7 @@ def test_feeds_of_the_old_id_are_told(visitor: Visitor) -> None:
 
 
 def test_a_fresh_cursor(caller: ApiClient, visitor: Visitor) -> None:
-    """`cursor` of the answer goes on from there: nothing is told twice, an old position brings `reset`."""
+    """`cursor` of the answer goes on from there: nothing comes twice, an old position brings `reset`."""
     visitor.said("before")
     old = visitor.get("/messages").json()["cursor"]
     body = whole(claim(visitor))

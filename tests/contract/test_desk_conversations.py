@@ -294,7 +294,7 @@ def test_typing_of_operators(guest: Visitor, anna: DeskClient) -> None:
 
 
 def test_desk_feed(guest: Visitor, anna: DeskClient, desk: RunningService) -> None:
-    """The desk's feed tells rows as the list has them, counts and operators; it goes on where it was cut."""
+    """The desk's feed sends rows as the list has them, counts and operators; it goes on where it was cut."""
     with follow(anna, "/events") as feed:
         feed.until("operators")
         assert {one.event for one in feed.events} >= {"counts", "operators"}
@@ -347,7 +347,7 @@ def test_feed_ends_with_the_login(server: ServerClient) -> None:
 
 
 def test_delete(guest: Visitor, anna: DeskClient, lead: DeskClient, desk: RunningService) -> None:
-    """A deleted conversation is gone from the lists before the 204, and the desks are told; nothing of it is left."""
+    """A deleted conversation is gone from the lists before the 204, the desks' feeds say so; nothing is left."""
     ref = asked(guest, anna, "Delete me 8080")
     assert is_problem(anna.delete(at(ref)), 403, "not_allowed")
     with follow(anna, "/events") as feed:

@@ -119,7 +119,7 @@ def run(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_sound_service(plain: RunningService, tmp_path: Path) -> None:
+def test_a_healthy_service(plain: RunningService, tmp_path: Path) -> None:
     """Every promise is kept, as text, JSON and JUnit say alike; nothing that was created is left."""
     before = plain.key_names() if plain.redis_process else []
     ran = run(plain.base, "--json", "--junit", str(tmp_path / "report.xml"))
@@ -271,7 +271,7 @@ def _plain_errors(exchange: Exchange) -> None:
         exchange.headers["content-type"] = "text/html"
 
 
-def _telling_404(exchange: Exchange) -> None:
+def _revealing_404(exchange: Exchange) -> None:
     if exchange.status == 404 and "AAAA" not in exchange.path:
         exchange.replace('"detail": "', '"detail": "It has expired. ')
 
@@ -445,8 +445,8 @@ def _no_reset(event: bytes) -> list[bytes]:
 
 
 FAULTS: tuple[Fault | LineFault, ...] = (
-    _cached, _sniffed, _plain_errors, _telling_404, _stored_as_500, _trimmed, _lost_page, _always_new, _ticket_for_ever,
-    _id_in_the_link, _reopened, _undeleted, _unwell, _other_answer, _default_session,
+    _cached, _sniffed, _plain_errors, _revealing_404, _stored_as_500, _trimmed, _lost_page, _always_new,
+    _ticket_for_ever, _id_in_the_link, _reopened, _undeleted, _unwell, _other_answer, _default_session,
     _without_location, _expires_early, _cookies_for_all, _html_for_unknown_paths, _echoed_id, _scripts_from_anywhere,
     _ticket_on_the_page, _open_desk, _readable_desk, _system_for_all, _ticket_as_id, _long_snippets, _newest_first,
     _Seen().shared_words, _Seen().still_there,

@@ -1,4 +1,4 @@
-"""Live events over server-sent events and WebSocket: what is told, to whom, and from where on."""
+"""Live events over server-sent events and WebSocket: which events come, to whom, and from where on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def follow(visitor: Visitor, kind: str, after: str | None = None) -> Feed:
 
 @BOTH
 def test_a_message(visitor: Visitor, kind: str) -> None:
-    """`message`: a stored message, as its append told it; from now on, without a position."""
+    """`message`: a stored message, as its append answered it; from now on, without a position."""
     visitor.said("before")
     with follow(visitor, kind) as feed:
         stored = visitor.said("hello", client_id="c", metadata={"a": 1})
@@ -56,8 +56,8 @@ def test_a_turn(visitor: Visitor, kind: str) -> None:
 
 
 @BOTH
-def test_the_answer_is_told_once(visitor: Visitor, kind: str) -> None:
-    """The answer is told by `answer.end`, not also by `message`."""
+def test_the_answer_comes_once(visitor: Visitor, kind: str) -> None:
+    """The answer comes as `answer.end`, not also as `message`."""
     with follow(visitor, kind) as feed:
         visitor.ask("hello")
         visitor.said("the end")
@@ -156,7 +156,7 @@ def test_status(visitor: Visitor, kind: str) -> None:
 
 @BOTH
 def test_erase_closes_feeds(visitor: Visitor, kind: str) -> None:
-    """After an erase, open feeds are told and closed."""
+    """After an erase, open feeds get its end and are closed."""
     feed = follow(visitor, kind)
     visitor.said("one")
     feed.until("message")
@@ -166,7 +166,7 @@ def test_erase_closes_feeds(visitor: Visitor, kind: str) -> None:
 
 @BOTH
 def test_every_reader_gets_the_same(visitor: Visitor, kind: str) -> None:
-    """Every tab, page and device of a session is told the same story."""
+    """Every tab, page and device of a session gets the same events."""
     feeds = [follow(visitor, kind) for _ in range(6)]
     visitor.said("one")
     visitor.ask("tokens=30 delay=0.02")

@@ -65,7 +65,7 @@ def test_the_install_page_writes_the_tag_as_one_chooses(plain: RunningService, t
     tab.is_clean(plain.base)
 
 
-def test_one_can_test_a_site_in_plain_words(brief: RunningService, tab: Tab) -> None:
+def test_a_tool_tests_a_site_in_plain_words(brief: RunningService, tab: Tab) -> None:
     """An allowed site is told so, another one is told what to do, and a neighbour of an allowed one why not."""
     page = tab.page
     page.goto(brief.base + "/install")

@@ -127,7 +127,7 @@ def test_a_citation_opens(harbour: ApiClient) -> None:
 
 
 def test_the_seeds_question(harbour: ApiClient) -> None:
-    """A streamed answer tells its citations at its end, the same as the JSON answer's."""
+    """A streamed answer has its citations at its end, the same as the JSON answer's."""
     visitor = harbour.create()
     events = visitor.ask_streamed("Must dogs be kept on a lead?", client_id="c").until_closed()
     body = visitor.ask("Must dogs be kept on a lead?", client_id="c").json()

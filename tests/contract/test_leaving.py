@@ -49,7 +49,7 @@ def opens(caller: httpx.Client, place: str) -> bool:
 
 
 @pytest.mark.parametrize("more", ["", UPGRADE])
-def test_a_feed_that_is_dropped_at_once_gives_its_place_back(caller: httpx.Client, more: str) -> None:
+def test_a_feed_that_is_dropped_at_once_gives_its_slot_back(caller: httpx.Client, more: str) -> None:
     """Twenty readers that reset their connection before the first event lock nobody out, and no feed counts as open."""
     place = caller.post("/api/session/create").headers["Location"]
     for _ in range(20):
@@ -59,7 +59,7 @@ def test_a_feed_that_is_dropped_at_once_gives_its_place_back(caller: httpx.Clien
     until(lambda: not any(map(float, re.findall(figures, caller.get("/metrics").text))), 20, what="no feed open")
 
 
-def test_a_question_that_is_dropped_at_once_gives_its_place_back(caller: httpx.Client) -> None:
+def test_a_question_that_is_dropped_at_once_gives_its_slot_back(caller: httpx.Client) -> None:
     """Twenty streamed questions without a session, reset at once, leave the engine to the others."""
     body = '{"query": "tokens=3"}'
     for _ in range(20):

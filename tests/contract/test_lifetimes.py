@@ -20,7 +20,7 @@ addresses = itertools.count(1)
 
 @pytest.fixture
 def caller(brief: RunningService) -> ApiClient:
-    """From an address of its own, told by the proxy that this service trusts."""
+    """From an address of its own, named by the proxy that this service trusts."""
     return ApiClient(brief.base, headers={"X-Forwarded-For": f"192.0.2.{next(addresses)}"})
 
 

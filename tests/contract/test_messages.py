@@ -159,7 +159,7 @@ def test_reading_pages(visitor: Visitor) -> None:
 
 
 def test_the_newest_hundred(visitor: Visitor) -> None:
-    """Without either, the newest `limit`, 100 unless told."""
+    """Without either, the newest `limit`, by default 100."""
     names = [visitor.said(f"m{number}")["id"] for number in range(105)]
     body = visitor.get("/messages").json()
     assert [message["id"] for message in body["messages"]] == names[5:]

@@ -104,7 +104,7 @@ class Session(RuleBasedStateMachine):
         self.erased = True
 
     @invariant()
-    def reads_as_told(self) -> None:
+    def reads_as_sent(self) -> None:
         answer = self.visitor.get("/messages", params={"limit": 500})
         if self.erased:
             assert answer.status_code == 404

@@ -1,4 +1,4 @@
-"""What the owner's own systems are told of conversations, and what is counted of them each day."""
+"""Which events the owner's own systems get of conversations, and what is counted of them each day."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Day:
 
 
 def visit(day: Day, name: str) -> Visitor:
-    """A new conversation; its ref is that of the event that tells of it."""
+    """A new conversation; its ref is that of its event."""
     before = {one["data"]["ref"] for one in day.receiver.events()}
     visitor = ApiClient(day.service.base).create()
     new: set[str] = set()
@@ -126,7 +126,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_everything_is_told_in_order(day: Day, name: str) -> None:
+def test_every_event_arrives_in_order(day: Day, name: str) -> None:
     """Each event of a conversation once, in the order in which it happened, signed, with its ref."""
     assert eventually(lambda: len(day.types(name)) >= len(EXPECTED[name]), 10)
     assert day.types(name) == EXPECTED[name]

@@ -159,7 +159,7 @@ def test_browser_tabs_get_a_mark(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/knowledge/no-such-page", "/knowledge/../../etc/passwd", "/chat/x"])
-def test_an_address_that_leads_nowhere_gets_a_kind_page(web: httpx.Client, path: str) -> None:
+def test_an_unknown_path_gets_a_helpful_page(web: httpx.Client, path: str) -> None:
     """404 with a way on, under the same policy, and with nothing of the address in it."""
     answer = web.get(path)
     assert answer.status_code == 404
@@ -169,7 +169,7 @@ def test_an_address_that_leads_nowhere_gets_a_kind_page(web: httpx.Client, path:
 
 
 def test_a_program_gets_a_problem_instead_of_a_page(plain: RunningService) -> None:
-    """Who does not ask for HTML is told in the form of the API."""
+    """Who does not ask for HTML gets an error in the form of the API."""
     answer = httpx.get(plain.base + "/nowhere")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 

@@ -371,7 +371,7 @@ def test_an_engine_that_does_not_know(guest: Visitor) -> None:
 
 
 def test_typing(guest: Visitor, anna: Operator) -> None:
-    """The operator's is in the visitor's feed, without an id and once in 3 s; what is told is never told again."""
+    """The operator's is in the visitor's feed, without an id and once in 3 s; it is never sent again."""
     anna.says(guest, "One moment")
     ref = anna.ref(guest)
     with guest.events() as feed:

@@ -159,7 +159,7 @@ def test_cursor_in_mid_answer(visitor: Visitor, kind: str) -> None:
 
 
 def test_cursor_at_rest(visitor: Visitor) -> None:
-    """At rest, `cursor` tells nothing that is in `messages` already: no message, no answer."""
+    """At rest, nothing that is in `messages` follows `cursor`: no message, no answer."""
     visitor.said("one")
     visitor.ask("two")
     page = visitor.get("/messages").json()
@@ -197,7 +197,7 @@ def test_ids_of_a_chats_stream_are_positions(visitor: Visitor, kind: str) -> Non
         assert "reset" not in {event.event for event in rest}
 
 
-def test_sse_and_ws_tell_the_same(visitor: Visitor) -> None:
+def test_sse_and_websocket_send_the_same(visitor: Visitor) -> None:
     """Listeners over SSE and WebSocket, started at different moments, join the same text."""
     with visitor.events() as early, visitor.ws() as socket:
         stream = visitor.ask_streamed("tokens=100 delay=0.02")

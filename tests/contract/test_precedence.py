@@ -1,4 +1,4 @@
-"""What is told first where several things are wrong at once, and requests that are easily taken for others."""
+"""Which error comes first where several things are wrong at once, and requests that are easily taken for others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize(("method", "rest", "more", "status"), WRONG)
-def test_a_session_that_is_not_there_is_told_before_any_fault_of_the_call(
+def test_a_missing_session_comes_before_any_fault_of_the_call(
     visitor: Visitor, method: str, rest: str, more: dict[str, Any], status: int
 ) -> None:
     """Whatever is wrong with a call on an unknown session, by path and by bearer: 404; on a known one that fault."""

@@ -217,8 +217,8 @@ def test_a_long_answer_taken_up_late(visitor: Visitor) -> None:
             assert not set(ids(seen)) & set(ids(rest))
 
 
-def test_after_the_end_the_feed_still_tells(visitor: Visitor) -> None:
-    """A reader that was away when the session ended is told so when it comes back with its last id."""
+def test_after_the_end_the_feed_still_sends_it(visitor: Visitor) -> None:
+    """A reader that was away when the session ended gets that end when it comes back with its last id."""
     with visitor.events() as feed:
         visitor.said("one")
         place = feed.until("message")[-1].id

@@ -63,7 +63,7 @@ def test_racing_chats(own: RunningService) -> None:
 
 
 def test_racing_streams(own: RunningService) -> None:
-    """So do racing streams: each tells the whole answer, one turn for all."""
+    """So do racing streams: each brings the whole answer, one turn for all."""
     visitor = ApiClient(own.base).create()
 
     def stream(_: int) -> SseFeed:
@@ -79,7 +79,7 @@ def test_racing_streams(own: RunningService) -> None:
 
 
 def test_a_stream_again(visitor: Visitor) -> None:
-    """A stream asked for again after its end tells the same answer and its end."""
+    """A stream asked for again after its end brings the same answer and its end."""
     first = visitor.ask_streamed("tokens=30", client_id="c").until_closed()
     again = visitor.ask_streamed("tokens=30", client_id="c").until_closed()
     whole = visitor.ask("tokens=30", client_id="c").json()

@@ -18,8 +18,8 @@ def get(service: RunningService, path: str, **headers: str) -> httpx.Response:
     return httpx.get(service.base + path, headers=headers, timeout=10)
 
 
-def test_the_settings_are_told_as_the_contract_names_them(face: RunningService) -> None:
-    """GET /api/site tells each setting, may be kept for a minute, and is readable by the allowed origins alone."""
+def test_the_settings_have_the_names_of_the_contract(face: RunningService) -> None:
+    """GET /api/site has each setting, may be kept for a minute, and is readable by the allowed origins alone."""
     answer = get(face, "/api/site", **ORIGIN)
     assert answer.status_code == 200
     logo_url = f"{face.base}/logo"
@@ -47,7 +47,7 @@ def test_the_settings_are_told_as_the_contract_names_them(face: RunningService) 
     assert get(face, "/api/site").headers["Vary"] == answer.headers["Vary"]
 
 
-def test_without_settings_it_tells_the_defaults(plain: RunningService) -> None:
+def test_without_settings_it_has_the_defaults(plain: RunningService) -> None:
     """Unset, a text is null, the theme is auto and the assistant is called Assistant; any origin may read it."""
     answer = get(plain, "/api/site", **ORIGIN)
     body = answer.json()
@@ -125,7 +125,7 @@ def test_a_page_alone_links_to_no_other(page: str) -> None:
 
 
 def test_the_script_carries_colour_language_and_theme(face: RunningService, plain: RunningService) -> None:
-    """/widget.js as served tells the launcher its colour, language and theme; unset, it is the file as built."""
+    """/widget.js as served gives the launcher its colour, language and theme; unset, it is the file as built."""
     served = get(face, "/widget.js")
     for value in (FACE["BATON_COLOR"], FACE["BATON_LANG"], FACE["BATON_THEME"]):
         assert f'"{value}"' in served.text

@@ -153,7 +153,7 @@ def test_a_refused_resume_spends_nothing(visitor: Visitor) -> None:
 
 
 def test_the_cursor_of_resume(visitor: Visitor) -> None:
-    """`cursor` is where to start `events` so that nothing is missed and nothing is told twice."""
+    """`cursor` is where to start `events` so that nothing is missed and nothing comes twice."""
     visitor.said("before")
     body = visitor.caller.resume(visitor.ticket()).json()
     visitor.said("after")

@@ -139,7 +139,7 @@ class Bot:
         self.seen: list[str] = []
 
     def answer(self, request: EngineRequest) -> Iterator[str]:
-        """Tell how many turns this instance has seen: always the first."""
+        """Answer with how many turns this instance has seen: always the first."""
         self.seen.append(request.question)
         yield f"turn {len(self.seen)}: "
         yield request.question

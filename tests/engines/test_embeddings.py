@@ -121,7 +121,7 @@ def test_meaning_has_a_say_in_the_order(start: Start, endpoint: Meaning) -> None
 
 
 @pytest.mark.parametrize("fault", ["500", "garbage", "slow", "gone"])
-def test_trouble_leaves_the_answer_to_words(
+def test_an_error_leaves_the_answer_to_keywords(
     start: Start, endpoint: Meaning, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the endpoint does, the answer is that of words alone, after a second at most, and it is counted."""

@@ -28,7 +28,7 @@ def test_ask_after(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_index(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """``knowledge index`` says how many pages there are and leaves the index where it is told to."""
+    """``knowledge index`` says how many pages there are and writes the index to the given folder."""
     assert main(["knowledge", "index", str(SHOP), "--data", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)["pages"] == 10
     assert list(tmp_path.glob("*.db"))

@@ -1,4 +1,4 @@
-"""A model behind the real service: what visitors, /health and the log are told of a wrong key and of a cut answer."""
+"""A model behind the real service: what visitors, /health and the log show of a wrong key and of a cut answer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_model_behind_the_service(service: Callable[..., Service], server: Fau
             stream = client.post("/api/chat", json={"query": "hello"}, headers=headers | EVENTS).text
             assert '"retryable":false' in stream
         payload = "the model refuses every call: 401 Incorrect API key provided"
-        until(lambda: all(one.startswith(payload) for one in problem()), 5, "every worker to tell it")
+        until(lambda: all(one.startswith(payload) for one in problem()), 5, "every worker to show it")
         health = client.get("/health")
         assert health.status_code == 200
         assert "401 Incorrect API key provided" in running.output

@@ -140,7 +140,7 @@ def test_what_only_the_operator_can_mend(
 def test_an_error_inside_the_stream(
     openai: Settings, server: FaultyServer, error: Any, text: str, final: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server that answers 200 and then tells an error in its stream is understood as if it had said it by status."""
+    """A server that answers 200 and then sends an error in its stream is understood as if it had said it by status."""
     server.script = ("text/event-stream", [b"data: " + json.dumps({"error": error}).encode() + b"\n\n"])
     engine = engines.create_engine(openai)
     with pytest.raises(EngineFailed) as failed:

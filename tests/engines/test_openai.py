@@ -55,7 +55,7 @@ def test_the_request_holds_rules_sources_history_and_the_question(openai: Settin
     assert (request.json["model"], request.json["stream"], request.json["max_tokens"]) == ("faulty", True, 1024)
 
 
-def test_the_tokens_charged_are_told(openai: Settings) -> None:
+def test_the_tokens_charged_are_counted(openai: Settings) -> None:
     """The token usage that the server reports comes with the chunks, once; a stream that breaks reports none."""
     assert [chunk for chunk in answer(openai, "tokens=5") if isinstance(chunk, TokenUsage)] == [TokenUsage(70, 7)]
     said: list[AnswerChunk] = []

@@ -167,7 +167,7 @@ def test_compose_lets_running_answers_finish() -> None:
     assert int(composed()["baton"]["stop_grace_period"].removesuffix("s")) > int(graceful[1])
 
 
-def test_the_redis_of_compose_keeps_what_it_was_told(tmp_path: Path, service) -> None:
+def test_the_redis_of_compose_keeps_what_it_stored(tmp_path: Path, service) -> None:
     """A server started with the options in compose.yaml is durable in the words of /health, and evicts nothing."""
     _, *options = composed()["redis"]["command"]
     assert composed()["redis"]["volumes"] == ["redis:/data"]

@@ -39,7 +39,7 @@ CHAT_SECRET = "secret-of-the-chat-0123"
 
 @dataclass
 class Chat:
-    """Slack's and Telegram's API and a mail server as far as the recipes need them: what they were told."""
+    """Slack's and Telegram's API and a mail server as far as the recipes need them: what they received."""
 
     port: int = 0
     mail_port: int = 0
@@ -230,7 +230,7 @@ def test_telegram(bridged: Any, chat: Chat) -> None:
 
 
 def test_mail(bridged: Any, chat: Chat) -> None:
-    """A mail tells of the question; a reply's new lines go to the visitor; a made-up subject opens nothing."""
+    """A mail holds the question; a reply's new lines go to the visitor; a made-up subject opens nothing."""
     one: Bridged = bridged("mailer")
     visitor, ref = one.waiting()
     until(lambda: chat.mails, 15, "a mail")

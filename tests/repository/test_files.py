@@ -109,7 +109,7 @@ def test_a_licence_is_judged_by_all_its_parts(expression: str, allowed: bool) ->
     assert sbom.is_allowed(expression) is allowed
 
 
-def test_a_part_without_a_licence_is_told() -> None:
+def test_a_part_without_a_licence_is_reported() -> None:
     """A component with no licence is a problem, named with its version."""
     assert sbom.licence_problems([{"name": "x", "version": "1", "licenses": []}]) == ["x 1: no licence is not allowed"]
 

@@ -10,7 +10,7 @@ from tests.contract.launch import ROOT
 
 
 class Clock:
-    """Processes started with its settings tell the time that it is set to."""
+    """Processes started with its settings see the time that it is set to."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "clock"

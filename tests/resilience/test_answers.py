@@ -37,7 +37,7 @@ def visitor(service: Service) -> Visitor:
 def test_redis_goes_in_mid_answer(
     redis: RedisProcess, service: Service, visitor: Visitor, away: signal.Signals
 ) -> None:
-    """F2: whoever waits for a whole answer is told 503 soon when Redis goes; the question is kept, and asked again with
+    """F2: whoever waits for a whole answer gets 503 soon when Redis goes; the question is kept, and asked again with
     the same client id it is answered, once.
     """
     question = "tokens=60 delay=0.05"

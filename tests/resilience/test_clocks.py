@@ -32,7 +32,7 @@ def clock(tmp_path: Path) -> Clock:
 
 @pytest.fixture
 def redis(clock: Clock) -> Iterator[RedisProcess]:
-    """A Redis that tells that clock's time."""
+    """A Redis that has that clock's time."""
     process = RedisProcess("--appendfsync", "always", environ=clock.for_redis)
     yield process
     process.stop()

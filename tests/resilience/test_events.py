@@ -115,7 +115,7 @@ def test_redis_killed_while_events_are_sent(redis: RedisProcess, serve: Serve) -
 
 @pytest.mark.slow
 def test_killed_workers_neither_forget_nor_count_twice(redis: RedisProcess, serve: Serve) -> None:
-    """R35: workers killed -9 at random moments of a busy minute: each conversation is told of and counted exactly once
+    """R35: workers killed -9 at random moments of a busy minute: each conversation is sent and counted exactly once
     for what is stored of it.
     """
     with receiving() as receiver:

@@ -210,7 +210,7 @@ def test_emptied(redis: RedisProcess, service: Service) -> None:
 
 
 def test_scripts_forgotten(redis: RedisProcess, service: Service) -> None:
-    """F11: a Redis that forgot its scripts is told them again, without anybody noticing."""
+    """F11: a Redis that forgot its scripts gets them again, without anybody noticing."""
     visitor = ApiClient(service.base).create()
     with redis.client() as admin:
         for number in range(3):

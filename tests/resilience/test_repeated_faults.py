@@ -52,7 +52,7 @@ def test_twenty_killed_workers(redis: RedisProcess, serve: Serve) -> None:
 
 
 def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None:
-    """F15: SIGTERM under fifty running answers: none lost, each reader told and whole elsewhere."""
+    """F15: SIGTERM under fifty running answers: none lost, each reader is notified and reads on elsewhere."""
     many = {"BATON_ENGINE_CONCURRENCY": "256"}
     leaving, staying = serve(redis.url, **many), serve(redis.url, **many)
     visitors = [ApiClient(leaving.base).create() for _ in range(50)]

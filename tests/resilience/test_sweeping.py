@@ -1,4 +1,4 @@
-"""What happens by the clock while workers die: nothing told twice, nothing forgotten."""
+"""What happens by the clock while workers die: nothing recorded twice, nothing forgotten."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_abandoned_while_workers_die(redis: RedisProcess, serve: Serve) -> None:
             visitors = [ApiClient(random.choice(services).base).create() for _ in range(20)]
             at_once(20, lambda number, visitors=visitors: _say(visitors[number]))
             next(deaths)
-            time.sleep(1)  # so that some are told while workers die
+            time.sleep(1)  # so that some are recorded while workers die
         with redis.client() as look:
             refs = [str(ref) for ref in look.zrange(f"{PREFIX}rows", 0, -1)]
             eventually(lambda: look.zcard(f"{PREFIX}rows") == 120, 20)
@@ -96,7 +96,7 @@ def _abandoned(receiver: EventReceiver) -> list[str]:
 @pytest.mark.slow
 def test_an_operators_browser_dies(tmp_path: Path, serve: Serve) -> None:
     """F22: an operator's browser dies while they hold three conversations, and a worker too: back in the queue after
-    two minutes, each visitor told once; nobody takes them, so the bot has them again.
+    two minutes, each visitor notified once; nobody takes them, so the bot has them again.
     """
     clock = Clock(tmp_path)
     redis = RedisProcess("--appendfsync", "always", environ=clock.for_redis)
@@ -130,18 +130,18 @@ def test_an_operators_browser_dies(tmp_path: Path, serve: Serve) -> None:
         assert ben.get("/me").status_code == 200
         assert eventually(lambda: len(rows(ben, "queue")) == 3, 15), rows(ben, "open")
         assert len(rows(ben, "mine")) == 1
-        handlers = [_told_of_handlers(visitor) for visitor in visitors]
+        handlers = [_handler_reasons(visitor) for visitor in visitors]
         assert sorted(handlers) == [["taken"], ["taken", "absent"], ["taken", "absent"], ["taken", "absent"]]
         clock.set(240 + 80)
         assert eventually(lambda: not rows(server, "queue"), 15)
-        handlers = [_told_of_handlers(visitor) for visitor in visitors]
+        handlers = [_handler_reasons(visitor) for visitor in visitors]
         assert [one for one in handlers if "timeout" in one] == [["taken", "absent", "timeout"]] * 3
     finally:
         redis.stop()
 
 
-def _told_of_handlers(visitor: Visitor) -> list[str]:
-    """Why who answers has changed, as the log has it; without those events that only tell a position."""
+def _handler_reasons(visitor: Visitor) -> list[str]:
+    """Why who answers has changed, as the log has it; without those events that only have a position."""
     first = visitor.history()[0]["id"]
     number, tag = first.split("_")[1:]
     last = visitor.get("/messages").json()["cursor"]

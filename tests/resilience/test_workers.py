@@ -164,7 +164,7 @@ def test_a_deploy(redis: RedisProcess, serve: Serve) -> None:
 
 
 def test_idle_feeds_do_not_hold_a_deploy(redis: RedisProcess, serve: Serve) -> None:
-    """A leaving service tells its idle listeners at once and is gone long before the drain time."""
+    """A leaving service notifies its idle readers at once and is gone long before the drain time."""
     service = serve(redis.url)
     visitor = ApiClient(service.base).create()
     feeds = [visitor.events() for _ in range(10)] + [visitor.ws() for _ in range(5)]

@@ -125,7 +125,7 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
             assert answer.status_code == 404, (method, path, one)
             kept = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
             seen.add((answer.content, tuple(sorted(kept.items()))))
-        assert len(seen) == 1, f"{method} {path} tells them apart"
+        assert len(seen) == 1, f"{method} {path} shows which exist"
     odd = [
         "ses_",
         "x",
@@ -261,7 +261,7 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Target]) -> None:
 
 
 def test_r06_erased_is_gone(target: Target, caller: ApiClient) -> None:
-    """R6: erased while an answer runs and two feeds listen: they are told and closed, tickets
+    """R6: erased while an answer runs and two feeds are open: they get its end and close, tickets
     die, no key comes back.
     """
     visitor = caller.create()

@@ -510,8 +510,8 @@ def listed(operator: DeskClient, words: str) -> dict[str, Any]:
 
 
 def test_r34_the_desk_shows_no_session_id_and_no_ticket(desk: Target, server: ServerClient) -> None:
-    """R34: whatever an operator reads or does, lists, history, transcript, feeds and errors, no id and no link is told,
-    nor the hash under which Redis knows the conversation.
+    """R34: whatever an operator reads or does, lists, history, transcript, feeds and errors: no id, no link,
+    and not the hash under which Redis knows the conversation.
     """
     visitor = ApiClient(desk.base).create()
     tickets = [visitor.post("/handoff", json={"kind": kind}).json()["ticket"] for kind in ("once", "share")]

@@ -37,7 +37,7 @@ LIES = {
     "long": "ReadError",
     "redirect": "HTTPStatusError",
 }
-"""What the provider tells wrong, and what the log says of it."""
+"""What the provider sends wrong, and what the log says of it."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test_r13_headers_everywhere(target: Target, caller: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_r14_only_the_allowed_origins_are_told(target: Target, caller: ApiClient, path: str) -> None:
+def test_r14_only_the_allowed_origins_get_cors_headers(target: Target, caller: ApiClient, path: str) -> None:
     """R14: 24 origins that are not allowed get no CORS header, on
     any method, preflight or error; the two get their own.
     """

@@ -199,8 +199,8 @@ def answered(visitor: Visitor) -> str:
 
 
 def test_r29_two_tabs_one_story(target: Target, launch: Callable[..., Target]) -> None:
-    """R29: two tabs on two services that speak at once are told
-    one order; an end in one is told in the other within 2 s.
+    """R29: two tabs on two services that write at once get
+    one order; an end in one reaches the other within 2 s.
     """
     doors = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = doors[0].create()

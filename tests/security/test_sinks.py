@@ -99,7 +99,7 @@ def test_r07_an_id_stands_in_no_sink(target: Target, launch: Callable[..., Targe
 
 
 def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callable[..., Target]) -> None:
-    """R7: a webhook is told the question, the history and ten characters of a hash, and no
+    """R7: a webhook gets the question, the history and ten characters of a hash, and no
     credential, whatever fails.
     """
     aim = launch(BATON_ENGINE="webhook", BATON_WEBHOOK_URL=listener.address, BATON_WEBHOOK_SECRET="s" * 32)

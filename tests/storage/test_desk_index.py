@@ -313,7 +313,7 @@ def test_live(desk_log: RedisConversationStore, index: DeskIndex, backend: Backe
         (number, ref_of(one)) for number, one in enumerate(hashes, position.number + 1)
     ]
     desk_log.heartbeat(hashes[0], "", resume=False)
-    index.refresh(*hashes)  # seen again, which is no reason to tell anybody
+    index.refresh(*hashes)  # seen again, which is not sent to anybody
     assert index.read_live(batch.position).changes == []
     for text in ("a", "b"):
         desk_log.append_message(hashes[1], "", words(text))
@@ -329,7 +329,7 @@ def test_live(desk_log: RedisConversationStore, index: DeskIndex, backend: Backe
 
 
 def test_each_domain_event_once(desk_log: RedisConversationStore, index: DeskIndex, backend: Backend) -> None:
-    """Steps that are repeated, overtaken or cut off tell each event once and in order; an older state shows nowhere."""
+    """Steps that are repeated, overtaken or cut off queue each event once, in order; an older state shows nowhere."""
     session_hash = asked(desk_log)
     older = index.snapshot([Mark(session_hash, -1)])
     queue(desk_log, session_hash)

@@ -254,7 +254,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         EmbeddedServer(tmp_path / "file" / "data").start()
 
 
-def test_a_spoilt_log_is_told_and_not_thrown_away(folder: Path) -> None:
+def test_a_damaged_log_is_reported_and_not_thrown_away(folder: Path) -> None:
     """When the append-only file cannot be read the start fails with the server's own reason; the file stays."""
     with EmbeddedServer(folder) as url, client(url) as asked:
         asked.set("said", "hello")

@@ -141,7 +141,7 @@ def test_a_dead_letter_is_kept_for_30_days(queue: Open, backend: Backend) -> Non
     assert [letter.id for letter in one.dead_letters()] == ["evt_2"]
 
 
-def test_a_request_that_nobody_takes_is_told_again_after_a_minute(queue: Open) -> None:
+def test_a_request_that_nobody_takes_is_sent_again_after_a_minute(queue: Open) -> None:
     """Once, behind what happened meanwhile and with how long they have waited; not where somebody has taken them."""
     one = queue("one")
     old = {"type": "human.requested", "at": now() - 60_001, "by": "visitor"}
@@ -162,7 +162,7 @@ def test_a_request_that_nobody_takes_is_told_again_after_a_minute(queue: Open) -
 
 
 def test_whoever_is_put_back_into_the_queue_waits_anew(queue: Open) -> None:
-    """After an operator has left, that somebody waits is told after a minute; not where the bot goes on."""
+    """After an operator has left, that somebody waits is sent after a minute; not where the bot goes on."""
     one = queue("one")
     old = {"type": "human.released", "at": now() - 60_001, "reason": "absent"}
     one.add([entry(old | {"n": 1, "to": "queue"}, A) or (), entry(old | {"n": 1, "to": "bot"}, B) or ()])

@@ -144,7 +144,7 @@ def test_nothing_acknowledged_is_lost_with_a_replica_to_wait_for(tmp_path: Path)
         servers.stop()
 
 
-def test_a_listener_hears_again_after_a_failover(sentinels: Sentinels) -> None:
+def test_a_reader_receives_again_after_a_failover(sentinels: Sentinels) -> None:
     """The doorbell finds the new primary by itself: what another worker writes wakes a reader as before."""
     here, there = log_at(sentinels.url), log_at(sentinels.url)
     session_hash = new(there)

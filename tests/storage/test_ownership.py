@@ -232,7 +232,7 @@ def test_a_user_finds_his_last(log: RedisConversationStore, backend: Backend) ->
         door.get_last_session(someone())
 
 
-def test_his_last_is_found_with_another_secret(log: RedisConversationStore) -> None:
+def test_the_last_session_is_found_with_another_secret(log: RedisConversationStore) -> None:
     """What was remembered under one secret is found under the next while both are in use, and not after."""
     old, other = {"2025": SECRET + " old"}, {"2026": SECRET + " new"}
     before = verify_user_token(token(SECRET + " old", {"kid": "2025"}), old)

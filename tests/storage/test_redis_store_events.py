@@ -14,7 +14,7 @@ from tests.storage.servers import Backend
 from tests.storage.turns import asked, conversations, take
 
 
-def test_each_place_tells_each_later_event_once_and_in_order(log: RedisConversationStore) -> None:
+def test_each_cursor_brings_each_later_event_once_and_in_order(log: RedisConversationStore) -> None:
     """From every number of the log a reader gets what comes after it and nothing else."""
     session_hash = new(log)
     asked(log, session_hash)
@@ -39,8 +39,8 @@ def test_a_long_story_comes_in_batches(log: RedisConversationStore) -> None:
     assert len(first.events) + len(second.events) == 702
 
 
-def test_a_place_that_is_gone_or_never_was_brings_reset(log: RedisConversationStore, backend: Backend) -> None:
-    """A future place, and one whose events were dropped, are told as reset with a place to go on from."""
+def test_a_cursor_that_is_gone_or_never_was_brings_reset(log: RedisConversationStore, backend: Backend) -> None:
+    """A future place, and one whose events were dropped, bring reset with a place to go on from."""
     session_hash = new(log)
     log.append_message(session_hash, "", words("one"))
     log.append_message(session_hash, "", words("two"))
@@ -86,7 +86,7 @@ def trimmed(log: RedisConversationStore, backend: Backend) -> str:
 def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
     log: RedisConversationStore, backend: Backend, place: int
 ) -> None:
-    """Whoever is too far back in a long answer is told one reset, and then the rest: neither silence nor a circle."""
+    """Whoever is too far back in a long answer gets one reset, and then the rest: neither silence nor a circle."""
     session_hash = trimmed(log, backend)
     reading = conversations(log).stream_events(session_hash, "", EventCursor(place))
     assert take(reading, lambda event: True)[0].type == "reset"
@@ -98,13 +98,13 @@ def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
     assert events[1].payload()["message"]["content"] == "0123456789!"
 
 
-def test_a_place_that_is_still_there_needs_no_reset(log: RedisConversationStore, backend: Backend) -> None:
+def test_a_cursor_that_is_still_there_needs_no_reset(log: RedisConversationStore, backend: Backend) -> None:
     """Trimmed or not, a reader right behind what was dropped misses nothing and is not reset."""
     session_hash = trimmed(log, backend)
     assert [orjson.loads(data)["text"] for _, data in log.read_events(session_hash, "", 10).events] == ["8", "9"]
 
 
-def test_the_cursor_of_an_answer_whose_first_words_were_dropped_is_a_place(
+def test_the_cursor_of_an_answer_whose_first_words_were_dropped_is_valid(
     log: RedisConversationStore, backend: Backend
 ) -> None:
     """Reading the history again, as a reset asks for, gives a cursor that brings no other reset."""
@@ -118,7 +118,7 @@ def test_the_cursor_of_an_answer_whose_first_words_were_dropped_is_a_place(
 
 
 def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(log: RedisConversationStore) -> None:
-    """Read in mid-answer, also with messages between, the cursor tells the whole answer and nothing that was read."""
+    """Read in mid-answer, also with messages between: the whole answer follows the cursor, nothing that was read."""
     session_hash = new(log)
     log.append_message(session_hash, "", words("before"))
     asked(log, session_hash)
@@ -154,7 +154,7 @@ def test_the_cursor_of_a_page_brings_the_messages_behind_it(log: RedisConversati
 
 
 @pytest.mark.parametrize("text", ["", "x", "1", "-1-aaaaaa", "1-zzzzzz", "1-000000", "9" * 20 + "-{tag}"])
-def test_an_unknown_place_is_told_as_reset_and_never_as_silence(log: RedisConversationStore, text: str) -> None:
+def test_an_unknown_cursor_brings_reset_and_never_silence(log: RedisConversationStore, text: str) -> None:
     """A malformed, foreign or future place brings one reset and then the live story."""
     session_hash = new(log)
     talk = conversations(log)
@@ -167,7 +167,7 @@ def test_an_unknown_place_is_told_as_reset_and_never_as_silence(log: RedisConver
     assert take(reading, lambda event: True)[0].payload()["content"] == "then"
 
 
-def test_news_from_another_worker_wakes_a_reader(opened: Open) -> None:
+def test_an_event_of_another_worker_wakes_a_reader(opened: Open) -> None:
     """A reader that waits hears of what another worker writes long before it would look by itself."""
     here, there = opened(), opened()
     session_hash = new(here)
@@ -178,7 +178,7 @@ def test_news_from_another_worker_wakes_a_reader(opened: Open) -> None:
             assert len(here.read_events(session_hash, "", n).events) == 1
 
 
-def test_a_reader_of_an_erased_session_is_told(log: RedisConversationStore) -> None:
+def test_a_reader_of_an_erased_session_gets_its_end(log: RedisConversationStore) -> None:
     """Whoever listens to a session that is erased hears that it has ended, and then nothing."""
     session_hash = new(log)
     reading = conversations(log).stream_events(session_hash, "", EventCursor(0))

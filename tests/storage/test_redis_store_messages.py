@@ -125,7 +125,7 @@ def test_a_full_session_refuses_and_forgets_nothing(opened: Open) -> None:
     assert texts(log, session_hash) == ["0", "1", "2"]
 
 
-def test_a_running_answer_keeps_its_place_free(opened: Open) -> None:
+def test_a_running_answer_keeps_room_for_its_end(opened: Open) -> None:
     """A question needs two free places, and while it is answered appends cannot take the answer's."""
     log = opened(max_messages=3)
     session_hash = new(log)
@@ -171,7 +171,7 @@ def test_what_is_not_there_is_not_found(log: RedisConversationStore, backend: Ba
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_signed_in_users_session_is_his_alone(log: RedisConversationStore, verb: str) -> None:
+def test_a_signed_in_users_session_is_theirs_alone(log: RedisConversationStore, verb: str) -> None:
     """Nobody and another user are refused by every verb; the owner and the service itself are not."""
     session_hash = new(log, owner="ada")
     for actor in ("", "bob"):

@@ -60,7 +60,7 @@ def test_words_that_a_failover_lost(log: RedisConversationStore, backend: Backen
     assert texts(log, session_hash) == ["asked", "Hello world!"]
 
 
-def test_words_sent_again_after_a_lost_reply_are_not_told_twice(log: RedisConversationStore) -> None:
+def test_words_sent_again_after_a_lost_reply_come_once(log: RedisConversationStore) -> None:
     """The same words at the same offset, whole, in part, or together with new ones, stand in the answer once."""
     session_hash = new(log)
     asked(log, session_hash)
@@ -119,7 +119,7 @@ def test_a_failed_turn_runs_again_without_asking_twice(log: RedisConversationSto
 
 
 def test_an_error_without_a_word_keeps_the_question_alone(log: RedisConversationStore) -> None:
-    """A turn that failed before its first word tells the error and stores no empty message."""
+    """A turn that failed before its first word ends with the error and stores no empty message."""
     session_hash = new(log)
     asked(log, session_hash)
     log.finish_turn(session_hash, "turn_1", TurnResult("error", "engine_timeout", "Too slow.", b'{"interrupted":true}'))

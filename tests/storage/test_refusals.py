@@ -137,7 +137,7 @@ def test_reading_from_a_log_that_knows_no_script_yet(server: Server) -> None:
     server.ask("CLIENT", "UNPAUSE")
 
 
-def test_a_changed_password_is_named_and_never_told(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changed_password_is_named_and_never_shown(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """NOAUTH without a password, WRONGPASS with a wrong one, one warning with the kind, none with the password."""
     secret = "correct-horse"
     server.ask("CONFIG", "SET", "requirepass", secret)
@@ -169,9 +169,7 @@ def test_a_long_command_on_a_connection_that_lost_its_login(server: Server, capl
     until(lambda: refused(lambda: log.append_message(session_hash, "", words("after"))) == "", 3, "healing")
 
 
-def test_an_answer_that_nobody_foresaw_is_trouble_and_quotes_nobody(
-    server: Server, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unexpected_answer_is_an_outage_and_quotes_nobody(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """A Redis that forbids or does not know a command: StorageUnavailable, the log names the kind in its own words,
     and nothing of what was sent; it heals.
     """
@@ -191,7 +189,7 @@ def test_an_answer_that_nobody_foresaw_is_trouble_and_quotes_nobody(
     reads(log, session_hash)
 
 
-def test_trouble_and_healing_are_told_once(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_and_its_end_are_logged_once(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """While Redis is away there is one line, when it is back another, however many calls fail in between."""
     log = log_at(url(server))
     session_hash = new(log)

@@ -46,7 +46,7 @@ def storage_threads() -> set[threading.Thread]:
 
 
 def test_a_store_can_be_closed(opened: Open, backend: Backend) -> None:
-    """After `close` its thread has ended and readers were told; twice is once, and a late call still works."""
+    """After `close` its thread has ended and readers were notified; twice is once, and a late call still works."""
     others = storage_threads()  # of the tests before in this process
 
     def threads() -> int:

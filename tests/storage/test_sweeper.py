@@ -1,4 +1,4 @@
-"""What happens to conversations by the clock, on every Redis: told once, whoever sweeps and whoever dies."""
+"""What happens to conversations by the clock, on every Redis: recorded once, whoever sweeps and whoever dies."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Desk:
         self.backend.holder("desk").hincrby(row, "since", -ms)
 
     def positions(self) -> list[int]:
-        """What those who wait were told last of their place in the queue, in its order."""
+        """What those who wait were sent last of their place in the queue, in its order."""
         stories = [story(self.log, session_hash) for session_hash, _ in self.index.waiting()]
         return [[data["queue_position"] for kind, data in one if kind == "handler"][-1] for one in stories]
 
     def handlers(self, session_hash: str) -> list[tuple[str, str]]:
-        """What the visitor was told about who answers."""
+        """What the visitor was sent about who answers."""
         events = [data for kind, data in story(self.log, session_hash) if kind == "handler"]
         return [(data["handler"], data["reason"]) for data in events]
 
@@ -77,8 +77,8 @@ def desk(opened: Open, backend: Backend) -> Desk:
     return Desk(opened(tracking="desk"), backend)
 
 
-def test_abandoned_is_told_once(desk: Desk) -> None:
-    """A visitor who has left is told abandoned once, by whichever worker; one who comes back and leaves, once more."""
+def test_abandoned_is_recorded_once(desk: Desk) -> None:
+    """A visitor who has left is recorded abandoned once, by any worker; one who comes back and leaves, once more."""
     session_hash, staying = asked(desk.log), asked(desk.log)
     desk.index.refresh(staying)
     desk.set_back(session_hash, RULES["idle"])
@@ -104,7 +104,7 @@ def test_abandoned_is_told_once(desk: Desk) -> None:
 
 
 def test_abandoned_by_racing_workers(desk: Desk) -> None:
-    """Twenty visitors who have left, and six that record it at the same moment: each is told once."""
+    """Twenty visitors who have left, and six that record it at the same moment: each is recorded once."""
     hashes = [asked(desk.log) for _ in range(20)]
     for one in hashes:
         desk.set_back(one, RULES["idle"])
@@ -114,7 +114,7 @@ def test_abandoned_by_racing_workers(desk: Desk) -> None:
 
 
 def test_a_session_without_a_word_is_abandoned_too(desk: Desk) -> None:
-    """Somebody who opened the chat and said nothing is told abandoned, and listed nowhere."""
+    """Somebody who opened the chat and said nothing is recorded as abandoned, and listed nowhere."""
     session_hash = new(desk.log)
     desk.set_back(session_hash, RULES["idle"])
     assert desk.sweeper().sweep()
@@ -123,7 +123,7 @@ def test_a_session_without_a_word_is_abandoned_too(desk: Desk) -> None:
 
 
 def test_nobody_takes_it(desk: Desk) -> None:
-    """A conversation that waited for too long goes back to the bot, and its visitor is told once."""
+    """A conversation that waited for too long goes back to the bot, and its visitor gets that once."""
     session_hash = asked(desk.log)
     queue(desk.log, session_hash)
     taken = asked(desk.log)
@@ -138,10 +138,10 @@ def test_nobody_takes_it(desk: Desk) -> None:
     assert queued_types(desk.backend).count(b"human.released") == 1
 
 
-def test_those_who_wait_are_told_their_position_once(desk: Desk) -> None:
-    """However many leave the queue between two sweeps, those behind them are told where they are then, once.
+def test_those_who_wait_get_their_position_once(desk: Desk) -> None:
+    """However many leave the queue between two sweeps, those behind them get their new position, once.
 
-    It makes no difference whether they were taken or ended by themselves; a further sweep tells nothing.
+    It makes no difference whether they were taken or ended by themselves; a further sweep sends nothing.
     """
     hashes = [asked(desk.log) for _ in range(8)]
     for one in hashes:
@@ -161,7 +161,7 @@ def test_those_who_wait_are_told_their_position_once(desk: Desk) -> None:
 
 
 def test_an_absent_operator(desk: Desk) -> None:
-    """F22: what an operator holds who is gone for two minutes goes back to the queue, told once; others keep theirs.
+    """F22: what an operator holds who is gone for two minutes goes back to the queue, once; others keep theirs.
 
     So does what a removed operator holds, also where a server took it for them, and not what a server took for others.
     """

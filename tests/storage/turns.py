@@ -71,7 +71,7 @@ def take(reading: object, last: Callable[[events.Event], bool]) -> list[events.E
     found = []
     deadline = time.monotonic() + 20
     for event in reading:  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline, f"not told in time, but {[one.type for one in found[-5:]]}"
+        assert time.monotonic() < deadline, f"not received in time, but {[one.type for one in found[-5:]]}"
         if event is not None:
             found.append(event)
             if last(event):

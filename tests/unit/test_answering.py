@@ -60,7 +60,7 @@ def test_an_engine_gets_this_conversation_and_nothing_else(start: Start) -> None
     other.quiet()
 
 
-def test_the_first_word_is_told_at_once(start: Start) -> None:
+def test_the_first_token_is_sent_at_once(start: Start) -> None:
     """The first word stands in the log while the engine still thinks about the second."""
     go_on = threading.Event()
 
@@ -78,7 +78,7 @@ def test_the_first_word_is_told_at_once(start: Start) -> None:
     one.quiet()
 
 
-def test_words_that_come_quickly_are_told_together(start: Start) -> None:
+def test_words_that_come_quickly_are_sent_together(start: Start) -> None:
     """A thousand words at full speed are far fewer events, and not a letter is lost."""
     one = start(lambda turn: (TextChunk(f"{n} ") for n in range(1_000)))
     chunks = deltas(one.events(one.ask()))
@@ -88,7 +88,7 @@ def test_words_that_come_quickly_are_told_together(start: Start) -> None:
 
 
 def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> None:
-    """Words that come without a pause are told while they come, and a stop takes effect among them."""
+    """Words that come without a pause are sent while they come, and a stop takes effect among them."""
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
         while not turn.cancel.is_set():
@@ -111,7 +111,7 @@ def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> Non
 
 
 def test_an_answer_survives_storage_that_goes_away(start: Start, redis_url: str) -> None:
-    """Redis hangs for two seconds in mid-answer: the turn waits, nothing is lost or told twice, the end is good."""
+    """Redis hangs for two seconds in mid-answer: the turn waits, nothing is lost or sent twice, the end is good."""
     with redis.Redis.from_url(redis_url) as client:
         pid = int(client.info("server")["process_id"])
     hung, back = threading.Event(), threading.Event()
@@ -163,7 +163,7 @@ def test_a_question_asked_again_is_answered_once(start: Start) -> None:
     assert len(one.history()) == 2
 
 
-def test_a_joined_caller_is_told_how_the_turn_failed(start: Start) -> None:
+def test_a_joined_caller_learns_how_the_turn_failed(start: Start) -> None:
     """Whoever waits for the whole answer of a failing turn gets that error; the next call tries again."""
     tries: list[int] = []
 
@@ -211,7 +211,7 @@ def test_the_budget_is_given_back_however_a_turn_ends(start: Start) -> None:
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_long_answer_keeps_its_place(start: Start, monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+def test_a_long_answer_keeps_its_slot(start: Start, monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
     """Past its first claim, and silent all the while, an answer still counts; when it is over its place is free."""
     monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 1_500)
     monkeypatch.setattr(answer_runner, "SLOT_RENEW_SECONDS", 0.2)

@@ -116,7 +116,7 @@ def test_an_endless_answer_is_ended(start: Start) -> None:
 
 @pytest.mark.parametrize("first", ["", "So far"])
 def test_silence_ends_the_turn(start: Start, first: str) -> None:
-    """An engine silent for longer than allowed, before its first word or after, is engine_timeout and told to stop."""
+    """An engine silent for longer than allowed, before its first word or after, is engine_timeout and cancelled."""
     stopped = threading.Event()
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
@@ -135,7 +135,7 @@ def test_silence_ends_the_turn(start: Start, first: str) -> None:
 
 
 def test_a_stop_reaches_a_silent_engine(start: Start) -> None:
-    """Stopped while the engine is silent: the turn ends at once, the engine is told, no word is added."""
+    """Stopped while the engine is silent: the turn ends at once, the engine is cancelled, no word is added."""
     stopped = threading.Event()
 
     def answer(turn: EngineRequest) -> Iterator[Any]:
@@ -157,7 +157,7 @@ def test_a_stop_reaches_a_silent_engine(start: Start) -> None:
 
 
 def test_an_erase_stops_the_answer_and_brings_nothing_back(start: Start, redis_url: str) -> None:
-    """Erased in mid-answer, the engine is told to stop and no key of the session comes back."""
+    """Erased in mid-answer, the engine is cancelled and no key of the session comes back."""
     stopped = threading.Event()
 
     def answer(turn: EngineRequest) -> Iterator[Any]:

@@ -72,8 +72,8 @@ def contents(messages: list[bytes]) -> list[str]:
     return [orjson.loads(one)["content"] for one in messages]
 
 
-def test_a_visitor_who_is_not_seen_is_abandoned_until_he_is_back(talk: ConversationService) -> None:
-    """After the idle time the status is abandoned, reading changes nothing, a resume makes it active and tells it."""
+def test_a_visitor_who_is_not_seen_is_abandoned_until_they_are_back(talk: ConversationService) -> None:
+    """After the idle time the status is abandoned, reading changes nothing, a resume makes it active and says so."""
     session_id, session_hash = opened(talk)
     assert talk.get_page(session_hash, "").status == "active"
     until(lambda: talk.get_page(session_hash, "").status == "abandoned", 5, "the idle time to pass")
@@ -148,7 +148,7 @@ def test_an_end_stops_the_running_answer_first(talk: ConversationService) -> Non
 
 
 @pytest.mark.parametrize("where", ["after", "before"])
-def test_a_message_of_another_conversation_is_no_place_here(talk: ConversationService, where: str) -> None:
+def test_a_message_of_another_conversation_is_no_cursor_here(talk: ConversationService, where: str) -> None:
     """R4: pages after or before a foreign, malformed or unknown message are refused by name."""
     _, session_hash = opened(talk)
     _, other = opened(talk)
@@ -170,7 +170,7 @@ def test_a_session_that_is_not_there_is_that_before_all_else(talk: ConversationS
 
 
 def test_places_of_another_conversation_bring_reset(talk: ConversationService) -> None:
-    """R4: an event id of one conversation, used in another, is told as reset and shows nothing foreign."""
+    """R4: an event id of one conversation, used in another, brings a reset and shows nothing foreign."""
     _, session_hash = opened(talk)
     _, other = opened(talk)
     say(talk, other, "canary")
@@ -179,7 +179,7 @@ def test_places_of_another_conversation_bring_reset(talk: ConversationService) -
     assert next(event for event in reading if event).type == "reset"
 
 
-def test_a_user_s_conversation_is_found_by_him_alone(talk: ConversationService) -> None:
+def test_a_user_s_conversation_is_found_by_them_alone(talk: ConversationService) -> None:
     """With the id alone nobody reads, says, resumes or erases it; with the user it goes as ever."""
     session_id, session_hash = opened(talk, "ada")
     attempts: list[Callable[[str], object]] = [

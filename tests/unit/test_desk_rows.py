@@ -102,7 +102,7 @@ def test_active_at() -> None:
 
 
 def test_serialize() -> None:
-    """Being seen again is no reason to tell the desks; whatever a row shows is, and that somebody has left."""
+    """Being seen again is not sent to the desks; whatever a row shows is, and that somebody has left."""
     row = summary(message()).row()
     json, same = serialize(row, NOW, is_abandoned=False)
     assert orjson.loads(json) == row | {"seen": NOW}

@@ -21,7 +21,7 @@ def test_a_cursor_is_parsed_as_it_was_encoded(after: int, after_message: int, ta
 
 
 @given(NUMBERS, TAGS, TAGS)
-def test_a_place_of_another_session_is_none(after: int, tag: str, other: str) -> None:
+def test_a_cursor_of_another_session_is_none(after: int, tag: str, other: str) -> None:
     """The tag of the session is part of the place: elsewhere it names nothing."""
     assert (parse_cursor(EventCursor(after).encode(tag), other) is None) == (tag != other)
 
@@ -33,7 +33,7 @@ def test_any_text_is_read_or_refused_without_an_error(text: str, tag: str) -> No
     assert parse_message_id(text, tag) is None
 
 
-def test_what_is_no_place() -> None:
+def test_what_is_no_cursor() -> None:
     """Signs, spaces, line ends, missing parts, too many digits and other alphabets' digits name no place."""
     wrong = [
         "",
@@ -70,7 +70,7 @@ def test_a_message_id_is_a_number_in_its_own_session(number: int, tag: str, othe
     some.dictionaries(some.text(max_size=5), some.integers(-5, 5), max_size=3),
     some.none() | some.just("c:1"),
 )
-def test_a_message_is_spelt_without_what_the_log_adds(
+def test_a_message_is_serialized_without_what_the_log_adds(
     content: str, metadata: dict[str, int], client_id: str | None
 ) -> None:
     """The rest of a message's JSON, completed by an id and a time, reads back as the message."""

@@ -125,14 +125,14 @@ def test_limit() -> None:
 
 
 def test_one_direction_of_paging() -> None:
-    """``after`` and ``before`` exclude each other; ``before`` is told to go."""
+    """``after`` and ``before`` exclude each other; ``before`` is the one refused."""
     assert errors_of(ListMessagesQuery, {"after": "a", "before": "b"}) == {
         "before": "cannot be used together with after"
     }
 
 
 def test_all_wrong_fields_are_named() -> None:
-    """Several wrong fields are told in one answer."""
+    """Several wrong fields are named in one answer."""
     fields = {"message": "", "client_id": "a b", "metadata": {}}
     assert list(errors_of(AppendMessageRequest, fields)) == ["message", "client_id"]
 

@@ -44,7 +44,7 @@ def test_no_weak_source_of_names_is_imported() -> None:
 
 
 @given(IDS)
-def test_a_ref_tells_nothing_of_its_id(session_id: str) -> None:
+def test_a_ref_shows_nothing_of_its_id(session_id: str) -> None:
     """A ref is 128 bits of hex, the same each time, and no part of the id stands in it."""
     ref = ids.hash_session_id(session_id)
     assert ref == ids.hash_session_id(session_id)

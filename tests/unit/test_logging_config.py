@@ -163,7 +163,7 @@ def test_one_access_line(access: io.StringIO) -> None:
     assert CANARY not in written[0]
 
 
-def test_strange_requests_write_sound_lines(access: io.StringIO) -> None:
+def test_strange_requests_write_valid_lines(access: io.StringIO) -> None:
     """Paths that fit no route and methods that nobody knows are not repeated in the line."""
     client = app_with_routes().test_client()
     client.get(f'/no/"such"/{CANARY}')
@@ -203,7 +203,7 @@ thread.join()
 """
 
 
-def test_a_thread_that_fails_is_told_without_words() -> None:
+def test_a_thread_that_fails_is_logged_without_words() -> None:
     """An exception that ends a thread is one line with its type and place, without its message (R30)."""
     ran = subprocess.run([sys.executable, "-c", STRAY], capture_output=True, text=True, check=True, timeout=60)
     assert "visitor" not in ran.stderr

@@ -30,7 +30,7 @@ def run(program: str, folder: Path, *args: str) -> str:
 
 
 def test_workers_are_summed(tmp_path: Path) -> None:
-    """Whichever worker is asked tells what all of them counted, at once."""
+    """Whichever worker is asked shows what all of them counted, at once."""
     for count in ("3", "4"):
         run(COUNT, tmp_path, count)
     shown = run(SHOW, tmp_path)

@@ -144,7 +144,7 @@ def test_unknown_path_and_method() -> None:
     assert {"GET", "HEAD", "OPTIONS"} == set(wrong.headers["Allow"].split(", "))
 
 
-def test_unknown_sessions_are_told_in_the_same_bytes() -> None:
+def test_unknown_sessions_get_the_same_bytes() -> None:
     """The 404 of a session is the same body each time; the me form asks for a bearer credential (R2, R3)."""
     client = build()
     answers = [client.get(f"/api/session/{one}/messages") for one in ("ses_x", "%00", "ses_" + "a" * 32, "me")]
@@ -223,8 +223,8 @@ def test_requests_are_counted() -> None:
     assert b"BREW" not in metrics.render_metrics()
 
 
-def test_problems_are_sound_json() -> None:
-    """A detail in any letters is told in JSON that every reader understands."""
+def test_problems_are_valid_json() -> None:
+    """A detail in any letters is written in JSON that every reader understands."""
     with Flask(__name__).test_request_context("/"):
         body = json.loads(error_handlers.problem(BatonError('"ä\u2028😀')).get_data())
     assert body["detail"] == '"ä\u2028😀'

@@ -77,7 +77,7 @@ def test_a_wrong_option_of_redis_is_one_line(service: Start, query: str, message
     assert line.startswith(f"REDIS_URL: {message}")
 
 
-def test_misspelt_and_missing_settings_are_told(service: Start) -> None:
+def test_misspelled_and_missing_settings_are_named(service: Start) -> None:
     """S8, S9: a misspelt name and a missing public address are one line each, once, and stop nothing."""
     one = service(HOST="0.0.0.0", BATON_TITEL="x", BATON_NOTHING_LIKE_IT="x", BATON_DESKS_AND_CHAIRS="on", **SCRIPTED)
     no_address = (
@@ -102,12 +102,12 @@ def test_misspelt_and_missing_settings_are_told(service: Start) -> None:
         {"BATON_PAGES": "demo", "BATON_KNOWLEDGE_URL": "https://docs.example.com"},
     ],
 )
-def test_what_is_as_meant_is_not_told(environ: dict[str, str]) -> None:
+def test_settings_as_meant_bring_no_warning(environ: dict[str, str]) -> None:
     """Settings that fit together cause no warning."""
     assert startup_warnings(Settings.from_env(environ), environ) == []
 
 
-def test_citations_that_lead_nowhere_are_told() -> None:
+def test_citations_that_lead_nowhere_bring_a_warning() -> None:
     """Without the knowledge pages and without another place for them, the start says where citations lead."""
     environ = {"BATON_PAGES": "demo"}
     [line] = startup_warnings(Settings.from_env(environ), environ)
@@ -150,7 +150,7 @@ class Terminal:
 
 def test_make_run_at_a_terminal_is_readable(tmp_path: Path) -> None:
     """S11: a few short lines, none in JSON, then one with the address once the service really answers there; the
-    built-in answer is written as it is told.
+    built-in answer is written as it is read.
     """
     terminal = Terminal(tmp_path)
     try:

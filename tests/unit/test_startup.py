@@ -194,7 +194,7 @@ def test_no_lock_file_holds_an_address_of_a_registry() -> None:
     assert all("integrity" in entry for name, entry in locked.items() if name)
 
 
-def test_make_tells_what_it_can_do() -> None:
+def test_make_lists_its_targets() -> None:
     """`make` alone lists run, test, check, widget, bench, test-resilience, lock and clean, each with a sentence."""
     ran = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
     described = dict(re.findall(r"^ +make ([a-z-]+) +(.+)$", ran.stdout, re.MULTILINE))

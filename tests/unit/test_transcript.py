@@ -39,7 +39,7 @@ def test_an_engine_knows_what_was_said_before_its_question() -> None:
 
 
 def test_a_question_asked_again_comes_last_without_what_broke_off() -> None:
-    """The broken answer of the first try is not told to the engine; what others said meanwhile is."""
+    """The broken answer of the first try is not passed to the engine; what others said meanwhile is."""
     talk = [
         message(1, "user", "Why?"), message(4, "assistant", "Because", interrupted=True), message(6, "user", "Hello?"),
     ]  # fmt: skip
@@ -52,7 +52,7 @@ def test_a_broken_answer_to_an_earlier_question_is_known() -> None:
     assert history_before(talk, 6, is_retry=False) == (ChatMessage("user", "Why?"), ChatMessage("assistant", "Because"))
 
 
-def test_an_empty_message_is_not_told_to_an_engine() -> None:
+def test_an_empty_message_is_not_passed_to_an_engine() -> None:
     """An answer that was stopped before its first word is left out: models refuse empty turns."""
     talk = [message(1, "user", "Why?"), message(4, "assistant", "", stopped=True), message(6, "user", "So?")]
     assert history_before(talk, 6, is_retry=False) == (ChatMessage("user", "Why?"),)

@@ -251,7 +251,7 @@ def test_page_scope(visit: Visit) -> None:
 
 
 def test_one_heartbeat(visit: Visit, context: BrowserContext) -> None:
-    """Of three open tabs one tells that somebody is there, and none when all are closed."""
+    """Of three open tabs one sends that somebody is there, and none when all are closed."""
     beats: list[str] = []
     context.on("request", lambda one: beats.append(one.url) if one.url.endswith("/heartbeat") else None)
     tag = 'data-heartbeat-interval="1"'

@@ -163,7 +163,7 @@ def test_twenty_tasks_by_keyboard(sign_in: Callable[..., Desk], server: ServerCl
     # 3. read what was said, with its sources
     expect(desk.log.get_by_role("article")).to_have_count(2)
     expect(desk.log.get_by_role("link", name="1 First page")).to_be_visible()
-    # 4. see where the visitor is, and what the site tells of them
+    # 4. see where the visitor is, and what the site says of them
     details = page.get_by_role("complementary", name="Details")
     expect(details.get_by_role("link", name="/pricing")).to_have_attribute("href", PAGE)
     expect(details).to_contain_text("Pro")

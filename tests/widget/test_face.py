@@ -120,7 +120,7 @@ def test_where_images_are_forbidden_the_initial_stands(enter: Visit) -> None:
 
 @pytest.mark.parametrize("unavailable", ["404", "abort", "wrong"])
 def test_without_the_face_the_widget_has_its_own(context: BrowserContext, shop: str, unavailable: str) -> None:
-    """A service that does not tell its face, or tells nonsense, does not take the chat away."""
+    """A service that does not send its face, or sends nonsense, does not take the chat away."""
     page = context.new_page()
     page.route(
         "**/api/site",

@@ -102,7 +102,7 @@ def test_the_conversation_alone(visit: Visit) -> None:
     expect(visitor.page.locator("main baton-chat").last.get_by_role("article")).to_have_count(2)
 
 
-def test_the_policy_is_told(baton: str) -> None:
+def test_the_policy_is_shown(baton: str) -> None:
     """The install page names the Trusted Types policy beside the two sources to allow."""
     assert "trusted-types baton" in httpx.get(f"{baton}/install").text
 

@@ -133,7 +133,7 @@ def test_what_is_stored_is_bounded(visit: Visit) -> None:
 
 @pytest.mark.parametrize("text", ["erased", "gone", "signIn", "<b>text</b>", "{}", '{"id": "x"}', "null", ""])
 def test_a_forged_storage_event(visit: Visit, text: str) -> None:
-    """An event that tells of no change in the storage, or a text there that is no record, empties no chat."""
+    """A storage event without a change, or a text there that is no record, empties no chat."""
     visitor = visit().open().ask("quick one")
     expect(visitor.answers).to_have_count(1)
     other = visit()

@@ -67,7 +67,7 @@ def test_an_anonymous_tab_stays_anonymous(visit: Visit, proofs: SentTokens, bato
     assert "anybody" not in "".join(one.articles.all_inner_texts())
 
 
-def test_tabs_told_different_people_never_meet(visit: Visit, proofs: SentTokens) -> None:
+def test_tabs_of_different_people_never_meet(visit: Visit, proofs: SentTokens) -> None:
     """Two tabs whose pages name two people each keep their own conversation, whoever speaks, also after a reload."""
     one, other = visit(tag=FAST, **signed("eva")).open(), visit(tag=FAST, **signed("bob")).open()
     for number in (1, 2):
@@ -120,7 +120,7 @@ def test_a_tab_that_names_somebody_else_is_lent_nothing(visit: Visit, proofs: Se
     old = stored(one)
     identify(one, "max")
     identify(other, "tom")
-    named = len(proofs.calls)  # before it was told its own name, this tab may have been lent the other's token
+    named = len(proofs.calls)  # before it knew its own name, this tab may have been lent the other's token
     new = claimed(one, old)
     owner, loser = (one, other) if status_of(baton, new, "max") == 200 else (other, one)
     owner.page.bring_to_front()

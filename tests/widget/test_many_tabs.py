@@ -1,4 +1,4 @@
-"""More conversations in one browser than it keeps feeds for: the third tab is told everything all the same."""
+"""More conversations in one browser than it keeps feeds for: the third tab shows everything all the same."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_the_page_is_left_alone(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_the_api(visit: Visit) -> None:
-    """Baton opens, closes, tells what happens, goes away and comes back with other options; end() asks first."""
+    """Baton opens, closes, emits events, goes away and comes back with other options; end() asks first."""
     visitor = visit()
     page = visitor.page
     page.wait_for_function("() => window.Baton")

@@ -147,7 +147,7 @@ def asked(visit: Visit, text: str, **more: str) -> Visitor:
 
 
 def test_from_the_assistant_to_a_person_and_back(visit: Visit, anna: Operator) -> None:
-    """Asked for, waited for, joined, written with, given back: one calm line each, told once to those who listen."""
+    """Asked for, waited for, joined, written with, given back: one calm line each, announced once to screen readers."""
     visitor = visit().open()
     expect(visitor.page.get_by_text("People from our team may read along")).to_be_visible()
     visitor.page.evaluate(HEAR)

@@ -85,7 +85,7 @@ def test_an_edge_without_an_instance(visit: Visit, context: BrowserContext) -> N
 
 
 def test_a_question_to_a_service_that_is_not_there(visit: Visit, context: BrowserContext) -> None:
-    """Asked on a page that cannot reach the service, a question is told as not sent, and Retry sends it once."""
+    """Asked on a page that cannot reach the service, a question is shown as not sent, and Retry sends it once."""
     visitor = visit().open().ask("quick one")
     expect(visitor.answers).to_have_count(1)
     away = re.compile(r"/api/")

@@ -42,7 +42,7 @@ def says(visitor: Visitor, words: str) -> None:
 
 
 def test_the_key_of_a_browser(visit: Visit, stranger: Visit) -> None:
-    """Without a key it is `webchat:` and an id made once a browser, told before the chat is opened."""
+    """Without a key it is `webchat:` and an id made once a browser, known before the chat is opened."""
     visitor = visit()
     key = key_of(visitor)
     assert re.fullmatch(r"webchat:[A-Za-z0-9_-]{8,}", key)

@@ -51,7 +51,7 @@ def test_a_limit_of_the_session(visit: Visit, service: Start) -> None:
 
 
 def test_a_limit_of_an_hour(visit: Visit, service: Start) -> None:
-    """A long wait is told in minutes."""
+    """A long wait is shown in minutes."""
     one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_ADDRESS": "1 per hour"})
     visitor = visit(f"{one.url}/chat")
     visitor.ask("quick 1")
@@ -62,7 +62,7 @@ def test_a_limit_of_an_hour(visit: Visit, service: Start) -> None:
 
 
 def test_a_limit_of_beginnings(visit: Visit, service: Start) -> None:
-    """When no more conversations may be begun, the first question is kept and the wait told."""
+    """When no more conversations may be started, the first question is kept and the wait shown."""
     one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_CREATE": "1 per hour"})
     visitor = visit(f"{one.url}/chat")
     visitor.ask("quick 1")
@@ -74,7 +74,7 @@ def test_a_limit_of_beginnings(visit: Visit, service: Start) -> None:
 
 
 def test_a_busy_bot(visit: Visit, service: Start) -> None:
-    """When too many ask at once the text is kept, the wait told, and it can be sent again."""
+    """When too many ask at once the text is kept, the wait shown, and it can be sent again."""
     one = service(BATON_ENGINE=BOT, BATON_ENGINE_PER_MINUTE="1", **UNLIMITED)
     visitor = visit(f"{one.url}/chat")
     visitor.ask("quick 1")
@@ -168,7 +168,7 @@ def test_not_sent(visit: Visit, context: BrowserContext, baton: str) -> None:
     expect(visitor.articles).to_have_count(2)
 
 
-def test_a_service_in_trouble(visit: Visit, context: BrowserContext) -> None:
+def test_a_service_with_errors(visit: Visit, context: BrowserContext) -> None:
     """While the service answers 503 the widget tries again by itself and asks nothing twice."""
     calls: list[str] = []
 
@@ -187,7 +187,7 @@ def test_a_service_in_trouble(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_three_seconds_offline_on_the_page(visit: Visit, context: BrowserContext) -> None:
-    """Three seconds without a network while the page shows an answer: the trouble is told, the answer whole."""
+    """Three seconds without a network while the page shows an answer: the trouble is shown, the answer complete."""
     visitor = visit().open().ask("a long one")
     page = visitor.carry_on()
     expect(page.answers).to_contain_text("w10 ")

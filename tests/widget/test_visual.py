@@ -1,4 +1,4 @@
-"""What the eye sees: sides, gaps, what is told once, and a full page in the widget's own colours."""
+"""What the eye sees: sides, gaps, what is announced once, and a full page in the widget's own colours."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_an_empty_page(visit: Visit, baton: str, width: int) -> None:
     expect(visitor.page.get_by_role("complementary")).to_have_count(1 if width > 1000 else 0)
 
 
-def test_a_shared_link_tells_one_thing(visit: Visit, stranger: Callable[..., Visitor], baton: str) -> None:
+def test_a_shared_link_shows_one_notice(visit: Visit, stranger: Callable[..., Visitor], baton: str) -> None:
     """Whoever opens a shared link reads one notice with both pieces of news in it."""
     made = httpx.post(f"{baton}/api/session/create").json()["session_id"]
     bearer = {"Authorization": f"Bearer {made}"}

@@ -28,7 +28,7 @@ class Calibration:
 MINILM = Calibration(weight=2.0, threshold=0.42)
 MULTILINGUAL = Calibration(weight=2.0, threshold=0.18)
 CROSS_LANGUAGE = Calibration(weight=6.0, threshold=0.2, absent=0.0)
-"""The multilingual model where the folder is in another language than the question: words tell next to nothing."""
+"""The multilingual model where the folder is in another language than the question: words match next to nothing."""
 UNKNOWN = Calibration(weight=1.5, threshold=None)
 """A model of the owner's choice, or one behind an endpoint."""
 

@@ -166,7 +166,7 @@ def _by_stop_word() -> dict[str, tuple[str, ...]]:
 
 
 def detect(text: str, among: Iterable[str] = ()) -> str:
-    """The language of a text as ``en``, ``de`` ...; empty where nothing tells. By its script, else by its stop words.
+    """The language of a text as ``en``, ``de`` ...; empty where unclear. By its script, else by its stop words.
 
     Where several languages are as likely, one of ``among`` wins, the first of them first.
     """

@@ -3,7 +3,7 @@
 --                      number of the last domain event), number (of the snapshot), view and place, since (when its
 --                      operator got it). It expires with the session
 --   view:<view>, view:mine:<operator>, user:<user>   sorted sets of refs, by when they began to wait or were last active
---   rows, seen, held   sorted sets of refs: by when their session expires, when a visitor who has not been told abandoned
+--   rows, seen, held   sorted sets of refs: by when their session expires, when a visitor who is not recorded as abandoned
 --                      was last seen, and the same of conversations that a person has
 --   places             hash from ref to its operator and user
 --   holders            the operators who have conversations
@@ -14,7 +14,7 @@ local desk = 'baton:desk:{desk}:'
 local VIEWS = {'queue', 'open', 'bot', 'ended'}
 local MAX_LIVE, LIVE_KEPT_MS = 10000, 3600000
 
--- Tells the desks that a conversation has changed, or is gone.
+-- Adds to the desks' feed that a conversation has changed, or is gone.
 local function append_live(ref)
   local number = redis.call('HINCRBY', desk .. 'position', 'n', 1)
   if number == 1 then redis.call('HSETNX', desk .. 'position', 'tag', string.format('%08x', math.floor(clock / 1000))) end

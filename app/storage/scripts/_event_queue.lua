@@ -3,7 +3,7 @@
 --   :due        the first unsent event of every session ("<entry> <ref>"), by when it may be sent
 --   :first      by ref: that entry. Later events of the session wait behind it in the list :held:<ref>
 --   :tries      by entry: attempts so far, and the last problem
---   :reminders  refs of people who wait for a person, by when that is told again; :reminder holds what is told
+--   :reminders  refs of people who wait for a person, by when that is sent again; :reminder holds what is sent
 --   :dead       a stream of what could not be delivered
 local MAX_QUEUED, MAX_DEAD, QUEUE_KEPT_MS = 200000, 10000, 2592000000
 
@@ -24,7 +24,7 @@ end
 local ENDS_WAITING = {['human.taken'] = true, ['human.released'] = true, ['session.ended'] = true}
 
 -- Puts an event at the end of the queue. `fields`: what `event_queue.entry` makes: id, ref, type, body, and of a request for a
--- person also when to tell it again (ms) and with which body, unless somebody has taken them by then.
+-- person also when to send it again (ms) and with which body, unless somebody has taken them by then.
 local function queue_event(queue, fields)
   local id, ref, kind, body, remind_at, reminder = unpack(fields)
   add_event(queue, id, ref, kind, body)

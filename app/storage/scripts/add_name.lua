@@ -1,7 +1,7 @@
 -- @include clock
 -- @include session
 -- @include write
--- Tells a session which entry leads to it. ARGV: actor, the entry. It has at most one name of each kind (user, server):
+-- Stores in a session which entry leads to it. ARGV: actor, the entry. It has at most one name of each kind (user, server):
 -- the one that it has stays.
 local kind = string.match(ARGV[2], '^baton:name:%a+:')
 local names = {}
