@@ -289,9 +289,9 @@ def reconnected(url: str, answering: str) -> set[Function]:
     """What a reader enters that comes back in mid-answer, while another worker makes that answer."""
     runs = []
     for number in range(WARM_UP + REPEATS):
-        asker = Client(answering)
-        reader = Client(url, asker.session_id)
-        answer = asker.ask()
+        visitor = Client(answering)
+        reader = Client(url, visitor.session_id)
+        answer = visitor.ask()
         seen = next((event_id for event_id, name in answer if name == "answer.delta"), "")
         if not seen:
             raise SystemExit("the answer ended before its first word: is the machine too busy?")

@@ -67,16 +67,16 @@ async def ask(port: int, query: str, bearer: str) -> tuple[float, float]:
     head = (
         f"POST /api/chat HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n{bearer}"
     )
-    begun = time.perf_counter()
+    started = time.perf_counter()
     writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
     seen, first = b"", 0.0
     while piece := await reader.read(65536):
         seen = (seen + piece)[-4096:] if first else seen + piece
         if not first and b"answer.delta" in seen:
-            first = time.perf_counter() - begun
+            first = time.perf_counter() - started
         if b"answer.end" in seen:
             break
-    whole = time.perf_counter() - begun
+    whole = time.perf_counter() - started
     writer.close()
     return first, whole
 
@@ -127,15 +127,15 @@ async def fan_out(port: int, count: int, visitors: list[Any], at_rest: Callable[
     append = await asyncio.open_connection("127.0.0.1", port)
     for number in range(APPENDS):
         visitor, mark = visitors[number % len(visitors)], f"mark-{number}-"
-        begun = [0.0]
+        started = [0.0]
 
-        async def seen(reader: asyncio.StreamReader, mark: str = mark, begun: list[float] = begun) -> float:
+        async def seen(reader: asyncio.StreamReader, mark: str = mark, started: list[float] = started) -> float:
             await reader.readuntil(mark.encode())
-            return time.perf_counter() - begun[0]
+            return time.perf_counter() - started[0]
 
         tasks = [asyncio.create_task(seen(reader)) for reader, _, owner in streams if owner == visitor.id]
         await asyncio.sleep(0.05)
-        begun[0] = time.perf_counter()
+        started[0] = time.perf_counter()
         append[1].write(said(visitor.id, mark))
         waits += await asyncio.gather(*tasks)
         await append[0].readuntil(b'"success"')

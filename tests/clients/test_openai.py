@@ -63,12 +63,12 @@ def test_streamed_chat_completions(client: openai.OpenAI) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == WORDS
     assert len(chunks) > 5
     assert chunks[-1].choices[0].finish_reason == "stop"
-    heard = ""
+    received = ""
     broken = client.chat.completions.create(model="m", messages=[said("user", "fail-after=3")], stream=True)
     with pytest.raises(openai.APIError, match="could not be made"):  # noqa: PT012 - what came before it counts
         for chunk in broken:
-            heard += chunk.choices[0].delta.content or ""
-    assert heard == "w0 w1 w2 "
+            received += chunk.choices[0].delta.content or ""
+    assert received == "w0 w1 w2 "
 
 
 def test_models(client: openai.OpenAI) -> None:

@@ -154,12 +154,12 @@ def test_chunked_bodies_are_read(visitor: Visitor) -> None:
 def test_refused_before_it_is_read_completely(plain: RunningService, visitor: Visitor) -> None:
     """A body that announces too much is refused before it has come."""
     host, port = plain.base.removeprefix("http://").split(":")
-    begun = time.monotonic()
+    started = time.monotonic()
     with socket.create_connection((host, int(port)), timeout=10) as wire:
         wire.sendall(f"POST {visitor.path('/messages')} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                      "Content-Length: 10000000000\r\n\r\n{".encode())  # fmt: skip
         assert wire.recv(65536).startswith(b"HTTP/1.1 413")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - started < 5
 
 
 def field_of(visitor: Visitor, body: dict[str, Any], *, chat: bool = False) -> list[str]:

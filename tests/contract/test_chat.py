@@ -174,10 +174,10 @@ def test_stop_of_a_silent_engine(visitor: Visitor) -> None:
     """Stop takes effect within 5 s even while the engine is silent; the next question is answered."""
     with visitor.ask_streamed("hang") as feed:
         feed.until("answer.start")
-        begun = time.monotonic()
+        started = time.monotonic()
         assert visitor.post("/stop").json()["stopped"] is True
         assert feed.until("answer.end", "answer.error", seconds=5)[-1].event == "answer.end"
-        assert time.monotonic() - begun < 1.9, "that was the engine's timeout, not the stop"
+        assert time.monotonic() - started < 1.9, "that was the engine's timeout, not the stop"
     assert visitor.ask("next").status_code == 200
 
 
@@ -195,11 +195,11 @@ def test_an_answer_that_could_not_be_made(visitor: Visitor, query: str, status: 
     """`engine_failed` 502, `engine_timeout` 504: the question is kept, words said are kept, the next question is
     answered.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     problem = is_problem(visitor.ask(query), status, code)
     assert problem["retryable"] is True
     assert "told to" not in problem["detail"], "the engine's own words are not for strangers"
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - started < 8
     history = visitor.history()
     assert history[0]["content"] == query
     assert [message["content"] for message in history[1:]] == ([spoken(20)] if "after" in query else [])
@@ -226,8 +226,8 @@ def test_erase_under_a_running_answer(own: RunningService) -> None:
     feed, other = visitor.ask_streamed("tokens=200 delay=0.02"), visitor.events()
     feed.until("answer.delta")
     assert visitor.erase().status_code == 204
-    begun = time.monotonic()
-    while time.monotonic() - begun < 2:
+    started = time.monotonic()
+    while time.monotonic() - started < 2:
         assert [name for name in own.key_names() if name not in before] == []
     feed.until_closed(5)
     other.until_closed(5)

@@ -165,17 +165,17 @@ def test_while_an_answer_is_made(caller: ApiClient, visitor: Visitor) -> None:
 def test_found_on_another_device(caller: ApiClient, visitor: Visitor) -> None:
     """With the token alone users find their last conversation, created with it or claimed, unless it has ended."""
     is_problem(last(caller, "nobody yet"), 404, "session_not_found")
-    begun = caller.create(user_token=token("bob"))
-    assert whole(last(caller, "bob"))["session_id"] == begun.id
+    session = caller.create(user_token=token("bob"))
+    assert whole(last(caller, "bob"))["session_id"] == session.id
     visitor.said("hello")
     claimed = Visitor(caller, whole(claim(visitor, "bob"))["session_id"])
     assert [one["content"] for one in whole(last(caller, "bob"))["messages"]] == ["hello"]
     found = caller.post("/api/session/resume", json={}, headers=as_user("bob", "2025"))
     assert whole(found)["session_id"] == claimed.id
     # Taken up by its id, an earlier one is the last again.
-    whole(caller.resume(begun.id, user_token=token("bob")))
-    assert whole(last(caller, "bob"))["session_id"] == begun.id
-    begun.post("/end", headers=as_user("bob"))
+    whole(caller.resume(session.id, user_token=token("bob")))
+    assert whole(last(caller, "bob"))["session_id"] == session.id
+    session.post("/end", headers=as_user("bob"))
     is_problem(last(caller, "bob"), 404, "session_not_found")
 
 
@@ -206,10 +206,10 @@ def test_without_session_and_token(caller: ApiClient) -> None:
 
 def test_erased_leaves_nothing(caller: ApiClient, aim: Target) -> None:
     """A user's deleted conversation is not in Redis in any form, nor is the way to it."""
-    begun = caller.create(user_token=token("dora"))
+    session = caller.create(user_token=token("dora"))
     assert aim.names("baton:user:")
     before = set(aim.names())
-    assert caller("DELETE", begun.path(), headers=as_user("dora")).status_code == 204
+    assert caller("DELETE", session.path(), headers=as_user("dora")).status_code == 204
     gone = before - set(aim.names())
     assert [name for name in gone if name.startswith("baton:user:")]
     is_problem(last(caller, "dora"), 404, "session_not_found")
@@ -256,8 +256,8 @@ def test_what_a_link_brings_opens_one_conversation(caller: ApiClient, visitor: V
         is_problem(refused, 403, "not_owner")
     is_problem(caller.post("/api/session/resume", json={"user_token": brought}), 404, "session_not_found")
     is_problem(visitor.post("/claim", {"user_token": brought}), 422, "invalid_request")
-    begun = caller.create(user_token=brought)
-    assert begun.get("/messages").status_code == 200, "it is nobody's"
+    session = caller.create(user_token=brought)
+    assert session.get("/messages").status_code == 200, "it is nobody's"
     assert whole(caller.post("/api/session/resume", json={"user_token": given}))["session_id"] in (mine.id, other.id)
 
 

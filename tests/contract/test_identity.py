@@ -29,29 +29,29 @@ def test_an_owned_conversation_opens_to_its_owner_alone(url: str) -> None:
     """Without the owner's token the id reads and writes nothing; with it everything works; another's token does not."""
     with httpx.Client(base_url=url) as caller:
         session = caller.post("/api/session/create", json={"user_token": token("ada")}).json()["session_id"]
-        place = f"/api/session/{session}"
+        path = f"/api/session/{session}"
         for proof in ({}, {"Baton-User": token("eve")}):
             answers = [
-                caller.get(place, headers=proof),
-                caller.get(f"{place}/messages", headers=proof),
-                caller.get(f"{place}/events", headers=proof),
-                caller.get(f"{place}/transcript", headers=proof),
-                caller.post(f"{place}/messages", json={"message": "hello"}, headers=proof),
-                caller.post(f"{place}/handoff", headers=proof),
-                caller.post(f"{place}/heartbeat", headers=proof),
-                caller.post(f"{place}/stop", headers=proof),
-                caller.post(f"{place}/end", headers=proof),
+                caller.get(path, headers=proof),
+                caller.get(f"{path}/messages", headers=proof),
+                caller.get(f"{path}/events", headers=proof),
+                caller.get(f"{path}/transcript", headers=proof),
+                caller.post(f"{path}/messages", json={"message": "hello"}, headers=proof),
+                caller.post(f"{path}/handoff", headers=proof),
+                caller.post(f"{path}/heartbeat", headers=proof),
+                caller.post(f"{path}/stop", headers=proof),
+                caller.post(f"{path}/end", headers=proof),
                 caller.post("/api/chat", json={"session_id": session, "query": "hello"}, headers=proof),
                 caller.post("/api/session/resume", json={"session": session}, headers=proof),
-                caller.delete(place, headers=proof),
+                caller.delete(path, headers=proof),
             ]
             assert [(one.status_code, one.json()["code"]) for one in answers] == [(403, "not_owner")] * len(answers)
         mine = {"Baton-User": token("ada")}
-        assert caller.post(f"{place}/messages", json={"message": "hello"}, headers=mine).status_code == 201
+        assert caller.post(f"{path}/messages", json={"message": "hello"}, headers=mine).status_code == 201
         assert caller.post("/api/session/resume", json={"session": session, "user_token": token("ada")}).json()[
             "messages"
         ]
-        assert caller.delete(place, headers=mine).status_code == 204
+        assert caller.delete(path, headers=mine).status_code == 204
 
 
 def test_a_token_that_does_not_verify_begins_nothing(url: str) -> None:
@@ -72,7 +72,7 @@ def test_a_signed_token_that_names_nobody_is_refused(url: str) -> None:
     """
     with httpx.Client(base_url=url) as caller:
         session = caller.post("/api/session/create").json()["session_id"]
-        place = f"/api/session/{session}"
+        path = f"/api/session/{session}"
         for claims in NAMING_NOBODY:
             payload = {"sub": "guest", "exp": int(time.time()) + 60} | claims
             bad = jwt.PyJWS().encode(json.dumps(payload).encode(), SECRET, "HS256")
@@ -81,12 +81,12 @@ def test_a_signed_token_that_names_nobody_is_refused(url: str) -> None:
                 caller.post("/api/session/create", json={"user_token": bad}),
                 caller.post("/api/session/create", headers=header),
                 caller.post("/api/session/resume", json={"user_token": bad}),
-                caller.post(f"{place}/claim", json={"user_token": bad}),
-                caller.post(f"{place}/messages", json={"message": "hello"}, headers=header),
+                caller.post(f"{path}/claim", json={"user_token": bad}),
+                caller.post(f"{path}/messages", json={"message": "hello"}, headers=header),
                 caller.post("/api/chat", json={"session_id": session, "query": "hello"}, headers=header),
-                caller.post(f"{place}/handoff", headers=header),
-                caller.get(place, headers=header),
-                caller.get(f"{place}/events", headers=header),
+                caller.post(f"{path}/handoff", headers=header),
+                caller.get(path, headers=header),
+                caller.get(f"{path}/events", headers=header),
             ]
             body = [(one.status_code, one.json()["code"]) for one in answers]
             assert body == [(403, "bad_token")] * len(answers), claims

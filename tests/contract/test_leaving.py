@@ -37,24 +37,24 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 def drop(url: str, request: str) -> None:
     """Sends a request and resets the connection at once."""
-    place = urlsplit(url)
-    with socket.create_connection((place.hostname, place.port)) as connection:
+    path = urlsplit(url)
+    with socket.create_connection((path.hostname, path.port)) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(request.replace("\n", "\r\n").encode())
 
 
-def opens(caller: httpx.Client, place: str) -> bool:
-    with caller.stream("GET", f"{place}/events") as feed:
+def opens(caller: httpx.Client, path: str) -> bool:
+    with caller.stream("GET", f"{path}/events") as feed:
         return feed.status_code == 200
 
 
 @pytest.mark.parametrize("more", ["", UPGRADE])
 def test_a_feed_that_is_dropped_at_once_gives_its_slot_back(caller: httpx.Client, more: str) -> None:
     """Twenty readers that reset their connection before the first event lock nobody out, and no feed counts as open."""
-    place = caller.post("/api/session/create").headers["Location"]
+    path = caller.post("/api/session/create").headers["Location"]
     for _ in range(20):
-        drop(str(caller.base_url), f"GET {place}/{'ws' if more else 'events'} HTTP/1.1\nHost: x\n{more}\n")
-    until(lambda: opens(caller, place), 20, what="a place for a feed")
+        drop(str(caller.base_url), f"GET {path}/{'ws' if more else 'events'} HTTP/1.1\nHost: x\n{more}\n")
+    until(lambda: opens(caller, path), 20, what="a place for a feed")
     figures = r'baton_feeds_open\{kind="\w+"\} ([0-9.]+)'
     until(lambda: not any(map(float, re.findall(figures, caller.get("/metrics").text))), 20, what="no feed open")
 
@@ -74,28 +74,28 @@ def test_a_question_that_is_dropped_at_once_gives_its_slot_back(caller: httpx.Cl
 @pytest.mark.parametrize("key", ["", "short", "MDEyMzQ1Njc4OWFiY2RlZg"])
 def test_a_broken_handshake_is_refused(caller: httpx.Client, key: str) -> None:
     """A WebSocket handshake without a proper key is 422, not a failure, and takes no place."""
-    place = caller.post("/api/session/create").headers["Location"]
+    path = caller.post("/api/session/create").headers["Location"]
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
     for _ in range(8):
-        assert caller.get(f"{place}/ws", headers=headers).json()["code"] == "invalid_request"
-    assert opens(caller, place)
+        assert caller.get(f"{path}/ws", headers=headers).json()["code"] == "invalid_request"
+    assert opens(caller, path)
 
 
 def test_a_visitor_speaks_under_no_other_name(caller: httpx.Client) -> None:
     """What a visitor puts into metadata breaks no transcript and lends no operator's name."""
-    place = caller.post("/api/session/create").headers["Location"]
+    path = caller.post("/api/session/create").headers["Location"]
     message = {"message": "mine", "metadata": {"citations": [1, {"title": 5}], "operator": "Anna from support"}}
-    assert caller.post(f"{place}/messages", json=message).status_code == 201
+    assert caller.post(f"{path}/messages", json=message).status_code == 201
     for kind in ("md", "txt", "json"):
-        answer = caller.get(f"{place}/transcript", params={"format": kind})
+        answer = caller.get(f"{path}/transcript", params={"format": kind})
         assert answer.status_code == 200
-    assert "Anna" not in caller.get(f"{place}/transcript").text
+    assert "Anna" not in caller.get(f"{path}/transcript").text
 
 
 def test_a_cursor_from_the_future_brings_a_reset(caller: httpx.Client) -> None:
     """A position whose messages are yet to come is no position: `reset`, never silence."""
-    place = caller.post("/api/session/create").headers["Location"]
-    caller.post(f"{place}/messages", json={"message": "one"})
-    tag = caller.get(f"{place}/messages").json()["cursor"].rpartition("-")[2]
-    with caller.stream("GET", f"{place}/events", params={"after": f"0.999999-{tag}"}) as feed:
+    path = caller.post("/api/session/create").headers["Location"]
+    caller.post(f"{path}/messages", json={"message": "one"})
+    tag = caller.get(f"{path}/messages").json()["cursor"].rpartition("-")[2]
+    with caller.stream("GET", f"{path}/events", params={"after": f"0.999999-{tag}"}) as feed:
         assert next(line for line in feed.iter_lines() if line.startswith("event:")) == "event: reset"

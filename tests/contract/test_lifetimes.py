@@ -84,12 +84,12 @@ def test_an_append_races_the_expiry(brief: RunningService, caller: ApiClient) ->
     """An append that comes with the expiry or after it makes no key that lives for ever."""
     before = brief.key_names()
     visitors = [caller.create() for _ in range(8)]
-    begun = time.monotonic()
+    started = time.monotonic()
 
     def late(number: int) -> set[int]:
         statuses, visitor = set(), visitors[number]
-        eventually(lambda: time.monotonic() - begun > 2.9, 5, 0.005)
-        while time.monotonic() - begun < 3.4:
+        eventually(lambda: time.monotonic() - started > 2.9, 5, 0.005)
+        while time.monotonic() - started < 3.4:
             ended = (
                 visitor.post("/heartbeat")
                 if number % 2
@@ -138,11 +138,11 @@ def test_sliding(caller: ApiClient) -> None:
     }
     reads = {"look", "read", "transcript"}
     visitors = {kind: caller.create() for kind in kinds}
-    begun = time.monotonic()
-    eventually(lambda: time.monotonic() - begun > 1.8, 5)
+    started = time.monotonic()
+    eventually(lambda: time.monotonic() - started > 1.8, 5)
     for kind, act in kinds.items():
         act(visitors[kind])
-    eventually(lambda: time.monotonic() - begun > 3.6, 5)
+    eventually(lambda: time.monotonic() - started > 3.6, 5)
     alive = {kind for kind, visitor in visitors.items() if visitor.get().status_code == 200}
     assert alive == kinds.keys() - reads
 
@@ -152,7 +152,7 @@ def test_absolute_age(visitor: Visitor) -> None:
     assert visitor.created is not None
     created = datetime.fromisoformat(visitor.created.json()["created_at"]).timestamp()
     seen: list[float] = []
-    begun = time.monotonic()
+    started = time.monotonic()
 
     def beat() -> bool:
         answer = visitor.post("/heartbeat")
@@ -161,7 +161,7 @@ def test_absolute_age(visitor: Visitor) -> None:
         return answer.status_code == 404
 
     assert eventually(beat, 9, 0.2)
-    assert 5.5 < time.monotonic() - begun < 7.5
+    assert 5.5 < time.monotonic() - started < 7.5
     assert max(seen) <= 6.001
     assert max(seen) > 5.9
 
@@ -198,8 +198,8 @@ def test_tickets_die(visitor: Visitor) -> None:
     once, share = visitor.ticket(), visitor.ticket("share")
     spent = visitor.ticket()
     assert visitor.caller.resume(spent, client_id="c").status_code == 200
-    begun = time.monotonic()
-    eventually(lambda: time.monotonic() - begun > 1.2, 3)
+    started = time.monotonic()
+    eventually(lambda: time.monotonic() - started > 1.2, 3)
     is_problem(visitor.caller.resume(once), 404, "session_not_found")
     is_problem(visitor.caller.resume(spent, client_id="c"), 404, "session_not_found")
     assert visitor.caller.resume(share).status_code == 200
@@ -208,8 +208,8 @@ def test_tickets_die(visitor: Visitor) -> None:
 def test_a_share_ticket_lives_as_long_as_its_session(visitor: Visitor) -> None:
     """A `share` ticket is kept alive by what keeps its session alive."""
     share = visitor.ticket("share")
-    begun = time.monotonic()
-    while time.monotonic() - begun < 4:
+    started = time.monotonic()
+    while time.monotonic() - started < 4:
         assert visitor.post("/heartbeat").status_code == 200
         time.sleep(0.2)
     assert visitor.caller.resume(share).status_code == 200

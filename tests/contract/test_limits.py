@@ -273,7 +273,7 @@ def test_turns_a_minute(budget: RunningService, fresh: ApiClient) -> None:
     assert visitor.say("appends go on").status_code == 201
 
 
-def begun(visitor: Visitor) -> SseFeed | None:
+def admitted(visitor: Visitor) -> SseFeed | None:
     """A turn that was let in."""
     feed = visitor.ask_streamed("tokens=20 delay=0.05")
     return feed if feed.status == 200 else None
@@ -291,6 +291,6 @@ def test_a_budget_is_given_back(budget: RunningService, fresh: ApiClient) -> Non
     feed.until("answer.delta")
     visitors[2].erase()
     feed.until_closed()
-    feeds = [eventually(partial(begun, visitors[number]), 3, 0.1) for number in (0, 3)]
+    feeds = [eventually(partial(admitted, visitors[number]), 3, 0.1) for number in (0, 3)]
     assert None not in feeds, "a place was not given back"
     assert [feed.until_closed()[-1].event for feed in feeds if feed] == ["answer.end"] * 2

@@ -12,7 +12,7 @@ from tests.contract.test_events import BOTH, follow
 
 @BOTH
 @pytest.mark.parametrize(
-    "place",
+    "cursor",
     [
         "x",
         "99999999999999-0",
@@ -33,10 +33,10 @@ from tests.contract.test_events import BOTH, follow
         " ",
     ],
 )
-def test_reset(visitor: Visitor, kind: str, place: str) -> None:
+def test_reset(visitor: Visitor, kind: str, cursor: str) -> None:
     """An unknown, malformed or future position brings `reset`, never silence."""
     visitor.said("one")
-    with follow(visitor, kind, place) as feed:
+    with follow(visitor, kind, cursor) as feed:
         events = story(feed.until("reset", seconds=5))
     assert events[-1].event == "reset"
 
@@ -46,9 +46,9 @@ def test_reset_by_header_and_of_strangers(caller: ApiClient) -> None:
     mine, theirs = caller.create(), caller.create()
     with theirs.events() as feed:
         theirs.said("theirs")
-        place = feed.until("message")[-1].id
+        cursor = feed.until("message")[-1].id
     mine.said("mine")
-    with mine.events(last=place) as feed, mine.events(last="nonsense") as other, mine.ws(after=place) as third:
+    with mine.events(last=cursor) as feed, mine.events(last="nonsense") as other, mine.ws(after=cursor) as third:
         for one in (feed, other, third):
             events = one.until("reset", seconds=5)
             assert "theirs" not in str(events)
@@ -61,13 +61,13 @@ def test_from_a_position(visitor: Visitor, kind: str) -> None:
         for number in range(10):
             visitor.said(f"m{number}")
         received = feed.until("message", count=10)
-    for place in range(10):
-        with follow(visitor, kind, received[place].id) as later:
+    for cursor in range(10):
+        with follow(visitor, kind, received[cursor].id) as later:
             visitor.said("last")
             events = later.wait(
-                lambda events, n=place + 1: sum(event.data.get("content") == "last" for event in events) >= n
+                lambda events, n=cursor + 1: sum(event.data.get("content") == "last" for event in events) >= n
             )
-        expected = [f"m{number}" for number in range(place + 1, 10)] + ["last"] * (place + 1)
+        expected = [f"m{number}" for number in range(cursor + 1, 10)] + ["last"] * (cursor + 1)
         assert [event.data["content"] for event in story(events)][: len(expected)] == expected
         assert len(set(ids(events))) == len(ids(events))
 
@@ -86,15 +86,15 @@ def test_every_cut_point_afterwards(visitor: Visitor) -> None:
     full_story = whole_of(visitor, "tokens=200 delay=0.01")
     assert len(full_story) > 40
 
-    def come_back(place: int) -> None:
-        later = visitor.events(last=full_story[place].id) if place % 2 else visitor.events(after=full_story[place].id)
+    def come_back(at: int) -> None:
+        later = visitor.events(last=full_story[at].id) if at % 2 else visitor.events(after=full_story[at].id)
         with later as feed:
-            rest = [] if place == len(full_story) - 1 else story(feed.until("answer.end"))
-        seen = full_story[: place + 1]
-        assert joined(seen) + joined(rest) == spoken(200), place
-        assert not set(ids(seen)) & set(ids(rest)), place
+            rest = [] if at == len(full_story) - 1 else story(feed.until("answer.end"))
+        seen = full_story[: at + 1]
+        assert joined(seen) + joined(rest) == spoken(200), at
+        assert not set(ids(seen)) & set(ids(rest)), at
         assert [event.event for event in rest if event.event != "answer.delta"] == [
-            event.event for event in full_story[place + 1 :] if event.event != "answer.delta"
+            event.event for event in full_story[at + 1 :] if event.event != "answer.delta"
         ]
 
     for begin in range(0, len(full_story), 8):
@@ -108,9 +108,9 @@ def test_cut_while_it_is_said(visitor: Visitor, kind: str, each: int) -> None:
     cursor = visitor.get("/messages").json()["cursor"]
     stream = visitor.ask_streamed("tokens=90 delay=0.02")
     seen: list[Event] = []
-    place = cursor
+    position = cursor
     while not seen or seen[-1].event != "answer.end":
-        with follow(visitor, kind, place) as feed:
+        with follow(visitor, kind, position) as feed:
             received = story(
                 feed.wait(
                     lambda events: len(story(events)) >= each or any(event.event == "answer.end" for event in events),
@@ -118,7 +118,7 @@ def test_cut_while_it_is_said(visitor: Visitor, kind: str, each: int) -> None:
                 )
             )[:each]
         seen += received
-        place = seen[-1].id or ""
+        position = seen[-1].id or ""
     assert "reset" not in {event.event for event in seen}
     assert joined(seen) == spoken(90)
     assert len(set(ids(seen))) == len(ids(seen))

@@ -146,9 +146,9 @@ def test_what_reaches_no_route_is_a_problem_too(
 def test_a_line_separator_breaks_no_frame(visitor: Visitor) -> None:
     """Characters that some readers take for line ends are escaped on the wire and come back as they went in."""
     text = "one\u2028two\u2029three\x85four"
-    place = visitor.get("/messages").json()["cursor"]
+    cursor = visitor.get("/messages").json()["cursor"]
     visitor.said(text)
-    with visitor.caller.http.stream("GET", visitor.path("/events"), params={"after": place}) as feed:
+    with visitor.caller.http.stream("GET", visitor.path("/events"), params={"after": cursor}) as feed:
         lines = iter(feed.iter_lines())
         data_line = next(line for line in lines if line.startswith("data: "))
     assert orjson.loads(data_line.removeprefix("data: "))["content"] == text == visitor.texts()[0]

@@ -93,9 +93,9 @@ def test_an_end_that_meets_a_question(visitor: Visitor, streamed: bool) -> None:
             feed.until("session")
             assert not feed.wait_quietly(lambda seen: story(seen)[-1].event != "session", 0.5), "written after the end"
             events = story(feed.events)
-        begun = [event.event for event in events if event.event == "answer.start"]
+        started = [event.event for event in events if event.event == "answer.start"]
         ended = [event for event in events if event.event in ("answer.end", "answer.error")]
-        assert len(begun) == len(ended) == (statuses[0] == 200)
+        assert len(started) == len(ended) == (statuses[0] == 200)
         assert [event.event for event in events].count("session") == 1
         history = one.history()
         assert [message["role"] for message in history] == ["user", "assistant"][: 2 * len(ended)]
@@ -207,11 +207,11 @@ def test_a_long_answer_taken_up_late(visitor: Visitor) -> None:
         visitor.ask("tokens=10000")
         events = story(feed.until("answer.end"))
     assert joined(events) == spoken(10000)
-    places = [cursor, *[event.id for event in events if event.id][:: max(1, len(events) // 6)][:-1]]
-    for place in places:
-        with visitor.events(after=place) as late:
+    cursors = [cursor, *[event.id for event in events if event.id][:: max(1, len(events) // 6)][:-1]]
+    for position in cursors:
+        with visitor.events(after=position) as late:
             rest = story(late.until("answer.end", "reset"))
-        seen = [] if place == cursor else events[: 1 + [event.id for event in events].index(place)]
+        seen = [] if position == cursor else events[: 1 + [event.id for event in events].index(position)]
         if rest[0].event != "reset":
             assert joined(seen) + joined(rest) == spoken(10000)
             assert not set(ids(seen)) & set(ids(rest))
@@ -221,9 +221,9 @@ def test_after_the_end_the_feed_still_sends_it(visitor: Visitor) -> None:
     """A reader that was away when the session ended gets that end when it comes back with its last id."""
     with visitor.events() as feed:
         visitor.said("one")
-        place = feed.until("message")[-1].id
+        cursor = feed.until("message")[-1].id
     visitor.post("/end")
-    with visitor.events(last=place) as feed, visitor.ws(after=place) as socket_feed:
+    with visitor.events(last=cursor) as feed, visitor.ws(after=cursor) as socket_feed:
         for one in (feed, socket_feed):
             assert story(one.until("session", seconds=5))[-1].data["status"] == "ended"
 

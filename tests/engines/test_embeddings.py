@@ -86,15 +86,15 @@ def pages(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(tmp_path: Path, pages: Path) -> Iterator[Callable[..., KnowledgeEngine]]:
     """Engines over one folder and one data folder, as workers have."""
-    begun: list[KnowledgeEngine] = []
+    started: list[KnowledgeEngine] = []
 
     def begin(url: str = "", key: str = "") -> KnowledgeEngine:
         made = EndpointEmbeddings(Endpoint(url, "tiny", key)) if url else None
-        begun.append(KnowledgeEngine(pages, base_url="https://x.test", data_dir=tmp_path / "data", embeddings=made))
-        return begun[-1]
+        started.append(KnowledgeEngine(pages, base_url="https://x.test", data_dir=tmp_path / "data", embeddings=made))
+        return started[-1]
 
     yield begin
-    for engine in begun:
+    for engine in started:
         engine.close()
 
 

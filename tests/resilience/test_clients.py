@@ -85,9 +85,9 @@ def test_dawdlers(service: Service) -> None:
     for number in range(40):
         for wire in slow[number % 5 : 300 : 5]:
             wire.sendall(b"a")
-        begun = time.monotonic()
+        started = time.monotonic()
         assert visitor.say(f"m{number}").status_code == 201
-        waits.append(time.monotonic() - begun)
+        waits.append(time.monotonic() - started)
     assert sorted(waits)[37] < 2, "others wait for the slow"
     for wire in slow:
         wire.close()
@@ -113,12 +113,12 @@ def test_a_burning_engine(redis: RedisProcess, serve: Serve) -> None:
     visitor = ApiClient(service.base).create()
     with ThreadPoolExecutor(2) as pool:
         burning = [pool.submit(burner.ask, "burn=1.5") for burner in burners]
-        begun = time.monotonic()
+        started = time.monotonic()
         served = 0
         while not all(future.done() for future in burning) and served < 300:
             assert visitor.say("meanwhile").status_code == 201
             served += 1
-        assert served > 20, f"only {served} appends in {time.monotonic() - begun:.1f} s beside two burning turns"
+        assert served > 20, f"only {served} appends in {time.monotonic() - started:.1f} s beside two burning turns"
         assert [future.result().status_code for future in burning] == [200, 200]
 
 

@@ -51,11 +51,11 @@ def are_sound(visitor: Visitor) -> None:
 def answers_over_a_jump(base: str, clock: Clock, seconds: int) -> None:
     """Quick and slow answers, each followed and looked at while the clock is set: none breaks off, none is lost."""
     visitors = [ApiClient(base).create() for _ in range(6)]
-    places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
+    cursors = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
     questions = ["tokens=120 delay=0.02", "tokens=3 delay=1.8"] * 3
     for visitor, question in zip(visitors, questions, strict=True):
         ask_aside(visitor, question)
-    feeds = [visitor.events(after=place) for visitor, place in zip(visitors, places, strict=True)]
+    feeds = [visitor.events(after=cursor) for visitor, cursor in zip(visitors, cursors, strict=True)]
     for feed in feeds:
         feed.until("answer.start")
     clock.set(seconds)
@@ -112,15 +112,15 @@ def test_a_worker_dies_after_a_jump(redis: RedisProcess, serve: Serve, clock: Cl
     """F12: a worker killed after the clock was set: its answer is closed within 20 s all the same."""
     service = serve(redis.url)
     visitor = ApiClient(service.base).create()
-    place = visitor.get("/messages").json()["cursor"]
+    cursor = visitor.get("/messages").json()["cursor"]
     ask_aside(visitor, "victim tokens=1000 delay=0.02")
-    with visitor.events(after=place) as feed:
+    with visitor.events(after=cursor) as feed:
         feed.until("answer.delta", count=3)
         clock.set(seconds)
         feed.until("answer.delta", count=40)
     os.kill(service.worker_of("victim"), signal.SIGKILL)
     died = time.monotonic()
-    events = follow_to_the_end([service.base], visitor, place, 20)
+    events = follow_to_the_end([service.base], visitor, cursor, 20)
     note(heal=time.monotonic() - died)
     assert [event.event for event in events if event.event in CLOSING] == ["answer.error"]
     assert visitor.history()[1]["content"] == joined(events)
@@ -144,9 +144,9 @@ def test_limits_over_a_jump(redis: RedisProcess, serve: Serve, clock: Clock) -> 
     for call in refused:
         answer = call()
         assert answer.status_code == 201 or int(answer.headers["retry-after"]) <= 6
-    begun = time.monotonic()
+    started = time.monotonic()
     assert all(eventually(lambda call=call: call().status_code == 201, 10, 0.3) for call in refused)
-    note(heal=time.monotonic() - begun)
+    note(heal=time.monotonic() - started)
     crowded = eventually(lambda: (r := other.ask("x")).status_code == 503 and r, 10, 0.5)
     assert crowded
     assert int(crowded.headers["retry-after"]) <= 60

@@ -121,9 +121,9 @@ def test_the_service_killed(serve: Serve, tmp_path: Path) -> None:
         for pid in service.workers():
             os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not embedded(service), 10), "a Redis was left behind"
-    begun = time.monotonic()
+    started = time.monotonic()
     again = ApiClient(serve("", **settings).base)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     writers.visitors = [Visitor(again, visitor.id) for visitor in writers.visitors]
     writers.check()
     writers.resend()

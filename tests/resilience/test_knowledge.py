@@ -43,9 +43,9 @@ class Askers:
     def _ask(self) -> None:
         caller = ApiClient(self.base)
         while self.going:
-            begun = time.monotonic()
+            started = time.monotonic()
             answer = caller.post("/api/chat", json={"query": QUESTION})
-            self.longest = max(self.longest, time.monotonic() - begun)
+            self.longest = max(self.longest, time.monotonic() - started)
             if answer.status_code != 200:
                 self.answers[f"{answer.status_code}: {answer.text[:200]}"] += 1
                 continue

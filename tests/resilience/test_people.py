@@ -46,10 +46,10 @@ class Takeover:
 
     def watch(self, stop: threading.Event) -> None:
         """Follows the feed as a client does, from the last id wherever it breaks off, until the operator has spoken."""
-        place = self.start
+        cursor = self.start
         while not stop.is_set():
             try:
-                feed = self.visitor.events(after=place)
+                feed = self.visitor.events(after=cursor)
             except (OSError, ValueError, http.client.HTTPException):
                 time.sleep(0.05)
                 continue
@@ -61,7 +61,7 @@ class Takeover:
                 self.seen += [event for event in feed.events if event.event not in ("ping", "typing")]
             if _is_complete(self.seen):
                 return
-            place = next((event.id for event in reversed(self.seen) if event.id), place)
+            cursor = next((event.id for event in reversed(self.seen) if event.id), cursor)
 
     def take(self, operator_id: str) -> float:
         """Says something as the operator until there is an answer; when the call that was answered began."""

@@ -275,7 +275,7 @@ def test_a_turn_over_a_restart(redis: RedisProcess, service: Service) -> None:
     answered.
     """
     visitor = ApiClient(service.base).create()
-    place = visitor.get("/messages").json()["cursor"]
+    cursor = visitor.get("/messages").json()["cursor"]
     stream = visitor.ask_streamed("tokens=150 delay=0.03", client_id="c")
     stream.until("answer.delta", count=5)
     redis.send(signal.SIGKILL)
@@ -283,7 +283,7 @@ def test_a_turn_over_a_restart(redis: RedisProcess, service: Service) -> None:
     ended = eventually(lambda: (r := visitor.ask("again", client_id="c")).status_code in (200, 502) and r, 25, 0.5)
     assert ended
     assert heals(visitor.caller)
-    with visitor.events(after=place) as feed:
+    with visitor.events(after=cursor) as feed:
         events = story(feed.until("answer.end", "answer.error"))
     assert "message" in {event.event for event in events}
     assert visitor.texts().count("tokens=150 delay=0.03") == 1

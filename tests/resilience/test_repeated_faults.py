@@ -31,13 +31,13 @@ def test_twenty_killed_workers(redis: RedisProcess, serve: Serve) -> None:
     service = serve(redis.url)
     for run in range(20):
         visitor = ApiClient(service.base).create()
-        place = visitor.get("/messages").json()["cursor"]
+        cursor = visitor.get("/messages").json()["cursor"]
         ask_aside(visitor, f"run-{run}- tokens=150 delay=0.02")
-        with visitor.events(after=place) as feed:
+        with visitor.events(after=cursor) as feed:
             feed.until("answer.delta", count=1 + run)
         os.kill(service.worker_of(f"run-{run}-"), signal.SIGKILL)
         died = time.monotonic()
-        events = follow_to_the_end([service.base], visitor, place, 20)
+        events = follow_to_the_end([service.base], visitor, cursor, 20)
         note(heal=time.monotonic() - died)
         closing = [event.event for event in events if event.event in CLOSING]
         assert closing == ["answer.error"], f"run {run}: {events[-3:]}"
@@ -56,7 +56,7 @@ def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None
     many = {"BATON_ENGINE_CONCURRENCY": "256"}
     leaving, staying = serve(redis.url, **many), serve(redis.url, **many)
     visitors = [ApiClient(leaving.base).create() for _ in range(50)]
-    places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
+    cursors = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
     for visitor in visitors:
         ask_aside(visitor, "tokens=150 delay=0.04")
     assert eventually(lambda: all(visitor.get().json()["message_count"] == 1 for visitor in visitors), 15)
@@ -64,7 +64,7 @@ def test_fifty_answers_under_a_deploy(redis: RedisProcess, serve: Serve) -> None
     with ThreadPoolExecutor(50) as pool:
         jobs = [
             pool.submit(follow_to_the_end, [leaving.base, staying.base], v, p, 40)
-            for v, p in zip(visitors, places, strict=True)
+            for v, p in zip(visitors, cursors, strict=True)
         ]
         for job in jobs:
             events = job.result()

@@ -191,7 +191,7 @@ def test_soak(serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     look = redis_client.Redis(unix_socket_path=str(socket_path(tmp_path / "data")), decode_responses=True)
     load(service.base, min(30.0, SECONDS / 4), 1_000)
     before = quiet(service, look)
-    begun = time.monotonic()
+    started = time.monotonic()
     lasting: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load, service.base, SECONDS, 1)
@@ -204,7 +204,7 @@ def test_soak(serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     after = quiet(service, look)
     note(ok=done.total())
     with capsys.disabled():
-        print(f"\nsoak of {time.monotonic() - begun:.0f} s: {done.total()} deeds: {dict(done)}")  # noqa: T201
+        print(f"\nsoak of {time.monotonic() - started:.0f} s: {done.total()} deeds: {dict(done)}")  # noqa: T201
         for name, figures in (("before", before), ("during", during), ("after", after)):
             print(f"  {name:7} {figures}")  # noqa: T201
     assert odd == []

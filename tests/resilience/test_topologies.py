@@ -114,13 +114,13 @@ def test_a_primary_of_a_cluster_killed(serve: Serve, tmp_path: Path) -> None:
             assert eventually(lambda: min(len(outcome.ok) for outcome in writers.outcomes) > 5, 20)
             servers.nodes[0].kill()
             counts = [len(outcome.ok) for outcome in writers.outcomes]
-            begun = time.monotonic()
+            started = time.monotonic()
 
             def all_go_on() -> bool:
                 return all(len(outcome.ok) > count for outcome, count in zip(writers.outcomes, counts, strict=True))
 
             assert eventually(all_go_on, 5, 0.05)
-            note(heal=time.monotonic() - begun)
+            note(heal=time.monotonic() - started)
         writers.check()
         writers.resend()
     finally:

@@ -74,8 +74,8 @@ def cross(here: Service, there: Service, round_: int) -> int:
     """One conversation that starts here and goes on there and here again; returns how many answers it had."""
     visitor = ApiClient(here.base).create(metadata={"round": round_})
     away = at(there, visitor)
-    place = away.get("/messages").json()["cursor"]
-    with away.events(after=place) as feed, visitor.ws(after=place) as socket:
+    cursor = away.get("/messages").json()["cursor"]
+    with away.events(after=cursor) as feed, visitor.ws(after=cursor) as socket:
         stream = visitor.ask_streamed("tokens=40 delay=0.02", client_id="a")
         early = story(feed.until("answer.delta", count=1 + round_ % 7))
         with visitor.events(last=early[-1].id) as later:
@@ -218,7 +218,7 @@ def test_one_version_leaves_under_load(both: tuple[Service, Service], leaving: s
     """
     gone, stays = both if leaving == "0.1.0" else both[::-1]
     visitors = [ApiClient(gone.base).create() for _ in range(12)]
-    places = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
+    cursors = [visitor.get("/messages").json()["cursor"] for visitor in visitors]
     for visitor in visitors:
         ask_aside(visitor, "tokens=100 delay=0.04")
     assert eventually(lambda: all(visitor.get().json()["message_count"] == 1 for visitor in visitors), 15)
@@ -226,7 +226,7 @@ def test_one_version_leaves_under_load(both: tuple[Service, Service], leaving: s
         gone.process.terminate()
         with ThreadPoolExecutor(12) as pool:
             stories = pool.map(
-                lambda n: follow_to_the_end([gone.base, stays.base], visitors[n], places[n], 30), range(len(visitors))
+                lambda n: follow_to_the_end([gone.base, stays.base], visitors[n], cursors[n], 30), range(len(visitors))
             )
         for events in stories:
             assert [event.event for event in events if event.event in CLOSING] == ["answer.end"]
@@ -244,13 +244,13 @@ def test_one_version_dies(both: tuple[Service, Service], dying: str) -> None:
     dead, lives = both if dying == "0.1.0" else both[::-1]
     visitor = ApiClient(dead.base).create()
     away = at(lives, visitor)
-    place = away.get("/messages").json()["cursor"]
+    cursor = away.get("/messages").json()["cursor"]
     ask_aside(visitor, "victim tokens=300 delay=0.02")
-    with away.events(after=place) as feed:
+    with away.events(after=cursor) as feed:
         feed.until("answer.delta", count=5)
     os.kill(dead.worker_of("victim"), signal.SIGKILL)
     died = time.monotonic()
-    events = follow_to_the_end([lives.base], away, place, 20)
+    events = follow_to_the_end([lives.base], away, cursor, 20)
     note(heal=time.monotonic() - died)
     assert [event.event for event in events if event.event in CLOSING] == ["answer.error"]
     assert away.history()[1]["content"] == joined(events)

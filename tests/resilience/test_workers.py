@@ -20,14 +20,14 @@ Serve = Callable[..., Service]
 CLOSING = ("answer.end", "answer.error")
 
 
-def follow_to_the_end(bases: list[str], visitor: Visitor, place: str, seconds: float) -> list[Event]:
+def follow_to_the_end(bases: list[str], visitor: Visitor, cursor: str, seconds: float) -> list[Event]:
     """Read a turn to its terminal event, coming back with the last id whenever the feed ends or no one answers."""
     seen: list[Event] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end and not any(event.event in CLOSING for event in seen):
         for base in bases:
             try:
-                feed = Visitor(ApiClient(base), visitor.id).events(after=place)
+                feed = Visitor(ApiClient(base), visitor.id).events(after=cursor)
             except OSError:
                 time.sleep(0.05)
                 continue
@@ -37,7 +37,7 @@ def follow_to_the_end(bases: list[str], visitor: Visitor, place: str, seconds: f
                         lambda events: any(event.event in CLOSING for event in events), end - time.monotonic()
                     )
                     seen += story(list(feed.events))
-                    place = next((event.id for event in reversed(seen) if event.id), place)
+                    cursor = next((event.id for event in reversed(seen) if event.id), cursor)
                 break
     return seen
 
@@ -66,16 +66,16 @@ def test_a_killed_worker(redis: RedisProcess, serve: Serve) -> None:
     """
     service = serve(redis.url)
     visitors = [ApiClient(service.base).create() for _ in range(5)]
-    places, feeds = [], []
+    cursors, feeds = [], []
     for number, visitor in enumerate(visitors):
-        places.append(visitor.get("/messages").json()["cursor"])
+        cursors.append(visitor.get("/messages").json()["cursor"])
         ask_aside(visitor, f"victim-{number} break-off=yes tokens=150 delay=0.02 {visitor.id[-4:]}")
-        feeds.append(visitor.events(after=places[-1]))
+        feeds.append(visitor.events(after=cursors[-1]))
     for feed in feeds:
         feed.until("answer.delta", count=8)
     died = kill_its_worker(service, "victim-0")
     left = 20 - (time.monotonic() - died)
-    stories = at_once(len(visitors), lambda n: follow_to_the_end([service.base], visitors[n], places[n], left))
+    stories = at_once(len(visitors), lambda n: follow_to_the_end([service.base], visitors[n], cursors[n], left))
     for number, (visitor, events) in enumerate(zip(visitors, stories, strict=True)):
         closing = [event for event in events if event.event in CLOSING]
         assert len(closing) == 1, f"{number}: not closed within 20 s"
@@ -131,20 +131,20 @@ def test_a_deploy(redis: RedisProcess, serve: Serve) -> None:
     """
     leaving, staying = serve(redis.url), serve(redis.url)
     visitors = [ApiClient(leaving.base).create() for _ in range(16)]
-    tellers, places = [], []
+    tellers, cursors = [], []
     for visitor in visitors:
-        places.append(visitor.get("/messages").json()["cursor"])
+        cursors.append(visitor.get("/messages").json()["cursor"])
         tellers.append(visitor.ask_streamed("tokens=100 delay=0.04"))
-    readers = [visitor.events(after=place) for visitor, place in zip(visitors, places, strict=True)]
+    readers = [visitor.events(after=cursor) for visitor, cursor in zip(visitors, cursors, strict=True)]
     for feed in readers:
         feed.until("answer.delta", count=3)
     results: list[list[Event]] = [[] for _ in visitors]
 
     def go_on(number: int) -> None:
         seen = story(readers[number].until_closed(25))
-        place = next(event.id for event in reversed(seen) if event.id)
+        cursor = next(event.id for event in reversed(seen) if event.id)
         if not any(event.event in CLOSING for event in seen):
-            seen += follow_to_the_end([staying.base], visitors[number], place, 20)
+            seen += follow_to_the_end([staying.base], visitors[number], cursor, 20)
         results[number] = seen
 
     threads = [threading.Thread(target=go_on, args=(number,)) for number in range(len(visitors))]
@@ -168,12 +168,12 @@ def test_idle_feeds_do_not_hold_a_deploy(redis: RedisProcess, serve: Serve) -> N
     service = serve(redis.url)
     visitor = ApiClient(service.base).create()
     feeds = [visitor.events() for _ in range(10)] + [visitor.ws() for _ in range(5)]
-    begun = time.monotonic()
+    started = time.monotonic()
     service.process.terminate()
     for feed in feeds:
         feed.until_closed(10)
     assert service.process.wait(15) == 0
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - started < 15
 
 
 def test_two_services_one_redis(redis: RedisProcess, serve: Serve) -> None:
@@ -196,10 +196,10 @@ def test_other_signals(redis: RedisProcess, serve: Serve, number: int) -> None:
     """A reload under a running answer loses nothing."""
     service = serve(redis.url)
     visitor = ApiClient(service.base).create()
-    place = visitor.get("/messages").json()["cursor"]
+    cursor = visitor.get("/messages").json()["cursor"]
     ask_aside(visitor, "tokens=100 delay=0.03")
     assert eventually(lambda: visitor.get().json()["message_count"] == 1)
     service.process.send_signal(number)
-    events = follow_to_the_end([service.base], visitor, place, 20)
+    events = follow_to_the_end([service.base], visitor, cursor, 20)
     assert [event.event for event in events if event.event in CLOSING] == ["answer.end"]
     assert joined(events) == spoken(100)

@@ -29,9 +29,9 @@ def note(**figures: float) -> None:
 
 def bounded(call: Callable[[], httpx.Response], seconds: float = 3.5) -> httpx.Response:
     """The answer of a call that may not wait longer: 2.5 s for storage, and what a busy test machine adds."""
-    begun = time.monotonic()
+    started = time.monotonic()
     answer = call()
-    waited = time.monotonic() - begun
+    waited = time.monotonic() - started
     note(longest=waited)
     assert waited < seconds, f"waited {waited:.1f} s: {answer.text[:200]}"
     return answer
@@ -44,8 +44,8 @@ def is_unavailable(answer: httpx.Response) -> None:
 
 def heals(caller: ApiClient, seconds: float = 3.0) -> bool:
     """Whether everything is well again within so many seconds (and a busy machine's one), health included."""
-    begun = time.monotonic()
-    since = begun
+    started = time.monotonic()
+    since = started
 
     def well() -> bool:
         """Well for longer than a circuit breaker stays open: which worker answers is chance, and each has its own."""
@@ -56,7 +56,7 @@ def heals(caller: ApiClient, seconds: float = 3.0) -> bool:
         return time.monotonic() - since > 0.6
 
     healed = eventually(well, seconds + 1, 0.1)
-    note(heal=since - begun)
+    note(heal=since - started)
     return healed
 
 
@@ -107,21 +107,21 @@ class WriteAuditor:
         outcome, visitor, count = self.outcomes[number], self.visitors[number], 0
         while self.going and count < 450:
             count += 1
-            text, begun = f"{number}:{count}", time.monotonic()
+            text, started = f"{number}:{count}", time.monotonic()
             try:
                 status = visitor.say(text, client_id=f"w-{number}-{count}").status_code
             except httpx.TransportError:
                 status = 0
-            outcome.longest = max(outcome.longest, time.monotonic() - begun)
+            outcome.longest = max(outcome.longest, time.monotonic() - started)
             outcome.statuses[status] += 1
             (outcome.ok if status in (200, 201) else outcome.unknown).append(text)
             time.sleep(self.pause)
 
     def goes_on(self, seconds: float = 10.0) -> bool:
         """Whether something more is acknowledged within so many seconds."""
-        before, begun = self.acknowledged, time.monotonic()
+        before, started = self.acknowledged, time.monotonic()
         went_on = eventually(lambda: self.acknowledged > before, seconds)
-        note(heal=time.monotonic() - begun)
+        note(heal=time.monotonic() - started)
         return went_on
 
     @staticmethod

@@ -23,7 +23,7 @@ WATCH = """() => { if (window.top !== window) return; window.heard = [];
     addEventListener('message', (event) => window.heard.push([event.origin, JSON.stringify(event.data)])) }"""
 
 
-def begun(baton: str, words: str, kind: str = "once") -> tuple[str, str]:
+def linked_session(baton: str, words: str, kind: str = "once") -> tuple[str, str]:
     """A conversation made elsewhere: its id, and a link to it."""
     made = httpx.post(f"{baton}/api/session/create").json()["session_id"]
     httpx.post(f"{baton}/api/session/{made}/messages", json={"message": words})
@@ -35,7 +35,7 @@ def test_r10_nothing_else_sees_the_secret(visit: Visit, context: BrowserContext,
     """R10: by id or ticket: no later script, request, referrer, storage of another
     form, history entry or title holds it; reload, back and a duplicated tab go on.
     """
-    made, link = begun(baton, "Said before")
+    made, link = linked_session(baton, "Said before")
     for address, secret in ((link, link.partition("=")[2]), (f"{baton}/chat?a=1&session={made}#part", made)):
         asked: list[Request] = []
         context.on("request", lambda one, seen=asked: seen.append(one))
@@ -80,7 +80,7 @@ def test_r11_a_strangers_link_is_known_for_one(visit: Visit, context: BrowserCon
     expect(hers.answers).to_have_count(1)
     own = visit(f"{baton}/chat").ask("quick on the page")
     expect(own.answers).to_have_count(1)
-    trap, link = begun(baton, "The stranger's words", "share")
+    trap, link = linked_session(baton, "The stranger's words", "share")
     page = visit(link)
     expect(page.articles).to_have_count(1)
     expect(page.status).to_contain_text("begun elsewhere")
@@ -106,7 +106,7 @@ def test_r16_the_api_is_no_page(context: BrowserContext, baton: str, kind: str) 
     """R16: opened in a browser, what the API gives of a hostile conversation is text or a
     download; nothing in it runs.
     """
-    made, _ = begun(
+    made, _ = linked_session(
         baton, "<script>window.pwned=1</script><img src=x onerror=window.pwned=1><svg onload=window.pwned=1>"
     )
     page = context.new_page()
@@ -198,13 +198,13 @@ def test_r18_windows_have_nothing_to_say(visit: Visit, context: BrowserContext, 
         return new Promise((done) => frame.onload = done) }""",
         SHAPES,
     )
-    _, link = begun(baton, "Said before")
+    _, link = linked_session(baton, "Said before")
     framing = visit(tag='type="text/plain"', body=f'<iframe src="{link}"></iframe>')
     inside = framing.page.frame_locator("iframe").get_by_role("log", name="Conversation").get_by_role("article")
     expect(inside).to_have_count(1)
     framing.page.evaluate(f"({SHAPES})(frames[0])")
     with context.expect_page() as opened:
-        framing.page.evaluate("(url) => { window.other = window.open(url) }", begun(baton, "In a tab")[1])
+        framing.page.evaluate("(url) => { window.other = window.open(url) }", linked_session(baton, "In a tab")[1])
     page = Visitor(opened.value)
     expect(page.articles).to_have_count(1)
     framing.page.evaluate(f"({SHAPES})(other)")

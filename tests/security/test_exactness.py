@@ -60,8 +60,8 @@ def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Ta
     doors = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = doors[0].create()
     cursor = visitor.get("/messages").json()["cursor"]
-    asker = threading.Thread(target=visitor.ask, args=("slow",))
-    asker.start()
+    thread = threading.Thread(target=visitor.ask, args=("slow",))
+    thread.start()
     threading.Timer(4, lambda: visitor.post("/stop")).start()
 
     def read(step: int) -> list[object]:
@@ -71,17 +71,17 @@ def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Ta
             same = Visitor(doors[turns % 2], visitor.id)
             turns += 1
             with same.ws(after=after) if turns % 3 == 2 else same.events(last=after) as feed:
-                seen = story(feed.wait(lambda heard: len(story(heard)) >= step or ended(heard), 15))[:step]
+                seen = story(feed.wait(lambda events: len(story(events)) >= step or ended(events), 15))[:step]
             received += seen
             after = next((event.id for event in reversed(seen) if event.id), after)
         return received
 
-    def ended(heard: list[object]) -> bool:
-        return any(event.event == "answer.end" for event in heard)  # type: ignore[attr-defined]
+    def ended(seen_events: list[object]) -> bool:
+        return any(event.event == "answer.end" for event in seen_events)  # type: ignore[attr-defined]
 
     with ThreadPoolExecutor(9) as pool:
         stories = list(pool.map(read, range(1, 10)))
-    asker.join()
+    thread.join()
     content = visitor.history()[-1]["content"]
     assert len(content.split()) > 20
     for received in stories:
@@ -149,15 +149,15 @@ def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Ta
     caller = ApiClient(aim.base)
     everyone = [one for some in at_once(8, lambda _: [caller.create() for _ in range(25)]) for one in some]
     feeds = [visitor.events() for visitor in everyone[::10]]
-    heard: dict[int, list[str]] = {number: [] for number in range(len(everyone))}
+    received: dict[int, list[str]] = {number: [] for number in range(len(everyone))}
     statuses: list[int] = []
-    begun = time.monotonic()
+    started = time.monotonic()
     over = threading.Event()
 
     def enough() -> bool:
         """After 8 s at least, and so much read that a word of another session would have been met."""
-        read = sum(map(len, heard.values())) > 1000 and statuses.count(503) > 20
-        return (time.monotonic() - begun > 8 and read) or time.monotonic() - begun > 60
+        read = sum(map(len, received.values())) > 1000 and statuses.count(503) > 20
+        return (time.monotonic() - started > 8 and read) or time.monotonic() - started > 60
 
     def live(first: int) -> None:
         turn = 0
@@ -166,7 +166,7 @@ def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Ta
             visitor, name = everyone[number], f"canary-{number:03d}"
             for answer in lives(visitor, name, turn):
                 statuses.append(answer.status_code)
-                heard[number] += re.findall(r"canary-\d+", answer.text)
+                received[number] += re.findall(r"canary-\d+", answer.text)
             turn += 1
 
     breaker = threading.Thread(target=break_things, args=(proxy, over))
@@ -179,14 +179,14 @@ def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Ta
     assert eventually(lambda: caller.post("/api/session/create").status_code == 201, 10)
     for number, visitor in enumerate(everyone):
         read = eventually(lambda v=visitor: answered(v), 10)  # type: ignore[misc]
-        heard[number] += re.findall(r"canary-\d+", read)
+        received[number] += re.findall(r"canary-\d+", read)
     for number, feed in zip(range(0, 200, 10), feeds, strict=True):
-        heard[number] += re.findall(r"canary-\d+", str(feed.events))
+        received[number] += re.findall(r"canary-\d+", str(feed.events))
         feed.close()
-    strangers = {number: set(names) - {f"canary-{number:03d}"} for number, names in heard.items()}
+    strangers = {number: set(names) - {f"canary-{number:03d}"} for number, names in received.items()}
     proxy.close()
     assert {number: names for number, names in strangers.items() if names} == {}
-    assert sum(map(len, heard.values())) > 1000
+    assert sum(map(len, received.values())) > 1000
     assert statuses.count(503) > 20, "nothing was broken"
     assert statuses.count(200) + statuses.count(201) > 200
     assert set(statuses) <= {200, 201, 409, 502, 503, 504}
@@ -211,11 +211,11 @@ def test_r29_two_tabs_one_story(target: Target, launch: Callable[..., Target]) -
         assert orders[0] == orders[1]
         events = [[event.data["content"] for event in feed.named("message")] for feed in (one, two)]
         assert events[0] == events[1] == tabs[1].texts()
-        begun = time.monotonic()
+        started = time.monotonic()
         tabs[1].post("/end")
         for feed in (one, two):
             feed.wait(
                 lambda seen: any(event.event == "session" and event.data["status"] == "ended" for event in seen), 2
             )
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - started < 2
     is_problem(tabs[0].say("too late"), 409, "session_ended")

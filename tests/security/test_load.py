@@ -177,9 +177,9 @@ def test_r24_feeds_are_bounded_and_readers_shared(launch: Callable[..., Target])
         for feed in feeds:
             if feed.status == 200:
                 feed.socket.shutdown(socket.SHUT_RDWR)
-    begun = time.monotonic()
+    started = time.monotonic()
     assert eventually(lambda: opens(visitors[1]), 20)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
 
 
 def opens(visitor: object) -> bool:

@@ -63,9 +63,9 @@ def everything_with(base: str, visitor: Visitor) -> list[str]:
     for path, methods in described.items():
         if path.endswith(("/ws", "/events", "/end")):
             continue
-        for spelt in (visitor.id, visitor.id + "x", visitor.ticket(), visitor.id.replace("_", "%5F")):
-            where = path.replace("{session_id}", spelt).replace("{message_id}", spelt) + f"?after={spelt}&q={WORDS}"
-            lines = [("Referer", f"{base}/chat?session={spelt}"), ("User-Agent", spelt), ("X-Request-Id", spelt)]
+        for value in (visitor.id, visitor.id + "x", visitor.ticket(), visitor.id.replace("_", "%5F")):
+            where = path.replace("{session_id}", value).replace("{message_id}", value) + f"?after={value}&q={WORDS}"
+            lines = [("Referer", f"{base}/chat?session={value}"), ("User-Agent", value), ("X-Request-Id", value)]
             wanted = sorted({*methods, "put"} & {"get", "post", "put"})
             responses += [bare(base, method.upper(), where, lines, body) for method in wanted for body in BROKEN]
     responses.append(caller.get(f"/knowledge/{visitor.id}", headers={"Accept": "text/html"}))
@@ -107,10 +107,10 @@ def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callab
     tickets = [visitor.ticket(), visitor.ticket("share")]
     assert visitor.ask("tell me", headers=visitor.bearer).status_code == 200
     assert visitor.ask("crash please").status_code == 502
-    heard = "\n".join(listener.heard)
-    assert "tell me" in heard
-    assert "crash please" in heard
-    assert [secret for secret in (visitor.id, visitor.id[4:], *tickets, "s" * 32) if secret in heard] == []
+    received = "\n".join(listener.heard)
+    assert "tell me" in received
+    assert "crash please" in received
+    assert [secret for secret in (visitor.id, visitor.id[4:], *tickets, "s" * 32) if secret in received] == []
     assert [text for text in ("tell me", "crash please", listener.address) if text in aim.service.log()] == []
 
 

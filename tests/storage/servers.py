@@ -27,9 +27,9 @@ class Server:
         self.port = free_port()
         self.folder = folder / str(self.port)
         self.folder.mkdir(parents=True)
-        place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--loglevel", "warning"]
+        address = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--loglevel", "warning"]
         quick = ["--save", "", "--repl-diskless-sync-delay", "0"]
-        self._command = [str(binary or server_binary()), *place, *quick, *options]
+        self._command = [str(binary or server_binary()), *address, *quick, *options]
         if sentinel:
             own = self.folder / "sentinel.conf"
             own.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\nloglevel warning\n{sentinel}")

@@ -19,7 +19,7 @@ from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, new, words
 from tests.storage.servers import Backend
-from tests.storage.test_ownership import begun, ownership, place, someone
+from tests.storage.test_ownership import claimable, hash_of, ownership, someone
 
 ANNA, BEN = ("op_anna", "Anna"), ("op_ben", "Ben")
 COUNTED = partial(counted, kept_days=90)
@@ -378,13 +378,13 @@ def test_a_faulty_session_holds_up_nobody(desk_log: RedisConversationStore, inde
 
 def test_claim(desk_log: RedisConversationStore, index: DeskIndex) -> None:
     """A conversation keeps its ref when a user claims it, and the ref leads to where it is now."""
-    session_id = begun(desk_log)
-    queue(desk_log, place(session_id))
-    index.refresh(place(session_id))
-    ref = ref_of(place(session_id))
+    session_id = claimable(desk_log)
+    queue(desk_log, hash_of(session_id))
+    index.refresh(hash_of(session_id))
+    ref = ref_of(hash_of(session_id))
     claimed = ownership(desk_log).claim(session_id, someone("ann"))
     ChangeTracker(index, "one", desk_log.changed).step()
-    assert index.resolve(ref) == place(claimed)
+    assert index.resolve(ref) == hash_of(claimed)
     assert refs(index, "queue") == [ref] == refs(index, None, user="ann")
 
 

@@ -160,11 +160,11 @@ def test_a_reader_receives_again_after_a_failover(sentinels: Sentinels) -> None:
 
         until(written, 10, "a failover")
 
-        def heard() -> bool:
+        def received() -> bool:
             there.append_message(session_hash, "", words("more"))
             return watch.wait(0.5)
 
-        until(heard, 10, "the bell")
+        until(received, 10, "the bell")
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

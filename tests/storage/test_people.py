@@ -24,7 +24,7 @@ from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, texts, words
 from tests.storage.servers import Backend
 from tests.storage.test_desk_index import index_of
-from tests.storage.test_ownership import begun, ownership, place, someone
+from tests.storage.test_ownership import claimable, hash_of, ownership, someone
 from tests.storage.turns import asked, joined, kinds, story
 
 ANNA, BOB = ("op_anna", "Anna"), ("op_bob", "Bob")
@@ -379,15 +379,15 @@ def test_a_visitor_who_leaves_is_recorded_once_each_time(opened: Open) -> None:
 
 def test_a_claim_takes_everything_of_the_desk_along(log: RedisConversationStore) -> None:
     """Handler, ref, contact, notes, what was read, and what waits in the outbox; the old hash leads to the new one."""
-    old = begun(log)
-    session_hash = place(old)
+    old = claimable(log)
+    session_hash = hash_of(old)
     ref = log.read_messages(session_hash, "", "", 0, 0).ref
     assert ref == "cnv_" + session_hash[:24]
     log.request_human(session_hash, "", b'{"email":"a@example.com"}', "", "1", "visitor")
     log.append_operator_message(session_hash, reply("Anna here"), *ANNA)
     log.add_note(session_hash, NewMessage(serialize_message("note", "A regular", None)), "op_anna")
     waiting = outbox(log, session_hash)
-    moved = place(ownership(log).claim(old, someone()))
+    moved = hash_of(ownership(log).claim(old, someone()))
     after = log.read_messages(moved, "*", "", 0, 0)
     assert (after.ref, after.handler, after.assigned_to) == (ref, "human", "Anna")
     assert outbox(log, moved) == waiting
@@ -415,23 +415,23 @@ def people(log: RedisConversationStore) -> tuple[PeopleService, DeskIndex, Opera
 def test_an_operator_in_the_middle_of_a_claim(log: RedisConversationStore) -> None:
     """While a conversation moves to its user, an operator's call waits and finds it; its ref leads there."""
     service, index, anna = people(log)
-    old, user = begun(log), someone()
-    session_hash = place(old)
+    old, user = claimable(log), someone()
+    session_hash = hash_of(old)
     ref = log.read_messages(session_hash, "", "", 0, 0).ref
     new_id = ids.new_session_id()
-    claim = log.ownership.export_session(session_hash, user.user, ids.encrypt(new_id, b"k"), place(new_id))
+    claim = log.ownership.export_session(session_hash, user.user, ids.encrypt(new_id, b"k"), hash_of(new_id))
     with ThreadPoolExecutor(2) as pool:
         taking = pool.submit(service.take, session_hash, anna)
         noting = pool.submit(service.add_note, session_hash, anna, "A regular")
-        log.ownership.import_session(place(new_id), user.user, session_hash, claim, user.profile)
+        log.ownership.import_session(hash_of(new_id), user.user, session_hash, claim, user.profile)
         log.ownership.finish_migration(session_hash, user.user)
         assert taking.result(10)
         assert noting.result(10).is_new
-    assert index.resolve(ref) == place(new_id)
-    assert service.state(log.read_messages(place(new_id), "*", "", 0, 0))["assigned_to"] == {"name": "Anna"}
+    assert index.resolve(ref) == hash_of(new_id)
+    assert service.state(log.read_messages(hash_of(new_id), "*", "", 0, 0))["assigned_to"] == {"name": "Anna"}
     assert service.release(session_hash, anna, "bot")
     with pytest.raises(SessionNotFound):
-        service.take(place(ids.new_session_id()), anna)
+        service.take(hash_of(ids.new_session_id()), anna)
 
 
 def test_those_who_wait_move_up(log: RedisConversationStore) -> None:

@@ -1,4 +1,4 @@
-"""The log as it is followed: from any place, each event once and in order, and what an idle session weighs."""
+"""The log as it is followed: from any cursor, each event once and in order, and what an idle session weighs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_long_story_comes_in_batches(log: RedisConversationStore) -> None:
 
 
 def test_a_cursor_that_is_gone_or_never_was_brings_reset(log: RedisConversationStore, backend: Backend) -> None:
-    """A future place, and one whose events were dropped, bring reset with a place to go on from."""
+    """A future cursor, and one whose events were dropped, bring reset with a cursor to go on from."""
     session_hash = new(log)
     log.append_message(session_hash, "", words("one"))
     log.append_message(session_hash, "", words("two"))
@@ -59,7 +59,7 @@ def test_a_cursor_that_is_gone_or_never_was_brings_reset(log: RedisConversationS
 
 
 def test_reset_during_an_answer_brings_it_from_its_first_word(log: RedisConversationStore) -> None:
-    """Whoever lost its place while an answer is made goes on from the answer's start."""
+    """Whoever lost its cursor while an answer is made goes on from the answer's start."""
     session_hash = new(log)
     log.append_message(session_hash, "", words("before"))
     start = asked(log, session_hash)
@@ -82,13 +82,13 @@ def trimmed(log: RedisConversationStore, backend: Backend) -> str:
     return session_hash
 
 
-@pytest.mark.parametrize("place", [0, 3, 10**15])
+@pytest.mark.parametrize("cursor", [0, 3, 10**15])
 def test_reset_where_the_answer_s_first_words_were_dropped_goes_on_from_now(
-    log: RedisConversationStore, backend: Backend, place: int
+    log: RedisConversationStore, backend: Backend, cursor: int
 ) -> None:
     """Whoever is too far back in a long answer gets one reset, and then the rest: neither silence nor a circle."""
     session_hash = trimmed(log, backend)
-    reading = conversations(log).stream_events(session_hash, "", EventCursor(place))
+    reading = conversations(log).stream_events(session_hash, "", EventCursor(cursor))
     assert take(reading, lambda event: True)[0].type == "reset"
     log.append_delta(session_hash, "turn_1", 10, "!")
     log.finish_turn(session_hash, "turn_1", TurnResult("end", offset=11))
@@ -134,7 +134,7 @@ def test_the_cursor_in_mid_answer_brings_the_whole_answer_and_no_message_again(l
     events = take(reading, lambda event: event.type == "answer.end")
     assert "".join(str(event.payload()["text"]) for event in events if event.type == "answer.delta") == "Hello world!"
     assert [event.payload()["content"] for event in events if event.type == "message"] == ["after"]
-    # And each id of that story is a place of its own.
+    # And each id of that story is a cursor of its own.
     for number, event in enumerate(events):
         reading = talk.stream_events(session_hash, "", talk.resolve_cursor(session_hash, "", event.id))
         rest = events[number + 1 :]
@@ -155,7 +155,7 @@ def test_the_cursor_of_a_page_brings_the_messages_behind_it(log: RedisConversati
 
 @pytest.mark.parametrize("text", ["", "x", "1", "-1-aaaaaa", "1-zzzzzz", "1-000000", "9" * 20 + "-{tag}"])
 def test_an_unknown_cursor_brings_reset_and_never_silence(log: RedisConversationStore, text: str) -> None:
-    """A malformed, foreign or future place brings one reset and then the live story."""
+    """A malformed, foreign or future cursor brings one reset and then the live story."""
     session_hash = new(log)
     talk = conversations(log)
     reading = talk.stream_events(

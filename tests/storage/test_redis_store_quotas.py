@@ -173,14 +173,16 @@ def given_up(log: RedisConversationStore) -> None:
     until(free, 10, "the place of the dead")
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_claim_lives_for_as_long_as_it_is_renewed(opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+@pytest.mark.parametrize("started", [False, True])
+def test_a_claim_lives_for_as_long_as_it_is_renewed(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
     """Renewed, the place of a long answer outlives its first claim; no longer renewed, as of the dead, it is free."""
     monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 1_000)
     log = opened(max_engine_calls=2)
     session_hash = new(log)
     assert log.acquire_engine_slot("turn_beside") == 0
-    if begun:
+    if started:
         assert log.start_turn(session_hash, "", words("asked"), "turn_long", claim=True).outcome == "started"
     else:
         assert log.acquire_engine_slot("turn_long") == 0
@@ -192,15 +194,15 @@ def test_a_claim_lives_for_as_long_as_it_is_renewed(opened: Open, monkeypatch: p
     given_up(log)
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("started", [False, True])
 def test_a_claim_that_is_never_renewed_is_free_after_its_time(
-    opened: Open, monkeypatch: pytest.MonkeyPatch, begun: bool
+    opened: Open, monkeypatch: pytest.MonkeyPatch, started: bool
 ) -> None:
     """A worker that dies at once holds its place for the time of one claim, while those of others are kept."""
     monkeypatch.setattr(log_module, "ENGINE_SLOT_MS", 600)
     log = opened(max_engine_calls=2)
     session_hash = new(log)
-    if begun:
+    if started:
         assert log.start_turn(session_hash, "", words("asked"), "turn_dead", claim=True).outcome == "started"
     else:
         assert log.acquire_engine_slot("turn_dead") == 0

@@ -89,10 +89,10 @@ def test_twenty_racing_questions_with_one_client_id_begin_one_turn(opened: Open)
     logs = [opened(), opened()]
     session_hash = new(logs[0])
     found = at_once(20, lambda n: logs[n % 2].start_turn(session_hash, "", words("asked", "c1"), f"turn_{n}"))
-    begun = [one for one in found if one.outcome == "started"]
-    assert len(begun) == 1
-    assert {(one.turn_id, one.start) for one in found} == {(begun[0].turn_id, begun[0].start)}
-    logs[0].finish_turn(session_hash, begun[0].turn_id, TurnResult("end", tail="answered"))
+    turn = [one for one in found if one.outcome == "started"]
+    assert len(turn) == 1
+    assert {(one.turn_id, one.start) for one in found} == {(turn[0].turn_id, turn[0].start)}
+    logs[0].finish_turn(session_hash, turn[0].turn_id, TurnResult("end", tail="answered"))
     later = at_once(20, lambda n: logs[n % 2].start_turn(session_hash, "", words("asked", "c1"), f"turn_late_{n}"))
     assert {one.outcome for one in later} == {"completed"}
     assert {orjson.loads(one.message)["content"] for one in later} == {"answered"}
@@ -212,8 +212,8 @@ def test_a_question_after_a_death_is_answered(opened: Open, monkeypatch: pytest.
     """Asked again with the same client id or anew, a dead turn is closed first and the session is not stuck."""
     for client_id in ("c1", "c2"):
         log, session_hash = dead_turn(opened, monkeypatch)
-        begun = log.start_turn(session_hash, "", words("asked", client_id), "turn_2")
-        assert begun.outcome == "started"
+        turn = log.start_turn(session_hash, "", words("asked", client_id), "turn_2")
+        assert turn.outcome == "started"
         assert kinds(log, session_hash).count("answer.error") == 1
         assert texts(log, session_hash) == ["asked", "So far", *(["asked"] if client_id == "c2" else [])]
 

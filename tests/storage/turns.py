@@ -35,9 +35,9 @@ def joined(log: RedisConversationStore, session_hash: str) -> str:
 
 def asked(log: RedisConversationStore, session_hash: str, turn_id: str = "turn_1", client_id: str = "") -> int:
     """Begins a turn and gives where it starts."""
-    begun = log.start_turn(session_hash, "", words("asked", client_id), turn_id)
-    assert begun.outcome == "started"
-    return begun.start
+    turn = log.start_turn(session_hash, "", words("asked", client_id), turn_id)
+    assert turn.outcome == "started"
+    return turn.start
 
 
 def dead_turn(opened: Open, monkeypatch: pytest.MonkeyPatch) -> tuple[RedisConversationStore, str]:

@@ -12,12 +12,12 @@ from tests.unit.conversation_fixture import Answer, ConversationFixture
 @pytest.fixture
 def start(redis_url: str) -> Iterator[Callable[..., ConversationFixture]]:
     """Begins a conversation with an engine; its store is closed after the test."""
-    begun: list[ConversationFixture] = []
+    started: list[ConversationFixture] = []
 
     def begin(answer: Answer, **more: float) -> ConversationFixture:
-        begun.append(ConversationFixture(redis_url, answer, **more))
-        return begun[-1]
+        started.append(ConversationFixture(redis_url, answer, **more))
+        return started[-1]
 
     yield begin
-    for one in begun:
+    for one in started:
         one.log.close()

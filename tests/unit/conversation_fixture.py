@@ -69,9 +69,11 @@ class ConversationFixture:
     def ask(self, question: str = "Why?", client_id: str | None = None) -> TurnStart:
         return self.talk.start_turn(self.session_hash, "", question, client_id)
 
-    def events(self, begun: TurnStart) -> list[tuple[str, dict[str, Any]]]:
+    def events(self, started: TurnStart) -> list[tuple[str, dict[str, Any]]]:
         """The whole story of a turn."""
-        return [(event.type, event.payload()) for event in self.talk.stream_turn(self.session_hash, "", begun) if event]
+        return [
+            (event.type, event.payload()) for event in self.talk.stream_turn(self.session_hash, "", started) if event
+        ]
 
     def history(self) -> list[dict[str, Any]]:
         return [orjson.loads(one) for one in self.log.read_messages(self.session_hash, "", "", 0, 100).messages]

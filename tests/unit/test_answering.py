@@ -97,8 +97,8 @@ def test_an_engine_that_never_pauses_is_heard_all_the_while(start: Start) -> Non
             time.sleep(0.0001)
 
     one = start(answer)
-    begun = one.ask()
-    reading = one.talk.stream_turn(one.session_hash, "", begun)
+    started = one.ask()
+    reading = one.talk.stream_turn(one.session_hash, "", started)
     seen = 0
     for event in reading:
         seen += event is not None and event.type == "answer.delta"
@@ -125,8 +125,8 @@ def test_an_answer_survives_storage_that_goes_away(start: Start, redis_url: str)
         yield TextChunk("after")
 
     one = start(answer, silence=20.0)
-    begun = one.ask()
-    reading = one.talk.stream_turn(one.session_hash, "", begun)
+    started = one.ask()
+    reading = one.talk.stream_turn(one.session_hash, "", started)
     next(event for event in reading if event and event.type == "answer.delta")
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -140,7 +140,7 @@ def test_an_answer_survives_storage_that_goes_away(start: Start, redis_url: str)
     whole = "before " + "".join(f"{n} " for n in range(20)) + "after"
     until(lambda: one.log.health()["redis"] == "ok", 5, "Redis to be back")
     assert one.history()[-1]["content"] == whole
-    assert "".join(deltas(one.events(begun))) == whole
+    assert "".join(deltas(one.events(started))) == whole
 
 
 def test_a_question_asked_again_is_answered_once(start: Start) -> None:
@@ -226,7 +226,7 @@ def test_a_long_answer_keeps_its_slot(start: Start, monkeypatch: pytest.MonkeyPa
     claimed = [one.log.acquire_engine_slot(f"turn_{n}") for n in range(3)]
     pieces = one.talk.answer_stateless("Why?") if alone else None
     reading = spawn(lambda: list(pieces)) if pieces else None
-    begun = None if pieces else one.ask()
+    started = None if pieces else one.ask()
     began = time.monotonic()
     while time.monotonic() - began < 3:
         for n in range(3):
@@ -237,7 +237,7 @@ def test_a_long_answer_keeps_its_slot(start: Start, monkeypatch: pytest.MonkeyPa
     if pieces and reading:
         reading.join(5)
         pieces.close()
-    if begun:
-        one.events(begun)
+    if started:
+        one.events(started)
     one.quiet()
     assert [*claimed, one.log.acquire_engine_slot("turn_late")] == [0, 0, 0, 0]

@@ -145,8 +145,8 @@ def test_a_stop_reaches_a_silent_engine(start: Start) -> None:
         yield TextChunk(" and on")
 
     one = start(answer, silence=20.0)
-    begun = one.ask()
-    reading = one.talk.stream_turn(one.session_hash, "", begun)
+    started = one.ask()
+    reading = one.talk.stream_turn(one.session_hash, "", started)
     next(event for event in reading if event and event.type == "answer.delta")
     assert one.talk.stop_turn(one.session_hash, "")
     assert stopped.wait(5)

@@ -1,4 +1,4 @@
-"""Places in a log, ids of messages, and how both are spelt and read."""
+"""Cursors and message ids: how they are encoded and parsed."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_a_message_is_serialized_without_what_the_log_adds(
         content.encode()
     except UnicodeEncodeError:
         return
-    spelt = serialize_message("user", content, metadata, client_id)
-    read = orjson.loads(b'{"id":"msg_1_abcdef",' + spelt)
+    serialized = serialize_message("user", content, metadata, client_id)
+    read = orjson.loads(b'{"id":"msg_1_abcdef",' + serialized)
     assert (read["role"], read["content"], read["metadata"]) == ("user", content, metadata)
     assert read.get("client_id") == client_id
 

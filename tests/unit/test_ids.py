@@ -111,7 +111,7 @@ def test_a_session_is_abandoned_when_it_was_not_seen_for_the_idle_time(seen: int
 
 @given(some.integers(0, 4_000_000_000_000))
 def test_times_are_rfc_3339_in_utc_with_milliseconds(ms: int) -> None:
-    """A time is spelt to the millisecond with a Z and reads back as itself."""
+    """A time is written to the millisecond with a Z and reads back as itself."""
     assert ids.timestamp(1769860800123) == "2026-01-31T12:00:00.123Z"
     text = ids.timestamp(ms)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)

@@ -122,10 +122,10 @@ def test_it_is_fetched_once_for_many(server: ImageServer, client: httpx2.Client)
     logo, missing = RemoteLogo(f"{server.url}/logo", client), RemoteLogo(f"{server.url}/no", client)
     found: list[object] = []
     askers = [threading.Thread(target=lambda: found.append(logo.get())) for _ in range(8)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
+    for thread in askers:
+        thread.start()
+    for thread in askers:
+        thread.join()
     assert len(found) == 8
     assert len(set(map(id, found))) == 1
     assert [missing.get(), missing.get()] == [None, None]

@@ -147,11 +147,11 @@ def test_read_out(visit: Visit, question: str, said: str, pieces: int) -> None:
     expect(visitor.button("Stop")).to_be_visible()
     expect(visitor.button("Stop")).to_have_count(0)
     visitor.page.wait_for_function("(last) => window.heard.join(' ').includes(last)", arg=said.rsplit(maxsplit=1)[-1])
-    heard = visitor.page.evaluate("() => window.heard")
-    spoken = " ".join(heard).split()
+    received = visitor.page.evaluate("() => window.heard")
+    spoken = " ".join(received).split()
     for word in set(said.split()):
         assert 1 <= spoken.count(word) <= 2 * said.split().count(word), word
-    assert len(heard) <= pieces / 2
+    assert len(received) <= pieces / 2
     visitor.page.reload()
     expect(visitor.articles).to_have_count(2)
     visitor.page.evaluate(LISTEN)

@@ -177,9 +177,9 @@ def test_from_the_assistant_to_a_person_and_back(visit: Visit, anna: Operator) -
     visitor.ask("quick")
     expect(visitor.answers).to_contain_text("A quick answer.")
     expect(people(visitor)).to_have_count(0)
-    heard: list[str] = visitor.page.evaluate("() => window.heard")
+    received: list[str] = visitor.page.evaluate("() => window.heard")
     for line in ("You are number 1 in the queue.", JOINED, "You are back with the assistant.", "is typing…"):
-        assert len([one for one in heard if line in one]) == 1, (line, heard)
+        assert len([one for one in received if line in one]) == 1, (line, received)
     assert visitor.errors == []
 
 
