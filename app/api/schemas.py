@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
-from pydantic import field_validator as check
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.errors import InvalidRequest
@@ -230,7 +238,7 @@ class ListMessagesQuery(RequestModel):
     after: str | None = Field(None, description="Only what follows the message with this id.")
     before: str | None = Field(None, description="Only what precedes the message with this id.")
 
-    @check("before")
+    @field_validator("before")
     @classmethod
     def _one_direction(cls, before: str | None, info: ValidationInfo) -> str | None:
         if before is not None and info.data.get("after") is not None:

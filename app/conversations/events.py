@@ -1,4 +1,10 @@
-"""The events of a session's log, and the cursors and message ids that point into it."""
+"""The events of a session's log, and the cursors and message ids that point into it.
+
+The scripts append them (``append_event`` in app/storage/scripts): ``message``, ``answer.start``, ``answer.delta``,
+``answer.end``, ``answer.error``, ``session`` and ``handler``. ``typing``, ``reset`` and ``ping`` are sent, not stored.
+The widget reads them in widget/src/client/decode.ts. What goes to the owner's own systems (``human.requested`` and
+others) are domain events: app/storage/event_queue.py.
+"""
 
 from __future__ import annotations
 

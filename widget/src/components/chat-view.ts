@@ -5,7 +5,7 @@ import type { State } from "../types";
 import type { BatonChat } from "./chat";
 import { composer } from "./composer";
 import { icon } from "./icons";
-import { actions } from "./menu";
+import { menu } from "./menu";
 import { statusLines } from "./status-banner";
 
 type Part = TemplateResult | typeof nothing;
@@ -77,7 +77,7 @@ function header(chat: BatonChat, state: State, page: boolean): TemplateResult {
     ${given || logoUrl ? logo([...(given || assistantName)][0], logoUrl) : html`<i class="mark"></i>`}
     ${page ? html`<h1 part="title">${title}</h1>` : html`<h2 part="title">${title}</h2>`}
     ${page ? nothing : iconButton(t("fullpage"), icon("page"), () => void chat.controller.openPage())}
-    ${actions(chat.menu, state, chat.words, chat.controller, (open) => chat.toggleMenu(open), !!chat.people)}
+    ${menu(chat.menu, state, chat.words, chat.controller, (open) => chat.toggleMenu(open), !!chat.people)}
     ${!page && chat.onClose ? iconButton(t(chat.compact ? "launcher.close" : "panel.close"), icon("close"), () => chat.onClose!()) : nothing}
   </header>`;
 }

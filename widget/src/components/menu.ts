@@ -1,4 +1,4 @@
-/** What can be done with the conversation as a whole, behind one button. */
+/** The menu: what can be done with the conversation as a whole, behind one button. */
 import { html, nothing, type TemplateResult } from "lit/html.js";
 import type { Language } from "../locales/i18n";
 import { isWithPeople } from "../state/reducer";
@@ -6,7 +6,7 @@ import type { State } from "../types";
 import type { ChatController } from "./chat-controller";
 import { icon, type Icon } from "./icons";
 
-export function actions(
+export function menu(
   open: boolean,
   state: State,
   words: Language,
@@ -15,9 +15,9 @@ export function actions(
   people: boolean,
 ): TemplateResult {
   const t = words.t;
-  const begun = state.messages.length > 0 && state.status !== "none";
-  const there = begun && state.status !== "gone";
-  const going = there && state.status !== "ended";
+  const started = state.messages.length > 0 && state.status !== "none";
+  const exists = started && state.status !== "gone";
+  const isActive = exists && state.status !== "ended";
   const item = (
     key: string,
     sign: Icon,
@@ -36,11 +36,11 @@ export function actions(
     <ul id="menu" class="menu" part="menu" ?hidden=${!open}>
       ${people ? item("people.talk", "person", state.status !== "ended" && !isWithPeople(state), () => controller.talkToPerson()) : nothing}
       ${item("new", "new", state.messages.length > 0 || state.status !== "none", () => controller.startNew())}
-      ${item("copylink", "link", going && !state.owned, () => void controller.copyLink())}
-      ${item("phone", "phone", going, () => void controller.continueOnPhone())}
-      ${item("transcript", "download", there, () => void controller.downloadTranscript())}
-      ${item("end", "end", going, () => controller.openDialog({ kind: "end" }))}
-      ${item("delete", "delete", there && !state.openedBySharedLink, () => controller.openDialog({ kind: "delete" }))}
+      ${item("copylink", "link", isActive && !state.owned, () => void controller.copyLink())}
+      ${item("phone", "phone", isActive, () => void controller.continueOnPhone())}
+      ${item("transcript", "download", exists, () => void controller.downloadTranscript())}
+      ${item("end", "end", isActive, () => controller.openDialog({ kind: "end" }))}
+      ${item("delete", "delete", exists && !state.openedBySharedLink, () => controller.openDialog({ kind: "delete" }))}
     </ul>
   </div>`;
 }
