@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.server
 import threading
 from collections.abc import Callable, Iterator
@@ -63,14 +62,20 @@ class Site(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.fixture(scope="session")
-def site(baton: str) -> Iterator[str]:
-    """The address of the customer's site."""
-    handler = functools.partial(type("Here", (Site,), {"baton": baton}))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+@contextlib.contextmanager
+def serve_site(baton: str) -> Iterator[str]:
+    """The address of a customer's site that uses the service at ``baton``."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("CustomerSite", (Site,), {"baton": baton})) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def site(baton: str) -> Iterator[str]:
+    """The address of the customer's site."""
+    with serve_site(baton) as address:
+        yield address
 
 
 @pytest.fixture
@@ -136,6 +141,15 @@ class Visitor:
                 self.page.get_by_role("link", name="Open full page")
             ).first.click()
         return Visitor(opened.value)
+
+
+def answered(visitor: Visitor, text: str = "quick") -> Visitor:
+    """Somebody has asked and been answered."""
+    before = visitor.answers.count()
+    visitor.ask(text)
+    expect(visitor.answers).to_have_count(before + 1)
+    expect(visitor.button("Stop")).to_have_count(0)
+    return visitor
 
 
 @pytest.fixture

@@ -10,19 +10,10 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 Stranger = Callable[..., Visitor]
-
-
-def answered(visitor: Visitor, text: str = "quick") -> Visitor:
-    """Somebody has asked and been answered."""
-    before = visitor.answers.count()
-    visitor.ask(text)
-    expect(visitor.answers).to_have_count(before + 1)
-    expect(visitor.button("Stop")).to_have_count(0)
-    return visitor
 
 
 def shared_link(visitor: Visitor) -> str:

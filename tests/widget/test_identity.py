@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, expect
 
 from tests.conftest import Service, until
-from tests.widget.conftest import Site, Visitor
+from tests.widget.conftest import Visitor, serve_site
 
 SECRET = "a secret of at least thirty-two bytes"
 Visit = Callable[..., Visitor]
@@ -38,11 +35,8 @@ def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def site(baton: str) -> Iterator[str]:
     """The address of the customer's site."""
-    handler = functools.partial(type("Here", (Site,), {"baton": baton}))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serve_site(baton) as address:
+        yield address
 
 
 def token(user: str = "ada", seconds: float = 600) -> str:

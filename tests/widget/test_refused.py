@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import Service
-from tests.widget.conftest import Site, Visitor
+from tests.widget.conftest import Visitor, serve_site
 
 Visit = Callable[..., Visitor]
 
@@ -35,15 +32,12 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def other_site(strict: str) -> Iterator[str]:
     """A site that the service does not allow."""
-    handler = functools.partial(type("There", (Site,), {"baton": strict}))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serve_site(strict) as address:
+        yield address
 
 
 def test_a_site_that_is_not_allowed(visit: Visit, other_site: str) -> None:
-    """The console names the origin and the variable in one line; the visitor is told plainly, and the text stays."""
+    """The console names the origin and the variable in one line; the visitor sees it plainly, and the text stays."""
     lines: list[str] = []
     visitor = visit(other_site)
     visitor.page.on("console", lambda line: lines.append(line.text))

@@ -7,18 +7,9 @@ from collections.abc import Callable
 import httpx
 from playwright.sync_api import BrowserContext, Request, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
-
-
-def answered(visitor: Visitor, text: str = "quick") -> Visitor:
-    """Somebody has asked and been answered."""
-    before = visitor.answers.count()
-    visitor.ask(text)
-    expect(visitor.answers).to_have_count(before + 1)
-    expect(visitor.button("Stop")).to_have_count(0)
-    return visitor
 
 
 def returned(visitor: Visitor) -> Visitor:
