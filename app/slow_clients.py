@@ -61,12 +61,12 @@ class ClientSocket(GeventSocket):
         send: Callable[..., int] = super().send
         with contextlib.suppress(BlockingIOError):
             return send(data, flags, timeout=0.0)
-        gone = BrokenPipeError(errno.EPIPE, "the client does not read")
+        error = BrokenPipeError(errno.EPIPE, "the client does not read")
         try:
-            with waiting(self, self._address, socket.SHUT_RDWR), gevent.Timeout(self._send_timeout, gone):
+            with waiting(self, self._address, socket.SHUT_RDWR), gevent.Timeout(self._send_timeout, error):
                 return send(data, flags, **options)
         except cancel_wait_ex:
-            raise gone from None
+            raise error from None
 
 
 class BodyWait:

@@ -122,10 +122,10 @@ class DeskFeed:
     def _events(self, batch: LiveBatch, operator_id: str) -> Iterator[Event]:
         if batch.reset:
             yield Event(batch.position.encode(), "reset", b"{}")
-        for number, ref, row, place in batch.changes:
+        for number, ref, row, queue_position in batch.changes:
             shown: dict[str, Any] = {"ref": ref, "deleted": True}
             if row:
-                shown = self._index.present(row, operator_id, place, now=batch.now)
+                shown = self._index.present(row, operator_id, queue_position, now=batch.now)
             yield Event(LivePosition(number, batch.position.tag).encode(), "conversation", orjson.dumps(shown))
 
     @contextmanager

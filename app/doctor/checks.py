@@ -166,9 +166,9 @@ def check_answer(client: Client) -> None:
     response = client.post("/api/chat", {"query": QUESTION, "session_id": client.created[-1]})
     expect(response.status_code == 200, f"a chat answered {response.status_code}")
     body = response.json()
-    said = client.call("GET", f"{path}/messages").json()["messages"]
-    expect([message["content"] for message in said] == [QUESTION, body["answer"]], "the history has other words")
-    expect(said[1]["id"] == body["message_id"], "message_id names another message")
+    messages = client.call("GET", f"{path}/messages").json()["messages"]
+    expect([message["content"] for message in messages] == [QUESTION, body["answer"]], "the history has other words")
+    expect(messages[1]["id"] == body["message_id"], "message_id names another message")
     for citation in body["citations"]:
         expect(
             {"title", "url", "snippet"} <= citation.keys() and len(citation["snippet"]) <= 600,
@@ -252,12 +252,12 @@ def check_isolation(client: Client) -> None:
     message = client.post(f"{first}/messages", {"message": canary}).json()["message"]
     cursor = client.call("GET", f"{first}/messages").json()["cursor"]
     texts = [client.call("GET", f"{second}/messages").text, client.call("GET", second).text]
-    wrong = client.call("GET", f"{second}/messages", params={"after": message["id"]})
-    problem(wrong, 422, "invalid_request")
+    refused = client.call("GET", f"{second}/messages", params={"after": message["id"]})
+    problem(refused, 422, "invalid_request")
     with client.stream("GET", f"{second}/events", params={"after": cursor}) as events:
         texts.append(str(next(event for event in events if event[1] != "ping")))
     answer = client.post("/api/chat", {"query": "What did the other visitor say?", "session_id": client.created[-1]})
-    expect(canary not in "".join(texts) + wrong.text + answer.text, "the other visitor's words")
+    expect(canary not in "".join(texts) + refused.text + answer.text, "the other visitor's words")
 
 
 def check_without_session(client: Client) -> None:
@@ -294,8 +294,8 @@ def check_dead_worker(client: Client, pid: int) -> None:
     closed = None
     while closed is None and time.monotonic() - killed < DEAD_TURN_SECONDS:
         try:
-            said = client.call("GET", f"{path}/messages").json()["messages"]
-            closed = next((message for message in said if message["role"] == "assistant"), None)
+            messages = client.call("GET", f"{path}/messages").json()["messages"]
+            closed = next((message for message in messages if message["role"] == "assistant"), None)
         except httpx.TransportError:
             pass
         time.sleep(0.2)

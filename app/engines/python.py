@@ -55,14 +55,14 @@ class EngineProcess:
 
     def connect(self) -> socket.socket:
         """A connection for one turn. Raises OSError where the process takes no more."""
-        ours, theirs = socket.socketpair()
-        with theirs:
+        own_end, other_end = socket.socketpair()
+        with other_end:
             try:
-                socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
+                socket.send_fds(self._control, [b"\0"], [other_end.fileno()])
             except OSError:
-                ours.close()
+                own_end.close()
                 raise
-        return ours
+        return own_end
 
     def kill(self) -> None:
         """Ends the process now; turns in it fail."""

@@ -77,8 +77,8 @@ def read_refusal(status: int, body: object, *, secrets: Iterable[str] = (), priv
     """What the body of an error says. ``secrets`` and what visitors wrote (``private``) are taken out of it."""
     error = body.get("error", body) if isinstance(body, Mapping) else body
     fields = error if isinstance(error, Mapping) else {"message": error}
-    said = [fields.get(name) for name in ("message", "detail", "msg", "error_description", "title")]
-    reason = " ".join(filter(None, map(_sentence, said)))[:_MAX_READ_CHARS]
+    candidates = [fields.get(name) for name in ("message", "detail", "msg", "error_description", "title")]
+    reason = " ".join(filter(None, map(_sentence, candidates)))[:_MAX_READ_CHARS]
     code = " ".join(str(fields[name]) for name in ("code", "type") if isinstance(fields.get(name), str))[:200]
     parameter = fields.get("param")
     if isinstance(parameter, str) and parameter not in reason:
@@ -89,12 +89,12 @@ def read_refusal(status: int, body: object, *, secrets: Iterable[str] = (), priv
     return Refusal(status, one_line(reason, MAX_REASON_CHARS), code)
 
 
-def _sentence(said: object) -> str:
+def _sentence(value: object) -> str:
     """A message; of a list of errors as pydantic writes them, where each is and what it says, never its input."""
-    if isinstance(said, str):
-        return "" if said.lstrip().startswith("<") else said  # a web page
-    if isinstance(said, list):
-        entries = [entry for entry in said[:5] if isinstance(entry, Mapping)]
+    if isinstance(value, str):
+        return "" if value.lstrip().startswith("<") else value  # a web page
+    if isinstance(value, list):
+        entries = [entry for entry in value[:5] if isinstance(entry, Mapping)]
         return "; ".join(f"{'.'.join(map(str, entry.get('loc') or ()))}: {entry.get('msg', '')}" for entry in entries)
     return ""
 

@@ -354,19 +354,19 @@ class DeskIndex:
         else:
             key = f"view:mine:{operator_id}" if view == "mine" else f"view:{view}"
         only = (view or "").replace("mine", "open") if user is not None else ""
-        place = after.groups() if after else ("", "")
+        last_row = after.groups() if after else ("", "")
         rows: list[dict[str, Any]] = []
         for _ in range(MAX_STEPS):
             now, counts, *found, flat = self._client.run(
-                load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", *place, limit - len(rows),
+                load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", *last_row, limit - len(rows),
                 fold(q), LOOKS, only, operator_id,
             )  # fmt: skip
-            place = (found[0].decode(), found[1].decode())
+            last_row = (found[0].decode(), found[1].decode())
             for json, position in zip(flat[::2], flat[1::2], strict=True):
                 rows.append(self.present(orjson.loads(json), operator_id, int(position), now=now))
-            if len(rows) >= limit or not place[0]:
+            if len(rows) >= limit or not last_row[0]:
                 break
-        following = "-".join(place) if place[0] else None
+        following = "-".join(last_row) if last_row[0] else None
         return RowPage(rows, dict(zip(VIEWS, map(int, counts), strict=True)), following)
 
     def counts(self, operator_id: str) -> dict[str, int]:
@@ -390,7 +390,7 @@ class DeskIndex:
     def waiting(self, limit: int = 50) -> list[tuple[str, int]]:
         """The first that wait: hash of the session and place."""
         found = self._client.run(load_script("desk_waiting"), (f"{PREFIX}view:queue",), limit)
-        return [(session_hash.decode(), place) for place, session_hash in enumerate(found, 1) if session_hash]
+        return [(session_hash.decode(), position) for position, session_hash in enumerate(found, 1) if session_hash]
 
     def view(self, ref: str, viewer: str, kept_ms: int) -> list[tuple[str, str]]:
         """``viewer`` ("id name") looks at a conversation for so long (0: not any more); ids and names of all who do."""

@@ -32,3 +32,21 @@ export async function asked(text = "Hello?", tab = browser.tab()) {
   );
   return tab;
 }
+
+/** The states of nine tabs that were open before the first question, after its answer. */
+export async function nineTabs(): Promise<State[]> {
+  const tabs = Array.from({ length: 9 }, () => browser.tab());
+  await Promise.all(tabs.map((tab) => tab.ready));
+  await asked("Hello?", tabs[0]);
+  await until(
+    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
+    () => tabs.map((tab) => tab.state),
+  );
+  answer("Good day to all of you.");
+  for (const tab of tabs)
+    await until(
+      () => texts(tab.state).length === 2 && !tab.state.answering,
+      () => tab.state,
+    );
+  return tabs.map((tab) => tab.state);
+}

@@ -29,7 +29,7 @@ local function add(set, score, ref)
 end
 
 -- `is_there`: it was in these views before.
-local function place(change, is_there)
+local function put_in_views(change, is_there)
   local ref, view, operator, user = change.ref, change.view, change.operator, change.user
   if view ~= '' then add('view:' .. view, change.score, ref) end
   if operator ~= '' then add('view:mine:' .. operator, change.score, ref) end
@@ -69,7 +69,7 @@ local function update(change)
     'text', change.text, 'check', change.check)
   if not is_there then redis.call('HSET', row, 'hash', change.hash, 'view', change.view, 'place', place_name) end
   if change.expires then redis.call('PEXPIREAT', row, change.expires) end
-  place(change, is_there)
+  put_in_views(change, is_there)
   if old[3] ~= change.sig and (change.view ~= '' or (old[5] or '') ~= '') then
     append_live(change.ref)
     changed = true

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, asked, browser, nineTabs, only, rested, service, texts } from "../../test/fixtures";
 import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
 
@@ -97,20 +97,8 @@ test("a position that is gone is made good from the history, with the running an
 
 test("on plain http, where a page has no locks, nine tabs share one feed all the same", async () => {
   browser.plain = true;
-  const tabs = Array.from({ length: 9 }, () => browser.tab());
-  await Promise.all(tabs.map((tab) => tab.ready));
-  await asked("Hello?", tabs[0]);
-  await until(
-    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
-    () => tabs.map((tab) => tab.state),
-  );
-  answer("Good day to all of you.");
-  for (const tab of tabs)
-    await until(
-      () => texts(tab.state).length === 2 && !tab.state.answering,
-      () => tab.state,
-    );
-  for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
+  for (const state of await nineTabs())
+    expect(texts(state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBeLessThanOrEqual(2);
   expect(service.sessions.size).toBe(1);
 });

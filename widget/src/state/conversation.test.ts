@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, asked, browser, nineTabs, only, rested, service, texts } from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 test("opening the chat asks nothing of the service; the first question makes the session", async () => {
@@ -75,20 +75,8 @@ test("a reload at any word of an answer shows it whole and once", async () => {
 });
 
 test("tabs opened before the first question see it and its answer, over one feed", async () => {
-  const tabs = Array.from({ length: 9 }, () => browser.tab());
-  await Promise.all(tabs.map((tab) => tab.ready));
-  await asked("Hello?", tabs[0]);
-  await until(
-    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
-    () => tabs.map((tab) => tab.state),
-  );
-  answer("Good day to all of you.");
-  for (const tab of tabs)
-    await until(
-      () => texts(tab.state).length === 2 && !tab.state.answering,
-      () => tab.state,
-    );
-  for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
+  for (const state of await nineTabs())
+    expect(texts(state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBe(1);
   expect(service.sessions.size).toBe(1);
 });
