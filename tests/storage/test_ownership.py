@@ -1,4 +1,4 @@
-"""A conversation that becomes a signed-in user's, on every Redis: moved whole, once, and found by him alone."""
+"""A conversation that becomes a signed-in user's, on every Redis: moved once and complete, and found by them alone."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_old_place_is_empty(log: RedisConversationStore, backend: Backend) -
 
 
 def test_the_limit_of_a_session_moves_with_it(opened: Open) -> None:
-    """Signing in gives nobody his questions back."""
+    """Signing in gives nobody their quota of questions back."""
     log = opened(session_limit=2)
     old = ids.new_session_id()
     log.create_session(hash_of(old), b"", "")
@@ -156,7 +156,7 @@ def test_the_way_is_for_its_user_and_for_a_while(opened: Open, backend: Backend)
 
 
 def test_what_cannot_be_claimed(log: RedisConversationStore) -> None:
-    """His own is his as it is; another's, an ended, a busy and an unknown one are refused."""
+    """Their own stays as it is; another's, an ended, a busy and an unknown one are refused."""
     claims = ownership(log)
     mine, other, ended, busy = (ids.new_session_id() for _ in range(4))
     log.create_session(hash_of(mine), b"", someone().user)
@@ -209,7 +209,7 @@ def test_a_long_conversation_moves(log: RedisConversationStore) -> None:
 
 
 def test_a_user_finds_his_last(log: RedisConversationStore, backend: Backend) -> None:
-    """The last conversation of a user is found by him alone, until it has ended or is erased."""
+    """The last conversation of a user is found by them alone, until it has ended or is erased."""
     claims = ownership(log)
     first, last = (ids.new_session_id() for _ in range(2))
     for one in (first, last):

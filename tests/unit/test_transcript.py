@@ -59,7 +59,7 @@ def test_an_empty_message_is_not_passed_to_an_engine() -> None:
 
 
 def test_a_transcript_in_markdown() -> None:
-    """Each message has its speaker, time and text as written; sources are listed; an operator has his name."""
+    """Each message has its speaker, time and text as written; sources are listed; an operator has their name."""
     text = render_transcript(TALK, "md")
     assert "**You** · 2026-01-31 12:00:00 UTC\n\nWhat is it?\n" in text
     assert "It is a **chat**.\n\n1. Baton: <https://b.example/>\n" in text

@@ -1,4 +1,4 @@
-/** The look of the chat around the messages: header, menu, notices, composer, dialogs, the page's columns. */
+/** Styles of the chat around the messages: header, menu, notices, composer, dialogs, the page's columns. */
 import { css } from "../theme/stylesheet";
 
 export const chatStyles = css`

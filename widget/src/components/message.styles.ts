@@ -1,4 +1,4 @@
-/** The look of messages: an answer reads like a page, a question stands in a bubble of its own; and of what comes only with messages. */
+/** Styles of messages: an answer reads like a page, a question stands in a bubble of its own; and of what comes only with messages. */
 import { css } from "../theme/stylesheet";
 
 export const messageStyles = css`

@@ -1,4 +1,4 @@
-/** The look of the panel and of what it adds to the launcher. */
+/** Styles of the panel and of what it adds to the launcher. */
 
 import { css, sheet } from "../theme/stylesheet";
 

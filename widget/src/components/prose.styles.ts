@@ -1,4 +1,4 @@
-/** The look of an answer's Markdown. */
+/** Styles of an answer's Markdown. */
 import { css } from "../theme/stylesheet";
 
 export const proseStyles = css`

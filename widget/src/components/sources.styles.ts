@@ -1,4 +1,4 @@
-/** The look of the sources in the margin of a wide page: the messages stand where they stood, with sources or without. */
+/** Styles of the sources in the margin of a wide page: the messages stand where they stood, with sources or without. */
 import { css } from "../theme/stylesheet";
 
 export const asideStyles = css`

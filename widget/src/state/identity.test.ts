@@ -54,7 +54,7 @@ async function asked(
 }
 const record = () => JSON.parse(browser.local.getItem("baton:https://svc.test:session") ?? "null");
 
-test("the first question of a signed-in visitor makes a session that is his, and no storage holds his token", async () => {
+test("the first question of a signed-in visitor makes a session that is theirs, and no storage holds their token", async () => {
   const storage = new MemoryStorage();
   await asked(signedTab(tokenOf("ada"), storage));
   expect(only().owner).toBe("ada");

@@ -1,4 +1,4 @@
-/** The look of the daily counts: figures, plots with their tables, and the questions without an answer. */
+/** Styles of the daily counts: figures, plots with their tables, and the questions without an answer. */
 import { css } from "../../theme/stylesheet";
 
 export const analyticsStyles = css`

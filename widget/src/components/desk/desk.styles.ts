@@ -1,4 +1,4 @@
-/** The look of the desk: views, list, conversation and details beside each other; one after the other on a phone. */
+/** Styles of the desk: views, list, conversation and details beside each other; one after the other on a phone. */
 import { css } from "../../theme/stylesheet";
 
 export const deskStyles = css`
