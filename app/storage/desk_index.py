@@ -29,7 +29,7 @@ View = Literal["queue", "mine", "open", "bot", "ended"]
 VIEWS: tuple[View, ...] = ("queue", "mine", "open", "bot", "ended")
 PREFIX = "baton:desk:{desk}:"
 MARKS_KEY = "baton:changes:{desk}"
-LOOKS, MAX_STEPS = 400, 12
+ROWS_PER_SEARCH_STEP, MAX_STEPS = 400, 12
 """How many rows a search looks at in one step, which holds up everybody else, and how many steps a page may take."""
 MAX_LIVE = 1_000
 MAX_MARKS = 1_000
@@ -359,7 +359,7 @@ class DeskIndex:
         for _ in range(MAX_STEPS):
             now, counts, *found, flat = self._client.run(
                 load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", *last_row, limit - len(rows),
-                fold(q), LOOKS, only, operator_id,
+                fold(q), ROWS_PER_SEARCH_STEP, only, operator_id,
             )  # fmt: skip
             last_row = (found[0].decode(), found[1].decode())
             for json, position in zip(flat[::2], flat[1::2], strict=True):

@@ -192,7 +192,7 @@ def test_search(desk_log: RedisConversationStore, index: DeskIndex, monkeypatch:
     time.sleep(0.002)
     later = [asked(desk_log, "hay") for _ in range(450)]
     index.refresh(last, *later)
-    monkeypatch.setattr("app.storage.desk_index.LOOKS", 100)
+    monkeypatch.setattr("app.storage.desk_index.ROWS_PER_SEARCH_STEP", 100)
     monkeypatch.setattr("app.storage.desk_index.MAX_STEPS", 2)
     page, trips = index.rows("bot", "", q="needle"), 1
     while not page.rows and page.cursor:

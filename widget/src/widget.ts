@@ -109,7 +109,7 @@ export function mount(
       chats?.identify(user);
     },
     update() {
-      for (const name in raw) if (raw[name] !== before[name] && !LOOKS.test(name)) return false;
+      for (const name in raw) if (raw[name] !== before[name] && !APPEARANCE.test(name)) return false;
       update();
       return true;
     },
@@ -135,7 +135,7 @@ const fetchFace = (base: string): Promise<Raw | undefined> =>
     .catch(() => undefined);
 
 /** The options that change in an open panel; each of the others takes a new start. */
-const LOOKS = /^(title|greeting|suggestions|color|theme|lang)$/;
+const APPEARANCE = /^(title|greeting|suggestions|color|theme|lang)$/;
 
 /** The site gets an event for what is new, never the credential of the conversation. */
 function watch(conversation: Conversation, emit: Emit): () => void {

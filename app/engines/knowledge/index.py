@@ -41,7 +41,7 @@ _ASIDE_NAMES = (
     "releasenotes releases rfcs whats-new whatsnew"
 )
 ASIDES = frozenset(_ASIDE_NAMES.split())
-"""Parts of a path whose pages tell what happened and why; the pages that say what holds go before them."""
+"""Parts of a path whose pages say what happened and why; the pages that say what holds go before them."""
 
 
 @dataclass(frozen=True, slots=True)

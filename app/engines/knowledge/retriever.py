@@ -60,7 +60,7 @@ PARTED = 0.3
 """What the verb of "back up" counts beside "backup"."""
 CONTEXT = 0.45
 """What a word of the question before counts."""
-ASIDE = 0.6
+REFERENCE_PAGE_WEIGHT = 0.6
 """What changelogs, decisions and news count where they are not asked for."""
 CODE = 0.3
 """How much less a section counts that is all code."""
@@ -72,10 +72,10 @@ WINDOW = 8
 """Words for each term of a question within which they stand together, title and headings aside."""
 NEGATED = 0.85
 """What a section counts that says what is not so, where the question does not ask for that."""
-LIGHT = 0.3
+LIGHT_WEIGHT = 0.3
 """What a word counts that says little in a question, such as "use"."""
-TOLD = 0.3
-"""What a word counts in a sentence that tells something beside one that asks."""
+STATEMENT_WEIGHT = 0.3
+"""What a word counts in a sentence that states something beside one that asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ class Query:
 
     @property
     def lacks_a_word(self) -> bool:
-        """Whether the folder has no word for a part of it that tells something."""
-        return any(term.is_absent and term.weight > LIGHT for term in self.terms)
+        """Whether the folder has no word for a part of it that states something."""
+        return any(term.is_absent and term.weight > LIGHT_WEIGHT for term in self.terms)
 
     @property
     def absent_share(self) -> float:
@@ -208,7 +208,7 @@ def parse(
     if telling:
         have = {term.word for term in found}
         story = _terms(db, telling, lang, info, deadline, 0)[0]
-        found += tuple(replace(term, weight=TOLD * term.weight) for term in story if term.word not in have)
+        found += tuple(replace(term, weight=STATEMENT_WEIGHT * term.weight) for term in story if term.word not in have)
     spelled = re.sub(r"\w+", lambda match: repairs.get(match.group().casefold(), match.group()), text)
     query = Query(question, spelled, lang, found, (), info)
     earlier = [bounded(message.content) for message in history[-12:] if message.role == "user"][-3:]
@@ -219,7 +219,7 @@ def parse(
 
 
 def _sentences(text: str) -> tuple[str, str]:
-    """The sentences that ask and, where there are such, those that only tell something."""
+    """The sentences that ask and, where there are such, those that only state something."""
     parts = [part for part in _SENTENCE_END.split(text) if part.strip()]
     asking = [part for part in parts if part.rstrip().endswith(("?", "？", "؟"))]
     if not asking or len(asking) == len(parts):
@@ -359,7 +359,7 @@ def _join(db: sqlite3.Connection, found: dict[str, Term], said: Sequence[str], l
             found[phrase] = replace(whole, variants=variants, weight=1.0)
             for word in (left, right):
                 if word in found:
-                    found[word] = replace(found[word], weight=LIGHT)
+                    found[word] = replace(found[word], weight=LIGHT_WEIGHT)
 
 
 def _separated(said: Sequence[str], lang: str) -> Iterator[tuple[str, str]]:
@@ -389,12 +389,12 @@ def _term(db: sqlite3.Connection, word: str, lang: str, info: IndexInfo) -> Term
     langs = dict.fromkeys((lang, *info.languages)) if lang in info.languages or not info.languages else info.languages
     own = list(dict.fromkeys(term for one in list(langs)[:4] for term in part_terms(word, one)))
     near = [other for stem in own for other in _synonyms(lang).get(stem, ()) if other not in own]
-    if _synonyms(lang).get(f"={own[0]}"):  # "how much" asks for a price; the word itself tells nothing
+    if _synonyms(lang).get(f"={own[0]}"):  # "how much" asks for a price; the word itself says nothing
         own = []
     variants = [(term, 1.0) for term in own] + [(term, SYNONYM) for term in dict.fromkeys(near)]
     counts = {term: _count(db, term) for term, _ in variants}
     present = tuple((term, weight) for term, weight in variants if counts[term])
-    weight = LIGHT if is_particle(word) or word in _question_words(lang, "light") else 1.0
+    weight = LIGHT_WEIGHT if is_particle(word) or word in _question_words(lang, "light") else 1.0
     if not present:
         return Term(word, (), _idf(info.chunks, 0), weight, is_absent=True)
     mine = max((counts[term] for term, share in present if share == 1.0), default=0)
@@ -525,7 +525,7 @@ class _Scorer:
             score *= 1 + HEADING_SHARE * heading * self._heading_share(fields[1], lang)
         score *= 1 - CODE * code
         if is_aside and not self._wants_asides:
-            score *= ASIDE
+            score *= REFERENCE_PAGE_WEIGHT
         if self._is_mixed and lang != self._query.lang:
             score *= OTHER_LANGUAGE
         together = named + self._together(texts[2], loose) / self._total
