@@ -525,7 +525,7 @@ class Settings(BaseModel):
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """The variables that begin with ``BATON_`` and are no setting: most likely misspelt."""
+    """The variables that begin with ``BATON_`` and are no setting: most likely misspelled."""
     known = {env_name(name) for name in Settings.model_fields}
     return sorted(name for name in environ if name.startswith("BATON_") and name not in known)
 
