@@ -178,7 +178,8 @@ def test_an_absent_operator(desk: Desk) -> None:
     for _ in range(3):
         assert sweeper.sweep()
     assert set(refs(desk.index, "queue")) == {ref_of(one) for one in (*hashes[:2], hashes[3])}
-    assert [desk.handlers(one)[-1] for one in hashes[:2]] == [("queue", "absent")] * 2
+    for one in hashes[:2]:  # which of two that come back at once is first may change their position
+        assert [entry for entry in desk.handlers(one) if entry[1] != "position"][-1] == ("queue", "absent")
     assert [reason for _, reason in desk.handlers(hashes[0])].count("absent") == 1
     assert desk.handlers(hashes[2]) == [("human", "taken")]
     desk.index.taken(ref_of(hashes[2]), BEN.id, by_server=True)
