@@ -109,7 +109,8 @@ export function mount(
       chats?.identify(user);
     },
     update() {
-      for (const name in raw) if (raw[name] !== before[name] && !APPEARANCE.test(name)) return false;
+      for (const name in raw)
+        if (raw[name] !== before[name] && !APPEARANCE.test(name)) return false;
       update();
       return true;
     },

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import "../page-chunks";
 import type { BatonChat } from "./chat";
 import "./chat";
-import type { Conversation, Message, State } from "../types";
+import type { Conversation, State } from "../types";
 import { AT_REST, message } from "../../test/view-state";
 
 const CALM: State = { ...AT_REST, status: "none" };

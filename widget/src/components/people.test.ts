@@ -5,7 +5,7 @@ import "./chat";
 import { asksForPerson } from "./asks-for-person";
 import { initials } from "./initials";
 import type { People } from "../state/people";
-import type { Conversation, Handler, Message, State } from "../types";
+import type { Conversation, Handler, State } from "../types";
 import { AT_REST, message } from "../../test/view-state";
 
 const handler = (kind: Handler["kind"], more: Partial<Handler> = {}): Handler => ({

@@ -35,7 +35,11 @@ describe("the status region", () => {
 
   it("says once how long a busy engine needs, and counts it down without reading every second out", () => {
     const shown = statusLines(
-      { ...AT_REST, wait: 7, notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } } },
+      {
+        ...AT_REST,
+        wait: 7,
+        notice: { key: "engineBusy", tone: "warning", params: { seconds: 7 } },
+      },
       english,
     );
     expect(shown.map((line) => [line.key, line.counting])).toEqual([["engineBusy", true]]);

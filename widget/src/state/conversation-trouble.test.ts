@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { answer, asked, browser, nineTabs, only, rested, service, texts } from "../../test/fixtures";
+import {
+  answer,
+  asked,
+  browser,
+  nineTabs,
+  only,
+  rested,
+  service,
+  texts,
+} from "../../test/fixtures";
 import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
 

@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { answer, asked, browser, nineTabs, only, rested, service, texts } from "../../test/fixtures";
+import {
+  answer,
+  asked,
+  browser,
+  nineTabs,
+  only,
+  rested,
+  service,
+  texts,
+} from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 test("opening the chat asks nothing of the service; the first question makes the session", async () => {
