@@ -28,7 +28,6 @@ export default tseslint.config(
   { files: ["src/state/live-feed.ts"], rules: complexity(20) },
   {
     files: [
-      "src/client/decode.ts",
       "src/components/{chat,chat-view,message-list,status-banner}.ts",
       "src/state/session-manager.ts",
       "src/theme/palette.ts",

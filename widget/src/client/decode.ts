@@ -33,6 +33,9 @@ export function decodeHandler(value: object): Handler | null {
   };
 }
 
+const isRole = (value: unknown): value is "user" | "assistant" | "system" =>
+  value === "user" || value === "assistant" || value === "system";
+
 export function decodeMessage(value: unknown): Message | null {
   if (
     !isRecord(value) ||
@@ -41,10 +44,11 @@ export function decodeMessage(value: unknown): Message | null {
     value.id.startsWith("local:")
   )
     return null;
-  if (value.role !== "user" && value.role !== "assistant" && value.role !== "system") return null;
+  const { role } = value;
+  if (!isRole(role)) return null;
   return {
     id: value.id,
-    role: value.role,
+    role,
     content: value.content,
     metadata: isRecord(value.metadata) ? value.metadata : {},
     created_at: isText(value.created_at) ? value.created_at : "",
@@ -57,19 +61,22 @@ export function decodeMessage(value: unknown): Message | null {
 export function decodeEvent(kind: string, data: unknown): ChatEvent | null {
   if (kind === "reset" || kind === "ping") return { event: kind };
   if (!isRecord(data)) return null;
-  if (kind === "message") {
-    const message = decodeMessage(data);
-    return message && { event: kind, message };
+  switch (kind) {
+    case "message": {
+      const message = decodeMessage(data);
+      return message && { event: kind, message };
+    }
+    case "session":
+      return isText(data.status) ? { event: kind, status: decodeStatus(data.status) } : null;
+    case "handler": {
+      const handler = decodeHandler(data);
+      return handler && { event: kind, handler };
+    }
+    case "typing":
+      return data.who === "operator" ? { event: kind, name: nameIn(data) } : null;
+    default:
+      return isText(data.turn_id) ? decodeAnswerEvent(kind, data.turn_id, data) : null;
   }
-  if (kind === "session")
-    return isText(data.status) ? { event: kind, status: decodeStatus(data.status) } : null;
-  if (kind === "handler") {
-    const handler = decodeHandler(data);
-    return handler && { event: kind, handler };
-  }
-  if (kind === "typing")
-    return data.who === "operator" ? { event: kind, name: nameIn(data) } : null;
-  return isText(data.turn_id) ? decodeAnswerEvent(kind, data.turn_id, data) : null;
 }
 
 function decodeAnswerEvent(
