@@ -179,7 +179,7 @@ def stream_run(
 ) -> Iterator[bytes]:
     """The events of a turn as those of a run. ``continues``: the client has seen a part of it.
 
-    Only what has been told whole has an id: each piece of text, and the end.
+    Only what has been sent completely has an id: each piece of text, and the end.
     """
     yield data_line({"type": "RUN_STARTED", **run})
     is_open = False
