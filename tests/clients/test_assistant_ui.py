@@ -43,8 +43,8 @@ def bundle(node_modules: None) -> Callable[[str, Path], None]:
 def open_page(browser: Browser, bundle: Callable[[str, Path], None], tmp_path: Path) -> Iterator[Open]:
     """Opens the page, which is another site than the service, for a service and a session."""
     context = browser.new_context()
-    context.set_default_timeout(15_000)
-    expect.set_options(timeout=15_000)
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

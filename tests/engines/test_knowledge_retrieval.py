@@ -191,6 +191,31 @@ def test_what_is_this(make: Make, question: str) -> None:
     assert "30 days" in after.text
 
 
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("how long does delivery to the US take", "post"),
+        ("what does a swim cost for kids", "pool"),
+        ("are dogs allowed in the pool", "pool"),
+        ("Gibt es eine Lehrstelle?", "lehre"),
+        ("¿Dónde puedo aparcar?", "llegar"),
+    ],
+)
+def test_words_near_those_of_the_page(make: Make, question: str, page: str) -> None:
+    """D3, D13: a country's short name, and everyday words that the page says in another way."""
+    engine = make(
+        {
+            "post.md": "---\nlang: en\n---\n# Delivery\n\n| Country | Time |\n| --- | --- |\n| Ireland | 3 days |\n"
+            "| United States | 9 days |\n",
+            "pool.md": "---\nlang: en\n---\n# Swimming\n\nA swim costs six pounds, for children three. "
+            "Pets may not come into the pool.\n",
+            "lehre.md": "---\nlang: de\n---\n# Ausbildung\n\nWir bilden zwei Tischler aus.\n",
+            "llegar.md": "---\nlang: es\n---\n# Cómo llegar\n\nEl aparcamiento de la plaza es gratis.\n",
+        }
+    )
+    assert first(engine, question) == page
+
+
 def test_names_stay_whole(make: Make) -> None:
     """``OpenAI`` is not about what is open, ``createServer`` is about a server."""
     engine = make(

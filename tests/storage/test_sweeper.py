@@ -12,7 +12,7 @@ from app.conversations.people import VISITOR_AWAY_MS, PeopleService
 from app.conversations.sweeper import LEASE_MS, People, Sweeper
 from app.storage.desk_index import SweepRules
 from app.storage.operators import RedisOperatorStore
-from app.storage.redis_store import RedisConversationStore
+from app.storage.redis_store import CHANGES_KEY, RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import RULES, Open, at_once, new
 from tests.storage.servers import Backend
@@ -101,6 +101,17 @@ def test_abandoned_is_recorded_once(desk: Desk) -> None:
     desk.index.refresh(session_hash)
     desk.sweeper().sweep()
     assert abandoned() == 2
+
+
+def test_a_visitor_who_is_back_within_the_minute(opened: Open, backend: Backend) -> None:
+    """However short the idle time is, the lists follow a heartbeat after it, and their leaving is told once more."""
+    desk = Desk(opened(tracking="desk", ttl=600_000, idle=500), backend)
+    session_hash = asked(desk.log)
+    desk.set_back(session_hash, 500)
+    desk.sweep_until(lambda: desk.index.row(ref_of(session_hash), "")["status"] == "abandoned", "it to be abandoned")
+    backend.holder("desk").delete(CHANGES_KEY)
+    desk.log.heartbeat(session_hash, "", resume=False)
+    assert backend.holder("desk").zscore(CHANGES_KEY, session_hash) is not None
 
 
 def test_abandoned_by_racing_workers(desk: Desk) -> None:

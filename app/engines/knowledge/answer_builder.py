@@ -29,8 +29,6 @@ CITED = 0.5
 CITED_FIRST = 0.25
 SEE_ALSO = 0.8
 """A second page is named in the answer where its score reaches this share."""
-NAMED = 0.8
-"""The heading asks the question where it holds this share of it."""
 _LINK = re.compile(r"(`[^`\n]*`)|\[([^\[\]]*)\]\(([^()\s]*)\)")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
 
@@ -58,7 +56,7 @@ def build_answer(db: sqlite3.Connection, query: Query, hits: Sequence[Hit], base
     chunks = read_chunks(db, [hit.chunk for hit in leaders])
     best = _with_text(db, chunks[leaders[0].chunk])
     weights = _weights(query)
-    quoted = _quote(best, weights, ANSWER_CHARS, from_start=leaders[0].named >= NAMED)
+    quoted = _quote(best, weights, ANSWER_CHARS)
     parts = [f"**{escaped(_name(best))}** [1]", quoted.markdown]
     following = _next_section(db, best, leaders[0], weights) if len(quoted.markdown) < SHORT_CHARS else None
     if following:
@@ -142,15 +140,12 @@ def _name(chunk: Chunk) -> str:
     return chunk.heading if len(chunk.heading.split()) > 2 or not chunk.title else f"{chunk.title} › {chunk.heading}"
 
 
-def _quote(chunk: Chunk, weights: dict[str, float], limit: int, *, from_start: bool = False) -> _Quote:
-    """Whole blocks of a chunk in order, from its first where they fit, else the run of them that matches best.
-
-    ``from_start``: its heading asks the question, so its first words answer it.
-    """
+def _quote(chunk: Chunk, weights: dict[str, float], limit: int) -> _Quote:
+    """Whole blocks of a chunk in order, from its first where they fit, else the run of them that matches best."""
     quotes = [_block_quote(block, chunk.lang, weights, limit) for block in chunk.blocks]
     scores = [_score("\n".join(quote.lines), chunk.lang, weights) for quote in quotes]
     best, chosen = -1.0, (0, 0)
-    for start in range(min(len(quotes), 1) if from_start else len(quotes)):
+    for start in range(len(quotes)):
         end, size = start, 0
         while end < len(quotes) and (end == start or size + len(quotes[end].markdown) <= limit):
             size += len(quotes[end].markdown) + 2

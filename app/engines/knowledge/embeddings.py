@@ -31,9 +31,9 @@ QUERY_SECONDS = 1.0
 """How long a question waits for its vector; after that words alone answer it."""
 BATCH_SECONDS = 30.0
 BATCH, MAX_CHARS = 32, 2_000
-BACKOFF_SECONDS = 30.0
+PAUSE_SECONDS = 30.0
 """After a failure the endpoint is not called for this long."""
-RERANK_CANDIDATES = 100
+ROUGH = 100
 """Chunks whose vectors are compared in full: the nearest ones by the signs of the numbers, a quick first pass."""
 
 
@@ -119,7 +119,7 @@ class EndpointEmbeddings:
 
     def _nearest(self, index: Path, asked: array[float]) -> dict[int, float]:
         signs = _sign(asked)
-        rough = sorted(self._signs, key=lambda chunk: (self._signs[chunk] ^ signs).bit_count())[:RERANK_CANDIDATES]
+        rough = sorted(self._signs, key=lambda chunk: (self._signs[chunk] ^ signs).bit_count())[:ROUGH]
         wanted = {chunk: self._digests[chunk] for chunk in rough}
         with closing(VectorStore(index, self._endpoint.model)) as store:
             vectors = store.read(set(wanted.values()))
@@ -127,7 +127,7 @@ class EndpointEmbeddings:
 
     def _fail(self, error: Exception) -> None:
         self._failures += 1
-        self._quiet_until = time.monotonic() + BACKOFF_SECONDS
+        self._quiet_until = time.monotonic() + PAUSE_SECONDS
         _log.warning("the embeddings endpoint failed: %s", type(error).__name__)
 
     def _learn(self, index: Path) -> None:

@@ -309,7 +309,7 @@ def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:
             f"holds {hit.coverage:.0%}, named {hit.named:.0%}{cosine})"
         )
     verdict = "answered" if lookup.certainty >= 0 else "refused"
-    return "\n".join([*lines, f"{verdict}: certainty {lookup.certainty:+.2f}, absent {query.absent_share:.0%}"])
+    return "\n".join([*lines, f"{verdict}: certainty {lookup.certainty:+.2f}"])
 
 
 def _streamed(text: str, request: EngineRequest) -> Iterator[TextChunk]:

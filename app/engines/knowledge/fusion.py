@@ -21,14 +21,12 @@ class Calibration:
     """How much a cosine of 1 counts; the best lexical score counts 1."""
     threshold: float | None
     """What the certainty of an answer must reach; None where nobody has measured it, and then words alone decide."""
-    absent: float = 0.15
-    """What it costs that the folder has no word for the question or a part of it."""
 
 
-MINILM = Calibration(weight=2.0, threshold=0.42)
-MULTILINGUAL = Calibration(weight=2.0, threshold=0.18)
-CROSS_LANGUAGE = Calibration(weight=6.0, threshold=0.2, absent=0.0)
-"""The multilingual model where the folder is in another language than the question: words match next to nothing."""
+MINILM = Calibration(weight=2.0, threshold=0.36)
+MULTILINGUAL = Calibration(weight=2.0, threshold=0.25)
+CROSS_LANGUAGE = Calibration(weight=6.0, threshold=0.2)
+"""The multilingual model where the folder is in another language than the question: words tell next to nothing."""
 UNKNOWN = Calibration(weight=1.5, threshold=None)
 """A model of the owner's choice, or one behind an endpoint."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from app.engines.knowledge.documents import Block, Document, Problem, Section
 from app.engines.knowledge.languages import detect, is_spaceless, terms, words
 
-FORMAT = "20"
+FORMAT = "21"
 """Part of every fingerprint: another format of the index means another index."""
 CHUNK_CHARS = 1_400
 """Characters after which a section is cut at its next block."""
@@ -41,7 +41,7 @@ _ASIDE_NAMES = (
     "releasenotes releases rfcs whats-new whatsnew"
 )
 ASIDES = frozenset(_ASIDE_NAMES.split())
-"""Parts of a path whose pages say what happened and why; the pages that say what holds go before them."""
+"""Parts of a path whose pages tell what happened and why; the pages that say what holds go before them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 SCAN_SECONDS = 2.0
 """Between two scans of the folder; more where a scan takes long."""
-INLINE_BUILD_MAX_PAGES = 200
+SMALL = 200
 """Pages up to which the first index is built at once, in this process."""
-BUILD_WAIT_SECONDS = 2.0
+PATIENCE = 2.0
 """Seconds that a question waits for a new index of a small changed folder before the old one answers it."""
 WAIT = 5.0
 """Seconds that a question waits for those before it."""
@@ -199,7 +199,7 @@ class IndexManager:
     def _renew(self, wanted: Path, pages: int) -> None:
         if self._info is None:
             newest = self._newest()
-            if newest is None and pages <= INLINE_BUILD_MAX_PAGES:
+            if newest is None and pages <= SMALL:
                 self._make(wanted, in_process=True)
                 return
             if newest is not None:
@@ -207,8 +207,8 @@ class IndexManager:
         if (self._build is None or not self._build.is_alive()) and wanted.name != self._failed:
             self._build = threading.Thread(target=self._make, args=(wanted,), name="knowledge-index", daemon=True)
             self._build.start()
-        if self._build is not None and pages <= INLINE_BUILD_MAX_PAGES:
-            self._build.join(BUILD_WAIT_SECONDS)
+        if self._build is not None and pages <= SMALL:
+            self._build.join(PATIENCE)
 
     def _make(self, wanted: Path, in_process: bool = False) -> None:
         """Build ``wanted``, unless another worker has done so meanwhile, and serve it."""

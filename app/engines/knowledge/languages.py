@@ -35,7 +35,7 @@ _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\
 _LETTER = "[^\\W_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff]"
 _WORD = re.compile(f"(?:{_LETTER})+(?:[-_.](?:{_LETTER})+)*")
 _PARTS = re.compile(f"[{_SPACELESS}]+|(?:(?![{_SPACELESS}])(?:{_LETTER}))+")
-_CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9]{2})(?=[A-Z])")
+_HUMP = re.compile(r"(?<=[a-z0-9]{2})(?=[A-Z])")
 _DENSE = re.compile(f"[{_SPACELESS}]")
 _HIRAGANA = re.compile("[\u3040-\u309f]+")
 _MARKS = re.compile("[\u0300-\u036f\u064b-\u065f\u0640]")
@@ -110,7 +110,7 @@ def _parts(word: str) -> tuple[str, ...]:
 
 def _humps(word: str) -> list[str]:
     is_name = word[:1].isupper() or len(word) > 64  # OpenAI is one word, createServer two
-    return [word[:64].casefold()] if is_name else _CAMEL_CASE_BOUNDARY.sub(" ", word).casefold().split()
+    return [word[:64].casefold()] if is_name else _HUMP.sub(" ", word).casefold().split()
 
 
 @lru_cache(maxsize=100_000)
@@ -166,7 +166,7 @@ def _by_stop_word() -> dict[str, tuple[str, ...]]:
 
 
 def detect(text: str, among: Iterable[str] = ()) -> str:
-    """The language of a text as ``en``, ``de`` ...; empty where unclear. By its script, else by its stop words.
+    """The language of a text as ``en``, ``de`` ...; empty where nothing tells. By its script, else by its stop words.
 
     Where several languages are as likely, one of ``among`` wins, the first of them first.
     """

@@ -112,7 +112,7 @@ class LocalEmbeddings:
                 self._start()
 
     def _poll(self, connection: socket.socket) -> None:
-        """Until the service or the encoder ends: sends which index is in use, and receives how many vectors it has."""
+        """Until the service or the encoder ends: tell which index is in use, and hear how many vectors it has."""
         while not self._closed.is_set():
             self._wake.clear()
             request = {"index": str(self._index)} if self._index else {}

@@ -42,7 +42,7 @@ from app.engines.knowledge.languages import (
 MAX_TERMS = 32
 MAX_REPAIRS, MAX_COMPOUNDS = 3, 6
 """Words of a question that are looked for among the folder's own: each costs a search of its own."""
-CANDIDATES, BEST_PAGES, PER_PAGE = 80, 8, 3
+CANDIDATES = 80
 
 WEIGHTS = (3.5, 3.0, 1.0)
 """What a term counts in a page's title, in a chunk's headings and in its text."""
@@ -56,11 +56,9 @@ COVERAGE_SHARE = 0.5
 """The share of a score that depends on how much of the question a chunk holds."""
 SYNONYM, COMPOUND, REPAIRED = 0.4, 0.4, 0.9
 """What a term counts that is near the word, holds it or is held by it, or is its corrected spelling."""
-PARTED = 0.3
-"""What the verb of "back up" counts beside "backup"."""
 CONTEXT = 0.45
 """What a word of the question before counts."""
-REFERENCE_PAGE_WEIGHT = 0.6
+ASIDE = 0.6
 """What changelogs, decisions and news count where they are not asked for."""
 CODE = 0.3
 """How much less a section counts that is all code."""
@@ -72,10 +70,10 @@ WINDOW = 8
 """Words for each term of a question within which they stand together, title and headings aside."""
 NEGATED = 0.85
 """What a section counts that says what is not so, where the question does not ask for that."""
-LIGHT_WEIGHT = 0.3
+LIGHT = 0.3
 """What a word counts that says little in a question, such as "use"."""
-STATEMENT_WEIGHT = 0.3
-"""What a word counts in a sentence that states something beside one that asks."""
+TOLD = 0.3
+"""What a word counts in a sentence that tells something beside one that asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +118,8 @@ class Query:
 
     @property
     def lacks_a_word(self) -> bool:
-        """Whether the folder has no word for a part of it that states something."""
-        return any(term.is_absent and term.weight > LIGHT_WEIGHT for term in self.terms)
-
-    @property
-    def absent_share(self) -> float:
-        """The share of the question's words, by idf, that the folder lacks."""
-        total = sum(term.mass for term in self.terms)
-        return sum(term.mass for term in self.terms if term.is_absent) / total if total else 1.0
+        """Whether the folder has no word for a part of it that tells something."""
+        return any(term.is_absent and term.weight > LIGHT for term in self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +200,7 @@ def parse(
     if telling:
         have = {term.word for term in found}
         story = _terms(db, telling, lang, info, deadline, 0)[0]
-        found += tuple(replace(term, weight=STATEMENT_WEIGHT * term.weight) for term in story if term.word not in have)
+        found += tuple(replace(term, weight=TOLD * term.weight) for term in story if term.word not in have)
     spelled = re.sub(r"\w+", lambda match: repairs.get(match.group().casefold(), match.group()), text)
     query = Query(question, spelled, lang, found, (), info)
     earlier = [bounded(message.content) for message in history[-12:] if message.role == "user"][-3:]
@@ -219,7 +211,7 @@ def parse(
 
 
 def _sentences(text: str) -> tuple[str, str]:
-    """The sentences that ask and, where there are such, those that only state something."""
+    """The sentences that ask and, where there are such, those that only tell something."""
     parts = [part for part in _SENTENCE_END.split(text) if part.strip()]
     asking = [part for part in parts if part.rstrip().endswith(("?", "？", "؟"))]
     if not asking or len(asking) == len(parts):
@@ -253,8 +245,7 @@ def rank(db: sqlite3.Connection, query: Query, deadline: Deadline, similar: Simi
     with deadline.limit(db):
         pages |= page_scores(db, present)
     with deadline.limit(db):
-        for some in _candidates(db, present, pages):
-            rows |= some
+        rows |= _candidates(db, present)
     for chunk in similar.nearest(CANDIDATES) if similar else ():
         if chunk not in rows:
             rows |= _fetch(db, "rowid = ?", (chunk,))
@@ -289,11 +280,6 @@ def _question_words(lang: str, kind: str) -> frozenset[str]:
 @cache
 def _negations(lang: str) -> frozenset[str]:
     return frozenset(term for word in _question_words(lang, "negations") for term in terms(word, lang))
-
-
-@cache
-def _stop_terms(lang: str) -> frozenset[str]:
-    return frozenset(term for word in stop_words(lang) for term in terms(word, lang))
 
 
 @cache
@@ -350,8 +336,6 @@ def _join(db: sqlite3.Connection, found: dict[str, Term], said: Sequence[str], l
         joined = left + right
         if len(found) < MAX_TERMS and not {left, right} & (stop_words(lang) - PARTICLES) and _is_word(db, joined):
             found.setdefault(joined, _term(db, joined, lang, info))
-            if right in PARTICLES and left in found:
-                found[left] = replace(found[left], weight=PARTED * found[left].weight)
         phrase = f"{left}-{right}"
         if phrase in _phrases(lang):  # "money back" is about refunds
             whole = _term(db, phrase, lang, info)
@@ -359,7 +343,7 @@ def _join(db: sqlite3.Connection, found: dict[str, Term], said: Sequence[str], l
             found[phrase] = replace(whole, variants=variants, weight=1.0)
             for word in (left, right):
                 if word in found:
-                    found[word] = replace(found[word], weight=LIGHT_WEIGHT)
+                    found[word] = replace(found[word], weight=LIGHT)
 
 
 def _separated(said: Sequence[str], lang: str) -> Iterator[tuple[str, str]]:
@@ -389,12 +373,12 @@ def _term(db: sqlite3.Connection, word: str, lang: str, info: IndexInfo) -> Term
     langs = dict.fromkeys((lang, *info.languages)) if lang in info.languages or not info.languages else info.languages
     own = list(dict.fromkeys(term for one in list(langs)[:4] for term in part_terms(word, one)))
     near = [other for stem in own for other in _synonyms(lang).get(stem, ()) if other not in own]
-    if _synonyms(lang).get(f"={own[0]}"):  # "how much" asks for a price; the word itself says nothing
+    if _synonyms(lang).get(f"={own[0]}"):  # "how much" asks for a price; the word itself tells nothing
         own = []
     variants = [(term, 1.0) for term in own] + [(term, SYNONYM) for term in dict.fromkeys(near)]
     counts = {term: _count(db, term) for term, _ in variants}
     present = tuple((term, weight) for term, weight in variants if counts[term])
-    weight = LIGHT_WEIGHT if is_particle(word) or word in _question_words(lang, "light") else 1.0
+    weight = LIGHT if is_particle(word) or word in _question_words(lang, "light") else 1.0
     if not present:
         return Term(word, (), _idf(info.chunks, 0), weight, is_absent=True)
     mine = max((counts[term] for term, share in present if share == 1.0), default=0)
@@ -470,19 +454,11 @@ def _fetch(db: sqlite3.Connection, where: str, given: tuple[object, ...]) -> dic
     return {row[0]: row for row in db.execute(sql, given)}
 
 
-def _candidates(
-    db: sqlite3.Connection, wanted: Sequence[Term], pages: Mapping[int, float]
-) -> Iterator[dict[int, _Row]]:
-    """The best chunks of the folder, and the best of each of the best pages."""
+def _candidates(db: sqlite3.Connection, wanted: Sequence[Term]) -> dict[int, _Row]:
+    """The best chunks of the folder by SQLite's BM25."""
     match = _match(wanted)
-    if not match:
-        return
-    best = "SELECT rowid FROM chunk_terms WHERE chunk_terms MATCH ? {} ORDER BY bm25(chunk_terms, 4, 3, 1) LIMIT ?"
-    yield _fetch(db, f"rowid IN ({best.format('')})", (match, CANDIDATES))
-    for page in sorted(pages, key=lambda page: -pages[page])[:BEST_PAGES]:
-        first, last = db.execute("SELECT first, last FROM pages WHERE id = ?", (page,)).fetchone()
-        within = best.format("AND rowid BETWEEN ? AND ?")
-        yield _fetch(db, f"rowid IN ({within})", (match, first, last, PER_PAGE))
+    best = "SELECT rowid FROM chunk_terms WHERE chunk_terms MATCH ? ORDER BY bm25(chunk_terms, 4, 3, 1) LIMIT ?"
+    return _fetch(db, f"rowid IN ({best})", (match, CANDIDATES)) if match else {}
 
 
 class _Scorer:
@@ -492,7 +468,6 @@ class _Scorer:
         self._query, self._terms, self._pages = query, wanted, pages
         self._total = sum(term.mass for term in (*query.terms, *query.context)) or 1.0
         self._wants_asides = any(term.word in ASIDES or term.word in {"version", "release", "why"} for term in wanted)
-        self._variants = {variant for term in wanted for variant, share in term.variants if share > SYNONYM}
         self._said = {part for word in words(query.question[:MAX_CHARS]) for part in part_terms(word, query.lang)}
         self._is_negative = not _negations(query.lang).isdisjoint(self._said)
         self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
@@ -521,24 +496,14 @@ class _Scorer:
         score = (bm25 + PAGE_SHARE * page_score) * (1 - COVERAGE_SHARE + COVERAGE_SHARE * coverage)
         if not self._is_negative and not _negations(lang).isdisjoint(fields[1]):
             score *= NEGATED
-        else:
-            score *= 1 + HEADING_SHARE * heading * self._heading_share(fields[1], lang)
-        score *= 1 - CODE * code
+        said = len(fields[1].keys() & self._said) / max(1, len(self._said))
+        score *= (1 + HEADING_SHARE * heading * said) * (1 - CODE * code)
         if is_aside and not self._wants_asides:
-            score *= REFERENCE_PAGE_WEIGHT
+            score *= ASIDE
         if self._is_mixed and lang != self._query.lang:
             score *= OTHER_LANGUAGE
         together = named + self._together(texts[2], loose) / self._total
         return Hit(chunk, page, score, bm25, page_score, coverage, named, together)
-
-    def _heading_share(self, heading: Counter[str], lang: str) -> float:
-        """How far a heading is the question: its own words, and all words of both, stop words too."""
-        own = heading.keys() - _stop_terms(lang)
-        if not own:
-            return 0.0
-        common = len(heading.keys() & self._said)
-        alike = common / len(heading.keys() | self._said) + common / max(1, len(self._said))
-        return (len(own & self._variants) / len(own) + alike) / 3
 
     def _together(self, text: str, loose: Sequence[Term]) -> float:
         """The most of these terms, by mass, within a few words of each other."""

@@ -75,10 +75,11 @@ local function notify() redis.call('PUBLISH', base .. 'bell', seq) end
 -- lists show when somebody was last seen to the minute.
 local function mark_seen(ttl, max_age, idle)
   local is_new_minute = math.floor(now / 60000) ~= math.floor(last_seen / 60000)
-  if now - last_seen >= tonumber(idle) then
+  local was_away = now - last_seen >= tonumber(idle)
+  if was_away then
     append_event('session', '{"status":"active"}')
     notify()
   end
   save(true, tonumber(ttl), tonumber(max_age))
-  return is_new_minute or tonumber(ttl) < 120000  -- a row of the lists must not expire before its session
+  return is_new_minute or was_away or tonumber(ttl) < 120000  -- a row of the lists must not expire before its session
 end
