@@ -153,6 +153,8 @@ const WITH_MESSAGES = new Set([
   "notice.full",
   "notice.tooLong",
   "notice.refused",
+  "notice.notAccepted",
+  "notice.cannotAnswer",
   "notice.answerFailed",
   "notice.engineBusy",
 ]);

@@ -187,10 +187,13 @@ class HandoffRequest(RequestModel):
 
 
 class ResumeRequest(RequestModel):
-    """A session id or a ticket; without one, the last conversation of the signed-in user."""
+    """A session id or a ticket; without one, the signed-in user's conversation named by `key`, else their last one."""
 
     model_config = example(session="tkt_EXAMPLE")
     session: Annotated[str, Field(pattern=NOT_BLANK)] | None = None
+    key: SessionKey | None = Field(
+        None, description="The name of the user's conversation, which is found and never made; `session` goes first."
+    )
     client_id: ClientId | None = None
     user_token: UserToken | None = None
 

@@ -193,11 +193,13 @@ def create_handoff(context: SessionContext) -> Response:
 
 @blueprint.post("/api/session/resume")
 @openapi_operation(
-    {200: schemas.SessionResumed}, body=schemas.ResumeRequest, errors=(BadToken, RateLimited, *SESSION_ERRORS)
+    {200: schemas.SessionResumed, 204: ResponseSpec("The user has no living conversation named `key`.")},
+    body=schemas.ResumeRequest,
+    errors=(BadToken, RateLimited, *SESSION_ERRORS),
 )
 @address_limit
 def resume_session() -> Response:
-    """Resume by session id or ticket, or a signed-in user's last conversation: all that a page needs, in one call."""
+    """Resume by session id or ticket, or a signed-in user's named or last conversation, with all that a page needs."""
     body = schemas.ResumeRequest.parse(read_json_object())
     if body.session is None and not (body.user_token or request.headers.get("Baton-User")):
         raise InvalidRequest("session", "is missing")
@@ -207,7 +209,9 @@ def resume_session() -> Response:
     if body.session is None:
         if user is None:
             raise SessionNotFound
-        return resume_by_id(services().claims.get_last_session(user), user)
+        session_id = find_named_or_last_session(user, body.key)
+        # Nothing was asked for that must be there: a browser reports each 404 in its console.
+        return resume_by_id(session_id, user) if session_id else Response(status=204)
     resumed = services().conversations.resume(
         body.session, actor, body.client_id, lambda token: get_actor(token, session_hash)
     )
@@ -215,6 +219,16 @@ def resume_session() -> Response:
     if user:
         services().claims.set_last_session(user, resumed.session_id)
     return resume_response(resumed)
+
+
+def find_named_or_last_session(user: SignedInUser, key: str | None) -> str | None:
+    """The id of the user's living conversation named ``key``, if any; without a key of their last one.
+
+    Raises SessionNotFound where they have no last one.
+    """
+    if key is None:
+        return services().claims.get_last_session(user)
+    return services().names.find(user_session_name(user, key))
 
 
 @session_route(blueprint, "POST", "/claim")

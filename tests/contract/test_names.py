@@ -84,11 +84,35 @@ def test_what_it_finds(caller: ApiClient) -> None:
 
 @pytest.mark.parametrize("key", BAD_KEYS, ids=range(len(BAD_KEYS)))
 def test_bad_keys(caller: ApiClient, visitor: Visitor, key: Any) -> None:
-    """What is no name is 422 and names the field, in create and in claim; an id of a session is no name."""
+    """What is no name is 422 and names the field, in create, resume and claim; an id of a session is no name."""
     for body in ({"key": key}, {"key": key, "user_token": token("ann")}):
         sent = {"content": json.dumps(body), "headers": {"Content-Type": "application/json", **as_user("ann")}}
-        for answer in (caller.post("/api/session/create", **sent), visitor.post("/claim", **sent)):
+        calls = (caller.post(f"/api/session/{call}", **sent) for call in ("create", "resume"))
+        for answer in (*calls, visitor.post("/claim", **sent)):
             assert is_problem(answer, 422, "invalid_request")["errors"][0]["field"] == "key"
+
+
+def test_resume_finds_and_never_makes(caller: ApiClient, aim: Target) -> None:
+    """`resume` with a key and a token finds the user's conversation of that name; where there is none it is a 204."""
+
+    def resume(key: str, user: str) -> httpx.Response:
+        return caller.post("/api/session/resume", json={"key": key}, headers=as_user(user))
+
+    before = {*aim.names(":meta"), *aim.names("baton:name:")}
+    assert resume("later", "ivy").status_code == 204
+    assert {*aim.names(":meta"), *aim.names("baton:name:")} <= before
+    mine = Visitor(caller, session_of(named(caller, "later", "ivy"), 201))
+    assert mine.say("hello", headers=as_user("ivy")).status_code == 201
+    found = whole(resume("later", "ivy"))
+    assert (found["session_id"], [one["content"] for one in found["messages"]]) == (mine.id, ["hello"])
+    for key, user in (("later", "eve"), ("other", "ivy")):
+        assert resume(key, user).status_code == 204
+    given = caller.create(user_token=token("ivy"))
+    both = caller.post("/api/session/resume", json={"key": "later", "session": given.id}, headers=as_user("ivy"))
+    assert whole(both)["session_id"] == given.id, "an id goes before a name"
+    assert caller.post("/api/session/resume", json={"key": "later"}).status_code == 422
+    assert mine.post("/end", headers=as_user("ivy")).status_code == 200
+    assert resume("later", "ivy").status_code == 204
 
 
 def test_without_a_proof(caller: ApiClient) -> None:
@@ -129,6 +153,8 @@ def test_a_token_for_one_conversation_names_none(caller: ApiClient) -> None:
     for key in ("orders", "new"):
         is_problem(named(caller, key, headers={"Baton-User": brought}), 403, "not_owner")
         is_problem(mine.post("/claim", {"user_token": brought, "key": key}), 403, "not_owner")
+        resumed = caller.post("/api/session/resume", json={"key": key}, headers={"Baton-User": brought})
+        is_problem(resumed, 404, "session_not_found")
     assert session_of(named(caller, "orders", "gwen"), 200) == orders
 
 

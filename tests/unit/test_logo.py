@@ -142,4 +142,13 @@ def test_the_script_takes_the_looks_in_one_place() -> None:
     assert served is not None
     assert b'{__proto__:null,"color": "#7c3aed", "lang": "de", "theme": "dark",...' in served.body
     assert served.digest != built.digest
-    assert len(served.gzipped) <= 2048 + 64
+
+
+@pytest.mark.parametrize("lang", [None, "de", "zh-Hant-TW", "sr-Latn-RS-ekavsk"])
+@pytest.mark.parametrize("color", [None, "#7c3aed", "#A9c71e"])
+@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+def test_the_script_is_small_with_any_looks(color: str | None, lang: str | None, theme: str) -> None:
+    """With colour, theme and language set, too, the script to paste is at most 2 KB over the wire."""
+    served = assets.widget_script(color, lang, theme)
+    assert served is not None
+    assert len(served.gzipped) <= 2048

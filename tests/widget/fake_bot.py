@@ -29,8 +29,9 @@ def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk | 
     """``fail`` breaks off, ``silent`` says nothing for 30 s, ``long`` says 120 words in 6 s; else 30 words in 1.5 s.
 
     ``tardy`` has no word for 7 s and then says two, or fails; ``quick`` answers at once, ``say:`` says the rest one
-    character at a time, ``slowly:`` word by word, ``prose`` a few sentences word by word, ``sources`` names two pages,
-    ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart; ``riddle`` it does not know.
+    character at a time, ``spelled:`` so too but 10 ms apart, ``slowly:`` word by word, ``prose`` a few sentences so,
+    ``sources`` names two pages, ``traps`` hostile ones, ``words=60 pace=0.1`` that many words, so many seconds apart;
+    ``riddle`` it does not know.
     """
     if "silent" in question:
         stop.wait(30)
@@ -41,6 +42,8 @@ def answer(question: str, stop: CancelToken) -> Iterator[str | CitationsChunk | 
         yield "Better late."
     elif "say:" in question:
         yield from question.partition("say:")[2]
+    elif "spelled:" in question:
+        yield from _paced([*question.partition("spelled:")[2]], 0.01, stop, end="")
     elif "slowly:" in question:
         yield from _paced(question.partition("slowly:")[2].split(" "), 0.08, stop)
     elif "riddle" in question:
@@ -66,9 +69,9 @@ def _counted(question: str, stop: CancelToken) -> Iterator[str]:
             raise RuntimeError("as asked")
 
 
-def _paced(words: list[str], seconds: float, stop: CancelToken) -> Iterator[str]:
+def _paced(words: list[str], seconds: float, stop: CancelToken, end: str = " ") -> Iterator[str]:
     for word in words:
-        yield f"{word} "
+        yield word + end
         if stop.wait(seconds):
             return
 

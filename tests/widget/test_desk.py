@@ -473,6 +473,7 @@ def test_on_a_phone_the_list_then_the_conversation(sign_in: Callable[..., Desk],
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+LINES = "(one) => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
 CONTRAST = """() => axe.run({ runOnly: { type: 'rule', values: ['color-contrast'] } })
     .then(({ passes, violations }) =>
         [passes.length, violations.flatMap(({ nodes }) => nodes.map((one) => one.html))])"""
@@ -545,6 +546,9 @@ def test_axe_finds_nothing_at_the_desk(
     desk.press("Escape")
     desk.button("Settings").click()
     clean_in_both(page, "settings")
+    buttons = page.get_by_role("dialog").locator(".choices button")
+    lines = [one.evaluate(LINES) for one in buttons.all()]
+    assert lines == [1] * len(lines), "no label is broken"
     desk.press("Escape")
     page.set_viewport_size({"width": 900, "height": 700})
     clean_in_both(page, "tablet")

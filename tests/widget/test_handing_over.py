@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,20 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
-from tests.widget.conftest import Visitor, answered
+from tests.conftest import ROOT
+from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
 Stranger = Callable[..., Visitor]
+
+
+def answered(visitor: Visitor, text: str = "quick") -> Visitor:
+    """Somebody has asked and been answered."""
+    before = visitor.answers.count()
+    visitor.ask(text)
+    expect(visitor.answers).to_have_count(before + 1)
+    expect(visitor.button("Stop")).to_have_count(0)
+    return visitor
 
 
 def shared_link(visitor: Visitor) -> str:
@@ -74,6 +85,26 @@ def test_a_shared_link(visit: Visit, stranger: Stranger) -> None:
     expect(visitor.articles).to_have_count(4)
     again = stranger(link)
     expect(again.articles).to_have_count(4)
+
+
+def test_what_copy_link_says_is_true(visit: Visit, stranger: Stranger) -> None:
+    """V14: whoever has the link can read and write until the chat ends, and both are told so, in each language."""
+    visitor = answered(visit().open(), "quick one")
+    link = shared_link(visitor)
+    expect(visitor.status).to_contain_text("Anyone who has it can read this chat and write in it until it ends.")
+    guest = stranger(link)
+    expect(guest.status).to_contain_text("Anyone who has the link can read and write here.")
+    expect(guest.articles.first).to_contain_text("quick one")
+    answered(guest, "quick two")
+    expect(visitor.articles).to_have_count(4)
+    guest.act("End chat")
+    guest.page.get_by_role("dialog").last.get_by_role("button", name="End chat").click()
+    expect(visitor.status).to_contain_text("ended")
+    expect(stranger(link).status).to_contain_text("This link has already been used or has expired.")
+    write = {"en": "write", "de": "schreiben", "ar": "الكتابة"}
+    for lang, word in write.items():
+        texts = json.loads((ROOT / f"widget/src/locales/{lang}.json").read_text())
+        assert [key for key in ("link.copied", "link.text", "elsewhere", "qr.text") if word not in texts[key]] == []
 
 
 def test_a_shared_link_after_the_end(visit: Visit, stranger: Stranger) -> None:

@@ -15,6 +15,12 @@ ANSWER = "Words to keep.\n\n```js\nlet a = 1;\n```\n\n- see [the page](https://p
 ROOT = "document.querySelector('baton-widget, baton-chat').shadowRoot"
 
 
+LINKS_IN_TURN = (
+    "https://pages.example.test/docs/a",
+    "https://pages.example.test/docs/a https://pages.example.test/b",
+)
+
+
 def test_focus_and_selection_stay_when_an_answer_ends(visit: Visit, baton: str) -> None:
     """V6: with "Copy code" focused and words selected in mid-answer, both are as they were once it has ended."""
     visitor = visit(f"{baton}/chat").ask(f"slowly:{ANSWER}")
@@ -33,6 +39,34 @@ def test_focus_and_selection_stay_when_an_answer_ends(visit: Visit, baton: str) 
     assert visitor.page.evaluate("() => kept.every((one) => one.isConnected) && item.isConnected")
     assert visitor.page.evaluate(f"() => {ROOT}.activeElement === kept[1]")
     assert visitor.page.evaluate("() => [range.startContainer === kept[0], String(range)]") == [True, "Words"]
+
+
+MIXED = (
+    "Some words before a list\n- see [the docs](https://pages.example.test/docs/a) first\n- then wait\n\n"
+    "More words\n---\n\n| Name | Size |\n|------|-----:|\n| one | 1 |\n\n> | A | B |\n> |---|---|\n> | 2 | 3 |\n\n"
+    "Or https://pages.example.test/b and **bold words** at last."
+)
+FRAMES = f"""() => {{ window.frames_seen = []; const root = {ROOT};
+    new MutationObserver(() => {{ const text = root.querySelector('.assistant .text'); if (!text) return;
+        frames_seen.push([text.textContent, [...text.querySelectorAll('a')].map((one) => one.href).join(' '),
+            [...text.querySelectorAll('h1, h2, h3, h4, h5, h6')].map((one) => one.textContent).join('|')]);
+    }}).observe(root, {{ subtree: true, childList: true, characterData: true }}) }}"""
+
+
+def test_nothing_flashes_while_an_answer_is_written(visit: Visit, baton: str) -> None:
+    """V16: on no frame are there pipes of a table, a raw link, a heading that is none, a link to a host cut short."""
+    visitor = visit(f"{baton}/chat").ask("quick")
+    expect(visitor.answers).to_have_count(1)
+    visitor.act("New chat")
+    visitor.page.evaluate(FRAMES)
+    visitor.ask(f"spelled:{MIXED}")
+    expect(visitor.answers).to_contain_text("bold words at last.")
+    expect(visitor.button("Stop")).to_have_count(0)
+    seen: list[list[str]] = visitor.page.evaluate("() => frames_seen")
+    assert len(seen) > 30, "the answer came in many pieces"
+    assert {text for text, _, _ in seen if "|" in text or "](" in text or "[" in text} == set()
+    assert {links for _, links, _ in seen} - {"", *LINKS_IN_TURN} == set()
+    assert {headings for _, _, headings in seen} <= {"", "More words"}
 
 
 def test_a_stopped_answer_shows_no_bare_number(visit: Visit, baton: str) -> None:

@@ -61,6 +61,38 @@ def test_a_selection_when_an_answer_ends(visit: Visit) -> None:
     assert visitor.page.evaluate("() => String(range).trim()") == "make run"
 
 
+COVERED = """(one) => { const { x, y, width, height } = one.getBoundingClientRect(); const root = one.getRootNode();
+    const tops = [y + 2, y + height - 2].map((at) => root.elementFromPoint(x + width / 2, at));
+    return tops.some((top) => !one.contains(top)) }"""
+
+
+@pytest.mark.parametrize("rating", ["Poor answer", "Good answer"])
+@pytest.mark.parametrize(("width", "height"), [(1000, 740), (360, 640)])
+def test_rating_under_a_notice(visit: Visit, width: int, height: int, rating: str) -> None:
+    """V16: with a notice below, the ratings of the last answer can be pressed, and what they open is in sight."""
+    visitor = visit()
+    visitor.page.set_viewport_size({"width": width, "height": height})
+    visitor.open()
+    for number in (1, 2, 3):
+        visitor.ask(f"prose {number}")
+        expect(visitor.answers).to_have_count(number)
+        expect(visitor.button("Stop")).to_have_count(0)
+    visitor.page.reload()
+    expect(visitor.status).to_contain_text("Your chat has been restored")
+    expect(visitor.answers).to_have_count(3)
+    button = visitor.answers.last.get_by_role("button", name=rating)
+    assert not button.evaluate(COVERED)
+    visitor.page.get_by_role("log").hover()
+    visitor.page.mouse.wheel(0, -90)
+    expect(visitor.button("New words below")).to_be_visible()
+    button.evaluate("(one) => one.click()")
+    why = visitor.page.get_by_role("textbox", name="What would have helped?")
+    expect(why).to_be_visible()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    for shown in (why, visitor.button("Send feedback")):
+        assert not shown.evaluate(COVERED)
+
+
 def in_sight(visitor: Visitor) -> tuple[float, float, float]:
     """How far the last question is below the top of the log, the log's height, and what is left below its view."""
     log = visitor.page.get_by_role("log")

@@ -123,6 +123,24 @@ def test_two_services_on_one_site(visit: Visit, baton: str) -> None:
         expect(visitor.articles.first).to_contain_text(text)
 
 
+def test_another_service_later(visit: Visit, baton: str, context: BrowserContext) -> None:
+    """`Baton.init` with another `apiUrl` shows that service's conversations; the scripts stay those of the first."""
+    visitor = answered(visit().open(), "quick one")
+    asked: list[str] = []
+    context.on("request", lambda one: asked.append(one.url))
+    other = baton.replace("localhost", "127.0.0.1")
+    visitor.page.evaluate("(apiUrl) => Baton.init({ apiUrl })", other)
+    answered(visitor.open(), "quick two")
+    expect(visitor.articles).to_have_count(2)
+    expect(visitor.articles.first).to_contain_text("quick two")
+    assert [url for url in asked if "/api/" in url and not url.startswith(f"{other}/")] == []
+    assert [url for url in asked if "/api/" not in url and url.startswith(f"{other}/")] == []
+    visitor.page.evaluate("(apiUrl) => Baton.init({ apiUrl })", baton)
+    expect(visitor.articles.first).to_contain_text("quick one")
+    expect(visitor.articles).to_have_count(2)
+    assert visitor.errors == []
+
+
 def test_new_chat(visit: Visit) -> None:
     """New chat forgets the old conversation at once, also after a reload."""
     visitor = answered(visit().open(), "quick one")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
 from tests.widget.conftest import Visitor
 from tests.widget.test_identity import baton, signed, site
@@ -151,6 +151,28 @@ def test_a_user_s_key_on_every_device(visit: Visit, stranger: Visit, site: str) 
     says(mallory, "mallory")
     back = visit(tag=f"{named('orders')} {old}", **signed("ada")).open()
     expect(back.articles).to_have_count(4)
+
+
+def test_opening_begins_no_conversation(visit: Visit, stranger: Visit, site: str, context: BrowserContext) -> None:
+    """Before the first question nothing is stored, also where a user is signed in; then both devices share the one."""
+    made: list[str] = []
+    told: list[str] = []
+    context.on("request", lambda one: made.append(one.url) if one.url.endswith("/create") else None)
+    context.on("console", lambda one: told.append(one.text) if one.type in ("error", "warning") else None)
+    address = signed_address(site, named("fresh"), "dora")
+    here, there = visit(address).open(), stranger(url=address).open()
+    for device in (here, there):
+        expect(device.page.get_by_text("Hello! What would you like to know?")).to_be_visible()
+        expect(device.box).to_be_visible()
+    assert (made, told) == ([], [])
+    here.page.reload()
+    expect(here.box).to_be_visible()
+    here.ask("quick here")
+    says(here, "here")
+    assert len(made) == 1
+    there.ask("quick there")
+    for device in (here, there):
+        expect(device.articles).to_have_count(4)
 
 
 def signed_address(site: str, tag: str, user: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.conftest import Service
+from tests.engines.faulty_server import FaultyServer
 from tests.widget.conftest import Visitor
 from tests.widget.fake_bot import words
 
@@ -51,7 +52,7 @@ def test_a_limit_of_the_session(visit: Visit, service: Start) -> None:
 
 
 def test_a_limit_of_an_hour(visit: Visit, service: Start) -> None:
-    """A long wait is shown in minutes."""
+    """A long wait is told in minutes."""
     one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_ADDRESS": "1 per hour"})
     visitor = visit(f"{one.url}/chat")
     visitor.ask("quick 1")
@@ -62,7 +63,7 @@ def test_a_limit_of_an_hour(visit: Visit, service: Start) -> None:
 
 
 def test_a_limit_of_beginnings(visit: Visit, service: Start) -> None:
-    """When no more conversations may be started, the first question is kept and the wait shown."""
+    """When no more conversations may be begun, the first question is kept and the wait told."""
     one = service(BATON_ENGINE=BOT, **{**UNLIMITED, "BATON_RATE_LIMIT_CREATE": "1 per hour"})
     visitor = visit(f"{one.url}/chat")
     visitor.ask("quick 1")
@@ -74,7 +75,7 @@ def test_a_limit_of_beginnings(visit: Visit, service: Start) -> None:
 
 
 def test_a_busy_bot(visit: Visit, service: Start) -> None:
-    """When too many ask at once the text is kept, the wait shown, and it can be sent again."""
+    """When too many ask at once the text is kept, the wait told, and it can be sent again."""
     one = service(BATON_ENGINE=BOT, BATON_ENGINE_PER_MINUTE="1", **UNLIMITED)
     visitor = visit(f"{one.url}/chat")
     visitor.ask("quick 1")
@@ -152,12 +153,8 @@ def test_retry(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_not_sent(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """A question that the service refuses to take stays in sight with Retry, and Retry sends it once."""
-
-    def refuse(route: Route) -> None:
-        route.fulfill(status=403, json={"code": "role_forbidden", "retryable": False})
-
-    context.route("**/api/chat", refuse)
+    """A question that a proxy refuses to pass on stays in sight with Retry, and Retry sends it once."""
+    context.route("**/api/chat", lambda route: route.fulfill(status=403, body="<html>Blocked</html>"))
     visitor = visit(f"{baton}/chat").ask("quick 1")
     expect(visitor.button("Retry")).to_be_visible()
     expect(visitor.status).to_contain_text("not sent")
@@ -168,7 +165,43 @@ def test_not_sent(visit: Visit, context: BrowserContext, baton: str) -> None:
     expect(visitor.articles).to_have_count(2)
 
 
-def test_a_service_with_errors(visit: Visit, context: BrowserContext) -> None:
+def test_refused_for_good(visit: Visit, context: BrowserContext, baton: str) -> None:
+    """Where the service says that the same call never works, the text is in the composer and no Retry is offered."""
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=403, json={"code": "role_forbidden", "retryable": False})
+
+    context.route("**/api/chat", refuse)
+    visitor = visit(f"{baton}/chat").ask("quick 1")
+    expect(visitor.status).to_contain_text("not sent")
+    expect(visitor.box).to_have_value("quick 1")
+    expect(visitor.articles).to_have_count(0)
+    expect(visitor.button("Retry")).to_have_count(0)
+    context.unroute("**/api/chat")
+    visitor.button("Send").click()
+    expect(visitor.answers).to_contain_text("A quick answer.")
+    expect(visitor.articles).to_have_count(2)
+
+
+def test_an_answer_that_cannot_be_made(visit: Visit, service: Start) -> None:
+    """M9: with a wrong model key the visitor is told plainly, the question stays, and Retry is not offered."""
+    with FaultyServer() as model:
+        model.refuses["messages"] = (401, {"error": {"message": "Incorrect API key provided"}})
+        one = service(
+            BATON_ENGINE="openai", OPENAI_BASE_URL=f"{model.url}/v1", OPENAI_API_KEY="sk-wrong-key", **UNLIMITED
+        )
+        page = visit(f"{one.url}/chat")
+        page.page.clock.install()
+        page.ask("Is my key right?")
+        expect(page.status).to_contain_text("cannot answer")
+        expect(page.status).not_to_contain_text(re.compile("again|Retry"))
+        expect(page.button("Stop")).to_have_count(0)
+        expect(page.articles).to_have_count(1)
+        page.page.clock.fast_forward(4_000)  # a question without an answer is offered again after three seconds
+        expect(page.button("Retry")).to_have_count(0)
+
+
+def test_a_service_in_trouble(visit: Visit, context: BrowserContext) -> None:
     """While the service answers 503 the widget tries again by itself and asks nothing twice."""
     calls: list[str] = []
 
@@ -187,7 +220,7 @@ def test_a_service_with_errors(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_three_seconds_offline_on_the_page(visit: Visit, context: BrowserContext) -> None:
-    """Three seconds without a network while the page shows an answer: the trouble is shown, the answer complete."""
+    """Three seconds without a network while the page shows an answer: the trouble is told, the answer whole."""
     visitor = visit().open().ask("a long one")
     page = visitor.carry_on()
     expect(page.answers).to_contain_text("w10 ")

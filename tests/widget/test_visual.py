@@ -53,6 +53,18 @@ def test_the_full_page_looks_like_the_widget(visit: Visit, context: BrowserConte
     assert plain == asked
 
 
+def test_forced_colours(stranger: Callable[..., Visitor]) -> None:
+    """With forced colours the marks of the title, an answer and a notice are drawn in the colour of the text."""
+    visitor = stranger(forced_colors="active").open().ask("quick")
+    expect(visitor.answers).to_have_count(1)
+    visitor.page.reload()
+    expect(visitor.status).to_contain_text("restored")
+    fill = """(one, before) => { const { backgroundColor } = getComputedStyle(one, before); const text = document.body;
+        text.style.color = 'CanvasText'; return backgroundColor === getComputedStyle(text).color }"""
+    for place, before in ((".mark", None), (".assistant .who", "::before"), (".notice > span", "::before")):
+        assert visitor.page.locator(place).first.evaluate(fill, before), place
+
+
 def test_a_failure_is_seen_once(visit: Visit) -> None:
     """A failure stands once on the screen, beside its Retry; the status region says it to those who listen."""
     visitor = visit().open().ask("fail")

@@ -57,8 +57,7 @@ type Method = "open" | "close" | "toggle" | "end";
     listeners[event]?.forEach((listener) => safe(() => listener(detail)));
 
   function launcherCss(): string {
-    let color = options.color as string;
-    if (!CSS.supports("color", color)) color = "#0b6e5f";
+    const color = CSS.supports("color", options.color) ? options.color : "#0b6e5f";
     const [x = 20, y = x] = String(options.offset ?? 20)
       .split(",")
       .map((n) => parseInt(n) || 0);
@@ -73,7 +72,9 @@ type Method = "open" | "close" | "toggle" | "end";
     );
   }
 
+  /** Draws the launcher of the element; what was there of the panel is over. */
   function draw(): void {
+    clear();
     const root = host!.shadowRoot ?? host!.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(launcherCss());
@@ -120,16 +121,10 @@ type Method = "open" | "close" | "toggle" | "end";
 
   /** Takes an element for the widget's: the one there, or another that came in its place. */
   function attach(element: HTMLElement): void {
-    if (gone || host === element || host?.isConnected) return;
-    if (host) clear();
+    if (gone || host?.isConnected) return;
     host = element;
     draw();
   }
-
-  const drawAnew = () => {
-    clear();
-    draw();
-  };
 
   function put(element: HTMLElement): void {
     if (!element.isConnected) page("querySelector", home).append(element);
@@ -143,9 +138,10 @@ type Method = "open" | "close" | "toggle" | "end";
   const comeBack = () => {
     if (host !== made || host?.isConnected) return;
     home = "html";
-    if (!page("querySelector", "body")) return void setTimeout(comeBack, 99);
-    if (panel) drawAnew();
-    init();
+    if (page("querySelector", "body")) {
+      if (panel) draw();
+      init();
+    } else setTimeout(comeBack, 99);
   };
 
   const init = (more?: Raw): void => {
@@ -154,7 +150,7 @@ type Method = "open" | "close" | "toggle" | "end";
     gone = false;
     const place = () =>
       safe(() => {
-        if (host && anew && !panel?.update()) drawAnew();
+        if (host && anew && !panel?.update()) draw();
         put(host ?? page("querySelector", name) ?? (made = page("createElement", name)));
         if (page("querySelector", "baton-chat")) void load();
       });
@@ -189,9 +185,10 @@ type Method = "open" | "close" | "toggle" | "end";
     },
     reset() {
       resetPanel();
-      (localStorage as Raw)[key("reset")] = Math.random();
       for (const name in localStorage)
         if (name.startsWith(key("session"))) delete localStorage[name];
+      // Told last: other tabs that begin anew must find nothing to restore.
+      (localStorage as Raw)[key("reset")] = Math.random();
     },
     destroy() {
       clear();

@@ -55,7 +55,7 @@ export interface State {
   answering: Answering | null;
   /** A question of this page is on its way but answer.start is not here yet. */
   waiting: boolean;
-  /** A turn failed or broke off and may be run again. */
+  /** A turn failed or broke off, and asking again may help. */
   canRetry: boolean;
   notice: Notice | null;
   connection: "online" | "reconnecting" | "offline";

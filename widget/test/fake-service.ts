@@ -33,7 +33,13 @@ export class FakeService {
   /** Refuses every call like a host that is not there. */
   down = false;
   /** Answers the next calls whose "METHOD path" begins so with this problem. */
-  refusals: { call: string; status: number; code: string; retryAfter?: number }[] = [];
+  refusals: {
+    call: string;
+    status: number;
+    code: string;
+    retryAfter?: number;
+    retryable?: boolean;
+  }[] = [];
   /** Carries out the next calls that begin so, and loses the reply. */
   lost: string[] = [];
   /** Feeds open, but a proxy holds every byte back. */
@@ -73,10 +79,10 @@ export class FakeService {
     const name = `${method} ${pathname}`;
     const refusal = this.refusals.findIndex((one) => name.startsWith(one.call));
     if (refusal >= 0) {
-      const [{ status, code, retryAfter }] = this.refusals.splice(refusal, 1) as [
+      const [{ status, code, retryAfter, retryable }] = this.refusals.splice(refusal, 1) as [
         FakeService["refusals"][number],
       ];
-      return problem(status, code, retryAfter);
+      return problem(status, code, retryAfter, retryable);
     }
     const response = this.route(
       method,
@@ -333,14 +339,14 @@ export class FakeService {
     const message = this.append(session, { role: "assistant", content: text, metadata });
     this.emit(session, "answer.end", { turn_id: id, message, citations: [] });
   }
-  fail(session: Session, code = "engine_failed"): void {
+  fail(session: Session, code = "engine_failed", more: Json = {}): void {
     const { id, text, client_id } = session.turn!;
     session.turn = null;
     session.asked.set(client_id, "failed");
     const message = text
       ? this.append(session, { role: "assistant", content: text, metadata: { interrupted: true } })
       : undefined;
-    this.emit(session, "answer.error", { turn_id: id, code, detail: "It broke", message });
+    this.emit(session, "answer.error", { turn_id: id, code, detail: "It broke", message, ...more });
   }
   setStatus(session: Session, status: string): void {
     session.status = status;
@@ -431,7 +437,12 @@ const userOf = (token: string): string => JSON.parse(atob(token.split(".")[1]!))
 
 const json = (body: Json, status = 200) =>
   new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
-const problem = (status: number, code: string, retryAfter?: number) =>
+const problem = (
+  status: number,
+  code: string,
+  retryAfter?: number,
+  retryable = status >= 500 || status === 429 || code === "turn_in_progress",
+) =>
   new Response(
     JSON.stringify({
       success: false,
@@ -439,7 +450,7 @@ const problem = (status: number, code: string, retryAfter?: number) =>
       code,
       title: code,
       detail: `Refused: ${code}`,
-      retryable: status >= 500 || status === 429 || code === "turn_in_progress",
+      retryable,
     }),
     {
       status,

@@ -148,6 +148,7 @@ export function createApi(base: string, fetchIt: Fetch = (url, init) => fetch(ur
 
   async function json<T>(path: string, call?: Call): Promise<T> {
     const response = await request(path, call);
+    if (response.status === 204) return null as T;
     try {
       return await withTimeout(response.json() as Promise<T>, (call?.timeout ?? 15) * SECONDS);
     } catch {

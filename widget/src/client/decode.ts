@@ -110,7 +110,9 @@ function decodeAnswerEvent(
       return {
         event: kind,
         turn_id,
-        code: isText(data.code) ? data.code : "engine_failed",
+        // Asking again would fail in the same way, whatever the reason is.
+        code:
+          data.retryable === false ? "refused" : isText(data.code) ? data.code : "engine_failed",
         message,
       };
     }

@@ -94,6 +94,6 @@ textarea::placeholder, input::placeholder { color: var(--_text-muted); opacity: 
   .send-button, .suggestions button, .menu, .notice { border: 1px solid ButtonBorder; }
   .send-button:disabled { color: GrayText; }
   .composer:focus-within { outline: 2px solid Highlight; }
-  .typing-indicator i { forced-color-adjust: none; background: CanvasText; }
+  .mark, .notice > span:first-child::before, .typing-indicator i { forced-color-adjust: none; background: CanvasText; }
 }
 `;

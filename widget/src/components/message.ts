@@ -266,7 +266,11 @@ export class MessageView {
       show();
       row.parentElement?.querySelector(".feedback-form")?.remove();
       void this.host.rate(message.id, this.#rating);
-      if (this.#rating) row.after(this.#feedbackForm(message.id, this.#rating, row));
+      if (!this.#rating) return;
+      const form = this.#feedbackForm(message.id, this.#rating, row);
+      row.after(form);
+      // Not below the notices and the composer.
+      form.scrollIntoView({ block: "nearest" });
     };
     const up = this.#iconButton("up", "rate.up", () => press("up"));
     const down = this.#iconButton("down", "rate.down", () => press("down"));

@@ -246,6 +246,51 @@ describe("an answer that comes in", () => {
     expect(texts.at(-1)).toContain("two2");
   });
 
+  it("shows no raw pipe of a table in a quote or a list", () => {
+    for (const text of [
+      "> | A | B |\n> |---|---|\n> | 1 | 2 |\n\nDone.",
+      "- one\n\n  | A | B |\n  |---|---|\n  | 1 | 2 |\n\nDone.",
+    ]) {
+      const texts = frames(text, (element) => element.textContent);
+      expect(
+        texts.filter((shown) => shown.includes("|")),
+        text,
+      ).toEqual([]);
+      expect(texts.at(-1)).toContain("12");
+    }
+  });
+
+  it("shows strong words, code and the words of a link as such from their first letter", () => {
+    const text =
+      "Some **bold words** and `a[i] = **x**` and [the docs](https://a.example/) [1], **more**.";
+    const element = frames(text, (now) => [
+      now.textContent,
+      now.querySelector("strong")?.textContent ?? "",
+      now.querySelector("code")?.textContent ?? "",
+    ]);
+    const marks = element.filter(([whole = "", , code = ""]) =>
+      /[*`]|\[(?!1\])|\]\(/.test(whole.replace(code, "")),
+    );
+    expect(marks).toEqual([]);
+    const strong = element.map(([, one = ""]) => one).filter(Boolean);
+    expect(strong[0]).toBe("b");
+    expect(element.at(-1)).toEqual([
+      "Some bold words and a[i] = **x** and the docs 1, more.",
+      "bold words",
+      "a[i] = **x**",
+    ]);
+  });
+
+  it("takes no sum, list or code for open marks", () => {
+    for (const text of ["2 * 3 ** 4 is", "a ** b", "5 * 4 * 3", "x **", "```\n**a `b\n```"]) {
+      const element = shown(text);
+      const last = frames(text + " ", (now) => now.textContent).at(-1)!;
+      expect(last.trim().replace(/\*+$/, "").trim(), text).toBe(
+        element.textContent.trim().replace(/\*+$/, "").trim(),
+      );
+    }
+  });
+
   it("shows a line of text that begins with a pipe once it is known to be no table", () => {
     expect(frames("| alone\nnext line", (element) => element.textContent).at(-1)).toBe(
       "| alone\nnext line",

@@ -179,12 +179,17 @@ const isUpToDate = (
 /** A line that is the start of a block whose kind the next characters decide: `-` may become a list, a rule or the line under a heading. */
 const BLOCK_START = /^[ \t>]*(?:[-+*_=~`]+|#{1,6}|\d{1,9}[.)])[ \t]*$/;
 const NUMBER_START = /^[ \t>]*\d{1,9}$/;
-const PIPE_START = /^ {0,3}\|/;
-const TABLE_DELIMITERS = /^[|:\- \t]*$/;
+const PIPE_START = /^[ \t>]*\|/;
+const TABLE_DELIMITERS = /^[|:\- \t>]*$/;
 const FENCE_END = /^[ \t>]*(?:`+|~+)$/;
 /** A source's number or a task's box, at the end of a line. */
 const BRACKET_START = /[ \t]?\[(?:\d{0,2}|[ xX]\]?[ \t]*)$/;
 const LINK_START = /(!?)\[([^[\]]{0,300})\]\((?:<[^<>]*|[^\s()<>]*)$/;
+const LINK_WORDS = /(!?)\[(?!\d{1,2}\]$)([^[\]]{0,300})\]?$/;
+/** Code or strong words whose end is still to come, and marks of which it is not known yet what they begin. */
+const OPEN_CODE = /(^|[^`])`([^`]*)$/;
+const OPEN_STRONG = /\*\*(?![\s*])([^*]*)\*?$/;
+const LAST_STARS = /(^|[\s(])\*{1,2}$/;
 /** So much of a long line's end is looked at. */
 const TAIL = 1000;
 
@@ -202,15 +207,32 @@ export function withoutUnfinished(text: string, kind: string | undefined): strin
       return text.slice(0, Math.max(0, previous - 1));
     if (PIPE_START.test(line)) return before;
   }
-  const calm = line
-    .replace(BRACKET_START, "")
-    .replace(LINK_START, (_, image: string, words: string) => (image ? "" : words));
+  const calm = withOpenMarks(line);
   return calm === line ? text : text.slice(0, text.length - line.length) + calm;
 }
 
+/** The line with its open marks closed or left away: the words look as they will once the marks are complete. */
+function withOpenMarks(line: string): string {
+  if (count(line, "`") % 2)
+    return line.replace(OPEN_CODE, (_, before: string, code: string) =>
+      code ? `${before}\`${code}\`` : before,
+    );
+  const words = (_: string, image: string, text: string) => (image ? "" : text);
+  const calm = line
+    .replace(BRACKET_START, "")
+    .replace(LINK_START, words)
+    .replace(LINK_WORDS, words)
+    .replace(LAST_STARS, "$1");
+  return count(calm, "**") % 2
+    ? calm.replace(OPEN_STRONG, (_, text: string) => (text ? `**${text.trimEnd()}**` : ""))
+    : calm;
+}
+
+const count = (text: string, part: string): number => text.split(part).length - 1;
+
 /** The kind of the block that a text ends in, within lists and quotes. */
 function lastKind(tokens: readonly Token[]): string | undefined {
-  const last = tokens.at(-1);
+  const last = tokens.findLast(({ type }) => type !== "space");
   if (last?.type === "list") return lastKind((last as Tokens.List).items.at(-1)?.tokens ?? []);
   if (last?.type === "blockquote") return lastKind((last as Tokens.Blockquote).tokens);
   return last?.type;

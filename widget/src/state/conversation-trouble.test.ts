@@ -1,16 +1,14 @@
-import { expect, test } from "vitest";
-import {
-  answer,
-  asked,
-  browser,
-  nineTabs,
-  only,
-  rested,
-  service,
-  texts,
-} from "../../test/fixtures";
+import { afterEach, expect, test, vi } from "vitest";
+import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
 import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Past the time after which a question without an answer may be asked again. */
+const pastUnanswered = () => vi.advanceTimersByTimeAsync(3_500);
 
 test("when the tab with the feed goes, another goes on with it and no word is lost or doubled", async () => {
   const first = await asked();
@@ -106,13 +104,25 @@ test("a position that is gone is made good from the history, with the running an
 
 test("on plain http, where a page has no locks, nine tabs share one feed all the same", async () => {
   browser.plain = true;
-  for (const state of await nineTabs())
-    expect(texts(state)).toEqual(["Hello?", "Good day to all of you."]);
+  const tabs = Array.from({ length: 9 }, () => browser.tab());
+  await Promise.all(tabs.map((tab) => tab.ready));
+  await asked("Hello?", tabs[0]);
+  await until(
+    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
+    () => tabs.map((tab) => tab.state),
+  );
+  answer("Good day to all of you.");
+  for (const tab of tabs)
+    await until(
+      () => texts(tab.state).length === 2 && !tab.state.answering,
+      () => tab.state,
+    );
+  for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBeLessThanOrEqual(2);
   expect(service.sessions.size).toBe(1);
 });
 
-test("a service that goes away is shown after a moment, and no longer when it is back", async () => {
+test("a service that goes away is told after a moment, and untold when it is back", async () => {
   const tab = await asked();
   answer("Good day.");
   await rested(tab);
@@ -223,7 +233,7 @@ test("when another's answer is running, the text goes back to the composer", asy
   expect(service.count("POST /api/chat")).toBe(1);
 });
 
-test("a question that met another's answer waits for its end, which the feed brings, and can then be asked", async () => {
+test("a question that met another's answer waits for its end, which the feed tells, and can then be asked", async () => {
   const session = service.create();
   service.begin(session, "q.other");
   const tab = browser.tab({ sessionKey: session.id }, { active: false });
@@ -272,6 +282,108 @@ test("a broken answer keeps its words, offers Retry, and Retry asks the same que
       service.calls.filter((one) => one.path === "/api/chat").map((one) => one.body.client_id),
     ).size,
   ).toBe(1);
+});
+
+test.each(["before the first word", "in mid-answer", "without a stream"])(
+  "an answer that cannot be made again either is told so, and Retry is not offered: %s",
+  async (when) => {
+    if (when === "without a stream") {
+      service.refusals.push({
+        call: "POST /api/chat",
+        status: 502,
+        code: "engine_failed",
+        retryable: false,
+      });
+      const tab = browser.tab();
+      await tab.ready;
+      await tab.conversation.send("Hello?");
+      await until(
+        () => tab.state.notice,
+        () => tab.state,
+      );
+      expect(tab.state).toMatchObject({ canRetry: false, notice: { key: "cannotAnswer" } });
+      return expect(texts(tab.state)).toEqual(["Hello?"]);
+    }
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    const tab = await asked();
+    const other = browser.tab();
+    await other.ready;
+    if (when === "in mid-answer") service.delta(only(), "Half ");
+    service.fail(only(), "engine_failed", { retryable: false });
+    for (const one of [tab, other])
+      await until(
+        () => !one.state.waiting && one.state.notice,
+        () => one.state,
+      );
+    await pastUnanswered();
+    for (const { state } of [tab, other])
+      expect(state).toMatchObject({ canRetry: false, notice: { key: "cannotAnswer" } });
+    expect(texts(tab.state)[0]).toBe("Hello?");
+    await tab.conversation.send("And now?");
+    await until(
+      () => tab.state.answering,
+      () => tab.state,
+    );
+    service.fail(only());
+    await until(
+      () => tab.state.canRetry,
+      () => tab.state,
+    );
+  },
+);
+
+test.each([
+  { call: "POST /api/session/create", status: 403, code: "origin_not_allowed", notice: "origin" },
+  { call: "POST /api/chat", status: 403, code: "role_forbidden", notice: "notAccepted" },
+  { call: "POST /api/chat", status: 500, code: "internal_error", notice: "notAccepted" },
+  { call: "POST /api/chat", status: 422, code: "invalid_request", notice: "refused" },
+])(
+  "a question that is refused for good goes back to the composer, without Retry: $code",
+  async ({ notice, ...refusal }) => {
+    service.refusals.push({ ...refusal, retryable: false });
+    const tab = browser.tab();
+    await tab.ready;
+    await tab.conversation.send("Hello?");
+    await until(
+      () => tab.state.returnedDraft,
+      () => tab.state,
+    );
+    expect(tab.state).toMatchObject({
+      returnedDraft: { text: "Hello?" },
+      messages: [],
+      canRetry: false,
+      waiting: false,
+      notice: { key: notice },
+    });
+    tab.conversation.dispose();
+    const next = browser.tab({}, { storage: tab.storage });
+    await next.ready;
+    expect(next.state.messages).toEqual([]);
+  },
+);
+
+test("Retry that is refused for good is not offered again", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  const tab = await asked();
+  service.fail(only());
+  await until(
+    () => tab.state.canRetry,
+    () => tab.state,
+  );
+  service.refusals.push({
+    call: "POST /api/chat",
+    status: 403,
+    code: "role_forbidden",
+    retryable: false,
+  });
+  await tab.conversation.retry();
+  await until(
+    () => tab.state.notice?.key === "notAccepted",
+    () => tab.state,
+  );
+  await pastUnanswered();
+  expect(tab.state).toMatchObject({ canRetry: false, returnedDraft: null });
+  expect(texts(tab.state)).toEqual(["Hello?"]);
 });
 
 test("storage that throws is survived", async () => {

@@ -194,7 +194,7 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     api.json<Resumed>(path, {
       method: "POST",
       session,
-      body: session ? { key: sessions.userKey() } : { client_id: randomId() },
+      body: { key: sessions.userKey(), client_id: session ? undefined : randomId() },
     });
   const claim = (id: string) => call(() => post("api/session/me/claim", id));
 
@@ -243,26 +243,20 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     }
   }
 
-  /** The user's last conversation, from any device; none where each tab or page is to have its own. */
+  /**
+   * The user's conversation of this name, or their last one, from any device; none where each tab or page is to have its
+   * own. Nothing is created: a conversation begins with its first question.
+   */
   async function restoreLast(): Promise<void> {
     if (!store.state.session) storage.user = store.state.user;
     if (options.sessionScope !== "browser") return;
     try {
-      const key = sessions.userKey();
-      if (key) return await restoreNamed(key);
-      const found = await call(() => post("api/session/resume"));
-      if (!store.state.session) show(found, "restored");
+      const found: Resumed | null = await call(() => post("api/session/resume"));
+      if (found && !store.state.session) show(found, "restored");
     } catch (error) {
       if (store.state.feedDown) dispatch({ type: "feedDown", value: false });
       if (!(error as ApiError).status) throw error;
     }
-  }
-
-  /** The user's conversation of this name, however long ago and on whichever device it was used. */
-  async function restoreNamed(key: string): Promise<void> {
-    const { session_id } = await call(() => api.create(key));
-    if (store.state.session) return;
-    await sessions.resume(session_id, randomId(), "restored", { user: store.state.user });
   }
 
   async function onSignInDuringChat(): Promise<void> {

@@ -218,7 +218,7 @@ function classifyError(
     case "rate_limited":
       return failed(WAITS[error.limit] ?? "wait", seconds || 30);
     case "origin_not_allowed":
-      return failed("origin");
+      return returned("origin");
     case "turn_in_progress":
       return returned("busy");
     case "session_ended":
@@ -239,11 +239,12 @@ function classifyError(
       return failed("notSent");
     case "engine_failed":
     case "engine_timeout":
-      return { status: "unanswered", code: error.code };
+      return { status: "unanswered", code: error.retryable ? error.code : "refused" };
     case "engine_busy":
       return tries < 3 && seconds <= 5 ? null : failed("engineBusy", seconds || 10);
     default:
-      return error.retryable ? classifyPassing(error, tries) : failed("notSent");
+      if (error.retryable) return classifyPassing(error, tries);
+      return error.isNetwork ? failed("notSent") : returned("notAccepted");
   }
 }
 

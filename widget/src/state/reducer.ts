@@ -116,7 +116,7 @@ export interface Transcript {
   turn: Turn | null;
   /** Turns that are over: events of theirs that arrive again change nothing. */
   finishedTurns: readonly string[];
-  /** The code of the last turn's failure, until another begins. */
+  /** The code of the last turn's failure, until another begins; `refused` where asking again does not help. */
   failed: string | null;
 }
 
@@ -273,10 +273,7 @@ function apply(state: ConversationState, action: Action): ConversationState {
     case "delivered":
       return withResult(state, action.question, action.result, action.until);
     case "noAnswer":
-      return withNotice(
-        { ...state, waiting: "", transcript: { ...state.transcript, failed: "engine_failed" } },
-        "answerFailed",
-      );
+      return withFailure({ ...state, waiting: "" }, "engine_failed");
     case "unblocked":
       return { ...state, waiting: "" };
     case "notice":
@@ -312,7 +309,7 @@ function withEvent(state: ConversationState, event: ChatEvent): ConversationStat
     case "answer.end":
       return withAnswer(next);
     case "answer.error":
-      return withAnswer(transcript.failed ? withNotice(next, "answerFailed") : next);
+      return withAnswer(transcript.failed ? withFailure(next, transcript.failed) : next);
     default:
       // What was being typed is here.
       return event.event === "message" && event.message.author ? { ...next, typing: "" } : next;
@@ -377,6 +374,15 @@ function withNotice(state: ConversationState, key: string, until = 0): Conversat
   return state.countdown ? state : { ...state, transientNotice: key };
 }
 
+const withFailed = (state: ConversationState, failed: string): ConversationState => ({
+  ...state,
+  transcript: { ...state.transcript, failed },
+});
+
+/** The answer could not be made. */
+const withFailure = (state: ConversationState, code: string): ConversationState =>
+  withNotice(withFailed(state, code), code === "refused" ? "cannotAnswer" : "answerFailed");
+
 function withReturnedDraft(
   state: ConversationState,
   text: string,
@@ -427,18 +433,14 @@ function withResult(
 ): ConversationState {
   const outbox = before.outbox.filter((one) => one !== question);
   const state: ConversationState = { ...before, outbox, waiting: outbox.length ? "sending" : "" };
-  const failed = (code: string) => ({
-    ...state,
-    transcript: { ...state.transcript, failed: code },
-  });
   switch (result.status) {
     case "accepted":
       return withDelivery({ ...state, waiting: before.waiting && "accepted" }, question, undefined);
     case "unanswered":
-      return withNotice(withDelivery(failed(result.code), question, undefined), "answerFailed");
+      return withFailure(withDelivery(state, question, undefined), result.code);
     case "failed":
       return withNotice(
-        question.again ? failed("not_sent") : withDelivery(state, question, "failed"),
+        question.again ? withFailed(state, "not_sent") : withDelivery(state, question, "failed"),
         result.notice,
         until,
       );
@@ -449,7 +451,7 @@ function withResult(
         until,
       );
     case "cancelled":
-      return withTextBack(state, question, false);
+      return question.again ? state : withTextBack(state, question, false);
   }
 }
 
@@ -459,7 +461,8 @@ function withTextBack(
   { client_id, text, again }: OutgoingQuestion,
   blocked: boolean,
 ): ConversationState {
-  if (again) return state;
+  // A stored question that is not taken for another answer is not offered again.
+  if (again) return blocked ? state : withFailed(state, "refused");
   const next = withReturnedDraft(
     { ...state, transcript: removeLocalMessage(state.transcript, client_id) },
     text,

@@ -94,8 +94,9 @@ const toNotice = (key: string | null, params?: Notice["params"]): Notice | null 
 function isBroken(state: ConversationState): boolean {
   if ((state.status !== "active" && state.status !== "abandoned") || isWithPeople(state))
     return false;
-  const last = lastStored(state);
-  if (state.transcript.failed !== null || !last) return state.transcript.failed !== null;
+  const last = lastStored(state),
+    { failed } = state.transcript;
+  if (failed || !last) return failed !== null && failed !== "refused";
   return (
     last.id === state.unanswered ||
     (last.role === "assistant" && last.metadata.interrupted === true)

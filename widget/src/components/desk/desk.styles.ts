@@ -179,7 +179,7 @@ dialog.wide { width: min(640px, calc(100vw - 32px)); }
 .dialog-title { display: flex; align-items: center; justify-content: space-between; margin: -8px -8px 8px 0; }
 [dir=rtl] .dialog-title { margin: -8px 0 8px -8px; }
 .choices { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; margin-top: 20px; }
-.settings + .choices { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); }
+.settings + .choices > * { flex: 1 1 40%; white-space: nowrap; }
 .choice-list { list-style: none; display: grid; gap: 4px; }
 .choice { display: flex; align-items: center; justify-content: space-between; width: 100%; min-height: 44px; padding: 0 12px; border: 1px solid var(--_divider); border-radius: 10px; background: none; cursor: pointer; text-align: start; }
 .choice:hover { border-color: var(--_accent); }
