@@ -10,7 +10,7 @@ from app.engines.knowledge.retriever import Hit, Query
 
 LOOKED_AT = 5
 """Chunks among which the one is looked for that holds most of the question."""
-THRESHOLD = 0.52
+THRESHOLD = 0.54
 """Without an encoder: the least share of the question that one passage holds, all else counted in."""
 NAMED = 0.5
 """What is held by titles and headings counts this much more."""
