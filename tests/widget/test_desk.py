@@ -465,6 +465,7 @@ def test_on_a_phone_the_list_then_the_conversation(sign_in: Callable[..., Desk],
     expect(page.get_by_role("complementary", name="Details").get_by_role("link", name="/pricing")).to_be_visible()
     page.get_by_role("button", name="Close").tap()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(page).to_have_url(re.compile("#mine/"))  # the list follows what was taken
     page.get_by_role("link", name="Back to the list").tap()
     expect(page.get_by_role("heading", name="Mine")).to_be_visible()
     expect(desk.rows).to_have_count(1)

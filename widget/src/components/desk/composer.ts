@@ -135,7 +135,7 @@ function cannedReplies(host: DeskHost): Part {
         at,
       ) => html`<li id="reply-${at}" role="option" aria-selected=${String(at === host.replyIndex)}
         @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(host, one)}>
-        <kbd>/${one.shortcut.replace(/^\//, "")}</kbd><span dir="auto">${one.text}</span></li>`,
+        <kbd dir="ltr">/${one.shortcut.replace(/^\//, "")}</kbd><span dir="auto">${one.text}</span></li>`,
     )}
   </ul>`;
 }

@@ -76,7 +76,7 @@ function rowItem(host: DeskHost, row: Row, state: DeskState): TemplateResult {
       <span class="row-body">
         <span class="row-line"><b class="row-name"><bdi>${name}</bdi></b>
           <span class="row-time">${since(lastActivity(row), now, words)}</span></span>
-        <span class="row-line"><span class="row-preview" dir="auto">${preview(host, row, state)}</span>
+        <span class="row-line"><span class="row-preview">${preview(host, row, state)}</span>
           ${row.unread ? html`<span class="unread-count">${row.unread}<span class="visually-hidden"> ${t("desk.unread", { n: row.unread })}</span></span>` : nothing}</span>
         <span class="row-line row-meta">${handlerChip(host, row, state)}${pageLabel(row)}</span>
       </span>
@@ -96,7 +96,7 @@ function preview(host: DeskHost, { last_message: last }: Row, { me }: DeskState)
   const by = last.author?.name === me?.name ? t("desk.me") : last.author?.name;
   const who = last.role === "user" ? "" : by || botName(host);
   const words = last.role === "user" ? last.preview : toSpeechText(last.preview);
-  return html`${who ? html`<bdi class="row-who">${who}: </bdi>` : nothing}${words}`;
+  return html`${who ? html`<span class="row-who"><bdi>${who}</bdi>: </span>` : nothing}<span class="row-words" dir="auto">${words}</span>`;
 }
 
 function handlerChip(host: DeskHost, row: Row, { me }: DeskState): TemplateResult {
@@ -120,11 +120,12 @@ function pageLabel(row: Row): Part {
     : nothing;
 }
 
-/** The path of an address: the site is the same for all. */
+/** The path of an address, as people read it: the site is the same for all. */
 export function shortPage(page: string): string {
   try {
     const { pathname, search } = new URL(page);
-    return pathname + search;
+    const words = decodeURI(pathname + search);
+    return /[\p{C}\p{Z}]/u.test(words) ? pathname + search : words;
   } catch {
     return page;
   }

@@ -69,9 +69,11 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .row-name { flex: 1; min-width: 0; font-weight: 600; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .unread .row-name { font-weight: 720; }
 .row-time { flex: none; font-size: .86em; color: var(--_text-muted); }
-.row-preview { flex: 1; min-width: 0; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; color: var(--_text-muted); }
+.row-preview { flex: 1; display: flex; min-width: 0; white-space: pre; color: var(--_text-muted); }
+.row-who, .row-words { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.row-words { min-width: 0; }
 .unread .row-preview { color: var(--_text); }
-.row-who { color: var(--_text-muted); }
+.row-who { flex: none; max-width: 50%; white-space: pre; color: var(--_text-muted); }
 .unread-count { flex: none; min-width: 20px; padding: 0 6px; border-radius: 10px; background: var(--_primary); color: var(--_on-primary); font-size: .82em; font-weight: 680; line-height: 20px; text-align: center; }
 .row-meta { font-size: .86em; color: var(--_text-muted); }
 .handler { flex: none; max-width: 60%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
