@@ -105,20 +105,21 @@ function decodeAnswerEvent(
         message: message ? withCitations(message, data.citations) : undefined,
       };
     }
-    case "answer.error": {
-      const message = decodeMessage(data.message) ?? undefined;
+    case "answer.error":
       return {
         event: kind,
         turn_id,
-        // Asking again would fail in the same way, whatever the reason is.
-        code:
-          data.retryable === false ? "refused" : isText(data.code) ? data.code : "engine_failed",
-        message,
+        code: decodeErrorCode(data),
+        message: decodeMessage(data.message) ?? undefined,
       };
-    }
     default:
       return null;
   }
+}
+
+function decodeErrorCode(data: Record<string, unknown>): string {
+  if (data.retryable === false) return "refused"; // asking again would fail in the same way, whatever the reason is
+  return isText(data.code) ? data.code : "engine_failed";
 }
 
 export function decodeStatus(value: unknown): Status {
