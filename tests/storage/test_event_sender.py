@@ -307,7 +307,7 @@ def test_an_entry_that_is_no_event_ends_no_sender(sending: Sending, caplog: pyte
     sending.client.call("XADD", QUEUE_KEY, "*", "id", "evt_broken", "ref", REFS[1])
     with receiving() as receiver:
         sending.start(receiver.url)
-        until(lambda: "events could not be claimed" in caplog.text, 10, "the sender to meet it")
+        until(lambda: "dead letters now" in caplog.text, 10, "the sender to meet it")
         sending.queue.add(entries(REFS[:1], range(1, 3)))
         until(lambda: len(receiver.taken) == 2, 10, "the events to be sent")
         assert [attempt.id for attempt in receiver.taken] == ids_of(REFS[0], range(1, 3))

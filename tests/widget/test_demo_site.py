@@ -143,7 +143,7 @@ def test_install(visit: Visit, shipped: str, context: BrowserContext, said: list
     page.get_by_role("button", name="Open or close").scroll_into_view_if_needed()
     page.locator("#preview").scroll_into_view_if_needed()
     preview = page.frame_locator("#preview")
-    expect(preview.get_by_role("button", name="Open chat")).to_be_visible()
+    expect(preview.locator('script[data-title][data-position="bottom-left"]')).to_be_attached()  # the preview follows
     preview.get_by_role("button", name="Open chat").click()
     expect(preview.get_by_role("dialog", name=re.compile("Help"))).to_be_visible()
 
