@@ -11,7 +11,8 @@ PY := $(BIN)/python
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
 FAKETIME := /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1 /usr/local/lib/faketime/libfaketime.so.1
 # Tests wait more than they compute, so three processes keep two cores busy; a file's tests stay together in one of them.
-PARALLEL := -n 3 --dist loadfile
+# The browser tests, the slowest, come first (tests/conftest.py), so that the processes end at about the same time.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 help: ## list these targets

@@ -23,16 +23,15 @@ from app.storage.embedded_redis import EmbeddedServer
 from tests.ports import free_port
 from tests.resilience.report import (
     pytest_addoption,
-    pytest_collection_modifyitems,
     pytest_runtest_logreport,
     pytest_runtest_makereport,
     pytest_terminal_summary,
+    select_resilience_tests,
 )
 
 __all__ = [
     "free_port",
     "pytest_addoption",
-    "pytest_collection_modifyitems",
     "pytest_runtest_logreport",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
@@ -45,6 +44,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ("--no-sandbox", "--disable-quic", "--disable-background-networking", "--no-first-run",
          "--disable-component-update", "--disable-sync")  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The browser tests first: they take longest, and the processes of a run end together when the short are last."""
+    select_resilience_tests(config, items)
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/widget/"))
 
 
 def until(condition: Callable[[], object], seconds: float = 10.0, what: str = "it") -> None:

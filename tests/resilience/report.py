@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--resilience", action="store_true", help="only tests of faults and promises, slow ones included")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def select_resilience_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Select what `make test-resilience` runs."""
     if config.getoption("--resilience"):
         selected = [item for item in items if _is_resilience(item)]

@@ -116,6 +116,39 @@ test("a tab that opens in the middle of an answer gets the words before and afte
   expect(service.feeds).toBe(1);
 });
 
+test("an answer that ends while a second tab still reads the history is there in it too", async () => {
+  const first = await asked();
+  await until(
+    () => service.feeds === 1,
+    () => service.feeds,
+  );
+  service.delta(only(), "One two");
+  let deliver = () => {};
+  const delivered = new Promise<void>((resolve) => (deliver = resolve));
+  const { fetch } = service;
+  service.fetch = async (...call) => {
+    const response = await fetch(...call);
+    if (service.calls.at(-1)?.path.endsWith("/resume")) await delivered;
+    return response;
+  };
+  const second = browser.tab();
+  service.fetch = fetch;
+  await until(
+    () => service.count("POST /api/session/resume") === 1,
+    () => service.calls,
+  );
+  service.finish(only());
+  await rested(first);
+  deliver();
+  await second.ready;
+  await until(
+    () => texts(second.state).length === 2,
+    () => second.state,
+  );
+  expect(texts(second.state)).toEqual(["Hello?", "One two"]);
+  expect(service.feeds).toBe(1);
+});
+
 test("two tabs that ask their first question at the same moment share one session", async () => {
   const [one, two] = [browser.tab(), browser.tab()];
   await Promise.all([one.ready, two.ready]);

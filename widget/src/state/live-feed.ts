@@ -106,6 +106,8 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     if (isLeader) return;
     lastMessageAt = Date.now();
     if (message.kind === "event") handleForwarded(message);
+    // What came between the history that this tab read and its first hearing of the feed.
+    else if (message.id && message.id !== cursor && !deps.turn()) void sync();
   });
 
   /** An event that the feed's holder passed on. */
@@ -131,10 +133,10 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     if (gap) void sync();
   }
 
-  /** For a tab that came in the middle of an answer: the answer so far, in the form of events. */
+  /** For a tab that has come: the answer so far, in the form of events; without one where the feed is. */
   function replayForOtherTab(): void {
     const turn = deps.turn();
-    channel.post({ kind: "alive" });
+    channel.post({ kind: "alive", id: turn ? "" : lastEventId });
     if (!turn) return;
     forward("answer.start", { turn_id: turn.turn_id });
     forward("answer.delta", { turn_id: turn.turn_id, text: turn.text, at: 0 });
