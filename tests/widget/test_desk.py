@@ -358,7 +358,7 @@ def test_an_invitation_leaves_the_address_and_signs_in_once(browser: Browser, se
     for _ in range(2):
         desk.page.goto(f"{base}/desk#invite={another}")  # pasted over the open desk
         expect(desk.button("Sign in")).to_be_visible()
-        assert desk.page.url == f"{base}/desk"
+        expect(desk.page).to_have_url(f"{base}/desk")
         assert another not in desk.page.evaluate("JSON.stringify([document.documentElement.outerHTML, history.state])")
     desk.page.reload()
     expect(desk.view("Queue")).to_be_visible()
