@@ -76,9 +76,9 @@ async def ask(port: int, query: str, bearer: str) -> tuple[float, float]:
             first = time.perf_counter() - started
         if b"answer.end" in seen:
             break
-    whole = time.perf_counter() - started
+    total = time.perf_counter() - started
     writer.close()
-    return first, whole
+    return first, total
 
 
 async def asked(port: int, query: str, bearers: list[str]) -> tuple[float, float]:

@@ -155,8 +155,8 @@ class Visitor:
         raise GivenUp("chat")
 
     def _has_ended(self) -> bool:
-        status, told = self.api.once("GET", f"/api/session/{self.session_id}")
-        return status == 200 and bool(told["status"] == "ended")
+        status, response = self.api.once("GET", f"/api/session/{self.session_id}")
+        return status == 200 and bool(response["status"] == "ended")
 
     def _follow(self, response: Any, began: float) -> str:
         """The event that ended the turn; empty where the answer could not be followed to its end."""
@@ -208,21 +208,21 @@ class Visitor:
             self.ledger.hand_over.append((began, time.monotonic() - began))
             self.ledger.did["hand-overs"] += 1
             said = {message["content"] for message in resumed["messages"]}
-            told = {text_of(self.plan.number, name) for name in self.acknowledged}
-            self.unequal += resumed["session_id"] != self.session_id or not said.issuperset(told)
+            acknowledged = {text_of(self.plan.number, name) for name in self.acknowledged}
+            self.unequal += resumed["session_id"] != self.session_id or not said.issuperset(acknowledged)
             self.api.close()
             self.api = there
 
     def ask_for_a_person(self) -> None:
         """Waits for an operator, and until they have given the conversation back."""
-        status, told = self.api.call("POST", f"/api/session/{self.session_id}/human", {"reason": "bench"})
-        if status != 200 or told["handler"] == "bot":
+        status, response = self.api.call("POST", f"/api/session/{self.session_id}/human", {"reason": "bench"})
+        if status != 200 or response["handler"] == "bot":
             return
         self.ledger.did["asked for a person"] += 1
         end = time.monotonic() + 30
         while time.monotonic() < end:
-            status, told = self.api.once("GET", f"/api/session/{self.session_id}")
-            if status == 200 and told.get("handler") == "bot":
+            status, response = self.api.once("GET", f"/api/session/{self.session_id}")
+            if status == 200 and response.get("handler") == "bot":
                 return
             time.sleep(0.3)
 
@@ -244,8 +244,8 @@ class Operator:
     def work(self) -> None:
         while self.going:
             view = "queue" if self._count % 4 else "bot"
-            status, told = self.api.once("GET", f"/api/desk/conversations?view={view}&limit=3")
-            for row in told.get("conversations", []) if status == 200 else []:
+            status, response = self.api.once("GET", f"/api/desk/conversations?view={view}&limit=3")
+            for row in response.get("conversations", []) if status == 200 else []:
                 if row["last_message"] and row["status"] != "ended":
                     self._answer(row["ref"], int(row["last_message"]["preview"].partition(":")[0]))
             self._count += 1
@@ -272,19 +272,19 @@ def check(visitor: Visitor) -> dict[str, int]:
     """Reads the conversation and compares it with what its clients received."""
     from tests.resilience.write_auditor import audit
 
-    status, told = visitor.api.call("GET", f"/api/session/{visitor.session_id}/messages?limit=500")
+    status, response = visitor.api.call("GET", f"/api/session/{visitor.session_id}/messages?limit=500")
     visitor.api.close()
-    messages = told["messages"] if status == 200 else []
+    messages = response["messages"] if status == 200 else []
     number = visitor.plan.number
-    whole = {"".join(pieces(f"{number}:{name}")) for name in visitor.answered}
+    expected = {"".join(pieces(f"{number}:{name}")) for name in visitor.answered}
     acknowledged = [text_of(number, name) for name in visitor.acknowledged]
     said = [message["content"] for message in messages if message["role"] == "user" or message.get("author")]
     answers = [message for message in messages if message["role"] == "assistant" and not message.get("author")]
     complete = [  # of an answer that broke at its end, and was made again, the first one is marked
         message["content"] for message in answers
-        if message["content"] in whole and not message["metadata"].get("interrupted")
+        if message["content"] in expected and not message["metadata"].get("interrupted")
     ]  # fmt: skip
     lost, doubled, foreign = audit(said + complete, f"{number}:", acknowledged)
-    cut = len(whole - set(complete))
+    cut = len(expected - set(complete))
     strange = sum(not message["content"].startswith(f"{number}:") for message in answers)
     return {"lost": lost + cut, "doubled": doubled, "foreign": foreign + strange, "unequal": visitor.unequal}

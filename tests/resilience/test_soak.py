@@ -204,7 +204,7 @@ def test_soak(serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     after = quiet(service, look)
     note(ok=done.total())
     with capsys.disabled():
-        print(f"\nsoak of {time.monotonic() - started:.0f} s: {done.total()} deeds: {dict(done)}")  # noqa: T201
+        print(f"\nsoak of {time.monotonic() - started:.0f} s: {done.total()} actions: {dict(done)}")  # noqa: T201
         for name, figures in (("before", before), ("during", during), ("after", after)):
             print(f"  {name:7} {figures}")  # noqa: T201
     assert odd == []

@@ -268,8 +268,8 @@ describe("an answer that comes in", () => {
       now.querySelector("strong")?.textContent ?? "",
       now.querySelector("code")?.textContent ?? "",
     ]);
-    const marks = element.filter(([whole = "", , code = ""]) =>
-      /[*`]|\[(?!1\])|\]\(/.test(whole.replace(code, "")),
+    const marks = element.filter(([source = "", , code = ""]) =>
+      /[*`]|\[(?!1\])|\]\(/.test(source.replace(code, "")),
     );
     expect(marks).toEqual([]);
     const strong = element.map(([, one = ""]) => one).filter(Boolean);
