@@ -16,8 +16,10 @@ from typing import Protocol
 from app.errors import StorageUnavailable, error_location
 from app.storage.desk_index import MAX_MARKS, Mark
 
-COALESCE_SECONDS = 0.3
-"""Changes of one session within this time are applied together."""
+COALESCE_SECONDS, MAX_COALESCE_SECONDS = 0.3, 2.0
+"""Changes of one session within this time are applied together; up to the second where steps take long."""
+MAX_SHARE = 0.1
+"""What part of its time a worker may spend on steps, within MAX_COALESCE_SECONDS."""
 IDLE_SECONDS = 1.0
 """How often a worker looks for what others have left."""
 SKIP_SECONDS = 30.0
@@ -39,6 +41,11 @@ class ChangeIndex(Protocol):
         """Applies what has changed."""
 
 
+def pause_after(step_seconds: float) -> float:
+    """For how long changes are collected after a step that took so long."""
+    return min(max(step_seconds / MAX_SHARE, COALESCE_SECONDS), MAX_COALESCE_SECONDS)
+
+
 class ChangeTracker:
     """One worker's part of it. ``run`` needs a thread; ``changed`` is set when this worker has marked a session."""
 
@@ -53,11 +60,14 @@ class ChangeTracker:
 
     def run(self) -> None:
         """Applies changes until ``drain``."""
+        coalesce = COALESCE_SECONDS
         while not self._stopped.is_set():
             if self._changed.wait(IDLE_SECONDS):
-                self._stopped.wait(COALESCE_SECONDS)
+                self._stopped.wait(coalesce)
+            started = self._clock()
             try:
                 self.step()
+                coalesce = pause_after(self._clock() - started)
             except StorageUnavailable:
                 self._stopped.wait(IDLE_SECONDS)
             except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
