@@ -12,5 +12,5 @@ from app.conversations.change_tracker import pause_after
     [(0.0, 0.3), (0.02, 0.3), (0.05, 0.5), (0.1, 1.0), (0.5, 2.0), (30.0, 2.0)],
 )
 def test_pause(step_seconds: float, pause: float) -> None:
-    """Steps that take long are rarer, so that they take a tenth of a worker's time; a desk waits two seconds at most."""
+    """Steps that take long are rarer: they take a tenth of the time, and a desk waits two seconds at most."""
     assert pause_after(step_seconds) == pytest.approx(pause)
