@@ -16,7 +16,7 @@ from typing import Protocol
 from app.errors import StorageUnavailable, error_location
 from app.storage.desk_index import MAX_MARKS, Mark
 
-COALESCE_SECONDS, MAX_COALESCE_SECONDS = 0.3, 2.0
+COALESCE_SECONDS, MAX_COALESCE_SECONDS = 0.3, 0.7
 """Changes of one session within this time are applied together; up to the second where steps take long."""
 MAX_SHARE = 0.1
 """What part of its time a worker may spend on steps, within MAX_COALESCE_SECONDS."""

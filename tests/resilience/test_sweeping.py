@@ -58,14 +58,13 @@ def test_abandoned_while_workers_die(redis: RedisProcess, serve: Serve) -> None:
                     "BATON_EVENTS_SECRET": SECRET, "BATON_WEBHOOK_ALLOW_PRIVATE": "on"}  # fmt: skip
         services = [serve(redis.url, **settings) for _ in range(2)]
         deaths = killer(services, 6)
-        refs: list[str] = []
-        for _ in range(6):
+        for batch in range(6):
             visitors = [ApiClient(random.choice(services).base).create() for _ in range(20)]
             at_once(20, lambda number, visitors=visitors: _say(visitors[number]))
             next(deaths)
-            time.sleep(1)  # so that some are recorded while workers die
+            # Some are recorded while workers die.
+            assert eventually(lambda batch=batch: len(_abandoned(receiver)) >= 5 * batch, 30), batch
         with redis.client() as look:
-            refs = [str(ref) for ref in look.zrange(f"{PREFIX}rows", 0, -1)]
             eventually(lambda: look.zcard(f"{PREFIX}rows") == 120, 20)
             refs = [str(ref) for ref in look.zrange(f"{PREFIX}rows", 0, -1)]
         assert len(refs) == 120
