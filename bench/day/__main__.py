@@ -52,8 +52,8 @@ SETTINGS = {
     "BATON_LOG_LEVEL": "warning",
     **dict.fromkeys(("BATON_RATE_LIMIT_CREATE", "BATON_RATE_LIMIT_SESSION", "BATON_RATE_LIMIT_ADDRESS"), ""),
 }
-SAMPLES = ((1, 0), (4, 0), (1, 4))
-"""Questions and appends of the sessions that the model is made from."""
+SAMPLES = ((1, 0, 0), (4, 0, 0), (1, 4, 0), (1, 0, 3))
+"""Questions, appends and operators' messages of the sessions that the model is made from."""
 SAMPLE_SESSIONS = 60
 UPSET_SECONDS = 12.0
 """So long after each incident its calls do not count as those of a calm hour."""
@@ -80,23 +80,29 @@ def plans() -> list[tuple[float, Plan]]:
 
 
 class Model:
-    """What a session takes in Redis, by its questions and appends: learned from a few that were made for it."""
+    """What a session takes in Redis, by its questions, appends and operators' messages: learned from a few that were
+    made for it.
+    """
 
     def __init__(self, fleet: Fleet, sentinels: Sentinels) -> None:
-        costs, lives, made, ledger = [], [], [], Ledger()
+        costs, lives, ledger = [], [], Ledger()
+        made: dict[int, Visitor] = {}
+        operator = Operator(fleet, KEY, "Sample", made, ledger)
         with sentinels.primary().client() as client:
-            for sample, (questions, appends) in enumerate((SAMPLES[0], *SAMPLES)):  # the first one only warms up
+            for sample, (questions, appends, answers) in enumerate((SAMPLES[0], *SAMPLES)):  # the first only warms up
                 before, live_before = held_bytes(client), live_bytes(client)
-                pool = Pool(20)
-                for number in range(SAMPLE_SESSIONS):
-                    plan = Plan(10_000_000 + sample * 1000 + number, questions, appends)
-                    made.append(Visitor(Api(fleet, {}, ledger.statuses), plan, ledger))
-                    pool.spawn(made[-1].live)
+                pool, first = Pool(20), 10_000_000 + sample * 1000
+                for number in range(first, first + SAMPLE_SESSIONS):
+                    made[number] = Visitor(Api(fleet, {}, ledger.statuses), Plan(number, questions, appends), ledger)
+                    pool.spawn(made[number].live)
                 pool.join()
+                time.sleep(2)  # the desk's index follows
+                for _ in range(answers):
+                    operator.answer_each(range(first, first + SAMPLE_SESSIONS))
                 time.sleep(2)  # the desk's index follows
                 costs.append((held_bytes(client) - before) / SAMPLE_SESSIONS)
                 lives.append((live_bytes(client) - live_before) / SAMPLE_SESSIONS)
-        for visitor in made:
+        for visitor in made.values():
             visitor.api.call("DELETE", f"/api/session/{visitor.session_id}")
             visitor.api.close()
         self.fresh, self.live = _fit(costs[1:]), _fit(lives[1:])
@@ -107,7 +113,8 @@ class Model:
         """
         total = rested = live = 0.0
         for visitor in visitors:
-            shape = (1, len(visitor.answered), visitor.plan.appends)
+            kinds = Counter(name[0] for name in visitor.acknowledged)
+            shape = (1, kinds["q"], kinds["a"], kinds["o"])
             events = sum(cost * count for cost, count in zip(self.live, shape, strict=True))
             messages = sum(cost * count for cost, count in zip(self.fresh, shape, strict=True)) - events
             total += messages + (events if now - visitor.last_at < LIVE_SECONDS else 0.0)
@@ -115,11 +122,12 @@ class Model:
         return total, rested, live
 
 
-def _fit(measured: list[float]) -> tuple[float, float, float]:
-    """Bytes of an empty session, of a question and of an append, out of those of SAMPLES."""
+def _fit(measured: list[float]) -> tuple[float, ...]:
+    """Bytes of an empty session, of a question, of an append and of an operator's message, out of those of SAMPLES."""
     question = (measured[1] - measured[0]) / 3
     append = (measured[2] - measured[0]) / 4
-    return measured[0] - question, question, append
+    answer = (measured[3] - measured[0]) / 3
+    return measured[0] - question, question, append, answer
 
 
 def main() -> None:

@@ -251,6 +251,14 @@ class Operator:
             self._count += 1
             time.sleep(0.5)
 
+    def answer_each(self, numbers: range) -> None:
+        """Answers the newest conversations, as far as they are of visitors with these numbers."""
+        _, response = self.api.call("GET", f"/api/desk/conversations?view=bot&limit={len(numbers)}")
+        for row in response["conversations"]:
+            number = int(row["last_message"]["preview"].partition(":")[0])
+            if number in numbers:
+                self._answer(row["ref"], number)
+
     def _answer(self, ref: str, number: int) -> None:
         path = f"/api/desk/conversations/{ref}"
         try:
