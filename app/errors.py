@@ -1,7 +1,8 @@
 """Every error that the API can answer with; the only list of error codes.
 
-A class that sets ``code`` is one code of the wire contract, with its HTTP status, whether the same call may work
-later (``retryable``), and ``when`` it is sent. OpenAPI, the page ``/docs`` and the tests read these.
+A class that sets ``code`` is one code of the wire contract, with its HTTP status and whether the same call may work
+later (``retryable``). The first line of its docstring says when it is sent: the page ``/docs`` shows it, and the table
+in docs/protocol.md has the same sentence.
 
 BatonError               500  internal_error
  +-- BadRequest          400  invalid_json
@@ -38,17 +39,16 @@ from traceback import extract_tb
 
 
 class BatonError(Exception):
-    """An error that is answered as problem+json.
+    """Something went wrong on our side. The request id finds it in the log.
 
-    ``detail`` is a plain sentence for people; it never holds a session id or a visitor's text.
-    ``retry_after`` is in whole seconds; None where waiting does not help.
+    An error is answered as problem+json. ``detail`` is a plain sentence for people; it never holds a session id or a
+    visitor's text. ``retry_after`` is in whole seconds; None where waiting does not help.
     """
 
     code = "internal_error"
     status = 500
     title = "Something went wrong"
     retryable = False
-    when = "Something went wrong on our side. The request id finds it in the log."
 
     def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
         super().__init__(detail or self.title)
@@ -58,19 +58,22 @@ class BatonError(Exception):
         self.members: dict[str, object] = {}
         """What the error's JSON says beside the usual."""
 
+    @classmethod
+    def when(cls) -> str:
+        """When it is sent: the first line of the docstring."""
+        return (cls.__doc__ or "").partition("\n")[0]
+
 
 class BadRequest(BatonError):
     """The body is not a JSON object."""
 
     code, status, title = "invalid_json", 400, "The body is not a JSON object"
-    when = "The body is not a JSON object."
 
 
 class LoginRequired(BatonError):
     """A call of the desk without a login."""
 
     code, status, title = "login_required", 401, "Login required"
-    when = "A call of the desk without a login."
 
 
 class Forbidden(BatonError):
@@ -80,35 +83,33 @@ class Forbidden(BatonError):
 
 
 class NotAllowed(Forbidden):
-    """The operator may not do this, or their browser calls from another site."""
+    """The operator's role or site does not allow it."""
 
-    code, when = "not_allowed", "The operator's role or site does not allow it."
+    code = "not_allowed"
 
 
 class RoleForbidden(Forbidden):
-    """Only the service's owner may do this."""
+    """A role other than user without the API key, or the API key sent by a browser."""
 
-    code, when = "role_forbidden", "A role other than user without the API key, or the API key sent by a browser."
+    code = "role_forbidden"
 
 
 class NotOwner(Forbidden):
-    """The session belongs to a signed-in user, and the caller is not known to be that user."""
+    """The session belongs to a signed-in user, and the proof is missing or another user's."""
 
     code = "not_owner"
-    when = "The session belongs to a signed-in user, and the proof is missing or another user's."
 
 
 class BadToken(Forbidden):
-    """A user token does not verify."""
+    """A user token that does not verify."""
 
-    code, when = "bad_token", "A user token that does not verify."
+    code = "bad_token"
 
 
 class OriginNotAllowed(Forbidden):
-    """A browser calls from a site that is not among the allowed origins."""
+    """A writing call or a WebSocket handshake from an Origin outside of BATON_ALLOWED_ORIGINS."""
 
     code = "origin_not_allowed"
-    when = "A writing call or a WebSocket handshake from an Origin outside of BATON_ALLOWED_ORIGINS."
 
 
 class NotFound(BatonError):
@@ -118,26 +119,24 @@ class NotFound(BatonError):
 
 
 class SessionNotFound(NotFound):
-    """No such session or ticket. The response is the same for every reason, so that ids cannot be guessed."""
+    """The session is unknown, malformed, expired or deleted, or the ticket is spent."""
 
     code, title = "session_not_found", "Session not found"
-    when = "The session is unknown, malformed, expired or deleted, or the ticket is spent."
 
-    def __init__(self, detail: str = "No such session: it has expired, was deleted, or never was.") -> None:
-        super().__init__(detail)
+    def __init__(self) -> None:
+        super().__init__("No such session: it has expired, was deleted, or never was.")
 
 
 class PathNotFound(NotFound):
-    """No such path, or no such message of a session."""
+    """There is nothing at this path."""
 
-    code, when = "not_found", "There is nothing at this path."
+    code = "not_found"
 
 
 class MethodNotAllowed(BatonError):
-    """The path exists, the method does not."""
+    """The path exists, but does not take this method."""
 
     code, status, title = "method_not_allowed", 405, "Method not allowed"
-    when = "The path exists, but does not take this method."
 
 
 class Conflict(BatonError):
@@ -147,27 +146,27 @@ class Conflict(BatonError):
 
 
 class SessionEnded(Conflict):
-    """The session has ended."""
+    """The conversation has ended; its history can still be read."""
 
-    code, when = "session_ended", "The conversation has ended; its history can still be read."
+    code = "session_ended"
 
 
 class TurnInProgress(Conflict):
-    """An answer is being made."""
+    """An answer is being made. Wait for its end."""
 
-    code, retryable, when = "turn_in_progress", True, "An answer is being made. Wait for its end."
+    code, retryable = "turn_in_progress", True
 
 
 class SessionFull(Conflict):
-    """The session holds ``BATON_MAX_MESSAGES`` messages."""
+    """The conversation holds as many messages as it may. Nothing old is dropped."""
 
-    code, when = "session_full", "The conversation holds as many messages as it may. Nothing old is dropped."
+    code = "session_full"
 
 
 class AlreadyTaken(Conflict):
-    """Another operator has the conversation. ``name``: who."""
+    """Another operator has the conversation; assigned_to says who."""
 
-    code, when = "already_taken", "Another operator has the conversation; assigned_to says who."
+    code = "already_taken"
 
     def __init__(self, name: str) -> None:
         super().__init__("Another operator has this conversation.")
@@ -175,24 +174,21 @@ class AlreadyTaken(Conflict):
 
 
 class PayloadTooLarge(BatonError):
-    """A body over 64 KiB."""
+    """The body is over 64 KiB."""
 
     code, status, title = "payload_too_large", 413, "The body is too large"
-    when = "The body is over 64 KiB."
 
 
 class UnsupportedMediaType(BatonError):
-    """A body that is not ``application/json``."""
+    """The body is not application/json."""
 
     code, status, title = "unsupported_media_type", 415, "The body must be application/json"
-    when = "The body is not application/json."
 
 
 class InvalidRequest(BatonError):
-    """A field, a query parameter or a header is wrong. ``errors`` names each one."""
+    """A field is missing, empty, too long, of the wrong type, or not encodable as UTF-8; errors says which."""
 
     code, status, title = "invalid_request", 422, "A field is not as it should be"
-    when = "A field is missing, empty, too long, of the wrong type, or not encodable as UTF-8; errors says which."
 
     def __init__(self, field: str, detail: str, *more: tuple[str, str]) -> None:
         super().__init__(f"{field}: {detail}")
@@ -200,10 +196,9 @@ class InvalidRequest(BatonError):
 
 
 class RateLimited(BatonError):
-    """Too many calls; ``retry_after`` says when to come back."""
+    """Too many calls. Wait as long as Retry-After says."""
 
     code, status, title, retryable = "rate_limited", 429, "Too many requests", True
-    when = "Too many calls. Wait as long as Retry-After says."
     limit = 0
     """How many calls the used-up limit admits; 0 where it does not count calls."""
     scope = ""
@@ -211,10 +206,9 @@ class RateLimited(BatonError):
 
 
 class EngineFailed(BatonError):
-    """The answer could not be made; the question is kept."""
+    """The answer could not be made. The question is kept; the same call tries again."""
 
     code, status, title, retryable = "engine_failed", 502, "The answer could not be made", True
-    when = "The answer could not be made. The question is kept; the same call tries again."
 
 
 class EngineRefused(EngineFailed):
@@ -224,32 +218,27 @@ class EngineRefused(EngineFailed):
 
 
 class EngineBusy(EngineFailed):
-    """The budget of engine calls is used up for now."""
+    """Too many answers are being made at this moment."""
 
     code, status, title = "engine_busy", 503, "Too many answers are being made right now"
-    when = "Too many answers are being made at this moment."
 
 
 class EngineTimeout(EngineFailed):
-    """The engine sent nothing for longer than ``BATON_ENGINE_TIMEOUT``."""
+    """The answer took too long. The question is kept; the same call tries again."""
 
     code, status, title = "engine_timeout", 504, "The answer took too long"
-    when = "The answer took too long. The question is kept; the same call tries again."
 
 
 class StorageUnavailable(BatonError):
-    """Redis cannot be reached or refuses; after a write the outcome is unknown.
+    """Redis cannot be reached or refuses. After a write: send it again with the same client_id.
 
     ``kind`` is the driver's own word (``timeout``, ``NOAUTH``, ``READONLY``, ...), for logs and /health.
     """
 
     code, status, title, retryable = "storage_unavailable", 503, "Storage is not available", True
-    when = "Redis cannot be reached or refuses. After a write: send it again with the same client_id."
 
-    def __init__(self, kind: str = "unreachable", *, retry_after: int = 1) -> None:
-        super().__init__(
-            "Storage cannot be reached just now. Send it again with the same client_id.", retry_after=retry_after
-        )
+    def __init__(self, kind: str = "unreachable") -> None:
+        super().__init__("Storage cannot be reached just now. Send it again with the same client_id.", retry_after=1)
         self.kind = kind
 
 
