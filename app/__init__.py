@@ -126,7 +126,7 @@ def _build_services(config: Settings) -> Services:
     )  # fmt: skip
     answer_runner = AnswerRunner(store, engine, runner_config)
     _start_thread(answer_runner.forget_problem)
-    conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000, desk=index)
+    conversations = ConversationService(store, answer_runner, idle_timeout_ms=config.idle_timeout * 1000, index=index)
     claims = ClaimService(
         store.ownership, store, conversations, people.refresh if people else lambda _session_hash: None
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
@@ -13,7 +12,7 @@ from typing import Any
 import jwt
 from jwt.types import Options
 
-from app.conversations.ids import decrypt, encrypt, hash_session_id
+from app.conversations.ids import decrypt, encrypt, hash_session_id, hash_user_id
 from app.errors import BadToken
 
 AUDIENCE = "baton"
@@ -91,8 +90,8 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
         expires_at, session_hash = int(claims["exp"]), str(claims.get(_SESSION_CLAIM, ""))
     except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
         raise BadToken("The token that says who you are does not verify.") from None
-    user = hashlib.sha256(b"user:" + sub).hexdigest()[:32]
     kid = kid if kid in secrets else ""
+    user = hash_user_id(sub.decode())
     return SignedInUser(user, session_hash, sub, expires_at, kid, secret, tuple(secrets.values()), _profile(claims))
 
 

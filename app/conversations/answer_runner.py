@@ -382,10 +382,6 @@ class AnswerRunner:
         turn = self._running.get(turn_id)
         return turn.terminal_event if turn and turn.cancel.wait(seconds) else None
 
-    def running(self) -> int:
-        """How many turns run in this worker."""
-        return len(self._running)
-
     def _run(self, turn: TurnRequest) -> None:
         name = self.engine.name
         self._metrics.on_start(name)

@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from app.errors import StorageUnavailable, error_location
-from app.storage.desk_index import MAX_MARKS, Mark
+from app.storage.desk_index import MAX_MARKS, DeskIndex, Mark
 
 COALESCE_SECONDS, MAX_COALESCE_SECONDS = 0.3, 0.7
 """Changes of one session within this time are applied together; up to the second where steps take long."""
@@ -28,19 +27,6 @@ SKIP_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-class ChangeIndex(Protocol):
-    """Where changes are applied. Raises StorageUnavailable."""
-
-    def take_marks(self, worker: str) -> list[Mark] | None:
-        """Sessions that have changed; None while another worker has them."""
-
-    def release_marks(self, worker: str) -> None:
-        """Lets another worker have them."""
-
-    def apply(self, marks: Sequence[Mark]) -> None:
-        """Applies what has changed."""
-
-
 def pause_after(step_seconds: float) -> float:
     """For how long changes are collected after a step that took so long."""
     return min(max(step_seconds / MAX_SHARE, COALESCE_SECONDS), MAX_COALESCE_SECONDS)
@@ -49,10 +35,8 @@ def pause_after(step_seconds: float) -> float:
 class ChangeTracker:
     """One worker's part of it. ``run`` needs a thread; ``changed`` is set when this worker has marked a session."""
 
-    def __init__(
-        self, index: ChangeIndex, worker: str, changed: threading.Event, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._index, self._worker, self._changed, self._clock = index, worker, changed, clock
+    def __init__(self, index: DeskIndex, worker: str, changed: threading.Event) -> None:
+        self._index, self._worker, self._changed = index, worker, changed
         self._stopped = threading.Event()
         self._step_lock = threading.Lock()
         self._applied: dict[str, float] = {}
@@ -64,10 +48,10 @@ class ChangeTracker:
         while not self._stopped.is_set():
             if self._changed.wait(IDLE_SECONDS):
                 self._stopped.wait(coalesce)
-            started = self._clock()
+            started = time.monotonic()
             try:
                 self.step()
-                coalesce = pause_after(self._clock() - started)
+                coalesce = pause_after(time.monotonic() - started)
             except StorageUnavailable:
                 self._stopped.wait(IDLE_SECONDS)
             except Exception as error:  # noqa: BLE001 - a fault here must not end the thread
@@ -95,16 +79,16 @@ class ChangeTracker:
     def drain(self, seconds: float) -> None:
         """Ends ``run``, and applies what has changed until now; what takes longer is left to the other workers."""
         self._stopped.set()
-        deadline = self._clock() + min(seconds, 2.0)
+        deadline = time.monotonic() + min(seconds, 2.0)
         try:
-            while not self.step() and self._clock() < deadline:
+            while not self.step() and time.monotonic() < deadline:
                 time.sleep(0.05)
         except StorageUnavailable:
             _log.warning("what has changed is left to another worker")
 
     def _apply(self, marks: Sequence[Mark]) -> bool:
         """Whether there was anything new."""
-        now = self._clock()
+        now = time.monotonic()
         self._skipped = {member: until for member, until in self._skipped.items() if until > now}
         wanted = [mark for mark in marks if mark.member not in self._skipped and self._is_new(mark)]
         self._applied = {mark.member: mark.score for mark in marks if not mark.is_final}
@@ -129,6 +113,6 @@ class ChangeTracker:
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - logged, and tried again later
-                self._skipped[mark.member] = self._clock() + SKIP_SECONDS
+                self._skipped[mark.member] = time.monotonic() + SKIP_SECONDS
                 extra = {"session": mark.member[:10], "at": error_location(error)}
                 _log.error("what a conversation has changed could not be applied", extra=extra)

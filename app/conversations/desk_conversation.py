@@ -6,7 +6,6 @@ import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import orjson
 
@@ -14,6 +13,7 @@ from app.conversations.events import Event
 from app.conversations.ids import timestamp
 from app.errors import NotFound, StorageUnavailable
 from app.storage.base import EventBatch
+from app.storage.desk_index import DeskIndex
 
 RECENT_SECONDS = 600.0
 """A feed begins with the notes of this time; their ids make repetition harmless."""
@@ -34,13 +34,6 @@ def merge_notes(messages: Sequence[bytes], notes: Sequence[bytes], since: str, u
     return list(heapq.merge(messages, wanted, key=created_at)) if wanted else list(messages)
 
 
-class Viewers(Protocol):
-    """Who looks at a conversation. Raises StorageUnavailable."""
-
-    def view(self, ref: str, viewer: str, kept_ms: int) -> list[tuple[str, str]]:
-        """Somebody looks at it, for so long; 0: not any more, and without a viewer it only asks. Id and name of all."""
-
-
 class OperatorEvents:
     """What an operator gets in a conversation's feed beside the visitor's events: notes, and who else looks.
 
@@ -48,9 +41,9 @@ class OperatorEvents:
     """
 
     def __init__(
-        self, ref: str, viewer: str, viewers: Viewers, get_notes: Callable[[], list[bytes]], wake: Callable[[], None]
+        self, ref: str, viewer: str, index: DeskIndex, get_notes: Callable[[], list[bytes]], wake: Callable[[], None]
     ) -> None:
-        self._ref, self._viewer, self._viewers = ref, viewer, viewers
+        self._ref, self._viewer, self._index = ref, viewer, index
         self._get_notes, self._wake = get_notes, wake
         self._sent_notes = 0
         self._sent_viewers: list[tuple[str, str]] | None = None
@@ -69,7 +62,7 @@ class OperatorEvents:
         """The operator has left."""
         if self._viewer:
             with suppress(StorageUnavailable):
-                self._viewers.view(self._ref, self._viewer, 0)
+                self._index.view(self._ref, self._viewer, 0)
                 self._wake()
 
     def _is_worth_looking(self, batch: EventBatch) -> bool:
@@ -92,7 +85,7 @@ class OperatorEvents:
         is_due = time.monotonic() - self._renewed_at > RENEW_SECONDS
         if is_due:
             self._renewed_at = time.monotonic()
-        viewers = self._viewers.view(self._ref, self._viewer if is_due else "", VIEWER_MS)
+        viewers = self._index.view(self._ref, self._viewer if is_due else "", VIEWER_MS)
         if viewers != self._sent_viewers:
             joined = is_due and self._sent_viewers is None and bool(self._viewer)
             self._sent_viewers = viewers

@@ -31,6 +31,11 @@ def hash_session_id(session_id: str | None) -> str | None:
     return hashlib.sha256(session_id.encode()).hexdigest()[:32]
 
 
+def hash_user_id(user_id: str) -> str:
+    """What Redis knows of a signed-in user: 128 bits of SHA-256 in hex."""
+    return hashlib.sha256(b"user:" + user_id.encode()).hexdigest()[:32]
+
+
 def session_tag(session_hash: str) -> str:
     """Six characters at the end of a session's message and event ids, so that another session's are recognised."""
     return session_hash[:6]

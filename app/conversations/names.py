@@ -85,13 +85,16 @@ def _server_secret(api_key: str) -> bytes:
 
 
 class NameStore(Protocol):
-    """The entries of names, and what a session knows of them. Raises StorageUnavailable."""
+    """The entries of names and of stored responses, and what a session knows of them. Raises StorageUnavailable."""
 
     def get_name(self, entry: str) -> bytes:
         """The value of an entry; empty where there is none."""
 
     def set_name(self, entry: str, known: bytes, value: bytes, created_at: int, expires_at: int) -> bool:
         """Sets an entry that expires with its session; False where it is no longer as it was ``known``."""
+
+    def delete_name(self, entry: str) -> None:
+        """Deletes an entry."""
 
     def add_name(self, session_hash: str, actor: str, entry: str) -> bool:
         """Stores in a session which entry leads to it; False where it has another name of this kind already."""
@@ -188,9 +191,9 @@ class NamedConversations:
         session_hash = hash_session_id(session_id) or ""
         for _ in range(_ATTEMPTS):
             value = self._names.get_name(name.entry)
-            found = self._find(name, value)
-            if found is not None or not self._names.add_name(session_hash, name.actor, name.entry):
-                return found or session_id
+            named = self._find(name, value)
+            if named is not None or not self._names.add_name(session_hash, name.actor, name.entry):
+                return named or session_id
             if self._set(name, value, session_id):
                 return session_id
         raise StorageUnavailable("timeout")

@@ -7,10 +7,10 @@ follows an operator who has taken over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
 
@@ -19,6 +19,7 @@ from app.conversations.events import serialize_message
 from app.engines.base import operator_author
 from app.errors import BatonError, InvalidRequest, SessionEnded, SessionNotFound, StorageUnavailable
 from app.storage.base import AppendResult, ConversationStore, NewMessage, Release, SessionSnapshot
+from app.storage.desk_index import DeskIndex
 
 T = TypeVar("T")
 PutBackReason = Literal["timeout", "absent", "left"]
@@ -32,28 +33,6 @@ CHANGED_POSITIONS = 50
 _PUT_BACK = {"timeout": ("bot", "waiting"), "absent": ("queue", "holder"), "left": ("bot", "left")}
 
 
-class Desk(Protocol):
-    """The index of conversations that operators see. Raises StorageUnavailable."""
-
-    def refresh(self, *session_hashes: str) -> None:
-        """Brings these sessions up to date, now."""
-
-    def counts(self, operator_id: str) -> Mapping[str, int]:
-        """How many conversations each view has."""
-
-    def queue_position(self, ref: str) -> int:
-        """The position of a conversation that waits, from 1; 0 where it does not."""
-
-    def leave(self, session_hash: str) -> str:
-        """A session is about to be deleted: what ``forget`` needs to know then."""
-
-    def forget(self, member: str) -> None:
-        """Takes a deleted session out of the index; ``member`` is what ``leave`` has returned."""
-
-    def waiting(self, limit: int) -> Sequence[tuple[str, int]]:
-        """The sessions that have waited for longest, by their hash, with their position."""
-
-
 class PeopleService:
     """What visitors, operators and the service itself do about who answers."""
 
@@ -61,11 +40,11 @@ class PeopleService:
         self,
         store: ConversationStore,
         operators: OperatorDirectory,
-        desk: Desk | None = None,
+        index: DeskIndex | None = None,
     ) -> None:
         self._store = store
         self._operators = operators
-        self._desk = desk
+        self._index = index
 
     # The visitor
 
@@ -89,8 +68,8 @@ class PeopleService:
         self.refresh(session_hash)
         state: dict[str, Any] = {"handler": handler, "people": people}
         if handler == "queue":
-            found = self.state(self._store.read_messages(session_hash, actor, "", 0, 0)).get("queue_position")
-            queue_position = found or (int(position) if changed and position else 0)
+            current = self.state(self._store.read_messages(session_hash, actor, "", 0, 0)).get("queue_position")
+            queue_position = current or (int(position) if changed and position else 0)
             state |= {"queue_position": queue_position} if queue_position else {}
         return state
 
@@ -105,12 +84,12 @@ class PeopleService:
     def _queue_position(self, ref: str) -> int:
         """0 where it is not known: in a Cluster the index may be away while the session is not."""
         with suppress(StorageUnavailable):
-            return self._desk.queue_position(ref) if self._desk else 0
+            return self._index.queue_position(ref) if self._index else 0
         return 0
 
     def next_position(self) -> int:
         """The position that somebody gets who asks for a person now."""
-        return self._desk.counts("")["queue"] + 1 if self._desk else 1
+        return self._index.counts("")["queue"] + 1 if self._index else 1
 
     def handoff_position(self) -> str:
         """Where a conversation goes that the engine hands over: a position in the queue, or ``bot``."""
@@ -125,7 +104,7 @@ class PeopleService:
         Raises AlreadyTaken or SessionEnded.
         """
         return self._change(
-            session_hash, lambda found: self._store.take(found, operator.id, operator.name, force=force)
+            session_hash, lambda current: self._store.take(current, operator.id, operator.name, force=force)
         )
 
     def release(self, session_hash: str, operator: Operator, to: str) -> bool:
@@ -143,7 +122,7 @@ class PeopleService:
             if colleague is None or not colleague.is_at_least("operator"):
                 raise InvalidRequest("to", "must be bot, queue or the id of somebody who may answer")
             release = Release("human", "taken", by, colleague.id, colleague.name)
-        return self._change(session_hash, lambda found: self._store.release(found, release))
+        return self._change(session_hash, lambda current: self._store.release(current, release))
 
     def send_message(
         self, session_hash: str, operator: Operator, text: str, client_id: str | None = None
@@ -153,7 +132,7 @@ class PeopleService:
         message = NewMessage(serialize_message("assistant", text, None, client_id, author), client_id or "")
         (result, _), session_hash = self._follow(
             session_hash,
-            lambda found: self._store.append_operator_message(found, message, operator.id, operator.name),
+            lambda current: self._store.append_operator_message(current, message, operator.id, operator.name),
         )
         self.refresh(session_hash)
         return result
@@ -162,7 +141,7 @@ class PeopleService:
         """Stores a note, which operators alone read."""
         author = {"type": "operator", "id": operator.id, "name": operator.name}
         note = NewMessage(serialize_message("note", text, None, client_id, author), client_id or "")
-        return self._follow(session_hash, lambda found: self._store.add_note(found, note, operator.id))[0]
+        return self._follow(session_hash, lambda current: self._store.add_note(current, note, operator.id))[0]
 
     def get_notes(self, session_hash: str) -> list[bytes]:
         """All notes as JSON, oldest first."""
@@ -170,7 +149,7 @@ class PeopleService:
 
     def mark_read(self, session_hash: str, operator: Operator) -> None:
         """The operator has read what there is."""
-        _, session_hash = self._follow(session_hash, lambda found: self._store.mark_read(found, operator.id))
+        _, session_hash = self._follow(session_hash, lambda current: self._store.mark_read(current, operator.id))
         self.refresh(session_hash)
 
     def set_typing(
@@ -181,8 +160,8 @@ class PeopleService:
 
     def end(self, session_hash: str, operator: Operator) -> None:
         """Ends the conversation. Raises AlreadyTaken where somebody else has it and the operator is no lead."""
-        only = "" if operator.is_at_least("lead") else operator.id
-        self._change(session_hash, lambda found: self._store.end_session(found, "*", "operator", only))
+        unless_taken_from = "" if operator.is_at_least("lead") else operator.id
+        self._change(session_hash, lambda current: self._store.end_session(current, "*", "operator", unless_taken_from))
 
     # The service itself
 
@@ -203,10 +182,6 @@ class PeopleService:
             self.refresh(session_hash)
         return changed
 
-    def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
-        """Records that the visitor has left, once each time; and when they were last seen (ms)."""
-        return self._store.mark_abandoned(session_hash)
-
     def publish_positions(self, known: AbstractSet[tuple[str, int]] = frozenset()) -> AbstractSet[tuple[str, int]]:
         """Notifies those who wait of their place in the queue, but for the sessions and positions that are ``known``.
 
@@ -214,7 +189,7 @@ class PeopleService:
         done for each of them, a long queue that nobody comes for would be too much work.
         """
         published: set[tuple[str, int]] = set()
-        for waiting in self._desk.waiting(CHANGED_POSITIONS) if self._desk else ():
+        for waiting in self._index.waiting(CHANGED_POSITIONS) if self._index else ():
             with suppress(BatonError):
                 if waiting not in known:
                     self._store.set_queue_position(*waiting)
@@ -228,12 +203,12 @@ class PeopleService:
 
     def refresh(self, session_hash: str) -> None:
         """Shows operators a change at once. Where that fails, the change tracker does it a little later."""
-        if self._desk:
+        if self._index:
             with suppress(BatonError):
-                self._desk.refresh(session_hash)
+                self._index.refresh(session_hash)
 
     def _follow(self, session_hash: str, verb: Callable[[str], T]) -> tuple[T, str]:
-        """Runs a verb; where a claim is moving the conversation to its user, under its new hash. Result and hash."""
+        """Runs a verb with the conversation's current hash, which a claim may be changing. The result and that hash."""
         deadline = time.monotonic() + MOVE_SECONDS
         while True:
             try:

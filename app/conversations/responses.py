@@ -11,28 +11,16 @@ import hmac
 import re
 import secrets
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
+from app.conversations.names import NameStore
 from app.errors import PathNotFound
 
 _ID = re.compile(r"resp_[A-Za-z0-9_-]{32}")
-
-
-class EntryStore(Protocol):
-    """Single values in Redis. Raises StorageUnavailable."""
-
-    def get_name(self, entry: str) -> bytes:
-        """The value; empty where there is none."""
-
-    def set_name(self, entry: str, known: bytes, value: bytes, created_at: int, expires_at: int) -> bool:
-        """Sets a value; False where it is no longer as it was ``known``."""
-
-    def delete_name(self, entry: str) -> None:
-        """Deletes a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +45,7 @@ class StoredResponse:
 class ResponseDirectory:
     """Finds responses by their ids."""
 
-    def __init__(self, entries: EntryStore, api_key: str, *, max_age: int) -> None:
+    def __init__(self, entries: NameStore, api_key: str, *, max_age: int) -> None:
         """``max_age`` of a session, in seconds: no entry lives longer."""
         self._entries = entries
         self._max_age = max_age

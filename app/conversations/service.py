@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -43,9 +43,7 @@ from app.storage.base import (
     Subscription,
     TurnStart,
 )
-
-if TYPE_CHECKING:
-    from app.conversations.people import Desk
+from app.storage.desk_index import DeskIndex
 
 PING_SECONDS = 5.0
 MAX_STORAGE_OUTAGE_SECONDS = 2.0
@@ -106,9 +104,10 @@ class ConversationService:
     """All conversations. ``actor`` is ``""`` for an anonymous caller, ``"*"`` for the API key, else a user's hash."""
 
     def __init__(
-        self, store: ConversationStore, runner: AnswerRunner, *, idle_timeout_ms: int, desk: Desk | None = None
+        self, store: ConversationStore, runner: AnswerRunner, *, idle_timeout_ms: int, index: DeskIndex | None = None
     ) -> None:
-        self._desk = desk
+        """``index`` follows the sessions, where operators or other systems learn of them."""
+        self._index = index
         self._store = store
         self._runner = runner
         self._idle_timeout_ms = idle_timeout_ms
@@ -362,9 +361,9 @@ class ConversationService:
     def end_session(self, session_hash: str, actor: str, by: str = "visitor") -> None:
         """Final; a running answer is stopped. The history stays until it expires. ``by``: visitor or owner."""
         self._store.end_session(session_hash, actor, by)
-        if self._desk:
+        if self._index:
             with suppress(StorageUnavailable):  # those who wait behind it move up at once
-                self._desk.refresh(session_hash)
+                self._index.refresh(session_hash)
 
     def create_handoff_ticket(
         self, session_hash: str, actor: str, session_id: str, kind: ids.TicketKind, token: str = ""
@@ -407,10 +406,10 @@ class ConversationService:
 
     def delete_session(self, session_hash: str, actor: str) -> None:
         """Deletes everything of the conversation; a running answer is stopped."""
-        member = self._desk.leave(session_hash) if self._desk else ""
+        member = self._index.leave(session_hash) if self._index else ""
         self._store.delete_session(session_hash, actor)
-        if self._desk:
-            self._desk.forget(member)
+        if self._index:
+            self._index.forget(member)
 
 
 class TypingNotices:

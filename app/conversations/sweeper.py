@@ -13,11 +13,11 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from app.auth.operators import PRESENT_MS, OperatorDirectory
 from app.conversations.people import VISITOR_AWAY_MS, PeopleService
 from app.errors import BatonError, SessionNotFound, StorageUnavailable, error_location
+from app.storage.base import ConversationStore
 from app.storage.desk_index import DeskIndex, SweepRules
 
 TICK_SECONDS = 1.0
@@ -28,13 +28,6 @@ RECHECK_MS = 15_000
 """How often a visitor of a conversation that a person has is looked for."""
 
 _log = logging.getLogger(__name__)
-
-
-class AbandonmentStore(Protocol):
-    """Records that a visitor has left. Raises SessionNotFound or StorageUnavailable."""
-
-    def mark_abandoned(self, session_hash: str) -> tuple[bool, int]:
-        """Whether it is recorded now, and when they were last seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class Sweeper:
     def __init__(
         self,
         index: DeskIndex,
-        store: AbandonmentStore,
+        store: ConversationStore,
         worker: str,
         people: People | None = None,
     ) -> None:

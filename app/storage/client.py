@@ -628,13 +628,13 @@ def _client_of(cluster: RedisCluster, node: ClusterNode) -> Redis:
 # What a Redis would lose.
 
 
-def warn_about_redis_config(client: RedisClient, sleep: Callable[[float], None] = time.sleep) -> None:
+def warn_about_redis_config(client: RedisClient) -> None:
     """Warns once, as soon as Redis answers, of an evicting memory policy and of no append-only file."""
     for _ in range(300):
         try:
             info = client.call("INFO", "memory") | client.call("INFO", "persistence")
         except StorageUnavailable:
-            sleep(2.0)
+            time.sleep(2.0)
             continue
         except RedisError:  # a managed Redis may forbid INFO
             return

@@ -7,7 +7,6 @@ app/conversations/change_tracker.py makes sure that it happens.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import threading
@@ -18,17 +17,18 @@ from typing import Any, Literal
 
 import orjson
 
+from app.conversations.ids import hash_user_id
 from app.errors import InvalidRequest, PathNotFound
 from app.storage.base import Subscription
 from app.storage.client import RedisClient, load_script
 from app.storage.desk_rows import CHECK_FIELDS, FIELDS, SessionSummary, fold, present, search_text, serialize
 from app.storage.event_queue import QUEUE_KEY
 from app.storage.pubsub import PubSubNotifier
+from app.storage.redis_store import CHANGES_KEY, meta_key
 
 View = Literal["queue", "mine", "open", "bot", "ended"]
 VIEWS: tuple[View, ...] = ("queue", "mine", "open", "bot", "ended")
 PREFIX = "baton:desk:{desk}:"
-MARKS_KEY = "baton:changes:{desk}"
 ROWS_PER_SEARCH_STEP, MAX_STEPS = 400, 12
 """How many rows a search looks at in one step, which holds up everybody else, and how many steps a page may take."""
 MAX_LIVE = 1_000
@@ -123,7 +123,7 @@ class LiveBatch:
     position: LivePosition
     reset: bool
     changes: list[tuple[int, str, dict[str, Any] | None, int]]
-    """Number, ref, stored row (None: gone) and place in the queue."""
+    """Number, ref, stored row (None: gone) and position in the queue."""
     now: int
     rendered: dict[str, bytes] = field(default_factory=dict)
     """What the readers of one worker share, by operator."""
@@ -157,17 +157,17 @@ class DeskIndex:
 
     def take_marks(self, worker: str) -> list[Mark] | None:
         """Sessions that have changed, for this worker to apply; None while another worker does it."""
-        keys = (MARKS_KEY, f"{PREFIX}tracker")
+        keys = (CHANGES_KEY, f"{PREFIX}tracker")
         args = (worker, TRACKER_LEASE_MS, MAX_MARKS, self._kept_ms)
-        found = self._client.run(load_script("desk_take_marks"), keys, *args)
-        if not found:
+        reply = self._client.run(load_script("desk_take_marks"), keys, *args)
+        if not reply:
             return None
+        now, members, scores = reply[0], reply[1::2], [float(score) for score in reply[2::2]]
         # In a Cluster a mark is set before the verb. It stays until the verb has surely been done.
         final_ms = CLUSTER_MARK_MS if self._client.is_cluster else 0
-        scores = [float(score) for score in found[2::2]]
         return [
-            Mark(member.decode(), score, is_final=found[0] - score >= final_ms)
-            for member, score in zip(found[1::2], scores, strict=True)
+            Mark(member.decode(), score, is_final=now - score >= final_ms)
+            for member, score in zip(members, scores, strict=True)
         ]
 
     def release_marks(self, worker: str) -> None:
@@ -187,10 +187,11 @@ class DeskIndex:
     def _trim(self, outboxes: Sequence[tuple[str, int]]) -> None:
         script, groups = load_script("trim_outbox"), [outboxes]
         if self._client.is_cluster:
-            groups = [[one] for one in outboxes]
+            groups = [[outbox] for outbox in outboxes]
         for group in groups:
             if group:
-                self._client.run(script, tuple(meta_key(one) for one, _ in group), *(number for _, number in group))
+                keys = tuple(meta_key(session_hash) for session_hash, _ in group)
+                self._client.run(script, keys, *(number for _, number in group))
 
     def snapshot(self, marks: Sequence[Mark]) -> Snapshot:
         """The marked sessions as they are now."""
@@ -212,7 +213,7 @@ class DeskIndex:
 
     def write(self, snapshot: Snapshot) -> None:
         """Writes what has changed. An older snapshot after a newer one, or one a second time, changes nothing."""
-        keys = (MARKS_KEY, QUEUE_KEY)
+        keys = (CHANGES_KEY, QUEUE_KEY)
         self._client.run(load_script("desk_apply"), keys, self._kept_ms, *snapshot.changes, wait=True)
 
     def _read(self, session_hashes: list[str]) -> list[Any]:
@@ -259,23 +260,23 @@ class DeskIndex:
         """A session is about to be deleted: what ``forget`` needs to know then; the mark stays if this worker dies."""
         ref = self._client.call("HGET", meta_key(session_hash), "ref")
         member = f"{session_hash}:{ref.decode()}" if ref else session_hash
-        self._client.run(load_script("desk_mark"), (MARKS_KEY,), member, self._kept_ms)
+        self._client.run(load_script("desk_mark"), (CHANGES_KEY,), member, self._kept_ms)
         return member
 
     def forget(self, member: str) -> None:
         """Takes a deleted session out of the index; ``member`` is what ``leave`` has returned."""
-        scores = self._client.call("ZMSCORE", MARKS_KEY, member)
+        scores = self._client.call("ZMSCORE", CHANGES_KEY, member)
         self.apply([Mark(member, -1 if scores[0] is None else float(scores[0]))])
 
     # Sweeping
 
     def due(self, worker: str, rules: SweepRules) -> Due | None:
         """What is to be looked at now; None where another worker does it. Sweeps what has expired."""
-        found = self._client.run(
+        reply = self._client.run(
             load_script("desk_due"), (f"{PREFIX}sweeper",), worker, rules.lease_ms, self._kept_ms, BATCH, self._idle_ms,
             rules.queue_timeout_ms, rules.recheck_ms,
         )  # fmt: skip
-        return Due(*(_pairs(part) for part in found)) if found else None
+        return Due(*(_pairs(part) for part in reply)) if reply else None
 
     def release_sweeper(self, worker: str) -> None:
         """Lets another worker sweep."""
@@ -289,23 +290,23 @@ class DeskIndex:
         else:
             self._client.call("DEL", key)
 
-    def held_by_others(self, present: Iterable[str], least_ms: int) -> list[tuple[str, str]]:
+    def held_by_others(self, present: Iterable[str], min_ms: int) -> list[tuple[str, str]]:
         """Operator and session hash of conversations that operators have, for so long, who are not among these."""
-        return _pairs(self._client.run(load_script("desk_held"), (f"{PREFIX}holders",), BATCH, least_ms, *present))
+        return _pairs(self._client.run(load_script("desk_held"), (f"{PREFIX}holders",), BATCH, min_ms, *present))
 
     def repair(self, cursor: str) -> str:
         """Compares some of the rows with their sessions and mends what differs; where to go on, "0" at the end."""
         is_here = "0" if self._client.is_cluster else "1"
         args = (cursor, REPAIR_BATCH, is_here, EXPIRES_MAY_DIFFER_MS, *CHECK_FIELDS)
-        following, found = self._client.run(load_script("desk_rows"), (f"{PREFIX}rows",), *args)
-        rows = [(ref.decode(), session_hash.decode(), check) for ref, session_hash, check in found]
+        next_cursor, reply = self._client.run(load_script("desk_rows"), (f"{PREFIX}rows",), *args)
+        rows = [(ref.decode(), session_hash.decode(), check) for ref, session_hash, check in reply]
         if self._client.is_cluster:
             checks = self._checks([session_hash for _, session_hash, _ in rows])
             pairs = zip(rows, checks, strict=True)
             rows = [row for row, current in pairs if _differs(row[2].decode(), current.decode())]
         if rows:
             self.apply([Mark(f"{session_hash}:{ref}", -1) for ref, session_hash, _ in rows])
-        return str(following.decode())
+        return str(next_cursor.decode())
 
     def _checks(self, session_hashes: list[str]) -> list[bytes]:
         script = load_script("check_session")
@@ -350,24 +351,24 @@ class DeskIndex:
             raise InvalidRequest("cursor", "is not one that a list has given")
         newest_first = user is not None or view != "queue"
         if user is not None:
-            key = f"user:{user_hash(user)}"
+            key = f"user:{hash_user_id(user)}"
         else:
             key = f"view:mine:{operator_id}" if view == "mine" else f"view:{view}"
         only = (view or "").replace("mine", "open") if user is not None else ""
         last_row = after.groups() if after else ("", "")
         rows: list[dict[str, Any]] = []
         for _ in range(MAX_STEPS):
-            now, counts, *found, flat = self._client.run(
+            now, counts, last_score, last_ref, flat = self._client.run(
                 load_script("desk_list"), (PREFIX + key,), "1" if newest_first else "0", *last_row, limit - len(rows),
                 fold(q), ROWS_PER_SEARCH_STEP, only, operator_id,
             )  # fmt: skip
-            last_row = (found[0].decode(), found[1].decode())
+            last_row = (last_score.decode(), last_ref.decode())
             for json, position in zip(flat[::2], flat[1::2], strict=True):
                 rows.append(self.present(orjson.loads(json), operator_id, int(position), now=now))
             if len(rows) >= limit or not last_row[0]:
                 break
-        following = "-".join(last_row) if last_row[0] else None
-        return RowPage(rows, dict(zip(VIEWS, map(int, counts), strict=True)), following)
+        next_cursor = "-".join(last_row) if last_row[0] else None
+        return RowPage(rows, dict(zip(VIEWS, map(int, counts), strict=True)), next_cursor)
 
     def counts(self, operator_id: str) -> dict[str, int]:
         """How many conversations each view has."""
@@ -376,26 +377,30 @@ class DeskIndex:
     def counts_of(self, operator_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """The same for some operators."""
         keys = (f"{PREFIX}view:queue",)
-        queue, opened, bot, ended, *mine = map(int, self._client.run(load_script("desk_counts"), keys, *operator_ids))
+        queue, opened, bot, ended, *of_operators = map(
+            int, self._client.run(load_script("desk_counts"), keys, *operator_ids)
+        )
         return {
-            operator_id: {"queue": queue, "mine": own, "open": opened, "bot": bot, "ended": ended}
-            for operator_id, own in zip(operator_ids, mine, strict=True)
+            operator_id: {"queue": queue, "mine": mine, "open": opened, "bot": bot, "ended": ended}
+            for operator_id, mine in zip(operator_ids, of_operators, strict=True)
         }
 
     def queue_position(self, ref: str) -> int:
-        """The place of a conversation that waits, from 1; 0 where it does not."""
+        """The position in the queue of a conversation that waits, from 1; 0 where it does not."""
         rank = self._client.call("ZRANK", f"{PREFIX}view:queue", ref)
         return 0 if rank is None else int(rank) + 1
 
     def waiting(self, limit: int = 50) -> list[tuple[str, int]]:
-        """The first that wait: hash of the session and place."""
-        found = self._client.run(load_script("desk_waiting"), (f"{PREFIX}view:queue",), limit)
-        return [(session_hash.decode(), position) for position, session_hash in enumerate(found, 1) if session_hash]
+        """The first in the queue: hash of the session and position."""
+        hashes = self._client.run(load_script("desk_waiting"), (f"{PREFIX}view:queue",), limit)
+        return [(session_hash.decode(), position) for position, session_hash in enumerate(hashes, 1) if session_hash]
 
     def view(self, ref: str, viewer: str, kept_ms: int) -> list[tuple[str, str]]:
         """``viewer`` ("id name") looks at a conversation for so long (0: not any more); ids and names of all who do."""
-        found = self._client.run(load_script("desk_view"), (f"{PREFIX}viewers:{ref}",), viewer, kept_ms)
-        return sorted((one.decode().split(" ", 1)[0], one.decode().split(" ", 1)[1]) for one in found)
+        viewers = self._client.run(load_script("desk_view"), (f"{PREFIX}viewers:{ref}",), viewer, kept_ms)
+        return sorted(
+            (operator_id, name) for operator_id, _, name in (entry.decode().partition(" ") for entry in viewers)
+        )
 
     # Following
 
@@ -415,11 +420,12 @@ class DeskIndex:
             if self._live_cache and self._live_cache[0] == after:
                 return self._live_cache[1]
             keys = (f"{PREFIX}position", f"{PREFIX}live")
-            outcome, number, tag, now, found = self._client.run(
+            outcome, number, tag, now, entries = self._client.run(
                 load_script("desk_read_live"), keys, max(after.number, 0), after.tag, MAX_LIVE
             )
             changes = [
-                (int(one[0]), one[1].decode(), orjson.loads(one[2]) if one[2] else None, int(one[3])) for one in found
+                (int(change), ref.decode(), orjson.loads(row) if row else None, int(position))
+                for change, ref, row, position in entries
             ]
             batch = LiveBatch(LivePosition(int(number), tag.decode()), outcome == b"reset", changes, int(now))
             if changes:
@@ -436,7 +442,7 @@ class DeskIndex:
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
-    texts = [one.decode() for one in flat]
+    texts = [text.decode() for text in flat]
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
@@ -446,13 +452,3 @@ def _differs(check: str, current: str) -> bool:
         return True
     (known, known_expires), (now, expires) = check.rsplit(" ", 1), current.rsplit(" ", 1)
     return known != now or abs(int(expires) - int(known_expires)) > EXPIRES_MAY_DIFFER_MS
-
-
-def meta_key(session_hash: str) -> str:
-    """The key of a session by which its scripts find the others."""
-    return f"baton:{{{session_hash}}}:meta"
-
-
-def user_hash(user_id: str) -> str:
-    """What the index knows of a verified user, as app/auth/user_tokens.py makes it."""
-    return hashlib.sha256(b"user:" + user_id.encode()).hexdigest()[:32]

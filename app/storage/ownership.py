@@ -11,7 +11,7 @@ from app.conversations.claims import ClaimState
 from app.conversations.ids import session_tag
 from app.errors import StorageUnavailable
 from app.storage.client import RedisClient, load_script
-from app.storage.redis_store import CHANGES_KEY, StoreLimits, last_session_key, raise_for_reply
+from app.storage.redis_store import CHANGES_KEY, StoreLimits, last_session_key, meta_key, raise_for_reply
 
 MIGRATION_LEASE_MS = 3_000
 """A worker that moves a session has this long before another worker may try."""
@@ -30,7 +30,7 @@ class RedisOwnershipStore:
 
     def _run(self, verb: str, session_hash: str, *args: Any) -> Any:
         script = load_script(verb, self._limits.tracking)
-        return self._client.run(script, (f"baton:{{{session_hash}}}:meta",), *args, wait=True)
+        return self._client.run(script, (meta_key(session_hash),), *args, wait=True)
 
     def export_session(self, session_hash: str, user: str, sealed: str, new_hash: str) -> ClaimState:
         reply = self._run("export_session", session_hash, user, sealed, MIGRATION_LEASE_MS, new_hash)
@@ -68,7 +68,7 @@ class RedisOwnershipStore:
         raise_for_reply(self._run("finish_migration", session_hash, user, self._limits.ticket_ttl))
 
     def is_unnamed(self, user: str, session_hash: str) -> bool:
-        owner, names = self._client.call("HMGET", f"baton:{{{session_hash}}}:meta", "owner", "names")
+        owner, names = self._client.call("HMGET", meta_key(session_hash), "owner", "names")
         return bool(owner == user.encode() and b"baton:name:user:" not in (names or b""))
 
     def set_last_session(self, user: str, session_hash: str, sealed: str) -> None:
@@ -96,5 +96,5 @@ class RedisOwnershipStore:
         return bool(raise_for_reply(self._run("add_name", session_hash, actor, entry))[0] == b"ok")
 
     def get_names(self, session_hash: str) -> list[str]:
-        names = self._client.call("HGET", f"baton:{{{session_hash}}}:meta", "names")
+        names = self._client.call("HGET", meta_key(session_hash), "names")
         return names.decode().split() if names else []

@@ -67,7 +67,7 @@ TRACKED_VERBS = frozenset(
         "set_feedback", "take", "release", "request_human", "append_operator_message", "mark_read", "mark_abandoned",
     )
 )  # fmt: skip
-"""Verbs that change what operators see, or that the owner's systems are told of."""
+"""Verbs that change what operators see, or what is sent to the owner's systems."""
 MAX_NOTES, MAX_NOTE_BYTES = 500, 1_048_576
 """Of one conversation, in all: a page of its history may hold every one of them."""
 STOPPED_BY_USER = TurnResult("stopped", metadata=b'{"stopped":true}')
@@ -162,11 +162,10 @@ class RedisConversationStore:
         self, verb: str, session_hash: str, *args: Any, keys: tuple[str, ...] = (), wait: bool = False
     ) -> list[Any]:
         """Runs a verb on a session. ``keys``: more than the session's own; ``wait``: for ``BATON_WAIT_REPLICAS``."""
-        meta = f"baton:{{{session_hash}}}:meta"
         script = load_script(verb, self.limits.tracking)
         if self.limits.tracking and verb in TRACKED_VERBS:
             self._mark_changed(session_hash)
-        reply: list[Any] = self._client.run(script, (meta, *keys), *args, wait=wait)
+        reply: list[Any] = self._client.run(script, (meta_key(session_hash), *keys), *args, wait=wait)
         return reply
 
     def _mark_changed(self, session_hash: str) -> None:
@@ -255,10 +254,10 @@ class RedisConversationStore:
         reply = self._run("append_delta", session_hash, "*", *self._ttl_args, turn_id, LEASE_MS, offset, text)
         if reply[0] == b"gap":
             raise TextLost
-        alive = bool(reply[0] == b"ok")
-        if text or not alive:
+        is_open = bool(reply[0] == b"ok")
+        if text or not is_open:
             self.notify_local(session_hash)
-        return alive
+        return is_open
 
     def finish_turn(
         self, session_hash: str, turn_id: str, closing: TurnResult, *, release: bool = False, address: str = ""
@@ -357,8 +356,8 @@ class RedisConversationStore:
         return int(reply[1]) if kind == "share" else min(self.limits.ticket_ttl, int(reply[1]))
 
     def redeem_ticket(self, session_hash: str, actor: str, ticket: str, client_id: str) -> tuple[str, str]:
-        given = (ticket, client_id, self.limits.ticket_ttl, actor, *self._ttl_args, self.limits.idle)
-        reply = raise_for_reply(self._run("redeem_ticket", session_hash, "*", *given, wait=True))
+        args = (ticket, client_id, self.limits.ticket_ttl, actor, *self._ttl_args, self.limits.idle)
+        reply = raise_for_reply(self._run("redeem_ticket", session_hash, "*", *args, wait=True))
         return reply[1].decode(), reply[2].decode()
 
     def set_feedback(self, session_hash: str, actor: str, number: int, rating: bytes) -> bytes:
@@ -410,9 +409,9 @@ class RedisConversationStore:
         raise_for_reply(self._run("mark_read", session_hash, "*", operator_id))
 
     def set_typing(self, session_hash: str, actor: str, who: str, name: str) -> bool:
-        told = bool(raise_for_reply(self._run("set_typing", session_hash, actor, who, name))[1])
+        is_sent = bool(raise_for_reply(self._run("set_typing", session_hash, actor, who, name))[1])
         self.notify_local(session_hash)
-        return told
+        return is_sent
 
     def set_queue_position(self, session_hash: str, position: int) -> bool:
         return bool(self._run_desk("set_queue_position", session_hash, position)[0] == b"ok")
@@ -468,27 +467,25 @@ class RedisConversationStore:
 
     def acquire_feed_slot(self, name: str, max_feeds: int, feed: str, session_hash: str | None = None) -> bool:
         """Takes or renews a slot for a feed of a session or an address; False where all are taken."""
-        key = f"baton:{{{session_hash}}}:feeds" if session_hash else f"baton:limits:{{{name}}}:feeds"
-        keys = (key, f"baton:{{{session_hash}}}:meta") if session_hash else (key,)
+        key = _feeds_key(name, session_hash)
+        keys = (key, meta_key(session_hash)) if session_hash else (key,)
         return bool(self._client.run(load_script("acquire_feed_slot"), keys, feed, max_feeds, FEED_SLOT_MS)[0])
 
     def release_feed_slot(self, name: str, feed: str, session_hash: str | None = None) -> None:
         """Gives the slot back."""
         with suppress(StorageUnavailable):
-            self._client.call(
-                "ZREM", f"baton:{{{session_hash}}}:feeds" if session_hash else f"baton:limits:{{{name}}}:feeds", feed
-            )
+            self._client.call("ZREM", _feeds_key(name, session_hash), feed)
 
     def wake_subscribers(self, session_hash: str) -> None:
         """Wakes every reader of the session, so that those whose client has left notice it."""
         self._client.call("PUBLISH", f"baton:{{{session_hash}}}:bell", "")
 
     def shut_down_subscribers(self) -> None:
-        """Tells every reader that the worker is shutting down."""
+        """Ends every reader: the worker is shutting down."""
         self._notifier.close()
 
     def close(self) -> None:
-        """Ends the subscriber's thread and closes the connections; readers are told first."""
+        """Ends the readers, the subscriber's thread and the connections."""
         self._notifier.close()
         self._notifier.stop()
         with suppress(StorageUnavailable):  # then the thread ends a little later
@@ -531,6 +528,16 @@ class RedisConversationStore:
 def _engine_keys(address: str) -> tuple[str, str, str]:
     """The engine calls that run, those of this minute, and those that run for an address (all where it is unknown)."""
     return ENGINE_RUNNING_KEY, ENGINE_MINUTE_KEY, f"{ENGINE_RUNNING_KEY}:{address}" if address else ENGINE_RUNNING_KEY
+
+
+def meta_key(session_hash: str) -> str:
+    """The key of a session by which its scripts find the others."""
+    return f"baton:{{{session_hash}}}:meta"
+
+
+def _feeds_key(name: str, session_hash: str | None) -> str:
+    """The open feeds of a session, or of an address or an operator by this name."""
+    return f"baton:{{{session_hash}}}:feeds" if session_hash else f"baton:limits:{{{name}}}:feeds"
 
 
 def last_session_key(user: str) -> str:

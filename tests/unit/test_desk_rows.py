@@ -7,10 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from app.auth.user_tokens import verify_user_token
 from app.conversations.desk_conversation import merge_notes
 from app.errors import error_location
-from app.storage.desk_index import user_hash
 from app.storage.desk_rows import (
     FIELDS,
     MAX_SEARCH_CHARS,
@@ -22,7 +20,6 @@ from app.storage.desk_rows import (
     search_text,
     serialize,
 )
-from tests.unit.test_identity import SECRET, token
 
 NOW = 1_800_000_000_000
 META = {"created": NOW - 1000, "expires": NOW + 9000, "count": 1, "seen": NOW - 500, "updated": NOW - 500, "asked": 1}
@@ -123,11 +120,6 @@ def test_search_text() -> None:
     assert "secret" not in text
     assert search_text(summary(metadata='{"page":["a"]}').row()) == ""
     assert fold("  A\t\nb ") == "a b"
-
-
-def test_user_hash() -> None:
-    """A verified user's id leads to the hash that their sessions have as owner."""
-    assert verify_user_token(token(sub="ann@example.org"), {"": SECRET}).user == user_hash("ann@example.org")
 
 
 def test_merge_notes() -> None:

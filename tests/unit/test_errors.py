@@ -23,4 +23,6 @@ def test_every_code_is_listed_once() -> None:
 def test_the_protocol_page_lists_the_same_codes() -> None:
     """The table in docs/protocol.md has the code, the status, whether to retry, and when, of every error."""
     rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \| (yes|no) \| (.+) \|$", PROTOCOL.read_text("utf-8"), re.MULTILINE)
-    assert rows == [(error.code, str(error.status), "yes" if error.retryable else "no", error.when()) for error in ERRORS]
+    assert rows == [
+        (error.code, str(error.status), "yes" if error.retryable else "no", error.when()) for error in ERRORS
+    ]
