@@ -20,7 +20,7 @@ from app.api.auth import (
     load_session_context,
     validate_after_session_exists,
 )
-from app.api.chat import read_body_or_404, turn_events
+from app.api.chat import read_body_or_404, start_turn, turn_events
 from app.api.client_protocols import (
     KEEP_ALIVE,
     MAX_BODY_BYTES,
@@ -28,11 +28,10 @@ from app.api.client_protocols import (
     client_id_from,
     data_line,
     last_question,
-    start_turn,
-    stream_response,
 )
 from app.api.openapi import TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
 from app.api.sessions import session_name
+from app.api.sse import stream_response
 from app.conversations.events import (
     SESSION_ENDED_EVENT,
     TERMINAL_EVENTS,
@@ -69,7 +68,7 @@ class RunAgentInput(schemas.RequestModel):
         threadId="support", runId="r1", messages=[{"id": "m1", "role": "user", "content": "What is AI risk?"}]
     )
     threadId: str = Field(description="The session id or, with `Baton-User` or the API key, a key.")  # noqa: N815
-    runId: str = Field(min_length=1, max_length=1000, description="The same run again is told again.")  # noqa: N815
+    runId: str = Field(min_length=1, max_length=1000, description="The same run again gets the same events again.")  # noqa: N815
     messages: list[dict[str, Any]] = Field(min_length=1)
 
 
@@ -94,7 +93,8 @@ def run_agent() -> Response:
         return stream_response(stream_held_run(turn_events(context, turn), run))
     events = events_after(context, turn, last_event_id) if last_event_id else turn_events(context, turn)
     outage = data_line({"type": "RUN_ERROR", "message": "Storage cannot be reached just now.", "code": "outage"})
-    return stream_response(stream_run(events, turn.turn_id, run, continues=bool(last_event_id)), outage)
+    run_events = stream_run(events, turn.turn_id, run, continues=bool(last_event_id))
+    return stream_response(run_events, on_outage=outage)
 
 
 def session_id_from(fields: dict[str, Any]) -> str:
@@ -114,10 +114,10 @@ def session_id_from(fields: dict[str, Any]) -> str:
     except InvalidRequest:
         raise SessionNotFound from None
     name = session_name(key or "", user, is_owner=is_owner)
-    found = services().names.find(name)
-    if found is None:
+    session_id = services().names.find(name)
+    if session_id is None:
         parse_body(fields)
-    return found or create_named_session(name)
+    return session_id or create_named_session(name)
 
 
 @create_limit

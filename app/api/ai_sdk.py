@@ -20,7 +20,7 @@ from app.api.auth import (
     load_session_context,
     validate_after_session_exists,
 )
-from app.api.chat import read_body_or_404, turn_events
+from app.api.chat import read_body_or_404, start_turn, turn_events
 from app.api.client_protocols import (
     KEEP_ALIVE,
     MAX_BODY_BYTES,
@@ -28,10 +28,9 @@ from app.api.client_protocols import (
     client_id_from,
     data_line,
     last_question,
-    start_turn,
-    stream_response,
 )
 from app.api.openapi import SESSION_ERRORS, TEXT, WRITE_ERRORS, ResponseSpec, openapi_operation
+from app.api.sse import stream_response
 from app.conversations.events import SESSION_ENDED_EVENT, Event
 from app.extensions import services
 from app.rate_limit import address_limit
@@ -104,7 +103,7 @@ def ui_message_stream(context: SessionContext, turn: TurnStart) -> Response:
     headers = {"x-vercel-ai-ui-message-stream": "v1"}
     events = turn_events(context, turn)
     parts = stream_held_parts(events) if turn.outcome == "held" else stream_parts(events, turn.turn_id)
-    return stream_response(parts, outage, headers)
+    return stream_response(parts, on_outage=outage, headers=headers)
 
 
 def stream_parts(events: Iterable[Event | None], turn_id: str) -> Iterator[bytes]:

@@ -66,22 +66,34 @@ def chat() -> Response:
         return answer_without_session(parse_question(fields).query)
     context = load_session_context(session_id)
     question = validate_after_session_exists(context, lambda: parse_question(fields))
-    turn = ask(context, question, is_streamed=wants_events())
-    response = turn_as_sse(context, turn) if wants_events() else turn_as_json(context, turn)
+    turn = start_turn(context, question.query, question.client_id, is_streamed=wants_events())
+    response = sse_response(turn_events(context, turn)) if wants_events() else turn_as_json(context, turn)
     if turn.remaining:
         set_rate_limit_headers(response, services().store.limits.session_limit, turn.remaining, turn.reset_ms)
     return response
 
 
-def ask(context: SessionContext, question: schemas.ChatRequest, *, is_streamed: bool) -> TurnStart:
+def start_turn(
+    context: SessionContext,
+    question: str,
+    client_id: str | None,
+    *,
+    regenerate: bool = False,
+    is_streamed: bool = True,
+    model: str = "",
+    retry_failed: bool = True,
+) -> TurnStart:
     """Starts the turn of a question that was validated, on the engine budget of the caller's address."""
     return services().conversations.start_turn(
         context.session_hash,
         context.actor,
-        question.query,
-        question.client_id,
+        question,
+        client_id,
         address=client_network_hash(),
+        regenerate=regenerate,
         is_streamed=is_streamed,
+        model=model,
+        retry_failed=retry_failed,
     )
 
 
@@ -144,11 +156,6 @@ def answer_response(
     """The JSON answer."""
     answer = schemas.Answer(answer=text, citations=citations, session_id=session_id, message_id=message_id)
     return json_response(answer, status, **more)
-
-
-def turn_as_sse(context: SessionContext, turn: TurnStart) -> Response:
-    """The events of the turn."""
-    return sse_response(turn_events(context, turn))
 
 
 def turn_events(context: SessionContext, turn: TurnStart) -> Iterator[Event | None]:

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from flask import Response
 
 from app.api import schemas
-from app.api.auth import SessionContext
-from app.client_address import client_network_hash
-from app.errors import EngineBusy, InvalidRequest, SessionFull, StorageUnavailable, TurnInProgress
+from app.errors import EngineBusy, InvalidRequest, SessionFull, TurnInProgress
 from app.extensions import services
-from app.storage.base import TurnStart
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """These clients send the whole history with each question."""
@@ -78,30 +75,6 @@ def client_id_from(*ids: str) -> str | None:
     return text if is_usable else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def start_turn(
-    context: SessionContext,
-    question: str,
-    client_id: str | None,
-    *,
-    regenerate: bool = False,
-    is_streamed: bool = True,
-    model: str = "",
-    retry_failed: bool = True,
-) -> TurnStart:
-    """Asks the question, on the engine budget of the caller's address."""
-    return services().conversations.start_turn(
-        context.session_hash,
-        context.actor,
-        question,
-        client_id,
-        address=client_network_hash(),
-        regenerate=regenerate,
-        is_streamed=is_streamed,
-        model=model,
-        retry_failed=retry_failed,
-    )
-
-
 def data_line(value: Mapping[str, Any], event_id: str | None = None) -> bytes:
     """One server-sent event without a name."""
     head = b"id: %b\n" % event_id.encode() if event_id else b""
@@ -111,20 +84,3 @@ def data_line(value: Mapping[str, Any], event_id: str | None = None) -> bytes:
 def json_response(value: Mapping[str, Any]) -> Response:
     """One JSON object, in the protocol's own form."""
     return Response(orjson.dumps(value), mimetype="application/json")
-
-
-def stream_response(
-    chunks: Iterable[bytes], on_outage: bytes = b"", headers: Mapping[str, str] | None = None
-) -> Response:
-    """A stream that proxies do not buffer; it ends with ``on_outage`` where storage goes away in the middle."""
-
-    def body() -> Iterator[bytes]:
-        try:
-            yield from chunks
-        except StorageUnavailable:
-            yield on_outage
-
-    response = Response(body(), mimetype="text/event-stream", headers=headers)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from itertools import takewhile
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
 
-from app.api import desk_conversation_schemas as desk_schemas
-from app.api import schemas
+from app.api import desk_schemas, schemas
 from app.api.desk_auth import DeskCaller, desk_operators, desk_route
 from app.api.human import people_service
 from app.api.json_body import read_json_object
@@ -19,11 +17,14 @@ from app.api.messages import stored_response, transcript_response
 from app.api.openapi import DESK_ERRORS, TEXT, ResponseSpec, openapi_operation
 from app.api.sessions import json_response
 from app.api.sse import (
+    EVENT_STREAM,
     PREAMBLE,
-    FeedSlot,
     client_disconnected,
     format_sse,
     iterate_until_deadline,
+    open_slot,
+    requested_position,
+    sse_response,
     stream_response,
 )
 from app.conversations.desk_conversation import OperatorEvents, created_at, merge_notes
@@ -33,13 +34,11 @@ from app.conversations.ids import timestamp
 from app.conversations.service import ConversationPage
 from app.errors import AlreadyTaken, NotAllowed, PathNotFound, RateLimited, SessionEnded, SessionFull, SessionNotFound
 from app.extensions import services
-from app.metrics import FEEDS_OPEN
 from app.storage.base import SessionSnapshot
 from app.storage.desk_index import DeskIndex
 
 blueprint = Blueprint("desk_conversations", __name__)
 CHANGE_ERRORS = (AlreadyTaken, SessionEnded, *DESK_ERRORS)
-EVENT_STREAM = ResponseSpec("Events, for as long as the connection lives.", {"text/event-stream": TEXT})
 OWNER = "*"
 LAST_TIME = "9999"
 """After all times."""
@@ -299,10 +298,11 @@ def follow_desk(caller: DeskCaller) -> Response:
         return Response(mimetype="text/event-stream")
     operators = desk_operators()
     reader = DeskReader(caller.operator_id, lambda: caller.renew(operators), client_disconnected(request.environ))
-    resources, slot = _open_slot(f"desk:{caller.operator_id or 'key'}")
+    resources, slot = open_slot("desk", reader=f"desk:{caller.operator_id or 'key'}")
     feed = services().desk_feed
-    events = feed.stream(reader, _position()) if feed else iter(())
-    response = stream_response((part or _PING for part in iterate_until_deadline(events, slot)), PREAMBLE)
+    events = feed.stream(reader, requested_position()) if feed else iter(())
+    ping = format_sse(PING)
+    response = stream_response((part or ping for part in iterate_until_deadline(events, slot)), PREAMBLE)
     response.call_on_close(resources.close)
     return response
 
@@ -327,8 +327,8 @@ def follow_conversation(caller: DeskCaller, ref: str) -> Response:
         people_service(),
         desk_operators(),
     )
-    start = conversations.resolve_cursor(session_hash, OWNER, _position())
-    resources, slot = _open_slot(f"desk:{ref}")
+    start = conversations.resolve_cursor(session_hash, OWNER, requested_position())
+    resources, slot = open_slot("desk", reader=f"desk:{ref}")
     operator = caller.operator
     more = OperatorEvents(
         ref,
@@ -349,7 +349,7 @@ def follow_conversation(caller: DeskCaller, ref: str) -> Response:
     )
     events = takewhile(lambda _: caller.renew(operators), events)  # a removed operator gets nothing more
     feed = _until_moved(iterate_until_deadline(events, slot), lambda: bool(store.get_successor(session_hash)))
-    response = stream_response((format_sse(event or PING) for event in feed), PREAMBLE)
+    response = sse_response(feed, PREAMBLE)
     response.call_on_close(resources.close)
     return response
 
@@ -358,19 +358,3 @@ def _until_moved(events: Iterator[Event | None], has_moved: Callable[[], bool]) 
     """The events; where a claim moves the conversation to its user, ``reset`` at the end: it goes on under its ref."""
     for event in events:
         yield Event(None, "reset", b"{}") if event is SESSION_ENDED_EVENT and has_moved() else event
-
-
-def _position() -> str | None:
-    return request.headers.get("Last-Event-ID") or request.args.get("after")
-
-
-def _open_slot(reader: str) -> tuple[ExitStack, FeedSlot]:
-    """A slot for a feed, and what to close when it ends. Raises RateLimited."""
-    resources, slot = ExitStack(), FeedSlot(None, reader)
-    slot.acquire()
-    resources.callback(slot.release)
-    resources.enter_context(FEEDS_OPEN.labels("desk").track_inprogress())
-    return resources, slot
-
-
-_PING = format_sse(PING)

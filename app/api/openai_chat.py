@@ -25,11 +25,11 @@ from app.api.client_protocols import (
     data_line,
     json_response,
     last_question,
-    stream_response,
     text_of,
 )
 from app.api.json_body import read_json_object
 from app.api.openai_errors import error_body, error_response, is_openai_path
+from app.api.sse import stream_response
 from app.client_address import client_network_hash
 from app.conversations.service import StatelessAnswer
 from app.engines.base import ChatMessage, CitationsChunk, FinishReason, HasModels, TextChunk, TokenUsage

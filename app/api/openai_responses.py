@@ -20,11 +20,11 @@ from pydantic import Field
 from app import errors
 from app.api import openai_chat, schemas
 from app.api.auth import SessionContext
-from app.api.chat import stream_without_session
-from app.api.client_protocols import KEEP_ALIVE, MAX_BODY_BYTES, json_response, last_question, start_turn
-from app.api.client_protocols import stream_response as sse_response
+from app.api.chat import start_turn, stream_without_session
+from app.api.client_protocols import KEEP_ALIVE, MAX_BODY_BYTES, json_response, last_question
 from app.api.json_body import read_json_object
 from app.api.openai_errors import openai_error
+from app.api.sse import stream_response
 from app.client_address import client_network_hash
 from app.conversations.events import TERMINAL_EVENTS, Event, parse_cursor, parse_message_id, serialize_message
 from app.conversations.export import author_name, read_messages
@@ -137,7 +137,7 @@ class Progress:
     def text_part(self) -> dict[str, Any]:
         """The text of its message, with its sources."""
         span = {"start_index": len(self.text), "end_index": len(self.text)}
-        sources = [{"type": "url_citation", "title": found["title"], "url": found["url"]} for found in self.citations]
+        sources = [{"type": "url_citation", "title": page["title"], "url": page["url"]} for page in self.citations]
         annotations = [source | span for source in sources]
         return {"type": "output_text", "text": self.text, "annotations": annotations, "logprobs": []}
 
@@ -306,7 +306,7 @@ def response_stream(stored: StoredResponse, starting_after: int) -> Response:
         events = numbered(stored, services().conversations.stream_turn(_session_hash(stored), SERVICE, turn))
     else:
         events = iter([(stored.start, HELD, {})])
-    return sse_response(lines(events, Progress(stored), starting_after))
+    return stream_response(lines(events, Progress(stored), starting_after))
 
 
 def numbered(stored: StoredResponse, events: Iterable[Event | None]) -> Iterator[NumberedEvent | None]:
@@ -382,7 +382,7 @@ def answer_unstored(body: ResponseRequest, question: str, history: list[ChatMess
         (next(numbers), event.type, event.payload()) if event else None for event in stream_without_session(answer)
     )
     if body.stream:
-        response = sse_response(lines(events, progress))
+        response = stream_response(lines(events, progress))
         response.call_on_close(answer.close)
         return response
     with closing(answer):

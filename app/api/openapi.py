@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from werkzeug.routing import Rule
 
 from app import errors
-from app.api import desk_conversation_schemas, desk_schemas, schemas
+from app.api import desk_schemas, schemas
 from app.errors import BatonError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -172,7 +172,7 @@ def openapi_document(app: Flask, *, server: str, version: str, max_chars: int) -
 
 
 def _schemas(max_chars: int) -> dict[str, Any]:
-    named = {**vars(schemas), **vars(desk_schemas), **vars(desk_conversation_schemas)}
+    named = {**vars(schemas), **vars(desk_schemas)}
     models = [model for model in named.values() if isinstance(model, type) and issubclass(model, BaseModel)]
     modes = [(model, "validation" if issubclass(model, schemas.RequestModel) else "serialization") for model in models]
     _, definitions = models_json_schema(
@@ -275,12 +275,12 @@ def _failures(spec: Operation) -> dict[str, dict[str, Any]]:
     for error in dict.fromkeys((*spec.errors, *(BODY_ERRORS if spec.body else ()))):
         by_status.setdefault(error.status, []).append(error)
     result: dict[str, dict[str, Any]] = {}
-    for status, found in sorted(by_status.items()):
+    for status, errors_of_status in sorted(by_status.items()):
         result[str(status)] = {
-            "description": " or ".join(f"`{error.code}`" for error in found),
+            "description": " or ".join(f"`{error.code}`" for error in errors_of_status),
             "content": {"application/problem+json": {"schema": _ref(schemas.Problem)}},
         }
-        if any(error.retryable for error in found):
+        if any(error.retryable for error in errors_of_status):
             retry_after = {"description": "Seconds.", "schema": {"type": "integer"}}
             result[str(status)]["headers"] = {"Retry-After": retry_after}
     return result

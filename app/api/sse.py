@@ -6,8 +6,8 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
@@ -28,6 +28,7 @@ blueprint = Blueprint("events", __name__)
 MAX_CONNECTION_SECONDS = 720.0
 """A feed ends before any proxy would cut it; the client comes back with the last event id."""
 PREAMBLE = b"retry: 1000\n: this feed ends after %d s; come back with the last id\n\n" % MAX_CONNECTION_SECONDS
+EVENT_STREAM = ResponseSpec("Events, for as long as the connection lives.", {"text/event-stream": TEXT})
 SLOT_RENEW_SECONDS = 15.0
 _SLOT_TRIES = 3
 _UNICODE_LINE_BREAKS = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
@@ -49,16 +50,24 @@ def sse_response(events: Iterator[Event | None], preamble: bytes = b"") -> Respo
     return stream_response((format_sse(event or PING) for event in events), preamble)
 
 
-def stream_response(rendered: Iterator[bytes], preamble: bytes = b"") -> Response:
-    """A response of events that are rendered already."""
+def stream_response(
+    rendered: Iterable[bytes],
+    preamble: bytes = b"",
+    *,
+    on_outage: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A response of events that are rendered already; it ends with ``on_outage`` where storage goes away meanwhile."""
 
     def body() -> Iterator[bytes]:
         if preamble:
             yield preamble
-        with suppress(StorageUnavailable):  # the stream ends; the client comes back with the last event id
+        try:
             yield from rendered
+        except StorageUnavailable:  # the client comes back with the last event id
+            yield on_outage
 
-    response = Response(body(), mimetype="text/event-stream")
+    response = Response(body(), mimetype="text/event-stream", headers=headers)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
@@ -112,6 +121,15 @@ class FeedSlot:
             return True
 
 
+def open_slot(transport: str, session_hash: str | None = None, reader: str = "") -> tuple[ExitStack, FeedSlot]:
+    """A slot for a feed, which is counted as open, and what to close when it ends. Raises RateLimited."""
+    resources, slot = ExitStack(), FeedSlot(session_hash, reader)
+    slot.acquire()
+    resources.callback(slot.release)
+    resources.enter_context(FEEDS_OPEN.labels(transport).track_inprogress())
+    return resources, slot
+
+
 def open_feed(
     context: SessionContext, transport: str, after: str | None, disconnected: Callable[[], bool]
 ) -> tuple[Iterator[Event | None], Callable[[], None]]:
@@ -121,11 +139,7 @@ def open_feed(
     """
     conversations = services().conversations
     start = conversations.resolve_cursor(context.session_hash, context.actor, after)
-    resources = ExitStack()
-    slot = FeedSlot(context.session_hash)
-    slot.acquire()
-    resources.callback(slot.release)
-    resources.enter_context(FEEDS_OPEN.labels(transport).track_inprogress())
+    resources, slot = open_slot(transport, context.session_hash)
     events = conversations.stream_events(context.session_hash, context.actor, start, disconnected=disconnected)
     return iterate_until_deadline(events, slot), resources.close
 
@@ -161,20 +175,24 @@ def client_disconnected(environ: dict[str, Any]) -> Callable[[], bool]:
     return disconnected
 
 
+def requested_position() -> str | None:
+    """The id of the last event that the client has; None for events from now on."""
+    return request.headers.get("Last-Event-ID") or request.args.get("after")
+
+
 @session_route(blueprint, "GET", "/events")
 @openapi_operation(
-    {200: ResponseSpec("Events, for as long as the connection lives.", {"text/event-stream": TEXT})},
+    {200: EVENT_STREAM},
     query=schemas.EventsQuery,
     headers=("Last-Event-ID",),
     errors=(RateLimited, *SESSION_ERRORS),
 )
 def stream_events(context: SessionContext) -> Response:
     """Follow the conversation as server-sent events."""
-    after = request.headers.get("Last-Event-ID") or request.args.get("after")
     if request.method == "HEAD":
         services().conversations.get_page(context.session_hash, context.actor)
         return Response(mimetype="text/event-stream")
-    events, close = open_feed(context, "sse", after, client_disconnected(request.environ))
+    events, close = open_feed(context, "sse", requested_position(), client_disconnected(request.environ))
     response = sse_response(events, PREAMBLE)
     response.call_on_close(close)
     return response

@@ -19,7 +19,7 @@ from simple_websocket import ConnectionClosed, Server
 
 from app.api import schemas
 from app.api.auth import SessionContext, bearer_token, load_session_context, validate_after_session_exists
-from app.api.chat import ask, parse_question
+from app.api.chat import parse_question, start_turn
 from app.api.human import people_service
 from app.api.json_body import MAX_BYTES, parse_json_object
 from app.api.messages import parse_message, store_message
@@ -202,7 +202,8 @@ def _client_id(sent_id: str) -> dict[str, str]:
 @address_limit
 def chat_command(context: SessionContext, fields: dict[str, Any]) -> None:
     """``POST /api/chat``; the answer comes as events."""
-    ask(context, parse_question(fields), is_streamed=True)
+    question = parse_question(fields)
+    start_turn(context, question.query, question.client_id)
 
 
 @address_limit
