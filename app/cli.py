@@ -20,29 +20,29 @@ from app.engines.knowledge import KnowledgeEngine
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
-    given = _options().parse_args(arguments)
-    if given.area != "knowledge":
-        return {"doctor": doctor.main, "desk": desk_cli.main, "events": events_cli.main}[given.area](given)
+    options = _parser().parse_args(arguments)
+    if options.area != "knowledge":
+        return {"doctor": doctor.main, "desk": desk_cli.main, "events": events_cli.main}[options.area](options)
     try:
         settings = Settings.from_env()
     except ConfigError as error:
         print(error)
         return 2
-    folders = (given.folder,) if given.folder else settings.knowledge_dir
+    folders = (options.folder,) if options.folder else settings.knowledge_dir
     if not all(folder.is_dir() for folder in folders):
         print(f"{folders[0]} is not a folder")
         return 2
     with tempfile.TemporaryDirectory() as scratch:
-        kept = settings.data_dir if settings.embeddings or settings.embeddings_url else Path(scratch)
-        changes = {"knowledge_dir": folders, "knowledge_url": given.url, "data_dir": given.data or kept}
+        data_dir = settings.data_dir if settings.embeddings or settings.embeddings_url else Path(scratch)
+        changes = {"knowledge_dir": folders, "knowledge_url": options.url, "data_dir": options.data or data_dir}
         engine = get_knowledge_engine(settings.model_copy(update=changes))
         try:
-            return int(given.run(engine, given))
+            return int(options.run(engine, options))
         finally:
             engine.close()
 
 
-def _options() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Baton from the command line.")
     areas = parser.add_subparsers(title="areas", dest="area", required=True)
     doctor.add_arguments(areas.add_parser("doctor", help="check a service by its address against the promises"))
@@ -77,15 +77,15 @@ def _options() -> argparse.ArgumentParser:
     return parser
 
 
-def _ask(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
+def _ask(engine: KnowledgeEngine, options: argparse.Namespace) -> int:
     engine.wait()
-    history = tuple(ChatMessage("user", earlier) for earlier in given.after)
-    answer = engine.ask(given.question, history)
+    history = tuple(ChatMessage("user", question) for question in options.after)
+    answer = engine.ask(options.question, history)
     print(answer.text)
     for number, source in enumerate(answer.citations, 1):
         print(f"\n[{number}] {source.title}\n    {source.url}\n    {' '.join(source.snippet.split())[:200]}")
-    if given.explain:
-        print(f"\n{engine.explain(given.question, history)}")
+    if options.explain:
+        print(f"\n{engine.explain(options.question, history)}")
     return 0
 
 
@@ -108,7 +108,7 @@ class _Checked:
     @property
     def rank(self) -> int:
         """Where the first right page stands; 0 where none does."""
-        return next((at for at, path in enumerate(self.found, 1) if path in self.pages), 0)
+        return next((rank for rank, path in enumerate(self.found, 1) if path in self.pages), 0)
 
     @property
     def is_good(self) -> bool:
@@ -116,40 +116,41 @@ class _Checked:
         return self.rank == 1 and self.has_fact if self.pages else not self.found
 
 
-def _check(engine: KnowledgeEngine, given: argparse.Namespace) -> int:
+def _check(engine: KnowledgeEngine, options: argparse.Namespace) -> int:
     """Questions are ``{"question", "pages": [paths], "fact"?: words of a right answer, "history"?: [earlier ones]}``;
     no pages: not to be answered.
     """
     engine.wait()
-    began = time.perf_counter()
-    checked = [_checked(engine, one) for one in json.loads(given.questions.read_text("utf-8"))]
-    seconds = time.perf_counter() - began
-    asked = [one for one in checked if one.pages]
-    foreign = [one for one in checked if not one.pages]
-    right = {most: sum(1 for one in asked if 0 < one.rank <= most) for most in (1, 3)}
-    refused = sum(1 for one in asked if not one.found)
-    false = sum(1 for one in foreign if one.found)
-    facts = sum(one.has_fact for one in asked)
+    started = time.perf_counter()
+    checked = [_checked(engine, entry) for entry in json.loads(options.questions.read_text("utf-8"))]
+    seconds = time.perf_counter() - started
+    answerable = [question for question in checked if question.pages]
+    off_topic = [question for question in checked if not question.pages]
+    right = {rank: sum(1 for question in answerable if 0 < question.rank <= rank) for rank in (1, 3)}
+    refused = sum(1 for question in answerable if not question.found)
+    false = sum(1 for question in off_topic if question.found)
+    facts = sum(question.has_fact for question in answerable)
     lines = [
         (
-            f"answerable {len(asked)}: recall@1 {_ratio(right[1], len(asked))}, @3 {_ratio(right[3], len(asked))}, "
-            f"refused {refused}, with the fact {_ratio(facts, len(asked))}"
+            f"answerable {len(answerable)}: recall@1 {_ratio(right[1], len(answerable))}, "
+            f"@3 {_ratio(right[3], len(answerable))}, "
+            f"refused {refused}, with the fact {_ratio(facts, len(answerable))}"
         ),
-        f"off topic {len(foreign)}: false answers {false}, refused {_ratio(len(foreign) - false, len(foreign))}",
+        f"off topic {len(off_topic)}: false answers {false}, refused {_ratio(len(off_topic) - false, len(off_topic))}",
         f"{1000 * seconds / max(1, len(checked)):.1f} ms a question",
     ]
     print("\n".join(lines))
-    if given.report:
-        given.report.write_text(_report(lines, checked), "utf-8")
-    return 0 if not foreign or false <= 0.1 * len(foreign) else 1
+    if options.report:
+        options.report.write_text(_report(lines, checked), "utf-8")
+    return 0 if not off_topic or false <= 0.1 * len(off_topic) else 1
 
 
-def _checked(engine: KnowledgeEngine, one: dict[str, Any]) -> _Checked:
-    history = tuple(ChatMessage("user", earlier) for earlier in one.get("history", ()))
-    answer = engine.ask(one["question"], history)
+def _checked(engine: KnowledgeEngine, entry: dict[str, Any]) -> _Checked:
+    history = tuple(ChatMessage("user", question) for question in entry.get("history", ()))
+    answer = engine.ask(entry["question"], history)
     found = tuple(engine.path_of(source.url) for source in answer.citations)
-    has_fact = str(one.get("fact", "")).casefold() in answer.text.casefold()
-    return _Checked(one["question"], tuple(one.get("pages", ())), found, has_fact, answer.text)
+    has_fact = str(entry.get("fact", "")).casefold() in answer.text.casefold()
+    return _Checked(entry["question"], tuple(entry.get("pages", ())), found, has_fact, answer.text)
 
 
 def _report(lines: Sequence[str], checked: Sequence[_Checked]) -> str:
@@ -157,12 +158,12 @@ def _report(lines: Sequence[str], checked: Sequence[_Checked]) -> str:
     parts = ["# Questions checked", *(f"- {line}" for line in lines)]
     for title, good in (("What went wrong", False), ("What went well", True)):
         parts.append(f"\n## {title}")
-        for one in checked:
-            if one.is_good == good:
-                wanted = ", ".join(f"`{page}`" for page in one.pages) or "no answer"
-                found = ", ".join(f"`{page}`" for page in one.found) or "no answer"
-                quoted = "\n".join(f"> {line}" for line in one.text.splitlines())
-                parts.append(f"\n### {one.question}\n\nWanted: {wanted}. Found: {found}.\n\n{quoted}")
+        for entry in checked:
+            if entry.is_good == good:
+                wanted = ", ".join(f"`{page}`" for page in entry.pages) or "no answer"
+                found = ", ".join(f"`{page}`" for page in entry.found) or "no answer"
+                quoted = "\n".join(f"> {line}" for line in entry.text.splitlines())
+                parts.append(f"\n### {entry.question}\n\nWanted: {wanted}. Found: {found}.\n\n{quoted}")
     return "\n".join(parts) + "\n"
 
 

@@ -110,10 +110,9 @@ def _parse_redis_url(value: object) -> str | None:
     """Checks the form only; connecting is up to the store."""
     if value is None:
         return None
-    url = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = _secret_text(value).partition("://")
     if scheme.lower() not in REDIS_URL_PATTERNS:
-        raise SettingError(f"begin with one of {', '.join(f'{known}://' for known in REDIS_URL_PATTERNS)}", hide=True)
+        raise SettingError(f"begin with one of {', '.join(f'{name}://' for name in REDIS_URL_PATTERNS)}", hide=True)
     hosts = re.split("[/?#]", rest.rpartition("@")[2])[0]
     has_ports = all(0 < int(port) < 65536 for port in re.findall(r":([0-9]+)(?:,|\Z)", hosts))
     if not re.fullmatch(REDIS_URL_PATTERNS[scheme.lower()], rest) or re.search(r"\s", rest) or not has_ports:
@@ -146,8 +145,7 @@ def _to_ascii(origin: str) -> str:
 def _parse_origins(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
-    parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]  # type: ignore[attr-defined]
-    origins = tuple(dict.fromkeys(_parse_origin(part) for part in parts if part.strip()))
+    origins = tuple(dict.fromkeys(map(_parse_origin, _split_list(value))))
     if not origins:
         raise SettingError("name at least one origin such as https://www.example.com")
     return origins
@@ -157,7 +155,7 @@ def _parse_secret(value: object) -> str | None:
     """A secret that this service checks or signs with: long enough that nobody guesses it."""
     if value is None:
         return None
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    text = _secret_text(value)
     if len(text) < MIN_SECRET_CHARS:
         raise SettingError(f"have at least {MIN_SECRET_CHARS} characters", hide=True)
     return text
@@ -189,15 +187,29 @@ UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\u
 """Control characters, line breaks and overrides of the writing direction."""
 
 
+def _parse_json(value: object) -> object:
+    """The value of a text in JSON; anything else unchanged."""
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(value) if isinstance(value, str) else value
+    return value
+
+
+def _split_list(value: object) -> list[str]:
+    """The entries of a comma list, or of a list, without white space around them and without empty ones."""
+    entries = value.split(",") if isinstance(value, str) else map(str, value)  # type: ignore[call-overload]
+    return [entry.strip() for entry in entries if entry.strip()]
+
+
+def _secret_text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
 def _parse_suggestions(value: object) -> tuple[str, ...]:
     """At most eight questions, the number that the widget shows."""
-    given = value
-    with contextlib.suppress(ValueError, RecursionError):
-        given = json.loads(value) if isinstance(value, str) else value
-    questions = (
-        [one.strip() if isinstance(one, str) else "" for one in given] if isinstance(given, list | tuple) else [""]
-    )
-    if len(questions) > 8 or not all(0 < len(one) <= 200 and not UNSHOWABLE.search(one) for one in questions):
+    entries = _parse_json(value)
+    entries = entries if isinstance(entries, list | tuple) else [None]
+    questions = [entry.strip() if isinstance(entry, str) else "" for entry in entries]
+    if len(questions) > 8 or not all(0 < len(text) <= 200 and not UNSHOWABLE.search(text) for text in questions):
         raise SettingError('be a JSON list of at most 8 texts of 1 to 200 characters, such as ["What does it cost?"]')
     return tuple(questions)
 
@@ -240,17 +252,15 @@ def _parse_contact_url(value: object) -> str:
 
 
 def _parse_pages(value: object) -> frozenset[str]:
-    names = value.lower().split(",") if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
-    wanted = {name.strip() for name in names if name.strip()}
-    if not wanted or not wanted <= {"all", *PAGES}:
+    names = {name.lower() for name in _split_list(value)}
+    if not names or not names <= {"all", *PAGES}:
         raise SettingError(f"be all, or a comma list of {', '.join(PAGES[:-1])} and {PAGES[-1]}")
-    return frozenset(PAGES if "all" in wanted else wanted)
+    return frozenset(PAGES if "all" in names else names)
 
 
 def _parse_hosts(value: object) -> tuple[str, ...]:
     """Host names as browsers send them, in lower case and punycode."""
-    names = value.split(",") if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
-    hosts = [_to_ascii(f"https://{name.strip().lower()}").partition("://")[2] for name in names if name.strip()]
+    hosts = [_to_ascii(f"https://{name.lower()}").partition("://")[2] for name in _split_list(value)]
     if not hosts or not all(re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", host) for host in hosts):
         raise SettingError("be a comma list of host names such as docs.example.com, without https:// and path")
     return tuple(dict.fromkeys(hosts))
@@ -301,8 +311,7 @@ def _parse_events_secret(value: object) -> str | None:
     """A secret as Standard Webhooks writes it: ``whsec_`` and base64 of 24 to 64 bytes."""
     if value is None:
         return None
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    size = 0
+    text, size = _secret_text(value), 0
     with contextlib.suppress(binascii.Error, ValueError):
         size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
     if not text.startswith("whsec_") or not 24 <= size <= 64:
@@ -327,10 +336,8 @@ def _is_loopback(host: str) -> bool:
 
 def _parse_roles(value: object) -> dict[str, str]:
     """Roles by group of the OpenID provider."""
-    given = value
-    with contextlib.suppress(ValueError, RecursionError):
-        given = json.loads(value) if isinstance(value, str) else value
-    roles = given if isinstance(given, dict) else {}
+    groups = _parse_json(value)
+    roles = groups if isinstance(groups, dict) else {}
     if not 0 < len(roles) <= 100 or not all(group and role in ROLES for group, role in roles.items()):
         names = ", ".join(ROLES[:-1])
         raise SettingError(f'be a JSON object from group to {names} or {ROLES[-1]}, such as {{"support": "operator"}}')
@@ -368,8 +375,8 @@ def _parse_model_dir(value: object) -> Path:
 
 def _parse_folders(value: object) -> tuple[Path, ...]:
     """One folder or several, parted as in PATH (``:``, on Windows ``;``)."""
-    given = value if isinstance(value, list | tuple) else str(value).split(os.pathsep)
-    folders = tuple(Path(str(part)).expanduser().resolve() for part in given if str(part))
+    parts = value if isinstance(value, list | tuple) else str(value).split(os.pathsep)
+    folders = tuple(Path(str(part)).expanduser().resolve() for part in parts if str(part))
     if not folders or not all(folder.is_dir() for folder in folders):
         raise SettingError(f"be a folder that exists, or several parted by {os.pathsep}")
     return tuple(dict.fromkeys(folders))

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     invite.add_argument("--role", choices=ROLES, required=True, help="what they may do")
 
 
-def main(given: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
     """0 with the link on stdout; 1 where storage is away; 2 for a wrong setting or name."""
     from app.api.desk_operators import invitation_url
     from app.api.desk_schemas import OperatorName
@@ -29,7 +29,7 @@ def main(given: argparse.Namespace) -> int:
 
     try:
         config = Settings.from_env()
-        name = TypeAdapter(OperatorName).validate_python(given.name)
+        name = TypeAdapter(OperatorName).validate_python(options.name)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -38,7 +38,7 @@ def main(given: argparse.Namespace) -> int:
         return 2
     client = open_client(config)
     try:
-        invitation = _invite(OperatorDirectory(RedisOperatorStore(client)), name, given.role)
+        invitation = _invite(OperatorDirectory(RedisOperatorStore(client)), name, options.role)
     except StorageUnavailable as error:
         print(f"Redis cannot be used: {error.kind}", file=sys.stderr)
         return 1

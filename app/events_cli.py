@@ -29,7 +29,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def main(given: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
     """0 when it went well; 1 where storage is away, or an id names no event; 2 for a wrong setting."""
     from app.storage import open_client
 
@@ -40,7 +40,7 @@ def main(given: argparse.Namespace) -> int:
         return 2
     try:
         queue = EventQueue(client, "command line", 0, 0)
-        return _list(queue, given) if given.command == "list" else _retry(queue, given)
+        return _list(queue, options) if options.command == "list" else _retry(queue, options)
     except StorageUnavailable as error:
         print(f"Redis cannot be used: {error.kind}", file=sys.stderr)
         return 1
@@ -48,9 +48,9 @@ def main(given: argparse.Namespace) -> int:
         client.close()
 
 
-def _list(queue: EventQueue, given: argparse.Namespace) -> int:
-    for letter in queue.dead_letters(given.limit):
-        print(json.dumps(asdict(letter)) if given.json else _line(letter))
+def _list(queue: EventQueue, options: argparse.Namespace) -> int:
+    for letter in queue.dead_letters(options.limit):
+        print(json.dumps(asdict(letter)) if options.json else _line(letter))
     waiting, dead = queue.count()
     print(f"{dead} could not be delivered, {waiting} in the queue", file=sys.stderr)
     return 0
@@ -61,7 +61,7 @@ def _line(letter: DeadLetter) -> str:
     return f"{letter.id}  {queued}  {letter.type}  {letter.ref}  {letter.attempts} attempts, the last: {letter.problem}"
 
 
-def _retry(queue: EventQueue, given: argparse.Namespace) -> int:
-    count = queue.retry(given.ids)
+def _retry(queue: EventQueue, options: argparse.Namespace) -> int:
+    count = queue.retry(options.ids)
     print(f"{count} put back into the queue")
-    return 0 if count or not given.ids else 1
+    return 0 if count or not options.ids else 1

@@ -97,5 +97,5 @@ class Services:
 
 def services() -> Services:
     """The services of the current application."""
-    found: Services = current_app.extensions["baton"]
-    return found
+    built: Services = current_app.extensions["baton"]
+    return built

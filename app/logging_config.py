@@ -175,7 +175,7 @@ def configure(level: str, *, readable: bool = False) -> dict[str, Any]:
     """The ``logging.config.dictConfig`` for a whole process, from ``level`` upwards; ``readable``: for a terminal."""
     wanted = level.upper()
     quieter = "WARNING" if wanted in ("DEBUG", "INFO") else wanted
-    own = {"handlers": ["stderr"], "propagate": False}
+    to_stderr = {"handlers": ["stderr"], "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -195,19 +195,19 @@ def configure(level: str, *, readable: bool = False) -> dict[str, Any]:
         },
         "root": {"level": quieter, "handlers": ["stderr"]},
         "loggers": {
-            "app": {"level": wanted, **own},
-            "baton": {"level": wanted, **own},
+            "app": {"level": wanted, **to_stderr},
+            "baton": {"level": wanted, **to_stderr},
             # Who did what at the desk is written whatever LOG_LEVEL says.
-            "baton.audit": {"level": "INFO", **own},
+            "baton.audit": {"level": "INFO", **to_stderr},
             "baton.access": {"level": wanted, "handlers": ["access"], "propagate": False},
             # At a terminal one line of ours says that the service is up, and where.
-            "gunicorn.error": {"level": quieter if readable else wanted, **own},
+            "gunicorn.error": {"level": quieter if readable else wanted, **to_stderr},
             # Its line would hold the query string and the Referer; the middleware writes one instead.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
-            "werkzeug": {"level": quieter, **own},
-            "redis": {"level": quieter, **own},
+            "werkzeug": {"level": quieter, **to_stderr},
+            "redis": {"level": quieter, **to_stderr},
             # Below warning these two would log what visitors wrote.
-            "httpx": {"level": quieter, **own},
-            "openai": {"level": quieter, **own},
+            "httpx": {"level": quieter, **to_stderr},
+            "openai": {"level": quieter, **to_stderr},
         },
     }

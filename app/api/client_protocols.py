@@ -53,10 +53,10 @@ def text_of(content: Any, field: str) -> str:
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     texts: list[str] = []
     for part in parts:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in TEXT_PARTS and isinstance(part.get("text"), str):
+        part_type = part.get("type") if isinstance(part, dict) else None
+        if part_type in TEXT_PARTS and isinstance(part.get("text"), str):
             texts.append(part["text"])
-        elif not isinstance(kind, str) or (kind != "step-start" and not kind.startswith("data-")):
+        elif not isinstance(part_type, str) or (part_type != "step-start" and not part_type.startswith("data-")):
             raise InvalidRequest(field, "may hold text only")
     text = "".join(texts)
     try:

@@ -91,10 +91,10 @@ def list_questions(_caller: DeskCaller) -> Response:
     log = services().questions
     questions = [
         desk_schemas.Question(
-            id=one.id, question=one.question, count=one.count, first_at=timestamp(one.first_at),
-            last_at=timestamp(one.last_at),
+            id=group.id, question=group.question, count=group.count, first_at=timestamp(group.first_at),
+            last_at=timestamp(group.last_at),
         )
-        for one in (log.list() if log else ())
+        for group in (log.list() if log else ())
     ]  # fmt: skip
     return json_response(desk_schemas.QuestionList(kept=log is not None, questions=questions))
 

@@ -70,10 +70,12 @@ class DeskCaller:
         self._renewed_at = now
         operator_id = self.operator.id
         try:
-            found = operators.touch(operator_id, by_server=True) if self.by_api_key else operators.use_login(self.token)
+            operator = (
+                operators.touch(operator_id, by_server=True) if self.by_api_key else operators.use_login(self.token)
+            )
         except StorageUnavailable:  # nothing can be read that they might no longer see
             return True
-        return found is not None
+        return operator is not None
 
 
 def desk_route(
@@ -134,11 +136,9 @@ def check_caller(caller: DeskCaller, role: Role, *, key_alone: bool = False) -> 
     writes = request.method not in _SAFE_METHODS
     if not caller.by_api_key and writes:
         refuse_other_sites()
-    if caller.operator is None:
-        if writes and not key_alone:
-            raise InvalidRequest("Baton-Operator", "must name the operator for whom the call is made")
-    elif not caller.operator.is_at_least(role):
-        raise NotAllowed(f"This needs the role {role}; yours is {caller.operator.role}.")
+    operator = caller.acting if writes and not key_alone else caller.operator
+    if operator and not operator.is_at_least(role):
+        raise NotAllowed(f"This needs the role {role}; yours is {operator.role}.")
     if not caller.by_api_key and writes:
         demand_json()
 

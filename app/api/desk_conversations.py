@@ -134,10 +134,9 @@ def _time_span(session_hash: str, direction: str, session: SessionSnapshot) -> t
     """From when to when a page of the history reaches, so that each note is in one page alone."""
     first = created_at(session.messages[0]) if session.messages else ""
     if direction == "after":
-        # The message that the page follows.
-        at, message_id = ("before", orjson.loads(session.messages[0])["id"]) if session.messages else ("", "")
-        since = created_at(_page(session_hash, at, message_id, 1).session.messages[0])
-        return since, created_at(session.messages[-1]) if session.has_more else ""
+        position = ("before", orjson.loads(session.messages[0])["id"]) if session.messages else ("", "")
+        preceding = _page(session_hash, *position, 1).session.messages[0]
+        return created_at(preceding), created_at(session.messages[-1]) if session.has_more else ""
     since = first if session.has_more else ""
     if direction == "before":
         if not session.messages:
@@ -157,11 +156,11 @@ def _time_span(session_hash: str, direction: str, session: SessionSnapshot) -> t
 )
 def take_conversation(caller: DeskCaller, ref: str) -> Response:
     """Take a conversation; a running answer ends with the words said so far."""
-    given = read_json_object(optional=True)
-    if given.get("force") is True and not caller.acting.is_at_least("lead"):  # a 403 comes before the 404
+    fields = read_json_object(optional=True)
+    if fields.get("force") is True and not caller.acting.is_at_least("lead"):  # a 403 comes before the 404
         raise NotAllowed("Only leads and admins may take a conversation from somebody.")
     session_hash = _resolve(ref)
-    body = desk_schemas.TakeRequest.parse(given)
+    body = desk_schemas.TakeRequest.parse(fields)
     people_service().take(session_hash, caller.acting, force=body.force)
     desk_index().taken(ref, caller.operator_id, by_server=caller.by_api_key)
     return _conversation_response(caller, ref)

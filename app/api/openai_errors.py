@@ -36,5 +36,5 @@ def error_response(status: int, message: str, code: str, param: str | None = Non
 
 def error_body(status: int, message: str, code: str, param: str | None = None) -> dict[str, Any]:
     """The object for an error, also in a stream."""
-    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    error_type = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": message, "type": error_type, "param": param, "code": code}}

@@ -87,19 +87,19 @@ class Progress:
     error: dict[str, str] | None = None
     incomplete: str | None = None
 
-    def add(self, number: int, kind: str, data: dict[str, Any]) -> None:
+    def add(self, number: int, event_type: str, data: dict[str, Any]) -> None:
         """One event of the turn."""
-        if kind == "answer.delta":
+        if event_type == "answer.delta":
             self.text += data["text"]
-        if kind == HELD:
+        if event_type == HELD:
             self.end, self.status = number, "completed"
-        if kind not in TERMINAL_EVENTS:
+        if event_type not in TERMINAL_EVENTS:
             return
         self.end = number
         metadata = data["message"]["metadata"] if data.get("message") else {}
         self.citations = data.get("citations", [])
         self.incomplete = _INCOMPLETE.get(metadata.get("finish_reason", ""))
-        if kind == "answer.error":
+        if event_type == "answer.error":
             self.status, self.error = "failed", {"code": "server_error", "message": data["detail"]}
         elif metadata.get("stopped"):
             self.status = "cancelled"
@@ -332,10 +332,10 @@ def lines(events: Iterable[NumberedEvent | None], progress: Progress, starting_a
             if event is None:
                 yield KEEP_ALIVE
                 continue
-            number, kind, data = event
-            progress.add(number, kind, data)
-            first = 0 if kind in ("answer.start", HELD) else number - progress.stored.start - 2 + _FIRST_DELTA
-            for sequence_number, (name, value) in enumerate(protocol_events(kind, data, progress), first):
+            number, event_type, data = event
+            progress.add(number, event_type, data)
+            first = 0 if event_type in ("answer.start", HELD) else number - progress.stored.start - 2 + _FIRST_DELTA
+            for sequence_number, (name, value) in enumerate(protocol_events(event_type, data, progress), first):
                 if sequence_number > last:
                     last = sequence_number
                     yield sequence_line(value, name, sequence_number)
@@ -343,19 +343,19 @@ def lines(events: Iterable[NumberedEvent | None], progress: Progress, starting_a
         yield sequence_line(_LOST, "error", max(last, 0))
 
 
-def protocol_events(kind: str, data: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
+def protocol_events(event_type: str, data: dict[str, Any], progress: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
     """What one event of the log is in this protocol."""
     part = {"output_index": 0, "item_id": progress.item_id, "content_index": 0}
-    if kind in ("answer.start", HELD):
+    if event_type in ("answer.start", HELD):
         waiting = progress.response() | {"status": "in_progress"}
         yield "response.created", {"response": waiting}
         yield "response.in_progress", {"response": waiting}
-    if kind == HELD:
+    if event_type == HELD:
         yield "response.completed", {"response": progress.response()}
-    elif kind == "answer.start":
+    elif event_type == "answer.start":
         yield "response.output_item.added", {"output_index": 0, "item": progress.item("in_progress")}
         yield "response.content_part.added", part | {"part": progress.text_part()}
-    elif kind == "answer.delta":
+    elif event_type == "answer.delta":
         yield "response.output_text.delta", part | {"delta": data["text"], "logprobs": []}
     else:
         yield "response.output_text.done", part | {"text": progress.text, "logprobs": []}
@@ -386,10 +386,10 @@ def answer_unstored(body: ResponseRequest, question: str, history: list[ChatMess
         response.call_on_close(answer.close)
         return response
     with closing(answer):
-        for number, kind, data in filter(None, events):
-            if kind == "answer.error":
+        for number, event_type, data in filter(None, events):
+            if event_type == "answer.error":
                 raise (errors.EngineTimeout if data["code"] == "engine_timeout" else errors.EngineFailed)(
                     data["detail"]
                 )
-            progress.add(number, kind, data)
+            progress.add(number, event_type, data)
     return json_response(progress.response())

@@ -80,7 +80,7 @@ class _Attempt:
     state: str
     nonce: str
     code_verifier: str
-    till: float
+    expires_at: float
 
 
 class OidcProvider:
@@ -117,7 +117,7 @@ class OidcProvider:
             attempt = _Attempt(**orjson.loads(Aead(self._secret).decrypt(base64.urlsafe_b64decode(cookie))))
         except (CryptoError, ValueError, TypeError):
             raise LoginFailed("no attempt") from None
-        if time.time() > attempt.till:
+        if time.time() > attempt.expires_at:
             raise LoginFailed("too late")
         return attempt
 
@@ -243,7 +243,7 @@ class _bounded:  # noqa: N801 - a context manager
 
 def _texts(value: object) -> list[str]:
     """A claim as a list of texts; some providers send a single one bare."""
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
 
 
 def _name(claims: Mapping[str, Any]) -> str:

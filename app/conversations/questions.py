@@ -49,8 +49,8 @@ def group_of(text: str) -> str:
     """The group of a question: those whose words, without stop words and endings, are the same in any order."""
     lang = languages.detect(text) or "en"
     stop_words = languages.stop_words(lang)
-    found = [word for word in languages.words(text) if word not in stop_words] or languages.words(text)
-    stems = {term for word in found for term in languages.part_terms(word, lang)}
+    words = [word for word in languages.words(text) if word not in stop_words] or languages.words(text)
+    stems = {term for word in words for term in languages.part_terms(word, lang)}
     return hashlib.sha256(" ".join(sorted(stems) or [text.casefold()]).encode()).hexdigest()[:16]
 
 
@@ -69,14 +69,13 @@ class QuestionLog:
 
     def list(self) -> list[UnansweredQuestion]:
         """The most frequent first, of those as frequent the latest first."""
-        found = self._client.run(load_script("read_questions"), (QUESTIONS_KEY,))
         questions = [
-            UnansweredQuestion(
-                one[0].decode(), one[1].decode("utf-8", "replace"), int(one[2]), int(one[3]), int(one[4])
+            UnansweredQuestion(group.decode(), text.decode("utf-8", "replace"), int(count), int(first_at), int(last_at))
+            for group, text, count, first_at, last_at in self._client.run(
+                load_script("read_questions"), (QUESTIONS_KEY,)
             )
-            for one in found
         ]
-        return sorted(questions, key=lambda one: (-one.count, -one.last_at))
+        return sorted(questions, key=lambda question: (-question.count, -question.last_at))
 
     def erase(self, question_id: str = "") -> int:
         """Erases one group, or all of them; how many there were."""

@@ -140,10 +140,10 @@ def check_exactly_as_sent(client: Client) -> None:
     stored = [client.post(path, {"message": text}).json()["message"] for text in texts]
     expect([message["content"] for message in stored] == texts, "an append gives back another text")
     page = client.call("GET", path, params={"limit": 2}).json()
-    earlier = client.call("GET", path, params={"limit": 2, "before": page["messages"][0]["id"]}).json()
-    read = [message["content"] for message in [*earlier["messages"], *page["messages"]]]
+    previous = client.call("GET", path, params={"limit": 2, "before": page["messages"][0]["id"]}).json()
+    read = [message["content"] for message in [*previous["messages"], *page["messages"]]]
     expect(read == texts, "the pages of the history do not join to what was sent")
-    expect(page["has_more"] is True and earlier["has_more"] is False, "has_more is wrong")
+    expect(page["has_more"] is True and previous["has_more"] is False, "has_more is wrong")
 
 
 def check_client_ids(client: Client) -> None:
@@ -184,7 +184,7 @@ def check_every_cut(client: Client) -> None:
     answer = client.post("/api/chat", {"query": QUESTION, "session_id": client.created[-1]}).json()["answer"]
     with client.stream("GET", f"{path}/events", params={"after": start}) as events:
         all_events = until_end(events)
-    joined = "".join(data["text"] for _, kind, data in all_events if kind == "answer.delta")
+    joined = "".join(data["text"] for _, event_type, data in all_events if event_type == "answer.delta")
     expect(joined == answer, "the joined deltas are not the message")
     expect(len({event_id for event_id, _, _ in all_events}) == len(all_events), "an event id comes twice")
     cuts = range(len(all_events)) if len(all_events) <= 16 else range(0, len(all_events), len(all_events) // 16 + 1)
@@ -194,8 +194,8 @@ def check_every_cut(client: Client) -> None:
         expect(rest == all_events[cut + 1 :], f"after event {cut + 1} of {len(all_events)} other events came")
     for position in ("nonsense", "999999999-000000"):
         with client.stream("GET", f"{path}/events", params={"after": position}) as events:
-            kind = next((kind for _, kind, _ in events if kind != "ping"), "")
-        expect(kind == "reset", f"an unknown position brings {kind or 'silence'}, not reset")
+            first = next((event_type for _, event_type, _ in events if event_type != "ping"), "")
+        expect(first == "reset", f"an unknown position brings {first or 'silence'}, not reset")
 
 
 def until_end(events: Iterator[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
@@ -269,26 +269,29 @@ def check_without_session(client: Client) -> None:
 def check_limits(client: Client) -> None:
     """Appends say how much of their limit is left."""
     path = f"{client.create()}/messages"
-    left = []
+    remaining = []
     for _ in range(2):
         headers = client.post(path, {"message": "x"}).headers
         if "x-ratelimit-remaining" not in headers:
             raise Skipped("no limit is switched on")
-        left.append(int(headers["x-ratelimit-remaining"]))
-    expect(left[1] < left[0], f"two calls left {left[0]} and {left[1]}")
+        remaining.append(int(headers["x-ratelimit-remaining"]))
+    expect(remaining[1] < remaining[0], f"two calls left {remaining[0]} and {remaining[1]}")
 
 
 def check_dead_worker(client: Client, pid: int) -> None:
     """A turn whose worker was killed is closed within 20 s, with its words so far."""
     path = client.create()
     body = {"query": QUESTION, "session_id": client.created[-1]}
-    words = ""
+    received = ""
     with client.stream("POST", "/api/chat", json=body, headers={"Accept": "text/event-stream"}) as events:
-        for _, kind, data in events:
-            if kind == "answer.delta":
-                words += data["text"]
+        for _, event_type, data in events:
+            if event_type == "answer.delta":
+                received += data["text"]
                 break
-            expect(kind not in ("answer.end", "answer.error"), "the answer was over before its worker could be killed")
+            expect(
+                event_type not in ("answer.end", "answer.error"),
+                "the answer was over before its worker could be killed",
+            )
         os.kill(pid, signal.SIGKILL)
         killed = time.monotonic()
     closed = None
@@ -301,7 +304,7 @@ def check_dead_worker(client: Client, pid: int) -> None:
         time.sleep(0.2)
     if closed is None:
         raise Broken(f"the answer is still open after {DEAD_TURN_SECONDS:.0f} s")
-    expect(closed["content"].startswith(words), "words that were sent are lost")
+    expect(closed["content"].startswith(received), "words that were sent are lost")
 
 
 CHECKS: tuple[Callable[[Client], None], ...] = (

@@ -38,8 +38,8 @@ class Client:
         """One call. Raises Skipped where a rate limit refuses it, and Broken where it leads elsewhere."""
         self.last_call = f"{method} {path}"
         response = self.http.request(method, path, **options)
-        kind = response.headers.get("content-type", "").partition(";")[0]
-        self.last_call = f"{method} {path}: {response.status_code} {kind}"
+        content_type = response.headers.get("content-type", "").partition(";")[0]
+        self.last_call = f"{method} {path}: {response.status_code} {content_type}"
         if response.status_code == 429:
             raise Skipped(f"a rate limit: come back in {response.headers.get('retry-after', '?')} s")
         if response.has_redirect_location:
@@ -69,18 +69,18 @@ class Client:
 
     def close(self) -> int:
         """Erases what was created; how many sessions could not be erased."""
-        left = set(self.created)
+        remaining = set(self.created)
         with closing(self.http):
-            for attempt in range(_ERASE_TRIES if left else 0):
+            for attempt in range(_ERASE_TRIES if remaining else 0):
                 time.sleep(min(attempt, 1))
-                for session_id in list(left):
+                for session_id in list(remaining):
                     with suppress(httpx.HTTPError):
                         response = self.http.delete(f"/api/session/{session_id}")
                         if response.is_success or response.status_code == 404:
-                            left.remove(session_id)
-                if not left:
+                            remaining.remove(session_id)
+                if not remaining:
                     break
-        return len(left)
+        return len(remaining)
 
 
 def without_credentials(text: str) -> str:
@@ -89,10 +89,10 @@ def without_credentials(text: str) -> str:
     return _CREDENTIAL.sub(r"\1_***", printable).strip()
 
 
-def expect(kept: bool, otherwise: str) -> None:
-    """Raises Broken, which says what was seen, unless ``kept``."""
-    if not kept:
-        raise Broken(otherwise)
+def expect(is_kept: bool, error: str) -> None:
+    """Raises Broken with ``error``, which says what was seen, unless the promise is kept."""
+    if not is_kept:
+        raise Broken(error)
 
 
 def read_events(lines: Iterator[str]) -> Iterator[tuple[str, str, Any]]:

@@ -35,7 +35,7 @@ def examine(url: str, pid: int | None = None, timeout: float = TIMEOUT) -> list[
     if pid is not None:
         others.append(_with_pid(pid))
     client, checks, is_reachable = Client(url, timeout), [], True
-    left = 0
+    remaining = 0
     try:
         for check in (first, *others):
             try:
@@ -44,9 +44,9 @@ def examine(url: str, pid: int | None = None, timeout: float = TIMEOUT) -> list[
                 is_reachable = check is not first
                 checks.append(Check(_name(check), False, str(error)))
     finally:
-        left = client.close()
-    if left:
-        detail = f"{left} sessions are left; they expire by themselves"
+        remaining = client.close()
+    if remaining:
+        detail = f"{remaining} sessions are left; they expire by themselves"
         checks.append(Check("What the doctor created is erased", False, detail))
     return checks
 
@@ -112,20 +112,20 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def main(given: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
     """Prints one line a promise; 1 where one is broken, 2 where the report cannot be written."""
-    checks = examine(given.address, given.pid, given.timeout)
-    if given.json:
-        print(json.dumps({"url": given.address, "checks": [asdict(check) for check in checks]}, indent=2))
+    checks = examine(options.address, options.pid, options.timeout)
+    if options.json:
+        print(json.dumps({"url": options.address, "checks": [asdict(check) for check in checks]}, indent=2))
     else:
         for check in checks:
             word = {True: "ok", False: "BROKEN", None: "skipped"}[check.ok]
             print(f"{word:8} {check.name}" + (f" ({check.detail})" if check.detail else ""))
     try:
-        if given.junit:
-            _write_junit(given.junit, checks)
+        if options.junit:
+            _write_junit(options.junit, checks)
     except OSError as error:
-        print(f"{given.junit} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"{options.junit} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     return 1 if any(check.ok is False for check in checks) else 0
 

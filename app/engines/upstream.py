@@ -69,8 +69,8 @@ class Refusal:
 def status_in(body: object) -> int:
     """The HTTP status that an error inside a stream names as its ``code`` or ``status``; 0 where it names none."""
     fields = body if isinstance(body, Mapping) else {}
-    found = re.fullmatch(r"[45][0-9]{2}", str(fields.get("code") or fields.get("status") or ""))
-    return int(found[0]) if found else 0
+    match = re.fullmatch(r"[45][0-9]{2}", str(fields.get("code") or fields.get("status") or ""))
+    return int(match[0]) if match else 0
 
 
 def read_refusal(status: int, body: object, *, secrets: Iterable[str] = (), private: Sequence[str] = ()) -> Refusal:

@@ -44,24 +44,24 @@ def counted(event: Mapping[str, Any], created_at: int, last_seen_at: int, kept_d
     ``created_at`` and ``last_seen_at`` (ms) are of its session.
     """
     fields: dict[str, int] = {}
-    kind, at = event["type"], int(event["at"])
-    if kind in _COUNTED_AS:
-        fields[_COUNTED_AS[kind]] = 1
-    elif kind == "question" and event.get("first"):
+    event_type, happened_at = event["type"], int(event["at"])
+    if event_type in _COUNTED_AS:
+        fields[_COUNTED_AS[event_type]] = 1
+    elif event_type == "question" and event.get("first"):
         fields["asked"] = 1
-    elif kind == "session.abandoned":
+    elif event_type == "session.abandoned":
         handler = event.get("handler")
         fields[f"abandoned_{handler if handler in HANDLERS else 'bot'}"] = 1
-    elif kind == "human.requested" and event.get("by") != "operator":
+    elif event_type == "human.requested" and event.get("by") != "operator":
         fields["requested_human"] = 1
-    elif kind in ("rating.given", "rating.removed"):
+    elif event_type in ("rating.given", "rating.removed"):
         _count_rating(fields, event)
     _measure(fields, event, created_at, last_seen_at)
     if not fields:
         return None
-    day = datetime.fromtimestamp(at / 1000, UTC).date()
-    until = _midnight_ms(day) + (kept_days + 1) * DAY_MS
-    return {"key": _key(day), "until": until, "fields": fields}
+    day = datetime.fromtimestamp(happened_at / 1000, UTC).date()
+    expires_at = _midnight_ms(day) + (kept_days + 1) * DAY_MS
+    return {"key": _key(day), "until": expires_at, "fields": fields}
 
 
 def _count_rating(fields: dict[str, int], event: Mapping[str, Any]) -> None:
@@ -73,14 +73,14 @@ def _count_rating(fields: dict[str, int], event: Mapping[str, Any]) -> None:
 
 def _measure(fields: dict[str, int], event: Mapping[str, Any], created_at: int, last_seen_at: int) -> None:
     """A time that an event brings with it: how long a conversation was, or how long somebody waited."""
-    kind, ms = event["type"], None
-    if kind == "session.ended":
+    event_type, ms = event["type"], None
+    if event_type == "session.ended":
         name, ms = "duration", int(event["at"]) - created_at
-    elif kind == "session.abandoned":
+    elif event_type == "session.abandoned":
         name, ms = "duration", last_seen_at - created_at
-    elif kind == "answer":
+    elif event_type == "answer":
         name, ms = "first_answer", event.get("first_ms")
-    elif kind == "human.taken":
+    elif event_type == "human.taken":
         name, ms = "wait", event.get("waited_ms")
     if ms is not None:
         fields[f"{name}:{bucket(ms)}"] = 1
@@ -157,5 +157,5 @@ class Analytics:
         return [DayCounts(day, fields) for day, fields in zip(wanted, self._read(wanted), strict=True)]
 
     def _read(self, wanted: Sequence[date]) -> list[dict[str, int]]:
-        found = self._client.run(load_script("read_analytics"), tuple(map(_key, wanted)))[1:] if wanted else []
-        return [{flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)} for flat in found]
+        hashes = self._client.run(load_script("read_analytics"), tuple(map(_key, wanted)))[1:] if wanted else []
+        return [{flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)} for flat in hashes]

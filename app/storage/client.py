@@ -404,9 +404,9 @@ def _pool_options(url: str) -> dict[str, Any]:
     for name in ("max_connections", "timeout"):
         options.pop(name, None)
     options |= _OPTIONS
-    given = {name: value for name, value in options.items() if name != "connection_class"}
+    arguments = {name: value for name, value in options.items() if name != "connection_class"}
     try:
-        options.get("connection_class", Connection)(**given)  # opens no connection yet
+        options.get("connection_class", Connection)(**arguments)  # opens no connection yet
     except (TypeError, RedisError):
         raise ValueError("its query has an option that redis-py does not know") from None
     return options
@@ -482,8 +482,8 @@ def _sentinel_redis(url: str, retry: Retry) -> Redis:
     if addresses.sentinel_login:
         sentinel_options |= addresses.sentinel_login
     elif login["password"]:
-        words = tuple(word for word in login.values() if word)
-        sentinel_options["redis_connect_func"] = lambda connection: _offer_login(connection, words)
+        credentials = tuple(value for value in login.values() if value)
+        sentinel_options["redis_connect_func"] = lambda connection: _offer_login(connection, credentials)
     if tls:
         sentinel_options["ssl"] = True
     sentinel = Sentinel(addresses.hosts, sentinel_kwargs=sentinel_options)

@@ -213,8 +213,8 @@ def _ensure_private_dir(folder: Path) -> None:
     """Make a folder that only this user can enter; one that somebody else made is refused."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o170077 != 0o040000:
         raise EmbeddedError(f"{folder} should be a private folder of this user: remove it.")
 
 

@@ -48,16 +48,23 @@ def entry(event: Mapping[str, Any], ref: str) -> Entry | None:
 
     The same event of the same session gets the same id each time.
     """
-    kind, at = event["type"], int(event["at"])
-    if kind not in FIELDS:
+    event_type, happened_at = event["type"], int(event["at"])
+    if event_type not in FIELDS:
         return None
-    data = {"ref": ref} | {name: event[name] for name in FIELDS[kind] if _is_plain(event.get(name))}
+    data = {"ref": ref} | {name: event[name] for name in FIELDS[event_type] if _is_plain(event.get(name))}
     remind_at = reminder = ""
     if _begins_waiting(event):
-        remind_at = str(at + REMIND_AFTER_MS)
+        remind_at = str(happened_at + REMIND_AFTER_MS)
         waits = {"ref": ref, "by": data.get("by", "operator"), "waiting_s": REMIND_AFTER_MS // 1000}
-        reminder = _body("human.requested", at + REMIND_AFTER_MS, waits)
-    return f"evt_{ref.removeprefix('cnv_')}_{event['n']}", ref, kind, _body(kind, at, data), remind_at, reminder
+        reminder = _body("human.requested", happened_at + REMIND_AFTER_MS, waits)
+    return (
+        f"evt_{ref.removeprefix('cnv_')}_{event['n']}",
+        ref,
+        event_type,
+        _body(event_type, happened_at, data),
+        remind_at,
+        reminder,
+    )
 
 
 def _begins_waiting(event: Mapping[str, Any]) -> bool:
@@ -71,8 +78,8 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, int) or (isinstance(value, str) and 0 < len(value) <= MAX_FIELD_CHARS)
 
 
-def _body(kind: str, at: int, data: dict[str, Any]) -> str:
-    return orjson.dumps({"type": kind, "timestamp": timestamp(at), "data": data}).decode()
+def _body(event_type: str, happened_at: int, data: dict[str, Any]) -> str:
+    return orjson.dumps({"type": event_type, "timestamp": timestamp(happened_at), "data": data}).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class QueuedEvent:
     """An event to send: ``id`` and ``body`` are the same at every attempt."""
 
     entry: str
-    """Its place in the queue."""
+    """Its position in the queue."""
     ref: str
     id: str
     type: str
@@ -116,7 +123,7 @@ class EventQueue:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Puts events at the end of the queue. Raises StorageUnavailable."""
-        if fields := [field for one in entries for field in one]:
+        if fields := [field for entry in entries for field in entry]:
             self._client.run(load_script("add_events"), (QUEUE_KEY,), *fields)
 
     def claim(self, max_events: int) -> list[QueuedEvent]:
@@ -131,9 +138,9 @@ class EventQueue:
             _log.error("%d entries of the queue were not events of this service and are dead letters now", broken)
         events = []
         for *fields, attempts in claimed:
-            entry_id, ref, event_id, kind, body = (field.decode() for field in fields)
+            entry_id, ref, event_id, event_type, body = (field.decode() for field in fields)
             age_ms = clock - _milliseconds(entry_id)
-            events.append(QueuedEvent(entry_id, ref, event_id, kind, body, attempts, age_ms))
+            events.append(QueuedEvent(entry_id, ref, event_id, event_type, body, attempts, age_ms))
         return events
 
     def delivered(self, event: QueuedEvent) -> None:

@@ -34,13 +34,13 @@ class Asset:
 
     body: bytes
     gzipped: bytes
-    kind: str
+    content_type: str
     digest: str
     integrity: str
 
 
 def get_asset(name: str) -> Asset | None:
-    """The file ``name`` below the static folder; None where there is none or its kind is not for browsers."""
+    """The file ``name`` below the static folder; None where there is none or its type is not for browsers."""
     path = (STATIC / name).resolve() if "\0" not in name else STATIC
     if path.suffix not in TYPES or not path.is_relative_to(STATIC):
         return None
@@ -56,11 +56,11 @@ def _read(path: Path, _changed: int, _size: int) -> Asset:
     return _make_asset(path.read_bytes(), TYPES[path.suffix])
 
 
-def _make_asset(body: bytes, kind: str) -> Asset:
+def _make_asset(body: bytes, content_type: str) -> Asset:
     return Asset(
         body=body,
         gzipped=gzip.compress(body, 9, mtime=0),
-        kind=kind,
+        content_type=content_type,
         digest=hashlib.sha256(body).hexdigest()[:12],
         integrity="sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode(),
     )
@@ -89,13 +89,15 @@ def widget_script(color: str | None, lang: str | None, theme: str) -> Asset | No
     """The script to paste, with the site's colour, language and theme for the launcher; as built where none is set."""
     built = get_asset("widget.js")
     options = {"color": color, "lang": lang, "theme": None if theme == "auto" else theme}
-    given = json.dumps({name: value for name, value in options.items() if value})
-    return _with_options(built, given[1:-1]) if built and given != "{}" else built
+    serialized = json.dumps({name: value for name, value in options.items() if value})
+    return _with_options(built, serialized[1:-1]) if built and serialized != "{}" else built
 
 
 @lru_cache(maxsize=4)
 def _with_options(script: Asset, options: str) -> Asset:
-    return _make_asset(script.body.replace(OPTIONS_START, OPTIONS_START + options.encode() + b",", 1), script.kind)
+    return _make_asset(
+        script.body.replace(OPTIONS_START, OPTIONS_START + options.encode() + b",", 1), script.content_type
+    )
 
 
 @blueprint.get("/widget.js")
@@ -139,7 +141,7 @@ def asset_response(asset: Asset | None, cache_control: str) -> Response:
     if asset is None:
         abort(404)
     gzips = request.accept_encodings.quality("gzip") > 0
-    response = Response(asset.gzipped if gzips else asset.body, content_type=asset.kind)
+    response = Response(asset.gzipped if gzips else asset.body, content_type=asset.content_type)
     if gzips:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = cache_control

@@ -41,13 +41,13 @@ class RenderedPage:
 def render(page: ParsedPage) -> RenderedPage:
     """The HTML of a parsed page: no HTML of its author's, no picture; links only where the parser left some."""
     tokens = page.tokens
-    rest = 3 if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else 0
+    after_title = 3 if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else 0
     renderer = _renderer()
 
     def html(part: Sequence[Token]) -> Markup:
         return Markup(renderer.renderer.render(part, renderer.options, dict(_ENV)))  # noqa: S704
 
-    return RenderedPage(html(tokens[:rest]), html(tokens[rest:]), page.headings)
+    return RenderedPage(html(tokens[:after_title]), html(tokens[after_title:]), page.headings)
 
 
 @lru_cache(maxsize=1)
@@ -75,7 +75,7 @@ def _renderer() -> MarkdownIt:
 
 def _as_method(rule: Any) -> Any:
     """The renderer binds its rules to itself; ours need no renderer."""
-    return lambda _renderer, *given: rule(*given)
+    return lambda _renderer, *args: rule(*args)
 
 
 def _nothing(*_: Any) -> str:

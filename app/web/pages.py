@@ -168,8 +168,8 @@ def knowledge(path: str) -> Response:
 @address_limit
 def _search(query: str) -> list[Citation]:
     """What answers a question, best first. It counts against RATE_LIMIT_ADDRESS, since it is work."""
-    found: list[Citation] = services().knowledge.find(query, MAX_RESULTS)
-    return found
+    results: list[Citation] = services().knowledge.find(query, MAX_RESULTS)
+    return results
 
 
 def _knowledge_response(page: Page | None, **values: Any) -> Response:
@@ -190,16 +190,18 @@ def _knowledge_response(page: Page | None, **values: Any) -> Response:
 
 def _grouped(pages: list[PageEntry], below: str) -> list[tuple[str, list[PageEntry]]]:
     """The pages by the next folder of their path, each with its title: that of the folder's own page, else its name."""
-    entries = [(entry, entry.path.removeprefix(below)) for entry in pages[:MAX_LISTED] if entry.path]
-    folders = {rest.partition("/")[0] for _, rest in entries if "/" in rest}
+    listed = [(entry, entry.path.removeprefix(below)) for entry in pages[:MAX_LISTED] if entry.path]
+    folders = {path.partition("/")[0] for _, path in listed if "/" in path}
     groups: dict[str, list[PageEntry]] = {}
     titles: dict[str, str] = {}
-    for entry, rest in entries:
-        folder = rest.partition("/")[0]
+    for entry, path in listed:
+        folder = path.partition("/")[0]
         groups.setdefault(folder if folder in folders else "", []).append(entry)
-        if rest in folders:
-            titles[rest] = entry.title
-    named = [(titles.get(folder) or readable_name(f"{folder}.md"), found) for folder, found in groups.items() if folder]
+        if path in folders:
+            titles[path] = entry.title
+    named = [
+        (titles.get(folder) or readable_name(f"{folder}.md"), entries) for folder, entries in groups.items() if folder
+    ]
     return ([("", groups[""])] if "" in groups else []) + named
 
 
