@@ -31,7 +31,7 @@ end
 
 -- The operator of a login, their record, and when it ends; nil where it has ended.
 local function living_login(login, idle)
-  local operator, used, till = string.match(redis.call('HGET', logins, login) or '', '^(%S+) (%d+) (%d+)$')
+  local operator, used, expires_at = string.match(redis.call('HGET', logins, login) or '', '^(%S+) (%d+) (%d+)$')
   local record = operator and redis.call('HGET', operators, operator)
-  if record and clock < tonumber(till) and clock < tonumber(used) + idle then return operator, record, till end
+  if record and clock < tonumber(expires_at) and clock < tonumber(used) + idle then return operator, record, expires_at end
 end

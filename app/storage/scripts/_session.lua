@@ -38,6 +38,6 @@ end
 
 -- The JSON of the stored message with this number.
 local function get_message(number)
-  local found = redis.call('XRANGE', messages, number .. '-0', number .. '-0')
-  return found[1] and found[1][2][2]
+  local entries = redis.call('XRANGE', messages, number .. '-0', number .. '-0')
+  return entries[1] and entries[1][2][2]
 end

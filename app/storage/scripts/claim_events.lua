@@ -35,9 +35,9 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. latest, '+inf', 
 end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', clock, 'LIMIT', 0, max)) do
   local entry, ref = string.match(member, '^(%S+) (.*)$')
-  local found = redis.pcall('XCLAIM', queue, 'senders', worker, 0, entry)
-  if found[1] and found[1][2] then
-    give(entry, parse(found[1][2]))
+  local entries = redis.pcall('XCLAIM', queue, 'senders', worker, 0, entry)
+  if entries[1] and entries[1][2] then
+    give(entry, parse(entries[1][2]))
   else  -- dropped because the queue was full, or lost with the group
     remove_event(queue, entry, ref, clock)
   end
@@ -53,8 +53,8 @@ while #claimed < max and scanned < MAX_SCANNED do
     reply = redis.call('XREADGROUP', 'GROUP', 'senders', worker, 'COUNT', count, 'STREAMS', queue, '>')
   end
   if not reply then break end
-  for _, one in ipairs(reply[1][2]) do
-    local entry, event = one[1], parse(one[2])
+  for _, item in ipairs(reply[1][2]) do
+    local entry, event = item[1], parse(item[2])
     local ref = event.ref or ''
     if ref == '' or not (event.id and event.type and event.body) then  -- another program has written it
       bury(queue, entry, {id = event.id or entry, ref = ref, type = event.type or '', body = event.body or ''}, 0, 'not an event')
@@ -73,8 +73,9 @@ while #claimed < max and scanned < MAX_SCANNED do
 end
 -- While there is nothing to send: forgets the names of workers that are long gone and had nothing left.
 if #claimed == 0 then
-  for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', queue, 'senders')) do
-    if one[4] == 0 and one[6] > lease * 10 then redis.call('XGROUP', 'DELCONSUMER', queue, 'senders', one[2]) end
+  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', queue, 'senders')) do
+    local name, pending, idle = consumer[2], consumer[4], consumer[6]
+    if pending == 0 and idle > lease * 10 then redis.call('XGROUP', 'DELCONSUMER', queue, 'senders', name) end
   end
 end
 if #claimed > 0 then keep_queue(queue, {'', ':due', ':first', ':tries'}) end
