@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 CODE = (
@@ -103,8 +103,7 @@ def in_sight(visitor: Visitor) -> tuple[float, float, float]:
 
 def test_a_long_answer(visit: Visit) -> None:
     """The question of a long answer stays in sight near the top while it is written and after; a scroll is obeyed."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     visitor.ask("words=400 pace=0.005")
     expect(visitor.answers.last).to_contain_text("w390")
     expect(visitor.button("Send")).to_be_visible()
@@ -124,8 +123,7 @@ def test_a_long_answer(visit: Visit) -> None:
 
 def test_a_short_answer_and_a_very_long_question(visit: Visit) -> None:
     """A short answer is shown to its end; of a question longer than the panel the last lines stay in sight."""
-    visitor = visit().open().ask("quick one " + "and so on " * 380)
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one " + "and so on " * 380)
     log, answer = place(visitor.page.get_by_role("log")), place(visitor.answers.last)
     assert log["y"] < answer["y"] < log["y"] + log["height"] - 40
     visitor.ask("quick two")
