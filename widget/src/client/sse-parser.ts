@@ -73,3 +73,13 @@ export function createParser(
     if (rest.length > limit) throw new StreamTooLarge();
   };
 }
+
+/** Hands on the text of a stream, until it ends or `onText` wants no more. */
+export async function readText(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  onText: (text: string) => boolean,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  for (let got = await reader.read(); !got.done; got = await reader.read())
+    if (!onText(decoder.decode(got.value, { stream: true }))) return;
+}

@@ -102,10 +102,13 @@ class ChatLexer extends Lexer {
   }
 }
 
+const isBounded = (text: string): boolean =>
+  text.length <= MAX_RUN && (text.match(MARK)?.length ?? 0) <= MAX_MARKS;
+
 /** A text in pieces of bounded length and with a bounded number of marks, cut at spaces where there are any. */
 function pieces(text: string): string[] {
-  if (text.length <= MAX_RUN && (text.match(MARK)?.length ?? 0) <= MAX_MARKS) return [text];
-  const found: string[] = [];
+  if (isBounded(text)) return [text];
+  const result: string[] = [];
   let [from, marks, space] = [0, 0, 0];
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!;
@@ -114,10 +117,10 @@ function pieces(text: string): string[] {
     if (at - from < MAX_RUN && marks <= MAX_MARKS) continue;
     const middle = (from + at) / 2;
     const to = space > middle ? space : isLowSurrogate(text, at) ? at - 1 : at;
-    found.push(text.slice(from, to));
+    result.push(text.slice(from, to));
     [from, marks, at] = [to, 0, to - 1];
   }
-  return [...found, text.slice(from)];
+  return [...result, text.slice(from)];
 }
 
 const isLowSurrogate = (text: string, at: number): boolean =>
@@ -133,11 +136,11 @@ const marked = new Marked({
       name: "citation",
       level: "inline",
       tokenizer(src): CitationToken | undefined {
-        const found = CITATION.exec(src);
-        const names = found ? [found[1]!, found[2] ?? ""] : [];
-        if (!found || names.some((name) => name.trim().toLowerCase() in this.lexer.tokens.links))
+        const match = CITATION.exec(src);
+        const names = match ? [match[1]!, match[2] ?? ""] : [];
+        if (!match || names.some((name) => name.trim().toLowerCase() in this.lexer.tokens.links))
           return undefined;
-        return { type: "citation", raw: found[0], number: Number(found[1]) };
+        return { type: "citation", raw: match[0], number: Number(match[1]) };
       },
     },
     {
@@ -183,18 +186,12 @@ const marked = new Marked({
     },
     url(src) {
       const { live, source } = this.lexer as ChatLexer;
-      const found = addressAtStart(src);
+      const address = addressAtStart(src);
+      if (!address) return undefined;
+      const { text, href } = address;
       // While an answer comes in, an address at its very end may go on: a link to its first half would lead to another host.
-      if (!found || (live && UNFINISHED.test(src.slice(found.text.length)) && source.endsWith(src)))
-        return undefined;
-      return {
-        type: "link",
-        raw: found.text,
-        href: found.href,
-        title: null,
-        text: found.text,
-        tokens: [textToken(found.text)],
-      };
+      if (live && UNFINISHED.test(src.slice(text.length)) && source.endsWith(src)) return undefined;
+      return { type: "link", raw: text, href, title: null, text, tokens: [textToken(text)] };
     },
     inlineText(src) {
       PLAIN.lastIndex = 0;

@@ -18,14 +18,16 @@ export const linkTarget = (href: string): string | null =>
 /** The bare web or mail address with which `text` begins. */
 export function addressAtStart(text: string): { text: string; href: string } | undefined {
   URL_CHARACTERS.lastIndex = 0;
-  const found = URL_CHARACTERS.exec(text)?.[0];
-  if (found) {
-    const url = withoutPunctuation(found.slice(0, end(found)));
-    if (!/^(?:https?:\/\/|www\.)[^\s/?#]/i.test(url)) return undefined;
-    return { text: url, href: /^w/i.test(url) ? `https://${url}` : url };
-  }
-  const at = /^[\w.+-]{1,64}(?=@)/.exec(text)?.[0].length ?? 0;
-  const mail = at ? mailAround(text, at) : undefined;
+  const characters = URL_CHARACTERS.exec(text)?.[0];
+  if (!characters) return mailAtStart(text);
+  const url = withoutPunctuation(characters.slice(0, end(characters)));
+  if (!/^(?:https?:\/\/|www\.)[^\s/?#]/i.test(url)) return undefined;
+  return { text: url, href: /^w/i.test(url) ? `https://${url}` : url };
+}
+
+function mailAtStart(text: string): { text: string; href: string } | undefined {
+  const name = /^[\w.+-]{1,64}(?=@)/.exec(text)?.[0];
+  const mail = name && mailAround(text, name.length);
   return mail && mail.start === 0 ? { text: mail.text, href: `mailto:${mail.text}` } : undefined;
 }
 
@@ -68,6 +70,6 @@ function withoutPunctuation(url: string): string {
 
 /** Where the entity that ends at `length` starts; the semicolon's place if it is none. */
 function entityStart(url: string, length: number): number {
-  const found = /&[a-z0-9]{1,31};$/i.exec(url.slice(Math.max(0, length - 33), length));
-  return length - (found?.[0].length ?? 1);
+  const entity = /&[a-z0-9]{1,31};$/i.exec(url.slice(Math.max(0, length - 33), length));
+  return length - (entity?.[0].length ?? 1);
 }

@@ -31,27 +31,35 @@ export function citationChip(n: number, context: RenderContext): HTMLElement {
   );
 }
 
+const isChip = (part: Child): boolean =>
+  part instanceof HTMLElement && part.classList.contains("chip");
+const isPunctuation = (part: Child): boolean =>
+  typeof part === "string" && /^[\s.,;:!?)]+$/.test(part);
+
 /** Never begins a line with a number: it stays with the word before it, unless that is so long that it must break. */
 function nowrap(parts: Child[]): Child[] {
-  const found: Child[] = [];
-  let kept: HTMLElement | null = null;
+  const result: Child[] = [];
+  let word: HTMLElement | null = null;
   for (const part of parts) {
-    const chip = part instanceof HTMLElement && part.classList.contains("chip");
-    const before = found.at(-1);
-    if (chip && !kept && typeof before === "string") {
-      const [word = ""] = /\S{1,24}\s?$/.exec(before.slice(-25)) ?? [];
-      const rest = before.slice(0, before.length - word.length);
-      if (word)
-        found.splice(-1, 1, ...(rest ? [rest] : []), (kept = h("span", { class: "nowrap" }, word)));
-    }
-    if (chip && kept) kept.append(part);
-    else if (kept && typeof part === "string" && /^[\s.,;:!?)]+$/.test(part)) kept.append(part);
+    if (isChip(part)) word ??= wrapLastWord(result);
+    if (word && (isChip(part) || isPunctuation(part))) word.append(part);
     else {
-      kept = null;
-      found.push(part);
+      word = null;
+      result.push(part);
     }
   }
-  return found;
+  return result;
+}
+
+/** Puts the last word of the text that `parts` end with into an element that is not broken; null where there is none. */
+function wrapLastWord(parts: Child[]): HTMLElement | null {
+  const text = parts.at(-1);
+  const word = typeof text === "string" && /\S{1,24}\s?$/.exec(text.slice(-25))?.[0];
+  if (!word) return null;
+  const rest = text.slice(0, text.length - word.length);
+  const element = h("span", { class: "nowrap" }, word);
+  parts.splice(-1, 1, ...(rest ? [rest] : []), element);
+  return element;
 }
 
 /** Null stands for a number that is left out. */
@@ -100,16 +108,16 @@ function inlineToken(token: Token, place: Place): Part | Child[] {
 
 /** Neighbouring texts as one, without the space before a number that was left out. */
 function joinText(parts: Part[]): Child[] {
-  const found: Child[] = [];
+  const joined: Child[] = [];
   for (const part of parts) {
-    const last = found.at(-1);
+    const last = joined.at(-1);
     if (part === null) {
-      if (typeof last === "string") found[found.length - 1] = last.trimEnd();
+      if (typeof last === "string") joined[joined.length - 1] = last.trimEnd();
     } else if (typeof part === "string" && typeof last === "string")
-      found[found.length - 1] = last + part;
-    else if (part !== "") found.push(part);
+      joined[joined.length - 1] = last + part;
+    else if (part !== "") joined.push(part);
   }
-  return found;
+  return joined;
 }
 
 function link(token: Tokens.Link, place: Place): Child | Child[] {

@@ -200,15 +200,21 @@ export function withoutUnfinished(text: string, kind: string | undefined): strin
   const before = text.slice(0, Math.max(0, start - 1));
   if (kind === "code") return start && FENCE_END.test(line) ? before : text;
   if (BLOCK_START.test(line) || (start && NUMBER_START.test(line))) return before;
-  if (kind !== "table") {
-    // A line that begins with a pipe waits for the line under it, which makes it the header of a table.
-    const previous = before.lastIndexOf("\n") + 1;
-    if (start && TABLE_DELIMITERS.test(line) && PIPE_START.test(before.slice(previous)))
-      return text.slice(0, Math.max(0, previous - 1));
-    if (PIPE_START.test(line)) return before;
-  }
+  const table = kind === "table" ? null : tableStart(before, line);
+  if (table !== null) return text.slice(0, Math.max(0, table - 1));
   const calm = withOpenMarks(line);
   return calm === line ? text : text.slice(0, text.length - line.length) + calm;
+}
+
+/**
+ * Where a line begins that may become a table's header; null where none does. It begins with a pipe and waits for the line under
+ * it, which makes it one. `before`: the lines before the last one.
+ */
+function tableStart(before: string, line: string): number | null {
+  const previous = before.lastIndexOf("\n") + 1;
+  if (before && TABLE_DELIMITERS.test(line) && PIPE_START.test(before.slice(previous)))
+    return previous;
+  return PIPE_START.test(line) ? before.length + 1 : null;
 }
 
 /** The line with its open marks closed or left away: the words look as they will once the marks are complete. */

@@ -1,6 +1,6 @@
 /** One conversation, live in many tabs: one of them holds the feed and forwards its events, one sends the heartbeat. */
 import type { Api, ApiError } from "../client/api";
-import { createParser, type Frame } from "../client/sse-parser";
+import { createParser, readText, type Frame } from "../client/sse-parser";
 import { connectSse, type SseConnection, type Timing } from "../client/sse-connection";
 import { acquireRole, openChannel, hash53, type Platform } from "../client/tab-sync";
 import { decodeEvent, type ChatEvent } from "../client/decode";
@@ -65,6 +65,14 @@ function decodeFrame({
   }
 }
 
+/** The delta begins behind the text that this tab has: words before it are missing. */
+const isTorn = (event: ChatEvent, turn: Turn | null): boolean =>
+  event.event === "answer.delta" &&
+  (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
+
+const isEventId = (id: unknown): id is string =>
+  typeof id === "string" && id !== "" && id.length <= 100;
+
 export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const { api, session } = deps;
   // Without a channel between the tabs each needs a feed of its own, so there is nothing to lock.
@@ -106,7 +114,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     if (isLeader) return;
     lastMessageAt = Date.now();
     if (message.kind === "event") handleForwarded(message);
-    // What came between the history that this tab read and its first hearing of the feed.
+    // Events came after the history that this tab read, and before it received any.
     else if (message.id && message.id !== cursor && !deps.turn()) void sync();
   });
 
@@ -114,23 +122,23 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   function handleForwarded({ event: kind, data, id, after }: Record<string, unknown>): void {
     const event = typeof kind === "string" ? decodeEvent(kind, data) : null;
     if (!event) return;
-    const turn = deps.turn();
-    const torn =
-      event.event === "answer.delta" &&
-      (turn?.turn_id !== event.turn_id || (event.at ?? 0) > turn.text.length);
-    const named = typeof id === "string" && id !== "" && id.length <= 100;
-    // Not the next after what this tab heard last: something may have been missed, and the history has it.
-    const gap = named && (!after || after !== lastEventId);
+    const torn = isTorn(event, deps.turn());
+    // Not the next after what this tab received last: something may have been missed, and the history has it.
+    const gap = isEventId(id) && (!after || after !== lastEventId);
     // This tab is out of sight: when it is visible again, its feed goes on from the old cursor.
     if (gap && !wanted.feed && event.event !== "session") return;
     deps.onEvent(event);
     if (torn) channel.post({ kind: "ask" });
-    if (!named) return;
+    if (!isEventId(id)) return;
     lastEventId = cursor = id;
+    moveOffset(event);
+    if (gap) void sync();
+  }
+
+  function moveOffset(event: ChatEvent): void {
     if (event.event === "answer.start") answerOffset = 0;
     if (event.event === "answer.delta")
       answerOffset = (event.at ?? answerOffset) + event.text.length;
-    if (gap) void sync();
   }
 
   /** For a tab that has come: the answer so far, in the form of events; without one where the feed is. */
@@ -161,18 +169,18 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
 
   /** Handles a frame of a feed or a poll, here and in the other tabs. False where the requested cursor is gone. */
   function handleFrame(frame: Frame): boolean {
-    const read = decodeFrame(frame),
+    const decoded = decodeFrame(frame),
       after = lastEventId;
-    if (read?.event.event === "ping") channel.post({ kind: "alive" });
-    if (read?.event.event === "reset") return false;
+    if (decoded?.event.event === "reset") return false;
     if (frame.id) lastEventId = cursor = frame.id;
-    if (!read || read.event.event === "ping") return true;
-    const { event, data } = read;
-    if (event.event === "answer.start") answerOffset = 0;
-    if (event.event === "answer.delta") {
-      data.at = event.at = answerOffset;
-      answerOffset += event.text.length;
+    if (!decoded) return true;
+    const { event, data } = decoded;
+    if (event.event === "ping") {
+      channel.post({ kind: "alive" });
+      return true;
     }
+    if (event.event === "answer.delta") data.at = event.at = answerOffset;
+    moveOffset(event);
     deps.onEvent(event);
     forward(frame.event, data, frame.id ?? "", after);
     return true;
@@ -198,17 +206,17 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     };
     timer = setTimeout(() => mine.abort(), 2 * POLL_WINDOW_MS);
     try {
-      const reader = (await api.events(session, cursor, mine.signal)).body!.getReader(),
-        text = new TextDecoder();
+      const reader = (await api.events(session, cursor, mine.signal)).body!.getReader();
       const parse = createParser((frame) => {
         lost ||= !mine.signal.aborted && !handleFrame(frame);
       });
       linger(reader);
-      for (let got = await reader.read(); !got.done && !lost; got = await reader.read()) {
+      await readText(reader, (text) => {
         spoke = true;
         linger(reader);
-        parse(text.decode(got.value, { stream: true }));
-      }
+        parse(text);
+        return !lost;
+      });
     } catch (cause) {
       const error = cause as ApiError;
       if ((error.isGone || error.isForbidden) && !stopped) deps.onRefused(error);
@@ -301,31 +309,15 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
       if (!held && releaseAnswerStream === quit) quit();
     }, 50);
     const limit = setInterval(() => {
-        if (feed) quit();
-      }, ANSWER_STREAM_MS),
-      text = new TextDecoder();
-    let at = 0;
-    const parse = createParser((frame) => {
-      const event = decodeFrame(frame)?.event;
-      if (!event || open || stopped) return;
-      if (event.event === "answer.start") at = 0;
-      if (event.event === "answer.delta") {
-        event.at = at;
-        at += event.text.length;
-      }
-      const ends = event.event === "answer.end" || event.event === "answer.error";
-      // The question is for people. Only the log says who has the conversation now.
-      if (event.event === "handler") deps.onHeld();
-      if (event.event === "answer.start" || event.event === "answer.delta" || (ends && !feed))
-        deps.onEvent(event);
-    });
+      if (feed) quit();
+    }, ANSWER_STREAM_MS);
+    const parse = createParser(answerFrameHandler());
     try {
-      for (
-        let got = await reader.read();
-        !got.done && releaseAnswerStream === quit;
-        got = await reader.read()
-      )
-        parse(text.decode(got.value, { stream: true }));
+      await readText(reader, (text) => {
+        if (releaseAnswerStream !== quit) return false;
+        parse(text);
+        return true;
+      });
     } catch {
       /* the feed has it all */
     }
@@ -333,6 +325,34 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     clearTimeout(turned);
     if (releaseAnswerStream === quit) quit();
     if (isLeader && !feed) void pollOnce();
+  }
+
+  /** Shows the events of a question's own response: of its end only where no feed brings it. */
+  function answerFrameHandler(): (frame: Frame) => void {
+    let offset = 0;
+    return (frame) => {
+      const event = decodeFrame(frame)?.event;
+      if (!event || open || stopped) return;
+      switch (event.event) {
+        // The question is for people. Only the log says who has the conversation now.
+        case "handler":
+          return deps.onHeld();
+        case "answer.start":
+          offset = 0;
+          break;
+        case "answer.delta":
+          event.at = offset;
+          offset += event.text.length;
+          break;
+        case "answer.end":
+        case "answer.error":
+          if (feed) return;
+          break;
+        default:
+          return;
+      }
+      deps.onEvent(event);
+    };
   }
 
   function setFeed(on: boolean): void {
