@@ -18,18 +18,20 @@ export const answer = (text: string, session = only()) => {
   service.finish(session);
 };
 export const rested = async (tab: { state: State }) =>
-  until(
-    () => !tab.state.waiting && !tab.state.answering,
-    () => tab.state,
-  );
+  until(() => !tab.state.waiting && !tab.state.answering, tab);
 
 export async function asked(text = "Hello?", tab = browser.tab()) {
   await tab.ready;
   await tab.conversation.send(text);
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
+  return tab;
+}
+
+/** A tab in which somebody has asked and been answered. */
+export async function answered(tab = browser.tab(), text = "Hello?") {
+  await asked(text, tab);
+  answer("Good day.");
+  await rested(tab);
   return tab;
 }
 
@@ -44,9 +46,6 @@ export async function nineTabs(): Promise<State[]> {
   );
   answer("Good day to all of you.");
   for (const tab of tabs)
-    await until(
-      () => texts(tab.state).length === 2 && !tab.state.answering,
-      () => tab.state,
-    );
+    await until(() => texts(tab.state).length === 2 && !tab.state.answering, tab);
   return tabs.map((tab) => tab.state);
 }

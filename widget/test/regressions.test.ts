@@ -1,37 +1,16 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { hash53 } from "../src/client/tab-sync";
 import { FakeService } from "./fake-service";
+import { answered, browser, only, service } from "./fixtures";
 import { Browser, until } from "./tab";
 
-let service: FakeService, browser: Browser;
-beforeEach(() => {
-  service = new FakeService();
-  browser = new Browser(service);
-});
 afterEach(() => {
-  browser.close();
   vi.useRealTimers();
 });
 
-const only = () => [...service.sessions.values()].at(-1)!;
 const KEY = "baton:https://svc.test:session";
 const saved = () => JSON.parse(browser.local.getItem(KEY) ?? "null");
 
-async function answered(tab = browser.tab(), text = "Hello?") {
-  await tab.ready;
-  await tab.conversation.send(text);
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
-  service.delta(only(), "Good day.");
-  service.finish(only());
-  await until(
-    () => !tab.state.waiting && !tab.state.answering && tab.state.messages.length === 2,
-    () => tab.state,
-  );
-  return tab;
-}
 const edge = () =>
   new Response("<html>Application not found</html>", {
     status: 404,
@@ -83,10 +62,7 @@ test("a proxy's 404 on feed, heartbeat and deeds forgets no conversation, which 
   expect(tab.state.status).toBe("active");
   mend();
   await tab.conversation.send("Still there?");
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   expect(service.sessions.size).toBe(1);
   expect(only().id).toBe(id);
   expect(tab.state.messages.map((one) => one.content)).toEqual([
@@ -107,10 +83,7 @@ test("a page loaded while the edge answers 404 keeps its conversation and restor
     () => service.count("POST /api/session/resume") > 0,
     () => service.calls,
   );
-  await until(
-    () => again.state.connection === "reconnecting",
-    () => again.state,
-  );
+  await until(() => again.state.connection === "reconnecting", again);
   expect(site.local.getItem(KEY)).toContain(only().id);
   mend();
   await again.ready;
@@ -213,10 +186,7 @@ test("Stop takes back a question that still waits for the service", async () => 
   await tab.conversation.send("Anybody?");
   expect(tab.state.waiting).toBe(true);
   await tab.conversation.stop();
-  await until(
-    () => !tab.state.waiting,
-    () => tab.state,
-  );
+  await until(() => !tab.state.waiting, tab);
   expect(tab.state).toMatchObject({ messages: [], returnedDraft: { text: "Anybody?" } });
 });
 
@@ -229,23 +199,11 @@ test("when the wait of a 429 is over its line goes, and what is asked next is se
     retryAfter: 2,
   });
   await tab.conversation.send("Too much?");
-  await until(
-    () => tab.state.wait === 2,
-    () => tab.state,
-  );
-  await until(
-    () => tab.state.notice?.params?.seconds === 1,
-    () => tab.state,
-  );
-  await until(
-    () => tab.state.wait === 0 && tab.state.notice === null,
-    () => tab.state,
-  );
+  await until(() => tab.state.wait === 2, tab);
+  await until(() => tab.state.notice?.params?.seconds === 1, tab);
+  await until(() => tab.state.wait === 0 && tab.state.notice === null, tab);
   await tab.conversation.send("Now?");
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   expect(only().messages.at(-1)!.content).toBe("Now?");
 });
 
@@ -326,10 +284,7 @@ test("a question refused by a 429 is there after a reload, with Retry, and is no
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(
-    () => tab.state.messages[0]?.delivery === "failed",
-    () => tab.state,
-  );
+  await until(() => tab.state.messages[0]?.delivery === "failed", tab);
   const { storage } = tab;
   tab.conversation.dispose();
   const again = browser.tab({}, { storage });
@@ -340,10 +295,7 @@ test("a question refused by a 429 is there after a reload, with Retry, and is no
   });
   expect(service.count("POST /api/chat")).toBe(1);
   await again.conversation.retry(again.state.messages[0]!.client_id);
-  await until(
-    () => again.state.answering,
-    () => again.state,
-  );
+  await until(() => again.state.answering, again);
   again.conversation.dispose();
   const third = browser.tab({}, { storage });
   await third.ready;

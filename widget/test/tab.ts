@@ -156,16 +156,18 @@ export class Browser {
   }
 }
 
-/** Waits for a condition, with a deadline; the error says what was there instead. */
+/** Waits for a condition, with a deadline; the error says what was there instead, such as the state of a tab. */
 export async function until(
   condition: () => unknown,
-  seen: () => unknown = () => "",
+  seen: (() => unknown) | { state: unknown } = () => "",
   ms = 4000,
 ): Promise<void> {
   const deadline = Date.now() + ms;
   while (!condition()) {
-    if (Date.now() > deadline)
-      throw new Error(`not in time: ${condition}; there is ${JSON.stringify(seen())}`);
+    if (Date.now() > deadline) {
+      const found = typeof seen === "function" ? seen() : seen.state;
+      throw new Error(`not in time: ${condition}; there is ${JSON.stringify(found)}`);
+    }
     await new Promise((go) => setTimeout(go, 5));
   }
 }

@@ -3,7 +3,7 @@ import "../page-chunks";
 import type { BatonChat } from "./chat";
 import "./chat";
 import type { Conversation, State } from "../types";
-import { AT_REST, message } from "../../test/view-state";
+import { AT_REST, message, mountChat } from "../../test/view-state";
 
 const CALM: State = { ...AT_REST, status: "none" };
 
@@ -45,19 +45,8 @@ class Stage implements Conversation {
 async function show(state: Partial<State> = {}, options: BatonChat["options"] = {}) {
   const stage = new Stage();
   stage.state = { ...CALM, ...state };
-  const chat = document.createElement("baton-chat") as BatonChat;
-  Object.assign(chat, { conversation: stage, options, variant: "panel" });
-  document.body.append(chat);
-  const root = chat.shadowRoot!;
+  const { chat, root, button } = await mountChat(stage, options);
   const articles = () => [...root.querySelectorAll("article")];
-  const button = (name: string) =>
-    [...root.querySelectorAll<HTMLButtonElement>("button")].find(
-      (one) =>
-        (one.getAttribute("aria-label") ?? one.textContent!.trim()) === name &&
-        !one.closest("[hidden]"),
-    );
-  const settle = () => vi.waitFor(() => expect(root.querySelector(".chat")).not.toBe(null));
-  await settle();
   return { chat, stage, root, articles, button, field: () => root.querySelector("textarea")! };
 }
 

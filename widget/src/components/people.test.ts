@@ -6,7 +6,7 @@ import { asksForPerson } from "./asks-for-person";
 import { initials } from "./initials";
 import type { People } from "../state/people";
 import type { Conversation, Handler, State } from "../types";
-import { AT_REST, message } from "../../test/view-state";
+import { AT_REST, message, mountChat } from "../../test/view-state";
 
 const handler = (kind: Handler["kind"], more: Partial<Handler> = {}): Handler => ({
   kind,
@@ -34,30 +34,14 @@ async function show(state: Partial<State>, options: BatonChat["options"] = { peo
     },
     send: vi.fn(async () => {}),
   };
-  const chat = document.createElement("baton-chat") as BatonChat;
-  Object.assign(chat, {
-    conversation: stage as unknown as Conversation,
-    options,
-    variant: "panel",
-  });
-  document.body.append(chat);
-  const root = chat.shadowRoot!;
-  const settle = async () => {
-    await vi.waitFor(() => expect(root.querySelector(".chat")).not.toBe(null));
-    await chat.updateComplete;
-  };
+  const { chat, root, button } = await mountChat(stage as unknown as Conversation, options);
+  const settle = () => chat.updateComplete;
   const set = async (more: Partial<State>) => {
     stage.state = { ...stage.state, ...more };
     listeners.forEach((changed) => changed());
     await new Promise((go) => setTimeout(go, 150)); // one rendering a frame
     await settle();
   };
-  const button = (name: string) =>
-    [...root.querySelectorAll<HTMLButtonElement>("button")].find(
-      (one) =>
-        (one.getAttribute("aria-label") ?? one.textContent.trim()) === name &&
-        !one.closest("[hidden]"),
-    );
   const line = () => root.querySelector(".notices .people > span")?.textContent.trim();
   await settle();
   return { root, set, settle, button, line, people, chat };

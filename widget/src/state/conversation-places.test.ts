@@ -1,11 +1,9 @@
 import { expect, test } from "vitest";
-import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, answered, asked, browser, only, rested, service, texts } from "../../test/fixtures";
 import { Browser, MemoryStorage, until } from "../../test/tab";
 
 test("after session-expiry, and without auto-restore, a page begins with none", async () => {
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   const off = browser.tab({ autoRestore: false });
   await off.ready;
   expect(off.state.messages).toEqual([]);
@@ -30,30 +28,19 @@ test("an end shows in the other tab, its history stays, and the next question be
   await rested(one);
   await one.conversation.end();
   expect(one.state).toMatchObject({ status: "ended", notice: { key: "ended" } });
-  await until(
-    () => two.state.status === "ended",
-    () => two.state,
-  );
+  await until(() => two.state.status === "ended", two);
   expect(texts(two.state)).toEqual(["Hello?", "Good day."]);
   await two.conversation.send("Again?");
-  await until(
-    () => two.state.answering,
-    () => two.state,
-  );
+  await until(() => two.state.answering, two);
   expect(service.sessions.size).toBe(2);
   expect(texts(two.state)).toEqual(["Hello?", "Good day.", "Again?"]);
 });
 
 test("when the session is gone, the next question starts a new one by itself", async () => {
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   service.sessions.clear();
   await tab.conversation.send("Still there?");
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Good day.", "Still there?"]);
   expect(tab.state.status).toBe("active");
 });
@@ -66,10 +53,7 @@ test("an erased conversation is shown in no tab any more", async () => {
   await rested(one);
   await one.conversation.erase();
   expect(one.state).toMatchObject({ messages: [], status: "none", notice: { key: "erased" } });
-  await until(
-    () => two.state.messages.length === 0,
-    () => two.state,
-  );
+  await until(() => two.state.messages.length === 0, two);
   expect(browser.local.values.join()).not.toContain("ses_");
   expect(service.sessions.size).toBe(0);
 });
@@ -89,10 +73,7 @@ test.each(["erased", "gone"] as const)(
       service.sessions.clear();
       await one.conversation.link("once").catch(() => null);
     }
-    await until(
-      () => two.state.notice?.key === why,
-      () => two.state,
-    );
+    await until(() => two.state.notice?.key === why, two);
     expect(two.state.messages.length).toBe(why === "erased" ? 0 : 2);
     expect(browser.local.values.join()).not.toContain("ses_");
   },
@@ -106,10 +87,7 @@ test("New chat forgets the conversation in all tabs of the browser", async () =>
   await rested(one);
   one.conversation.startNew();
   expect(one.state).toMatchObject({ messages: [], status: "none" });
-  await until(
-    () => two.state.messages.length === 0,
-    () => two.state,
-  );
+  await until(() => two.state.messages.length === 0, two);
   expect(service.sessions.size).toBe(1);
 });
 
@@ -122,10 +100,7 @@ test("a full page carries on from a ticket, says so, and carries on again after 
   const page = site.tab({}, { own: true, session: ticket });
   await page.ready;
   expect(page.state.notice?.key).toBe("continued");
-  await until(
-    () => page.state.answering?.text === "One ",
-    () => page.state,
-  );
+  await until(() => page.state.answering?.text === "One ", page);
   service.delta(only(), "two");
   await until(
     () => page.state.answering?.text === "One two" && widget.state.answering?.text === "One two",
@@ -163,10 +138,7 @@ test("a dead link says so, shows nothing of another conversation, and a question
   await page.ready;
   expect(page.state).toMatchObject({ messages: [], status: "none", notice: { key: "deadLink" } });
   await page.conversation.send("Anew?");
-  await until(
-    () => page.state.answering,
-    () => page.state,
-  );
+  await until(() => page.state.answering, page);
   expect(texts(page.state)).toEqual(["Anew?"]);
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, answered, asked, browser, only, rested, service, texts } from "../../test/fixtures";
 import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
 
@@ -15,17 +15,11 @@ test("when the tab with the feed goes, another goes on with it and no word is lo
   const second = browser.tab();
   await second.ready;
   service.delta(only(), "One ");
-  await until(
-    () => second.state.answering?.text === "One ",
-    () => second.state,
-  );
+  await until(() => second.state.answering?.text === "One ", second);
   first.conversation.dispose();
   service.delta(only(), "two ");
   service.delta(only(), "three");
-  await until(
-    () => second.state.answering?.text === "One two three",
-    () => second.state,
-  );
+  await until(() => second.state.answering?.text === "One two three", second);
   service.finish(only());
   await rested(second);
   expect(texts(second.state)).toEqual(["Hello?", "One two three"]);
@@ -64,19 +58,10 @@ test("the first words need not wait for the feed, and the feed's words do not do
   const tab = await asked();
   expect(service.feeds).toBe(0);
   service.delta(only(), "One ");
-  await until(
-    () => tab.state.answering?.text === "One ",
-    () => tab.state,
-  );
-  await until(
-    () => service.feeds === 1,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.text === "One ", tab);
+  await until(() => service.feeds === 1, tab);
   service.delta(only(), "two");
-  await until(
-    () => tab.state.answering?.text === "One two",
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.text === "One two", tab);
   service.finish(only());
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Hello?", "One two"]);
@@ -85,17 +70,11 @@ test("the first words need not wait for the feed, and the feed's words do not do
 test("a position that is gone is made good from the history, with the running answer whole", async () => {
   const tab = await asked();
   service.delta(only(), "One ");
-  await until(
-    () => tab.state.answering?.text === "One ",
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.text === "One ", tab);
   service.forgetPositions = true;
   service.cutFeeds(only());
   service.delta(only(), "two ");
-  await until(
-    () => tab.state.answering?.text === "One two ",
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.text === "One two ", tab);
   service.delta(only(), "three");
   service.finish(only());
   await rested(tab);
@@ -113,19 +92,14 @@ test("on plain http, where a page has no locks, nine tabs share one feed all the
   );
   answer("Good day to all of you.");
   for (const tab of tabs)
-    await until(
-      () => texts(tab.state).length === 2 && !tab.state.answering,
-      () => tab.state,
-    );
+    await until(() => texts(tab.state).length === 2 && !tab.state.answering, tab);
   for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBeLessThanOrEqual(2);
   expect(service.sessions.size).toBe(1);
 });
 
 test("a service that goes away is told after a moment, and untold when it is back", async () => {
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   service.down = true;
   service.cutFeeds(only());
   await until(
@@ -135,10 +109,7 @@ test("a service that goes away is told after a moment, and untold when it is bac
   );
   expect(tab.state.notice?.key).toBe("reconnecting");
   service.down = false;
-  await until(
-    () => tab.state.connection === "online" && !tab.state.notice,
-    () => tab.state,
-  );
+  await until(() => tab.state.connection === "online" && !tab.state.notice, tab);
 });
 
 test("a proxy that holds the feed back does not hold the answer back for ever", async () => {
@@ -169,21 +140,12 @@ test("a 429 keeps the text with Retry and counts the wait down", async () => {
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(
-    () => tab.state.messages[0]?.delivery === "failed",
-    () => tab.state,
-  );
+  await until(() => tab.state.messages[0]?.delivery === "failed", tab);
   expect(tab.state.wait).toBe(1);
   expect(tab.state.notice).toMatchObject({ key: "wait", params: { seconds: 1 } });
-  await until(
-    () => tab.state.wait === 0,
-    () => tab.state,
-  );
+  await until(() => tab.state.wait === 0, tab);
   await tab.conversation.retry(tab.state.messages[0]!.client_id);
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   answer("Now.");
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Now."]);
@@ -202,10 +164,7 @@ test("a question that cannot be sent stays with Retry, and Retry sends it once",
   expect(tab.state.notice?.key).toBe("notSent");
   service.down = false;
   await tab.conversation.retry(tab.state.messages[0]!.client_id);
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   answer("Here.");
   await rested(tab);
   expect(only().messages).toHaveLength(2);
@@ -216,20 +175,14 @@ test("when another's answer is running, the text goes back to the composer", asy
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(
-    () => tab.state.returnedDraft,
-    () => tab.state,
-  );
+  await until(() => tab.state.returnedDraft, tab);
   expect(tab.state).toMatchObject({
     returnedDraft: { text: "Hello?", n: 1, next: true },
     messages: [],
     notice: { key: "busy" },
     waiting: true,
   });
-  await until(
-    () => !tab.state.waiting,
-    () => tab.state,
-  );
+  await until(() => !tab.state.waiting, tab);
   expect(service.count("POST /api/chat")).toBe(1);
 });
 
@@ -239,23 +192,14 @@ test("a question that met another's answer waits for its end, which the feed tel
   const tab = browser.tab({ sessionKey: session.id }, { active: false });
   await tab.ready;
   await tab.conversation.send("Mine?");
-  await until(
-    () => tab.state.returnedDraft?.next,
-    () => tab.state,
-  );
+  await until(() => tab.state.returnedDraft?.next, tab);
   service.delta(session, "Theirs.");
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   service.finish(session);
   await rested(tab);
   expect(texts(tab.state)).toEqual(["Theirs."]);
   await tab.conversation.send("Mine?");
-  await until(
-    () => tab.state.answering?.mine,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.mine, tab);
   expect(texts(tab.state)).toEqual(["Theirs.", "Mine?"]);
 });
 
@@ -263,16 +207,10 @@ test("a broken answer keeps its words, offers Retry, and Retry asks the same que
   const tab = await asked();
   service.delta(only(), "Half ");
   service.fail(only());
-  await until(
-    () => tab.state.canRetry,
-    () => tab.state,
-  );
+  await until(() => tab.state.canRetry, tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Half "]);
   await tab.conversation.retry();
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   expect(tab.state.canRetry).toBe(false);
   answer("Whole.");
   await rested(tab);
@@ -297,10 +235,7 @@ test.each(["before the first word", "in mid-answer", "without a stream"])(
       const tab = browser.tab();
       await tab.ready;
       await tab.conversation.send("Hello?");
-      await until(
-        () => tab.state.notice,
-        () => tab.state,
-      );
+      await until(() => tab.state.notice, tab);
       expect(tab.state).toMatchObject({ canRetry: false, notice: { key: "cannotAnswer" } });
       return expect(texts(tab.state)).toEqual(["Hello?"]);
     }
@@ -311,24 +246,15 @@ test.each(["before the first word", "in mid-answer", "without a stream"])(
     if (when === "in mid-answer") service.delta(only(), "Half ");
     service.fail(only(), "engine_failed", { retryable: false });
     for (const one of [tab, other])
-      await until(
-        () => !one.state.waiting && one.state.notice,
-        () => one.state,
-      );
+      await until(() => !one.state.waiting && one.state.notice, one);
     await pastUnanswered();
     for (const { state } of [tab, other])
       expect(state).toMatchObject({ canRetry: false, notice: { key: "cannotAnswer" } });
     expect(texts(tab.state)[0]).toBe("Hello?");
     await tab.conversation.send("And now?");
-    await until(
-      () => tab.state.answering,
-      () => tab.state,
-    );
+    await until(() => tab.state.answering, tab);
     service.fail(only());
-    await until(
-      () => tab.state.canRetry,
-      () => tab.state,
-    );
+    await until(() => tab.state.canRetry, tab);
   },
 );
 
@@ -344,10 +270,7 @@ test.each([
     const tab = browser.tab();
     await tab.ready;
     await tab.conversation.send("Hello?");
-    await until(
-      () => tab.state.returnedDraft,
-      () => tab.state,
-    );
+    await until(() => tab.state.returnedDraft, tab);
     expect(tab.state).toMatchObject({
       returnedDraft: { text: "Hello?" },
       messages: [],
@@ -366,10 +289,7 @@ test("Retry that is refused for good is not offered again", async () => {
   vi.useFakeTimers({ shouldAdvanceTime: true });
   const tab = await asked();
   service.fail(only());
-  await until(
-    () => tab.state.canRetry,
-    () => tab.state,
-  );
+  await until(() => tab.state.canRetry, tab);
   service.refusals.push({
     call: "POST /api/chat",
     status: 403,
@@ -377,10 +297,7 @@ test("Retry that is refused for good is not offered again", async () => {
     retryable: false,
   });
   await tab.conversation.retry();
-  await until(
-    () => tab.state.notice?.key === "notAccepted",
-    () => tab.state,
-  );
+  await until(() => tab.state.notice?.key === "notAccepted", tab);
   await pastUnanswered();
   expect(tab.state).toMatchObject({ canRetry: false, returnedDraft: null });
   expect(texts(tab.state)).toEqual(["Hello?"]);
@@ -413,10 +330,7 @@ test("a question that was on its way when the page was left is sent once by the 
   tab.conversation.dispose();
   service.down = false;
   const next = browser.tab({}, { storage: tab.storage });
-  await until(
-    () => next.state.answering,
-    () => next.state,
-  );
+  await until(() => next.state.answering, next);
   expect(texts(next.state)).toEqual(["Did it arrive?"]);
   expect(only().messages).toHaveLength(1);
 });

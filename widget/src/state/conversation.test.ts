@@ -1,14 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  answer,
-  asked,
-  browser,
-  nineTabs,
-  only,
-  rested,
-  service,
-  texts,
-} from "../../test/fixtures";
+import { answer, answered, asked, browser, nineTabs, only, rested, service, texts } from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 test("opening the chat asks nothing of the service; the first question makes the session", async () => {
@@ -28,15 +19,9 @@ test("a question shows at once, and its answer grows word by word and stays once
   expect(tab.state.messages[0]).toMatchObject({ content: "Hello?", delivery: "sending" });
   expect(tab.state.waiting).toBe(true);
   await sending;
-  await until(
-    () => tab.state.answering?.mine,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.mine, tab);
   service.delta(only(), "Good ");
-  await until(
-    () => tab.state.answering?.text === "Good ",
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.text === "Good ", tab);
   service.delta(only(), "day.");
   service.finish(only());
   await rested(tab);
@@ -50,9 +35,7 @@ test("no address holds the secret, and no call carries cookies' place for it", a
 });
 
 test("a reload restores the conversation and says so until the next question", async () => {
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   tab.conversation.dispose();
   const again = browser.tab({}, { storage: tab.storage });
   await again.ready;
@@ -70,10 +53,7 @@ test("a reload at any word of an answer shows it whole and once", async () => {
     tab.conversation.dispose();
     const again = browser.tab({}, { storage: tab.storage });
     await again.ready;
-    await until(
-      () => again.state.answering?.text === words.slice(0, cut).join(""),
-      () => again.state,
-    );
+    await until(() => again.state.answering?.text === words.slice(0, cut).join(""), again);
     expect(again.state.answering?.mine).toBe(true);
     for (const word of words.slice(cut)) service.delta(only(), word);
     service.finish(only());
@@ -94,22 +74,13 @@ test("a tab that opens in the middle of an answer gets the words before and afte
   const first = await asked();
   service.delta(only(), "One ");
   service.delta(only(), "two ");
-  await until(
-    () => first.state.answering?.text === "One two ",
-    () => first.state,
-  );
+  await until(() => first.state.answering?.text === "One two ", first);
   const second = browser.tab();
   await second.ready;
-  await until(
-    () => second.state.answering?.text === "One two ",
-    () => second.state,
-  );
+  await until(() => second.state.answering?.text === "One two ", second);
   expect(second.state.answering?.mine).toBe(false);
   service.delta(only(), "three");
-  await until(
-    () => second.state.answering?.text === "One two three",
-    () => second.state,
-  );
+  await until(() => second.state.answering?.text === "One two three", second);
   service.finish(only());
   await rested(second);
   expect(texts(second.state)).toEqual(["Hello?", "One two three"]);
@@ -141,10 +112,7 @@ test("an answer that ends while a second tab still reads the history is there in
   await rested(first);
   deliver();
   await second.ready;
-  await until(
-    () => texts(second.state).length === 2,
-    () => second.state,
-  );
+  await until(() => texts(second.state).length === 2, second);
   expect(texts(second.state)).toEqual(["Hello?", "One two"]);
   expect(service.feeds).toBe(1);
 });

@@ -1,21 +1,13 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import * as identity from "./identity";
 import { registerChunk } from "../client/lazy-chunks";
-import type { Options, State } from "../types";
-import { FakeService, tokenOf } from "../../test/fake-service";
-import { Browser, MemoryStorage, until } from "../../test/tab";
+import type { Options } from "../types";
+import { tokenOf } from "../../test/fake-service";
+import { answered, browser, only, service, texts } from "../../test/fixtures";
+import { MemoryStorage, until } from "../../test/tab";
 
 registerChunk("identity", identity);
 
-let service: FakeService, browser: Browser;
-beforeEach(() => {
-  service = new FakeService();
-  browser = new Browser(service);
-});
-afterEach(() => browser.close());
-
-const texts = (state: State) => state.messages.map((one) => one.content);
-const only = () => [...service.sessions.values()].at(-1)!;
 const restart = vi.fn();
 
 /** A tab in which somebody is signed in before the chat is opened. */
@@ -35,28 +27,11 @@ function signedTab(
   };
 }
 
-async function asked(
-  tab: { conversation: { send(text: string): Promise<void>; state: State }; ready: Promise<void> },
-  text = "Hello?",
-) {
-  await tab.ready;
-  await tab.conversation.send(text);
-  await until(
-    () => tab.conversation.state.answering,
-    () => tab.conversation.state,
-  );
-  service.delta(only(), "Good day.");
-  service.finish(only());
-  await until(
-    () => !tab.conversation.state.waiting && !tab.conversation.state.answering,
-    () => tab.conversation.state,
-  );
-}
 const record = () => JSON.parse(browser.local.getItem("baton:https://svc.test:session") ?? "null");
 
 test("the first question of a signed-in visitor makes a session that is theirs, and no storage holds their token", async () => {
   const storage = new MemoryStorage();
-  await asked(signedTab(tokenOf("ada"), storage));
+  await answered(signedTab(tokenOf("ada"), storage));
   expect(only().owner).toBe("ada");
   expect(record().user).toBeTruthy();
   expect(JSON.stringify([browser.local.values, storage.values])).not.toContain("e30.");
@@ -64,41 +39,35 @@ test("the first question of a signed-in visitor makes a session that is theirs, 
 
 test("signing in during a chat claims it: the same words under a new id, and the next question goes there", async () => {
   const tab = browser.tab();
-  await asked(tab);
+  await answered(tab);
   const old = record().id;
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(
-    () => record()?.id !== old && !tab.state.loading,
-    () => tab.state,
-  );
+  await until(() => record()?.id !== old && !tab.state.loading, tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
   expect(tab.state.notice).toBeNull();
-  await asked(tab, "More?");
+  await answered(tab, "More?");
   expect(texts(tab.state)).toEqual(["Hello?", "Good day.", "More?", "Good day."]);
   expect(service.sessions.has(old)).toBe(false);
 });
 
 test("signing in while the chat is being restored claims it when that is done", async () => {
   const first = browser.tab();
-  await asked(first);
+  await answered(first);
   const old = record().id;
   first.conversation.dispose();
   const tab = browser.tab({}, { storage: first.storage });
   await until(() => service.count("POST /api/session/resume") === 1);
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(
-    () => record()?.id !== old && !tab.state.loading,
-    () => tab.state,
-  );
+  await until(() => record()?.id !== old && !tab.state.loading, tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
 });
 
 test("where each page is to have its own conversation, the user's last is not brought in", async () => {
-  await asked(signedTab(tokenOf("ada")));
+  await answered(signedTab(tokenOf("ada")));
   const other = signedTab(tokenOf("ada"), new MemoryStorage(), { sessionScope: "page" });
   await other.ready;
   expect(texts(other.state)).toEqual([]);
-  await asked(other, "Another?");
+  await answered(other, "Another?");
   expect(only().owner).toBe("ada");
 });
 
@@ -106,29 +75,20 @@ test("an answer being made is waited for before the conversation is claimed", as
   const tab = browser.tab();
   await tab.ready;
   await tab.conversation.send("Hello?");
-  await until(
-    () => tab.state.answering,
-    () => tab.state,
-  );
+  await until(() => tab.state.answering, tab);
   tab.conversation.identify(tokenOf("ada"), restart);
   service.delta(only(), "Good ");
-  await until(
-    () => tab.state.answering?.text === "Good ",
-    () => tab.state,
-  );
+  await until(() => tab.state.answering?.text === "Good ", tab);
   expect(service.count("POST /api/session/me/claim")).toBe(0);
   service.delta(only(), "day.");
   service.finish(only());
-  await until(
-    () => only().owner === "ada" && !tab.state.loading,
-    () => tab.state,
-  );
+  await until(() => only().owner === "ada" && !tab.state.loading, tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
 });
 
 test("an answer begun elsewhere puts the claim off, and the chat goes on meanwhile", async () => {
   const tab = browser.tab();
-  await asked(tab);
+  await answered(tab);
   const old = record().id;
   service.refusals.push({
     call: "POST /api/session/me/claim",
@@ -137,29 +97,23 @@ test("an answer begun elsewhere puts the claim off, and the chat goes on meanwhi
     retryAfter: 1,
   });
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(
-    () => record()?.id !== old && !tab.state.loading,
-    () => tab.state,
-  );
+  await until(() => record()?.id !== old && !tab.state.loading, tab);
   expect(texts(tab.state)).toEqual(["Hello?", "Good day."]);
 });
 
 test("a claim whose reply is lost is made again and finds the same new id", async () => {
   const tab = browser.tab();
-  await asked(tab);
+  await answered(tab);
   const old = record().id;
   service.lost.push("POST /api/session/me/claim");
   tab.conversation.identify(tokenOf("ada"), restart);
-  await until(
-    () => record()?.id !== old && !tab.state.loading,
-    () => tab.state,
-  );
+  await until(() => record()?.id !== old && !tab.state.loading, tab);
   expect([...service.sessions.values()].filter((one) => one.owner === "ada")).toHaveLength(1);
 });
 
 test("after a reload an anonymous conversation is claimed at the start", async () => {
   const first = browser.tab();
-  await asked(first);
+  await answered(first);
   const old = record().id;
   first.conversation.dispose();
   const tab = signedTab(tokenOf("ada"), first.storage);
@@ -170,7 +124,7 @@ test("after a reload an anonymous conversation is claimed at the start", async (
 
 test("a token that is not taken costs nobody the anonymous conversation", async () => {
   const first = browser.tab();
-  await asked(first);
+  await answered(first);
   const old = record().id;
   first.conversation.dispose();
   service.expired.add(tokenOf("ada"));
@@ -182,34 +136,25 @@ test("a token that is not taken costs nobody the anonymous conversation", async 
 
 test("a claim at the start of one tab is followed by another that is open", async () => {
   const one = browser.tab();
-  await asked(one);
+  await answered(one);
   const two = signedTab(tokenOf("ada"));
   await two.ready;
   await until(() => only().owner === "ada");
   expect(one.state.notice?.key).not.toBe("erased");
-  await until(
-    () => texts(one.state).length === 2 && one.state.status === "active",
-    () => one.state,
-  );
-  await asked(one, "From the first?");
-  await until(
-    () => two.state.messages.length === 4,
-    () => two.state,
-  );
+  await until(() => texts(one.state).length === 2 && one.state.status === "active", one);
+  await answered(one, "From the first?");
+  await until(() => two.state.messages.length === 4, two);
 });
 
 test("where a claim fails, the other tabs go on as before", async () => {
   const one = browser.tab(),
     two = browser.tab();
-  await asked(one);
-  await until(
-    () => two.state.messages.length === 2,
-    () => two.state,
-  );
+  await answered(one);
+  await until(() => two.state.messages.length === 2, two);
   service.expired.add(tokenOf("ada"));
   one.conversation.identify(tokenOf("ada"), restart);
   await until(() => service.count("POST /api/session/me/claim") > 0);
-  await asked(one, "More?");
+  await answered(one, "More?");
   await until(
     () => two.state.messages.length === 4,
     () => two.state,
@@ -220,26 +165,17 @@ test("where a claim fails, the other tabs go on as before", async () => {
 test("another tab of the browser follows, with the token of the first", async () => {
   const one = browser.tab(),
     two = browser.tab();
-  await asked(one);
-  await until(
-    () => two.state.messages.length === 2,
-    () => two.state,
-  );
+  await answered(one);
+  await until(() => two.state.messages.length === 2, two);
   one.conversation.identify(tokenOf("ada"), restart);
-  await until(
-    () => only().owner === "ada" && !one.state.loading,
-    () => one.state,
-  );
-  await asked(two, "From the second?");
-  await until(
-    () => one.state.messages.length === 4,
-    () => one.state,
-  );
+  await until(() => only().owner === "ada" && !one.state.loading, one);
+  await answered(two, "From the second?");
+  await until(() => one.state.messages.length === 4, one);
   expect([...service.sessions.values()].filter((session) => session.owner)).toHaveLength(1);
 });
 
 test("on another device the token alone finds the conversation", async () => {
-  await asked(signedTab(tokenOf("ada")));
+  await answered(signedTab(tokenOf("ada")));
   browser.local = new MemoryStorage();
   const other = signedTab(tokenOf("ada"));
   await other.ready;
@@ -249,7 +185,7 @@ test("on another device the token alone finds the conversation", async () => {
 
 test("a remembered conversation of a user is left alone where nobody is signed in, and the next question begins anew", async () => {
   const first = signedTab(tokenOf("ada"));
-  await asked(first);
+  await answered(first);
   const { id } = record();
   first.conversation.dispose();
   const calls = service.calls.length;
@@ -257,14 +193,14 @@ test("a remembered conversation of a user is left alone where nobody is signed i
   await tab.ready;
   expect(service.calls).toHaveLength(calls);
   expect([tab.state.status, tab.state.notice, texts(tab.state)]).toEqual(["none", null, []]);
-  await asked(tab, "Who am I?");
+  await answered(tab, "Who am I?");
   expect(record().id).not.toBe(id);
   expect(texts(tab.state)).toEqual(["Who am I?", "Good day."]);
 });
 
 test("another user begins anew", async () => {
   const tab = signedTab(tokenOf("ada"));
-  await asked(tab);
+  await answered(tab);
   restart.mockClear();
   tab.conversation.identify(tokenOf("eve"), restart);
   await until(() => restart.mock.calls.length === 1);
@@ -273,62 +209,56 @@ test("another user begins anew", async () => {
 test("an expired token is asked for once again, by all calls together, and nobody notices", async () => {
   let n = 0;
   const tab = signedTab(async () => tokenOf("ada", `t${++n}`));
-  await asked(tab);
+  await answered(tab);
   service.expired.add(tokenOf("ada", "t1"));
-  await asked(tab, "More?");
+  await answered(tab, "More?");
   expect(n).toBe(2);
   expect(texts(tab.state)).toEqual(["Hello?", "Good day.", "More?", "Good day."]);
 });
 
 test("without another token the conversation goes from view, the text stays, and the next question begins anew", async () => {
   const tab = signedTab(tokenOf("ada"));
-  await asked(tab);
+  await answered(tab);
   service.expired.add(tokenOf("ada"));
   await tab.conversation.send("More?");
-  await until(
-    () => tab.state.notice?.key === "signIn",
-    () => tab.state,
-  );
+  await until(() => tab.state.notice?.key === "signIn", tab);
   expect(texts(tab.state)).toEqual([]);
   expect(tab.state.returnedDraft?.text).toBe("More?");
-  await asked(tab, "More?");
+  await answered(tab, "More?");
   expect(only().owner).toBeUndefined();
 });
 
 test("a link opens a user's conversation on the full page, a reload too; another question after it is nobody's", async () => {
-  await asked(signedTab(tokenOf("ada")));
+  await answered(signedTab(tokenOf("ada")));
   const { ticket } = await service.handoff(only(), "once").json();
   browser.local = new MemoryStorage();
   const page = browser.tab({}, { own: true, session: ticket });
   await page.ready;
-  await asked(page, "On the page?");
+  await answered(page, "On the page?");
   expect(browser.local.values.join()).not.toContain("e30.");
   page.conversation.dispose();
   const again = browser.tab({}, { own: true, storage: page.storage });
   await again.ready;
   expect(texts(again.state)).toHaveLength(4);
   again.conversation.startNew();
-  await asked(again, "A new one?");
+  await answered(again, "A new one?");
   expect(only().owner).toBeUndefined();
 });
 
 test("the full page says what to do when its token has expired, and shows nothing", async () => {
-  await asked(signedTab(tokenOf("ada")));
+  await answered(signedTab(tokenOf("ada")));
   const { ticket } = await service.handoff(only(), "once").json();
   const page = browser.tab({}, { own: true, session: ticket });
   await page.ready;
   service.expired.add(tokenOf("ada"));
   await page.conversation.send("More?");
-  await until(
-    () => page.state.notice?.key === "signIn",
-    () => page.state,
-  );
+  await until(() => page.state.notice?.key === "signIn", page);
   expect(texts(page.state)).toEqual([]);
 });
 
 test("after a sign-out in any tab nothing of the draft, the questions or the tab's conversation is found here", async () => {
   const tab = browser.tab({ sessionScope: "tab" });
-  await asked(tab);
+  await answered(tab);
   tab.conversation.draft = "half a thought";
   tab.conversation.dispose();
   browser.local.setItem("baton:https://svc.test:reset", "0.5");

@@ -2,13 +2,13 @@ import { expect, test, vi } from "vitest";
 import { decodeMessage, type ChatEvent } from "../client/decode";
 import { createAnswerWatchdog } from "./answer-watchdog";
 import { createStore } from "./store";
-import { answer, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, answered, asked, browser, only, rested, service, texts } from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 const handler = (tab: { state: { handler?: unknown } }) => tab.state.handler;
 const seen = async (tab: Awaited<ReturnType<typeof asked>>, wanted: object) => {
   await until(
-    () => {
+() => {
       try {
         expect(handler(tab)).toMatchObject(wanted);
         return true;
@@ -16,8 +16,8 @@ const seen = async (tab: Awaited<ReturnType<typeof asked>>, wanted: object) => {
         return false;
       }
     },
-    () => tab.state,
-  );
+tab,
+);
 };
 
 test("a person can be asked for, and the place in the queue, the person and the way back are shown", async () => {
@@ -42,9 +42,7 @@ test("a person can be asked for, and the place in the queue, the person and the 
 
 test("what is said to a person waits for nothing: no answer is due, the next line goes at once, nothing offers Retry", async () => {
   service.people = "online";
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   await tab.conversation.people!.request();
   const waited: boolean[] = [];
   tab.conversation.subscribe(() => waited.push(tab.state.waiting));
@@ -89,9 +87,7 @@ test("what was said to people, who left it at that, is no question without an an
 
 test("a question that meets a person who has just come waits for no answer either", async () => {
   service.people = "online";
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   const session = only();
   service.cutFeeds(session);
   service.take(session, "Anna");
@@ -119,9 +115,7 @@ test("a take ends the running answer: its words stay, and before the first word 
 
 test("a second tab, a reload and a claimed or moved conversation know who answers", async () => {
   service.people = "online";
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   await tab.conversation.people!.request();
   const two = browser.tab();
   await two.ready;
@@ -179,9 +173,7 @@ test("a history that arrives before the reply to a request does not hide it", as
 
 test("typing is sent at most once in three seconds, and only where a person may see it", async () => {
   service.people = "online";
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   const sent = () => service.count("POST /api/session/me/typing");
   const { people } = tab.conversation;
   people!.typing();
@@ -221,9 +213,7 @@ test("with nobody there a message is left once, with the address, and nothing wa
 
 test("an ended conversation is nobody's, and the next question begins one with the assistant", async () => {
   service.people = "online";
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   await tab.conversation.people!.request();
   await tab.conversation.end();
   await tab.conversation.send("A new one?");
@@ -233,9 +223,7 @@ test("an ended conversation is nobody's, and the next question begins one with t
 });
 
 test("where the desk is off nothing is shown of people", async () => {
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   expect(handler(tab)).toBe(null);
   await expect(tab.conversation.people!.request()).rejects.toMatchObject({ code: "not_found" });
   expect(handler(tab)).toBe(null);
@@ -243,9 +231,7 @@ test("where the desk is off nothing is shown of people", async () => {
 
 test("what nobody answered in the queue is asked anew by Retry, for the service keeps it for people", async () => {
   service.people = "online";
-  const tab = await asked();
-  answer("Good day.");
-  await rested(tab);
+  const tab = await answered();
   service.setHandler(only(), { handler: "queue", queue_position: 1 });
   await seen(tab, { kind: "queue" });
   await tab.conversation.send("Anybody?");
@@ -254,10 +240,7 @@ test("what nobody answered in the queue is asked anew by Retry, for the service 
   await seen(tab, { kind: "bot" });
   const later = browser.tab();
   await later.ready;
-  await until(
-    () => later.state.canRetry,
-    () => later.state,
-  );
+  await until(() => later.state.canRetry, later);
   await later.conversation.retry();
   await until(() => later.state.answering);
   expect(only().messages.map((one) => one.content)).toEqual([
