@@ -20,9 +20,23 @@ export const answer = (text: string, session = only()) => {
 export const rested = async (tab: { state: State }) =>
   until(() => !tab.state.waiting && !tab.state.answering, tab);
 
-export async function asked(text = "Hello?", tab = browser.tab()) {
+/** A tab that has shown what it begins with. */
+export async function opened(...given: Parameters<Browser["tab"]>) {
+  const tab = browser.tab(...given);
+  await tab.ready;
+  return tab;
+}
+
+/** A tab in which a question was sent, whatever became of it. */
+export async function sent(text = "Hello?", tab = browser.tab()) {
   await tab.ready;
   await tab.conversation.send(text);
+  return tab;
+}
+
+/** A tab whose question is being answered. */
+export async function asked(text = "Hello?", tab = browser.tab()) {
+  await sent(text, tab);
   await until(() => tab.state.answering, tab);
   return tab;
 }

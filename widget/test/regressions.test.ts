@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { hash53 } from "../src/client/tab-sync";
 import { FakeService } from "./fake-service";
-import { answered, browser, only, service } from "./fixtures";
+import { answered, browser, only, opened, sent, service } from "./fixtures";
 import { Browser, until } from "./tab";
 
 afterEach(() => {
@@ -111,8 +111,7 @@ test("a tab that leads in a frozen tab's place has one feed, also when the froze
       }),
   );
   vi.useFakeTimers();
-  const tab = browser.tab({ sessionKey: session.id });
-  await tab.ready;
+  const tab = await opened({ sessionKey: session.id });
   expect(service.feeds).toBe(0);
   await vi.advanceTimersByTimeAsync(31_000);
   expect(service.feeds).toBe(1);
@@ -136,8 +135,7 @@ test("a link for once offers a new chat where this browser does not know the ses
   const widget = await answered();
   const ticket = async () =>
     new URL(await widget.conversation.link("once")).searchParams.get("session")!;
-  const mine = browser.tab({}, { own: true, session: await ticket() });
-  await mine.ready;
+  const mine = await opened({}, { own: true, session: await ticket() });
   expect(mine.state).toMatchObject({
     openedByOneTimeLink: false,
     openedBySharedLink: false,
@@ -208,8 +206,7 @@ test("when the wait of a 429 is over its line goes, and what is asked next is se
 });
 
 test("what is not sent at the first try says so with Retry, which sends at once", async () => {
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   service.down = true;
   await tab.conversation.send("Hello?");
   expect(tab.state.messages[0]?.delivery).toBe("sending");
@@ -281,14 +278,11 @@ test("a question refused by a 429 is there after a reload, with Retry, and is no
     code: "rate_limited",
     retryAfter: 1,
   });
-  const tab = browser.tab();
-  await tab.ready;
-  await tab.conversation.send("Hello?");
+  const tab = await sent();
   await until(() => tab.state.messages[0]?.delivery === "failed", tab);
   const { storage } = tab;
   tab.conversation.dispose();
-  const again = browser.tab({}, { storage });
-  await again.ready;
+  const again = await opened({}, { storage });
   expect(again.state).toMatchObject({
     messages: [{ content: "Hello?", delivery: "failed" }],
     waiting: false,
@@ -297,8 +291,7 @@ test("a question refused by a 429 is there after a reload, with Retry, and is no
   await again.conversation.retry(again.state.messages[0]!.client_id);
   await until(() => again.state.answering, again);
   again.conversation.dispose();
-  const third = browser.tab({}, { storage });
-  await third.ready;
+  const third = await opened({}, { storage });
   expect(third.state.messages).toHaveLength(1);
   expect(service.count("POST /api/chat")).toBe(2);
 });

@@ -1,8 +1,7 @@
 /** CommonMark's own examples, GitHub's additions, and what a chat asks beyond them, as they are shown. */
 import { createRequire } from "node:module";
 import { describe, expect, it } from "vitest";
-import { MarkdownView } from "./streaming";
-import type { RenderContext } from "./render";
+import { shown } from "../../test/markdown";
 
 interface Example {
   markdown: string;
@@ -11,22 +10,6 @@ interface Example {
   number: number;
 }
 const { tests } = createRequire(import.meta.url)("commonmark-spec") as { tests: Example[] };
-
-const context = (more: Partial<RenderContext> = {}): RenderContext => ({
-  t: (key) => key,
-  citations: [],
-  live: false,
-  headings: { top: 7, last: 2 },
-  copied() {},
-  failed() {},
-  ...more,
-});
-
-function shown(text: string): HTMLElement {
-  const element = document.createElement("div");
-  new MarkdownView(element, context()).finish(text, context());
-  return element;
-}
 
 /** The specification's links are relative, which no answer's may be: both sides get the same address that may. */
 const RELATIVE = /(?<=\]\(\s*<?|\]:\s*<?|href=")(?!https?:|mailto:)\/?[\w-]+/g;

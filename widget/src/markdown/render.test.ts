@@ -1,27 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { MarkdownView } from "./streaming";
-import type { RenderContext } from "./render";
 import { safeLink } from "../dom";
+import { pages, renderContext, shown } from "../../test/markdown";
 
-const sources = [1, 2, 3].map((n) => ({
-  title: `Page ${n}`,
-  url: `https://docs.example/${n}`,
-  snippet: "",
-}));
-const around = (): RenderContext => ({
-  t: (key) => key,
-  citations: sources,
-  live: false,
-  headings: { top: 7, last: 2 },
-  copied() {},
-  failed() {},
-});
-
-function whole(text: string): HTMLElement {
-  const element = document.createElement("div");
-  new MarkdownView(element, around()).finish(text, around());
-  return element;
-}
+const sources = pages(3);
+const around = () => renderContext({ citations: sources });
+const whole = (text: string) => shown(text, { citations: sources });
 
 function grown(text: string, step: number): HTMLElement {
   const element = document.createElement("div");

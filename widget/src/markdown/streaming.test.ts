@@ -2,32 +2,13 @@
 import { describe, expect, it } from "vitest";
 import { lex } from "./lexer";
 import { MarkdownView } from "./streaming";
-import type { RenderContext } from "./render";
+import { pages, renderContext, shown } from "../../test/markdown";
 
-const sources = [1, 2].map((n) => ({
-  title: `Page ${n}`,
-  url: `https://docs.example/${n}`,
-  snippet: "",
-}));
-const context = (more: Partial<RenderContext> = {}): RenderContext => ({
-  t: (key) => key,
-  citations: [],
-  live: false,
-  headings: { top: 7, last: 2 },
-  copied() {},
-  failed() {},
-  ...more,
-});
-
-function shown(text: string, more: Partial<RenderContext> = {}): HTMLElement {
-  const element = document.createElement("div");
-  new MarkdownView(element, context(more)).finish(text, context(more));
-  return element;
-}
+const sources = pages(2);
 
 function streaming(): { element: HTMLElement; view: MarkdownView } {
   const element = document.createElement("div");
-  return { element, view: new MarkdownView(element, context({ live: true })) };
+  return { element, view: new MarkdownView(element, renderContext({ live: true })) };
 }
 
 /** What stands on the screen after each character of an answer. */
@@ -139,7 +120,7 @@ describe("an answer that comes in", () => {
     for (let end = 1; end <= ANSWER.length; end++) view.update(ANSWER.slice(0, end));
     const before = [...element.querySelectorAll("*")].filter((node) => !node.matches(".chip"));
     const texts = [...element.childNodes].map((block) => block.lastChild);
-    view.finish(ANSWER, context({ citations: sources }));
+    view.finish(ANSWER, renderContext({ citations: sources }));
     const after = [...element.querySelectorAll("*")].filter((node) => !node.matches(".chip"));
     expect(after.map((node) => before.indexOf(node))).toEqual(before.map((_, i) => i));
     expect([...element.childNodes].every((block, i) => block.lastChild === texts[i])).toBe(true);
@@ -193,7 +174,7 @@ describe("an answer that comes in", () => {
       const nodes = [...element.querySelectorAll("*")].slice(0, -12);
       for (let end = half.length; end < text.length; end += 7) view.update(text.slice(0, end));
       view.update(text);
-      view.finish(text, context({ citations: sources }));
+      view.finish(text, renderContext({ citations: sources }));
       const kept = nodes
         .filter((node) => !node.matches(".chip"))
         .map((node) => element.contains(node));

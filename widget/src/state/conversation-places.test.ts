@@ -1,30 +1,26 @@
 import { expect, test } from "vitest";
-import { answer, answered, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, answered, asked, browser, only, opened, rested, service, texts } from "../../test/fixtures";
 import { Browser, MemoryStorage, until } from "../../test/tab";
 
 test("after session-expiry, and without auto-restore, a page begins with none", async () => {
   const tab = await answered();
-  const off = browser.tab({ autoRestore: false });
-  await off.ready;
+  const off = await opened({ autoRestore: false });
   expect(off.state.messages).toEqual([]);
   const saved = JSON.parse(browser.local.getItem("baton:https://svc.test:session")!);
   browser.local.setItem(
     "baton:https://svc.test:session",
     JSON.stringify({ ...saved, seen: Date.now() - 2000 }),
   );
-  const late = browser.tab({ sessionExpiry: 1 });
-  await late.ready;
+  const late = await opened({ sessionExpiry: 1 });
   expect(late.state.messages).toEqual([]);
-  const early = browser.tab({ sessionExpiry: 60 });
-  await early.ready;
+  const early = await opened({ sessionExpiry: 60 });
   expect(texts(early.state)).toEqual(["Hello?", "Good day."]);
 });
 
 test("an end shows in the other tab, its history stays, and the next question begins a new chat", async () => {
   const one = await asked();
   answer("Good day.");
-  const two = browser.tab();
-  await two.ready;
+  const two = await opened();
   await rested(one);
   await one.conversation.end();
   expect(one.state).toMatchObject({ status: "ended", notice: { key: "ended" } });
@@ -48,8 +44,7 @@ test("when the session is gone, the next question starts a new one by itself", a
 test("an erased conversation is shown in no tab any more", async () => {
   const one = await asked();
   answer("Good day.");
-  const two = browser.tab();
-  await two.ready;
+  const two = await opened();
   await rested(one);
   await one.conversation.erase();
   expect(one.state).toMatchObject({ messages: [], status: "none", notice: { key: "erased" } });
@@ -64,8 +59,7 @@ test.each(["erased", "gone"] as const)(
     browser.mute = true;
     const one = await asked();
     answer("Good day.");
-    const two = browser.tab();
-    await two.ready;
+    const two = await opened();
     await rested(one);
     two.conversation.setActive(false);
     if (why === "erased") await one.conversation.erase();
@@ -82,8 +76,7 @@ test.each(["erased", "gone"] as const)(
 test("New chat forgets the conversation in all tabs of the browser", async () => {
   const one = await asked();
   answer("Good day.");
-  const two = browser.tab();
-  await two.ready;
+  const two = await opened();
   await rested(one);
   one.conversation.startNew();
   expect(one.state).toMatchObject({ messages: [], status: "none" });
@@ -134,8 +127,7 @@ test("a dead link says so, shows nothing of another conversation, and a question
   const tab = await asked();
   answer("Secret.");
   await rested(tab);
-  const page = browser.tab({}, { own: true, storage: tab.storage, session: "tkt_dead" });
-  await page.ready;
+  const page = await opened({}, { own: true, storage: tab.storage, session: "tkt_dead" });
   expect(page.state).toMatchObject({ messages: [], status: "none", notice: { key: "deadLink" } });
   await page.conversation.send("Anew?");
   await until(() => page.state.answering, page);
@@ -160,14 +152,12 @@ test("a full page keeps its own conversation through a reload when another tab c
   const widget = await asked();
   answer("First.");
   const ticket = new URL(await widget.conversation.link("once")).searchParams.get("session")!;
-  const page = browser.tab({}, { own: true, session: ticket });
-  await page.ready;
+  const page = await opened({}, { own: true, session: ticket });
   widget.conversation.startNew();
   await asked("Second?", widget);
   answer("Second.");
   await rested(widget);
-  const again = browser.tab({}, { own: true, storage: page.storage });
-  await again.ready;
+  const again = await opened({}, { own: true, storage: page.storage });
   expect(texts(again.state)).toEqual(["Hello?", "First."]);
 });
 
@@ -184,8 +174,7 @@ test("in tab scope each tab has its own conversation, a duplicated tab too", asy
   await asked("From one", one);
   answer("Yes.");
   await rested(one);
-  const copy = browser.tab({ sessionScope: "tab" }, { storage: new MemoryStorage(one.storage) });
-  await copy.ready;
+  const copy = await opened({ sessionScope: "tab" }, { storage: new MemoryStorage(one.storage) });
   expect(copy.state.messages).toEqual([]);
   await asked("From the copy", copy);
   expect(service.sessions.size).toBe(2);
@@ -200,8 +189,7 @@ test("in page scope nothing of the conversation is stored", async () => {
 test("a session-key is used as it is and not stored", async () => {
   const session = service.create();
   service.append(session, { role: "assistant", content: "Begun by the site" });
-  const tab = browser.tab({ sessionKey: session.id });
-  await tab.ready;
+  const tab = await opened({ sessionKey: session.id });
   expect(texts(tab.state)).toEqual(["Begun by the site"]);
   await asked("Hello?", tab);
   expect(service.sessions.size).toBe(1);

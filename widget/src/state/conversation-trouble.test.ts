@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { answer, answered, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answer, answered, asked, browser, nineTabs, only, opened, rested, sent, service, texts } from "../../test/fixtures";
 import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
 
@@ -12,8 +12,7 @@ const pastUnanswered = () => vi.advanceTimersByTimeAsync(3_500);
 
 test("when the tab with the feed goes, another goes on with it and no word is lost or doubled", async () => {
   const first = await asked();
-  const second = browser.tab();
-  await second.ready;
+  const second = await opened();
   service.delta(only(), "One ");
   await until(() => second.state.answering?.text === "One ", second);
   first.conversation.dispose();
@@ -83,17 +82,8 @@ test("a position that is gone is made good from the history, with the running an
 
 test("on plain http, where a page has no locks, nine tabs share one feed all the same", async () => {
   browser.plain = true;
-  const tabs = Array.from({ length: 9 }, () => browser.tab());
-  await Promise.all(tabs.map((tab) => tab.ready));
-  await asked("Hello?", tabs[0]);
-  await until(
-    () => tabs.every((tab) => texts(tab.state).includes("Hello?")),
-    () => tabs.map((tab) => tab.state),
-  );
-  answer("Good day to all of you.");
-  for (const tab of tabs)
-    await until(() => texts(tab.state).length === 2 && !tab.state.answering, tab);
-  for (const tab of tabs) expect(texts(tab.state)).toEqual(["Hello?", "Good day to all of you."]);
+  for (const state of await nineTabs())
+    expect(texts(state)).toEqual(["Hello?", "Good day to all of you."]);
   expect(service.feeds).toBeLessThanOrEqual(2);
   expect(service.sessions.size).toBe(1);
 });
@@ -114,9 +104,7 @@ test("a service that goes away is told after a moment, and untold when it is bac
 
 test("a proxy that holds the feed back does not hold the answer back for ever", async () => {
   service.mute = true;
-  const tab = browser.tab();
-  await tab.ready;
-  await tab.conversation.send("Hello?");
+  const tab = await sent();
   await until(
     () => only()?.turn,
     () => service.calls,
@@ -137,9 +125,7 @@ test("a 429 keeps the text with Retry and counts the wait down", async () => {
     code: "rate_limited",
     retryAfter: 1,
   });
-  const tab = browser.tab();
-  await tab.ready;
-  await tab.conversation.send("Hello?");
+  const tab = await sent();
   await until(() => tab.state.messages[0]?.delivery === "failed", tab);
   expect(tab.state.wait).toBe(1);
   expect(tab.state.notice).toMatchObject({ key: "wait", params: { seconds: 1 } });
@@ -152,8 +138,7 @@ test("a 429 keeps the text with Retry and counts the wait down", async () => {
 });
 
 test("a question that cannot be sent stays with Retry, and Retry sends it once", async () => {
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   service.down = true;
   await tab.conversation.send("Hello?");
   await until(
@@ -172,9 +157,7 @@ test("a question that cannot be sent stays with Retry, and Retry sends it once",
 
 test("when another's answer is running, the text goes back to the composer", async () => {
   service.refusals.push({ call: "POST /api/chat", status: 409, code: "turn_in_progress" });
-  const tab = browser.tab();
-  await tab.ready;
-  await tab.conversation.send("Hello?");
+  const tab = await sent();
   await until(() => tab.state.returnedDraft, tab);
   expect(tab.state).toMatchObject({
     returnedDraft: { text: "Hello?", n: 1, next: true },
@@ -189,8 +172,7 @@ test("when another's answer is running, the text goes back to the composer", asy
 test("a question that met another's answer waits for its end, which the feed tells, and can then be asked", async () => {
   const session = service.create();
   service.begin(session, "q.other");
-  const tab = browser.tab({ sessionKey: session.id }, { active: false });
-  await tab.ready;
+  const tab = await opened({ sessionKey: session.id }, { active: false });
   await tab.conversation.send("Mine?");
   await until(() => tab.state.returnedDraft?.next, tab);
   service.delta(session, "Theirs.");
@@ -232,17 +214,14 @@ test.each(["before the first word", "in mid-answer", "without a stream"])(
         code: "engine_failed",
         retryable: false,
       });
-      const tab = browser.tab();
-      await tab.ready;
-      await tab.conversation.send("Hello?");
+      const tab = await sent();
       await until(() => tab.state.notice, tab);
       expect(tab.state).toMatchObject({ canRetry: false, notice: { key: "cannotAnswer" } });
       return expect(texts(tab.state)).toEqual(["Hello?"]);
     }
     vi.useFakeTimers({ shouldAdvanceTime: true });
     const tab = await asked();
-    const other = browser.tab();
-    await other.ready;
+    const other = await opened();
     if (when === "in mid-answer") service.delta(only(), "Half ");
     service.fail(only(), "engine_failed", { retryable: false });
     for (const one of [tab, other])
@@ -267,9 +246,7 @@ test.each([
   "a question that is refused for good goes back to the composer, without Retry: $code",
   async ({ notice, ...refusal }) => {
     service.refusals.push({ ...refusal, retryable: false });
-    const tab = browser.tab();
-    await tab.ready;
-    await tab.conversation.send("Hello?");
+    const tab = await sent();
     await until(() => tab.state.returnedDraft, tab);
     expect(tab.state).toMatchObject({
       returnedDraft: { text: "Hello?" },
@@ -279,8 +256,7 @@ test.each([
       notice: { key: notice },
     });
     tab.conversation.dispose();
-    const next = browser.tab({}, { storage: tab.storage });
-    await next.ready;
+    const next = await opened({}, { storage: tab.storage });
     expect(next.state.messages).toEqual([]);
   },
 );
@@ -322,8 +298,7 @@ test("storage that throws is survived", async () => {
 });
 
 test("a question that was on its way when the page was left is sent once by the next page", async () => {
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   service.down = true;
   await tab.conversation.send("Did it arrive?");
   await until(() => service.calls.length > 0);

@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
-import { answer, answered, asked, browser, nineTabs, only, rested, service, texts } from "../../test/fixtures";
+import { answer, answered, asked, browser, nineTabs, only, opened, rested, service, texts } from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 test("opening the chat asks nothing of the service; the first question makes the session", async () => {
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   expect(service.calls).toEqual([]);
   expect(tab.state.status).toBe("none");
   await asked("Hello?", tab);
@@ -13,8 +12,7 @@ test("opening the chat asks nothing of the service; the first question makes the
 });
 
 test("a question shows at once, and its answer grows word by word and stays once", async () => {
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   const sending = tab.conversation.send("Hello?");
   expect(tab.state.messages[0]).toMatchObject({ content: "Hello?", delivery: "sending" });
   expect(tab.state.waiting).toBe(true);
@@ -37,8 +35,7 @@ test("no address holds the secret, and no call carries cookies' place for it", a
 test("a reload restores the conversation and says so until the next question", async () => {
   const tab = await answered();
   tab.conversation.dispose();
-  const again = browser.tab({}, { storage: tab.storage });
-  await again.ready;
+  const again = await opened({}, { storage: tab.storage });
   expect(texts(again.state)).toEqual(["Hello?", "Good day."]);
   expect(again.state.notice?.key).toBe("restored");
   await again.conversation.send("More?");
@@ -51,8 +48,7 @@ test("a reload at any word of an answer shows it whole and once", async () => {
     const tab = await asked(`Question ${cut}`);
     for (const word of words.slice(0, cut)) service.delta(only(), word);
     tab.conversation.dispose();
-    const again = browser.tab({}, { storage: tab.storage });
-    await again.ready;
+    const again = await opened({}, { storage: tab.storage });
     await until(() => again.state.answering?.text === words.slice(0, cut).join(""), again);
     expect(again.state.answering?.mine).toBe(true);
     for (const word of words.slice(cut)) service.delta(only(), word);
@@ -75,8 +71,7 @@ test("a tab that opens in the middle of an answer gets the words before and afte
   service.delta(only(), "One ");
   service.delta(only(), "two ");
   await until(() => first.state.answering?.text === "One two ", first);
-  const second = browser.tab();
-  await second.ready;
+  const second = await opened();
   await until(() => second.state.answering?.text === "One two ", second);
   expect(second.state.answering?.mine).toBe(false);
   service.delta(only(), "three");
@@ -148,8 +143,7 @@ test("Stop ends the answer with what was said so far", async () => {
 test("of all tabs one sends the service that somebody is there, and none when nobody looks", async () => {
   const one = await asked("Hello?", browser.tab({ heartbeatInterval: 1 }));
   answer("Good day.");
-  const two = browser.tab({ heartbeatInterval: 1 });
-  await two.ready;
+  const two = await opened({ heartbeatInterval: 1 });
   await until(
     () => service.count("POST /api/session/me/heartbeat") === 2,
     () => service.count("POST /api/session/me/heartbeat"),
@@ -173,8 +167,7 @@ test("a draft survives a reload", async () => {
 test("older messages are read page by page, in order", async () => {
   const session = service.create();
   for (let n = 0; n < 180; n++) service.append(session, { role: "user", content: `m${n}` });
-  const tab = browser.tab({ sessionKey: session.id });
-  await tab.ready;
+  const tab = await opened({ sessionKey: session.id });
   expect(tab.state.messages).toHaveLength(100);
   expect(tab.state.hasOlder).toBe(true);
   await tab.conversation.loadOlder();

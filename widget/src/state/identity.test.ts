@@ -3,7 +3,7 @@ import * as identity from "./identity";
 import { registerChunk } from "../client/lazy-chunks";
 import type { Options } from "../types";
 import { tokenOf } from "../../test/fake-service";
-import { answered, browser, only, service, texts } from "../../test/fixtures";
+import { answered, browser, only, opened, sent, service, texts } from "../../test/fixtures";
 import { MemoryStorage, until } from "../../test/tab";
 
 registerChunk("identity", identity);
@@ -72,9 +72,7 @@ test("where each page is to have its own conversation, the user's last is not br
 });
 
 test("an answer being made is waited for before the conversation is claimed", async () => {
-  const tab = browser.tab();
-  await tab.ready;
-  await tab.conversation.send("Hello?");
+  const tab = await sent();
   await until(() => tab.state.answering, tab);
   tab.conversation.identify(tokenOf("ada"), restart);
   service.delta(only(), "Good ");
@@ -189,8 +187,7 @@ test("a remembered conversation of a user is left alone where nobody is signed i
   const { id } = record();
   first.conversation.dispose();
   const calls = service.calls.length;
-  const tab = browser.tab({}, { storage: first.storage });
-  await tab.ready;
+  const tab = await opened({}, { storage: first.storage });
   expect(service.calls).toHaveLength(calls);
   expect([tab.state.status, tab.state.notice, texts(tab.state)]).toEqual(["none", null, []]);
   await answered(tab, "Who am I?");
@@ -232,13 +229,11 @@ test("a link opens a user's conversation on the full page, a reload too; another
   await answered(signedTab(tokenOf("ada")));
   const { ticket } = await service.handoff(only(), "once").json();
   browser.local = new MemoryStorage();
-  const page = browser.tab({}, { own: true, session: ticket });
-  await page.ready;
+  const page = await opened({}, { own: true, session: ticket });
   await answered(page, "On the page?");
   expect(browser.local.values.join()).not.toContain("e30.");
   page.conversation.dispose();
-  const again = browser.tab({}, { own: true, storage: page.storage });
-  await again.ready;
+  const again = await opened({}, { own: true, storage: page.storage });
   expect(texts(again.state)).toHaveLength(4);
   again.conversation.startNew();
   await answered(again, "A new one?");
@@ -248,8 +243,7 @@ test("a link opens a user's conversation on the full page, a reload too; another
 test("the full page says what to do when its token has expired, and shows nothing", async () => {
   await answered(signedTab(tokenOf("ada")));
   const { ticket } = await service.handoff(only(), "once").json();
-  const page = browser.tab({}, { own: true, session: ticket });
-  await page.ready;
+  const page = await opened({}, { own: true, session: ticket });
   service.expired.add(tokenOf("ada"));
   await page.conversation.send("More?");
   await until(() => page.state.notice?.key === "signIn", page);
@@ -262,7 +256,6 @@ test("after a sign-out in any tab nothing of the draft, the questions or the tab
   tab.conversation.draft = "half a thought";
   tab.conversation.dispose();
   browser.local.setItem("baton:https://svc.test:reset", "0.5");
-  const later = browser.tab({ sessionScope: "tab" }, { storage: tab.storage });
-  await later.ready;
+  const later = await opened({ sessionScope: "tab" }, { storage: tab.storage });
   expect([later.conversation.draft, texts(later.state)]).toEqual(["", []]);
 });

@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { decodeMessage, type ChatEvent } from "../client/decode";
 import { createAnswerWatchdog } from "./answer-watchdog";
 import { createStore } from "./store";
-import { answer, answered, asked, browser, only, rested, service, texts } from "../../test/fixtures";
+import { answered, asked, browser, only, opened, rested, sent, service, texts } from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 const handler = (tab: { state: { handler?: unknown } }) => tab.state.handler;
@@ -22,8 +22,7 @@ tab,
 
 test("a person can be asked for, and the place in the queue, the person and the way back are shown", async () => {
   service.people = "online";
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   expect(await tab.conversation.people!.request()).toBe("queue");
   await seen(tab, { kind: "queue", position: 2, reason: "requested" });
   service.setHandler(only(), { handler: "queue", queue_position: 1 });
@@ -117,14 +116,12 @@ test("a second tab, a reload and a claimed or moved conversation know who answer
   service.people = "online";
   const tab = await answered();
   await tab.conversation.people!.request();
-  const two = browser.tab();
-  await two.ready;
+  const two = await opened();
   await seen(two, { kind: "queue", position: 2 });
   service.take(only(), "Anna");
   await seen(two, { kind: "human", name: "Anna" });
   const { url } = await tab.conversation.handoff("once");
-  const phone = browser.tab({}, { own: true, session: new URL(url).searchParams.get("session")! });
-  await phone.ready;
+  const phone = await opened({}, { own: true, session: new URL(url).searchParams.get("session")! });
   await seen(phone, { kind: "human", name: "Anna" });
   service.setHandler(only(), { handler: "bot", reason: "left" });
   for (const one of [tab, two, phone]) await seen(one, { kind: "bot", reason: "left" });
@@ -142,8 +139,7 @@ test("a history that arrives late does not undo what the feed brought since", as
     }
     return response;
   };
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   await tab.conversation.people!.request();
   const kinds: (string | undefined)[] = [];
   tab.conversation.subscribe(() => kinds.push(tab.state.handler?.kind));
@@ -165,8 +161,7 @@ test("a history that arrives before the reply to a request does not hide it", as
     return new Response(JSON.stringify({ ...(await response.json()), handler: "bot" }));
   };
   service.mute = true;
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   expect(await tab.conversation.people!.request()).toBe("queue");
   expect(handler(tab)).toMatchObject({ kind: "queue", position: 2 });
 });
@@ -190,8 +185,7 @@ test("typing is sent at most once in three seconds, and only where a person may 
 
 test("with nobody there a message is left once, with the address, and nothing waits for an answer", async () => {
   service.people = "away";
-  const tab = browser.tab();
-  await tab.ready;
+  const tab = await opened();
   expect(await tab.conversation.people!.request()).toBe("bot");
   service.refusals.push({
     call: "POST /api/session/me/human",
@@ -238,8 +232,7 @@ test("what nobody answered in the queue is asked anew by Retry, for the service 
   await until(() => only().messages.length === 3);
   service.setHandler(only(), { handler: "bot", reason: "timeout" });
   await seen(tab, { kind: "bot" });
-  const later = browser.tab();
-  await later.ready;
+  const later = await opened();
   await until(() => later.state.canRetry, later);
   await later.conversation.retry();
   await until(() => later.state.answering);
