@@ -63,16 +63,16 @@ function oneOf<T extends string>(value: unknown, ...allowed: T[]): T | undefined
 }
 
 function list(value: unknown): string[] | undefined {
-  let found = value;
+  let parsed = value;
   if (typeof value === "string") {
     try {
-      found = JSON.parse(value);
+      parsed = JSON.parse(value);
     } catch {
       return undefined;
     }
   }
-  if (!Array.isArray(found)) return undefined;
-  const texts = found.filter(
+  if (!Array.isArray(parsed)) return undefined;
+  const texts = parsed.filter(
     (entry): entry is string => typeof entry === "string" && entry.trim() !== "",
   );
   return texts.length ? texts.slice(0, 8) : undefined;

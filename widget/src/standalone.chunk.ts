@@ -42,21 +42,21 @@ export function bindStandaloneChats(deps: StandaloneDeps) {
 
   function conversationFor(options: ReturnType<typeof read>): Conversation {
     if (name(options) === panelName) return deps.conversation;
-    let found = others.get(name(options));
-    if (!found) {
-      others.set(name(options), (found = deps.create(options)));
-      deps.identify(user, found);
+    let conversation = others.get(name(options));
+    if (!conversation) {
+      others.set(name(options), (conversation = deps.create(options)));
+      deps.identify(user, conversation);
     }
-    return found;
+    return conversation;
   }
 
-  const show = (conversation: Conversation) =>
+  const isShown = (conversation: Conversation) =>
     [...bound.keys()].some((chat) => chat.conversation === conversation);
 
   /** The feed of a conversation runs as long as something shows it. */
   function updateActive(): void {
     deps.update();
-    for (const one of others.values()) one.setActive(show(one));
+    for (const conversation of others.values()) conversation.setActive(isShown(conversation));
   }
 
   function bind(chat: BatonChat): void {
@@ -101,14 +101,14 @@ export function bindStandaloneChats(deps: StandaloneDeps) {
     update: () => [...bound.keys()].forEach(rebind),
     identify(given: unknown): void {
       user = given;
-      for (const one of others.values()) deps.identify(given, one);
+      for (const conversation of others.values()) deps.identify(given, conversation);
     },
     dispose(): void {
       for (const [chat, release] of bound) {
         release();
         chat.conversation = undefined;
       }
-      for (const one of others.values()) one.dispose();
+      for (const conversation of others.values()) conversation.dispose();
     },
   };
 }

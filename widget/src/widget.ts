@@ -43,8 +43,8 @@ export function mount(
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
   // Not a name and not an id: `Baton.sessionKey` is the key in use.
   if (!options.sessionKey) delete raw.sessionKey;
-  const ready = fetchFace(base).then((found) => {
-    face = found;
+  const ready = fetchFace(base).then((settings) => {
+    face = settings;
     if (face && !signal.aborted) update();
   });
   const panel = mountPanel(host, conversation, options, ready);
@@ -149,10 +149,10 @@ function watch(conversation: Conversation, emit: Emit): () => void {
     // What was there before is no news.
     const restored = quiet || state.loading;
     quiet = state.loading || state.status === "none";
-    for (const one of state.messages.slice(-20)) {
-      if (isLocal(one) || emittedIds.has(one.id)) continue;
-      emittedIds.add(one.id);
-      const { id, role, content, created_at } = one;
+    for (const message of state.messages.slice(-20)) {
+      if (isLocal(message) || emittedIds.has(message.id)) continue;
+      emittedIds.add(message.id);
+      const { id, role, content, created_at } = message;
       if (!restored) emit("message", { id, role, content, created_at });
     }
   });

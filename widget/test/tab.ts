@@ -101,7 +101,7 @@ export class Browser {
           ...(this.holders() as unknown as { locks: LockManager; nativeLocks: LockManager | null }),
           channel: this.mute ? null : (name) => new BroadcastChannel(name),
         },
-        timing: { first: 20, most: 200 },
+        timing: { minDelay: 20, maxDelay: 200 },
       },
     );
     this.tabs.push({ conversation, storage });

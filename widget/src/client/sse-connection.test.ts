@@ -44,7 +44,7 @@ function rig(connect?: (n: number) => Promise<Response> | null) {
       onState: (state) => states.push(state),
       onRefused: (error) => refused.push(error),
     },
-    { first: 5, most: 40, silence: 120 },
+    { minDelay: 5, maxDelay: 40, idleTimeout: 120 },
   );
   return {
     feed,
@@ -113,7 +113,7 @@ test("a page that wakes comes back at once instead of waiting out its pause", as
       onState() {},
       onRefused() {},
     },
-    { first: 60_000, most: 60_000 },
+    { minDelay: 60_000, maxDelay: 60_000 },
   );
   await until(() => asked.length === 1);
   await until(() => {

@@ -13,32 +13,35 @@ export interface SseHandlers {
   onRefused(error: ApiError): void;
 }
 
+/** Times in ms. */
 export interface Timing {
-  silence: number;
-  first: number;
-  most: number;
+  idleTimeout: number;
+  minDelay: number;
+  maxDelay: number;
   random: () => number;
   now: () => number;
 }
 const BACKOFF: Timing = {
-  silence: 20_000,
-  first: 400,
-  most: 15_000,
+  idleTimeout: 20_000,
+  minDelay: 400,
+  maxDelay: 15_000,
   random: Math.random,
   now: Date.now,
 };
 
 export interface SseConnection {
   stop(): void;
-  /** Leaves this connection for another, from the cursor as it is now. */ reconnect(): void;
-  /** The page woke up: reconnects at once unless the feed is clearly alive. */ wake(): void;
+  /** Leaves this connection for another, from the cursor as it is now. */
+  reconnect(): void;
+  /** The page woke up: reconnects at once unless the feed is clearly alive. */
+  wake(): void;
 }
 
 export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): SseConnection {
-  const { silence, first, most, random, now } = { ...BACKOFF, ...timing };
+  const { idleTimeout, minDelay, maxDelay, random, now } = { ...BACKOFF, ...timing };
   let stopped = false,
     failures = 0,
-    heard = 0;
+    receivedAt = 0;
   let current: AbortController | null = null;
   let skipBackoff: (() => void) | null = null;
 
@@ -46,9 +49,9 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
     while (!stopped) {
       let wait: number;
       try {
-        const spoke = await connectOnce();
+        const hasData = await connectOnce();
         // The service closed it in order (a deploy, the time limit of a feed): soon, but not all clients at the same moment.
-        wait = spoke ? random() * first : backoff();
+        wait = hasData ? random() * minDelay : backoff();
       } catch (error) {
         if (stopped) return;
         const { isGone, isForbidden, retryAfter = 0 } = error as ApiError;
@@ -68,14 +71,14 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
   /** One connection, to its end. True when it carried at least one byte. */
   async function connectOnce(): Promise<boolean> {
     const controller = (current = new AbortController());
-    heard = now();
-    let spoke = false;
+    receivedAt = now();
+    let hasData = false;
     // A wall clock, for timers stand still while a laptop sleeps.
     const watch = setInterval(
       () => {
-        if (now() - heard >= silence) controller.abort();
+        if (now() - receivedAt >= idleTimeout) controller.abort();
       },
-      Math.min(1000, silence / 4),
+      Math.min(1000, idleTimeout / 4),
     );
     try {
       const response = await source.connect(source.cursor(), controller.signal);
@@ -85,17 +88,17 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
       for (;;) {
         const { done, value } = await abortable(reader, controller.signal);
         if (stopped || done) break;
-        heard = now();
-        if (!spoke) {
-          spoke = true;
+        receivedAt = now();
+        if (!hasData) {
+          hasData = true;
           failures = 0;
           source.onState("open");
         }
         parse(decoder.decode(value, { stream: true }));
       }
-      return spoke;
+      return hasData;
     } catch (error) {
-      if (controller.signal.aborted && !spoke && !stopped) source.onState("buffered");
+      if (controller.signal.aborted && !hasData && !stopped) source.onState("buffered");
       throw error;
     } finally {
       clearInterval(watch);
@@ -104,7 +107,7 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
     }
   }
 
-  const backoff = () => Math.min(most, first * 2 ** failures++) * (0.5 + random() / 2);
+  const backoff = () => Math.min(maxDelay, minDelay * 2 ** failures++) * (0.5 + random() / 2);
 
   function pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -134,7 +137,7 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
         skipBackoff();
       }
       // After so long without a ping the connection may have died while the page slept.
-      else if (current && now() - heard > silence * 0.8) current.abort();
+      else if (current && now() - receivedAt > idleTimeout * 0.8) current.abort();
     },
   };
 }

@@ -59,7 +59,7 @@ export class LiveRegionAnnouncer {
   #flushSentences(): void {
     const rest = this.#text.slice(this.#spokenLength);
     let end = 0;
-    for (const found of rest.matchAll(SENTENCE_END)) end = found.index + found[0].length;
+    for (const match of rest.matchAll(SENTENCE_END)) end = match.index + match[0].length;
     if (!end || this.#updates < MIN_UPDATES || rest.slice(0, end).trim().split(/\s+/).length < 3)
       return;
     const wait = this.#lastSpokenAt + MIN_PAUSE_MS - this.now();

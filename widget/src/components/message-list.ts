@@ -102,9 +102,9 @@ export class MessageList {
   }
 
   #lastQuestion(): Element | null {
-    let found = this.#list.lastElementChild;
-    while (found && !found.classList.contains("user")) found = found.previousElementSibling;
-    return found;
+    let element = this.#list.lastElementChild;
+    while (element && !element.classList.contains("user")) element = element.previousElementSibling;
+    return element;
   }
 
   #grewAtEnd(messages: readonly Message[], old: readonly Message[] | null): boolean {
@@ -291,16 +291,16 @@ export class MessageList {
 
 /** The answers that broke off for a person. `now`: a person has the conversation, or is asked for. */
 function takenOver(messages: readonly Message[], now: boolean): Set<Message> {
-  const found = new Set<Message>();
+  const result = new Set<Message>();
   let person = now;
   for (const message of messages.toReversed()) {
     if (message.author) person = true;
     else if (message.role === "assistant") {
-      if (person && message.metadata.interrupted) found.add(message);
+      if (person && message.metadata.interrupted) result.add(message);
       person = false;
     }
   }
-  return found;
+  return result;
 }
 
 function changedIn(before: Message | null, now: Message): boolean {

@@ -34,10 +34,10 @@ export interface MessageReader {
 type Rating = "up" | "down" | null;
 
 export function citationsOf(message: Message): Citation[] {
-  const found = message.metadata["citations"];
-  if (!Array.isArray(found)) return [];
-  return found
-    .filter((c): c is Citation => !!c && typeof c.title === "string" && typeof c.url === "string")
+  const citations = message.metadata["citations"];
+  if (!Array.isArray(citations)) return [];
+  return citations
+    .filter((citation): citation is Citation => !!citation && typeof citation.title === "string" && typeof citation.url === "string")
     .slice(0, 5);
 }
 

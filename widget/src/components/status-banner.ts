@@ -32,10 +32,10 @@ export function waitText(seconds: number, words: Language, limit = "wait"): stri
 /** The lines in the order in which they are shown; at most one offers a new chat. */
 export function statusLines(state: State, words: Language): Line[] {
   const { status, notice, connection } = state;
-  const found: Line[] = [];
+  const lines: Line[] = [];
   const add = (key: string, tone: Line["tone"], more: Partial<Line> = {}): void => {
-    if (!found.some((line) => line.key === key))
-      found.push({ key, tone, text: words.t(`notice.${key}`), ...more });
+    if (!lines.some((line) => line.key === key))
+      lines.push({ key, tone, text: words.t(`notice.${key}`), ...more });
   };
   if (state.openedBySharedLink && status !== "ended")
     add("elsewhere", "warning", { text: words.t("elsewhere"), offerNewChat: true });
@@ -44,10 +44,10 @@ export function statusLines(state: State, words: Language): Line[] {
   for (const { key, tone, ...more } of noticeLines(state, words)) add(key, tone, more);
   if (connection !== "online" && !notice) add(connection, "warning");
   // Carried on and begun elsewhere are one piece of news.
-  if (found[0]?.key === "elsewhere" && RESUME_NOTICES.has(found[1]?.key ?? ""))
-    found[0].lead = found.splice(1, 1)[0]!.text;
-  const first = found.findIndex((line) => line.offerNewChat);
-  return found.map((line, i) => ({ ...line, offerNewChat: i === first }));
+  if (lines[0]?.key === "elsewhere" && RESUME_NOTICES.has(lines[1]?.key ?? ""))
+    lines[0].lead = lines.splice(1, 1)[0]!.text;
+  const first = lines.findIndex((line) => line.offerNewChat);
+  return lines.map((line, i) => ({ ...line, offerNewChat: i === first }));
 }
 
 /** What the state's notice says: the wait for a limit, and any other. */

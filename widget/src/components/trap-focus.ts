@@ -6,8 +6,8 @@ export function trapFocus(event: KeyboardEvent): void {
       "button, input, textarea",
     ),
   ];
-  const at = all.indexOf(event.target as HTMLElement);
-  const next = all[(at + (event.shiftKey ? -1 : 1) + all.length) % all.length];
+  const index = all.indexOf(event.target as HTMLElement);
+  const next = all[(index + (event.shiftKey ? -1 : 1) + all.length) % all.length];
   event.preventDefault();
   next?.focus();
 }

@@ -73,12 +73,12 @@ export function language(wanted?: string): Language {
     numberingSystem: "latn",
   });
   const t = (key: string, params: Params = {}): string => {
-    const [found = (en as Words)["error"]!] = [
+    const [message = (en as Words)["error"]!] = [
       words,
       ...["messages", "people"].map((name) => getChunk<{ words: Words }>(name)?.words),
-    ].flatMap((all) => all?.[key] ?? []);
-    if (typeof found === "string") return fill(found, params, tag);
-    return fill(found[plural.select(Number(params["n"] ?? 0))] ?? found.other, params, tag);
+    ].flatMap((messages) => messages?.[key] ?? []);
+    if (typeof message === "string") return fill(message, params, tag);
+    return fill(message[plural.select(Number(params["n"] ?? 0))] ?? message.other, params, tag);
   };
   const result: Language = {
     tag,

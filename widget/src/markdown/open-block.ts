@@ -119,18 +119,18 @@ function openParagraph(
 /** Where a paragraph can be cut so that nothing after the cut changes what stands before it; 0 where it cannot. */
 function safeSplitOffset(raw: string, tokens: readonly Token[]): number {
   let end = 0;
-  let found = 0;
+  let offset = 0;
   for (const token of tokens) {
     if (token.type === "text") {
       if (/[*~`[<\\_]/.test(token.raw)) break;
       const space = token.raw.lastIndexOf(" ", raw.length - PARAGRAPH_END - end);
       if (space > 0 && /^\p{L} \p{L}/u.test(token.raw.slice(space - 1, space + 2)))
-        found = end + space + 1;
+        offset = end + space + 1;
     }
     end += token.raw.length;
     if (end > raw.length - PARAGRAPH_END) break;
   }
-  return found;
+  return offset;
 }
 
 /** Whether what was read again is the rest of the same block. */

@@ -48,16 +48,16 @@ export function patchChildren(shown: HTMLElement, fresh: HTMLElement, from = 0):
 /** Removes nodes that stand before the one that is wanted; where it is not found near by, nothing. */
 function skipToEqual(place: ChildNode, wanted: ChildNode): ChildNode {
   if (place.nodeName === wanted.nodeName) return place;
-  let found: ChildNode | null = place.nextSibling;
-  for (let ahead = 1; found && ahead < LOOK_AHEAD && !found.isEqualNode(wanted); ahead++)
-    found = found.nextSibling;
-  if (!found?.isEqualNode(wanted)) return place;
-  while (place !== found) {
+  let equal: ChildNode | null = place.nextSibling;
+  for (let ahead = 1; equal && ahead < LOOK_AHEAD && !equal.isEqualNode(wanted); ahead++)
+    equal = equal.nextSibling;
+  if (!equal?.isEqualNode(wanted)) return place;
+  while (place !== equal) {
     const next: ChildNode = place.nextSibling!;
     place.remove();
     place = next;
   }
-  return found;
+  return equal;
 }
 
 /** Only what differs is written, from place `from` on: a selection in the rest stays. */

@@ -140,12 +140,12 @@ export function createActions({
       const { transcript, hasOlder, generation } = store.state,
         first = transcript.messages.find((one) => !isLocal(one));
       if (!first || !hasOlder) return;
-      const found = await call((session) => api.history(session, first.id, 50), "unreachable");
-      if (!found || generation !== store.state.generation) return;
+      const history = await call((session) => api.history(session, first.id, 50), "unreachable");
+      if (!history || generation !== store.state.generation) return;
       dispatch({
         type: "older",
-        messages: sessions.messagesOf(found),
-        hasMore: Boolean(found.has_more),
+        messages: sessions.messagesOf(history),
+        hasMore: Boolean(history.has_more),
       });
     },
 
@@ -157,32 +157,32 @@ export function createActions({
         notify("unreachable");
         throw error;
       }
-      const found = await call(
+      const link = await call(
         (session) =>
           post<{ url: string; ticket: string; expires_in: number }>(session, "/handoff", { kind }),
         "unreachable",
       );
-      if (!found) throw new Error("The service was not reached");
-      const url = new URL(options.chatUrl ?? found.url),
+      if (!link) throw new Error("The service was not reached");
+      const url = new URL(options.chatUrl ?? link.url),
         { searchParams } = url;
-      searchParams.set("session", found.ticket);
+      searchParams.set("session", link.ticket);
       // The appearance goes along, where the address of the page does not set it.
       if (!options.chatUrl)
         for (const name of withWords ? [...APPEARANCE_PARAMS, ...WORD_PARAMS] : APPEARANCE_PARAMS)
           if (options[name] && !searchParams.has(name)) searchParams.set(name, options[name]);
-      return { url: url.href, expires_in: found.expires_in };
+      return { url: url.href, expires_in: link.expires_in };
     },
 
     async transcript(format) {
-      const found = await call(
+      const file = await call(
         async (session) =>
           (
             await api.request(`${ME}/transcript?format=${format}`, { session, accept: "*/*" })
           ).blob(),
         "unreachable",
       );
-      if (!found) throw new Error("There is no conversation yet");
-      return found;
+      if (!file) throw new Error("There is no conversation yet");
+      return file;
     },
 
     async erase() {

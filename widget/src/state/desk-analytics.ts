@@ -61,7 +61,7 @@ export const sum = (days: Day[], name: CountName): number =>
   days.reduce((total, day) => total + day[name], 0);
 
 const share = (part: number, whole: number): number | null =>
-  whole > 0 ? Math.min(1, Math.max(0, part / whole)) : null;
+  total > 0 ? Math.min(1, Math.max(0, part / total)) : null;
 
 /** The figures at the top; a share is null where there is nothing to take it of. */
 export function headlines(days: Day[]): { name: string; value: number | null; share: boolean }[] {

@@ -199,8 +199,8 @@ function withDelivery(state: Opened, client_id: string, delivery: Message["deliv
 
 function withoutLocal(state: Opened, client_id: string): Opened {
   const { messages } = state.transcript;
-  const kept = messages.filter((one) => one.id !== localId(client_id));
-  return kept.length === messages.length ? state : withMessages(state, kept);
+  const others = messages.filter((one) => one.id !== localId(client_id));
+  return others.length === messages.length ? state : withMessages(state, others);
 }
 
 /** The ids that are known: what comes later than the history that was asked for is not among them. */

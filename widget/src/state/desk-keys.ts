@@ -71,6 +71,6 @@ function letterOf({ key, code }: KeyPress): string {
 /** The key of a command, as it is shown; empty where it has none. */
 export function keyOf(command: Command): string {
   if (command === "palette") return "Ctrl+K";
-  const found = Object.entries(SINGLE_KEYS).find(([, one]) => one === command)?.[0] ?? "";
-  return found.toUpperCase();
+  const key = Object.entries(SINGLE_KEYS).find(([, other]) => other === command)?.[0] ?? "";
+  return key.toUpperCase();
 }

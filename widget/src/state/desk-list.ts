@@ -54,9 +54,9 @@ const PAGE_KEYS = ["page", "page_url", "url", "href", "location"];
 /** The address of the page that the visitor is on, where the metadata names one. */
 export function pageOf(row: Row): string {
   for (const key of PAGE_KEYS) {
-    const found = row.metadata[key];
-    if (typeof found === "string" && found) return found;
-    const inner = (found as { url?: unknown } | null | undefined)?.url;
+    const value = row.metadata[key];
+    if (typeof value === "string" && value) return value;
+    const inner = (value as { url?: unknown } | null | undefined)?.url;
     if (typeof inner === "string" && inner) return inner;
   }
   return "";

@@ -13,12 +13,12 @@ const DEFAULTS: Preferences = { sound: true, notifications: false, singleKeys: t
 
 export function readPreferences(storage: Pick<Storage, "getItem"> | undefined): Preferences {
   try {
-    const kept: unknown = JSON.parse(storage?.getItem(KEY) ?? "{}");
-    const given = typeof kept === "object" && kept !== null ? kept : {};
-    const found = Object.entries(given).filter(
+    const stored: unknown = JSON.parse(storage?.getItem(KEY) ?? "{}");
+    const fields = typeof stored === "object" && stored !== null ? stored : {};
+    const entries = Object.entries(fields).filter(
       ([name, value]) => name in DEFAULTS && typeof value === "boolean",
     );
-    return { ...DEFAULTS, ...(Object.fromEntries(found) as Partial<Preferences>) };
+    return { ...DEFAULTS, ...(Object.fromEntries(entries) as Partial<Preferences>) };
   } catch {
     return DEFAULTS;
   }

@@ -222,9 +222,9 @@ function withOperators(state: DeskState, operators: readonly Colleague[]): DeskS
 export function visibleRows(state: DeskState): Row[] {
   const { page, me, list, rows } = state;
   if (page === "analytics") return [];
-  const found = [...list.refs].flatMap((ref) => rows.get(ref) ?? []);
+  const listed = [...list.refs].flatMap((ref) => rows.get(ref) ?? []);
   return sortRows(
-    found.filter((row) => belongs(row, page, me)),
+    listed.filter((row) => belongs(row, page, me)),
     page,
   );
 }

@@ -94,6 +94,6 @@ export interface Reply {
 
 export const NO_COUNTS: Counts = { queue: 0, mine: 0, open: 0, bot: 0, ended: 0 };
 
-/** Whether a role may do what `least` may. */
+/** Whether a role may do what `min` may. */
 export const isAtLeast = (role: Role | undefined, least: Role): boolean =>
-  role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(least);
+  role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(min);

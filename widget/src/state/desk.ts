@@ -62,9 +62,9 @@ export function createDesk(deps: DeskDeps) {
 
   async function checkLogin(): Promise<void> {
     try {
-      const found = await api.me();
-      if (!found) return dispatch({ type: "login", login: "unreachable" });
-      dispatch({ type: "me", ...found });
+      const current = await api.me();
+      if (!current) return dispatch({ type: "login", login: "unreachable" });
+      dispatch({ type: "me", ...current });
       enter();
     } catch (error) {
       const { needsLogin } = error as DeskError;
@@ -166,7 +166,7 @@ export function createDesk(deps: DeskDeps) {
   }
 
   /** Reads something that the page can do without. */
-  async function load<T>(read: () => Promise<T>, done: (found: T) => void): Promise<void> {
+  async function load<T>(read: () => Promise<T>, done: (result: T) => void): Promise<void> {
     try {
       done(await read());
     } catch (error) {
@@ -232,8 +232,8 @@ export function createDesk(deps: DeskDeps) {
   /** What was taken leaves the view: on to one's own, unless others wait in the queue or a search is shown. */
   function followTaken(ref: string): void {
     const { page, query } = state;
-    const left = page === "bot" || (page === "queue" && !visibleRows(state).length);
-    if (left && !query && state.opened?.ref === ref) go("mine", ref);
+    const hasLeft = page === "bot" || (page === "queue" && !visibleRows(state).length);
+    if (hasLeft && !query && state.opened?.ref === ref) go("mine", ref);
   }
 
   // --- the list ---
@@ -286,12 +286,12 @@ export function createDesk(deps: DeskDeps) {
   }
 
   function openConversation(ref: string): void {
-    const kept = drafts.get(ref) ?? { reply: "", note: "" };
+    const saved = drafts.get(ref) ?? { reply: "", note: "" };
     opened = createOpenedConversation({
       api,
       ref,
       row: state.rows.get(ref) ?? null,
-      drafts: kept,
+      drafts: saved,
       me: () => state.me,
       isLookedAt: () => deps.page.visible,
       now: deps.now,
@@ -362,8 +362,8 @@ export function createDesk(deps: DeskDeps) {
     dialog: (dialog: DialogName | null) => dispatch({ type: "dialog", dialog }),
     async setAvailable(available: boolean): Promise<void> {
       try {
-        const found = await api.setAvailable(available);
-        if (found) dispatch({ type: "me", ...found });
+        const current = await api.setAvailable(available);
+        if (current) dispatch({ type: "me", ...current });
       } catch (error) {
         fail(error);
       }

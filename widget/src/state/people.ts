@@ -72,9 +72,9 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
     await sessions.getOrCreate();
     const { generation } = store.state;
     current = null;
-    const found = decodeHandler(await call("/human", left));
+    const handler = decodeHandler(await call("/human", left));
     // What the log brought meanwhile is newer; what the history did may be older.
-    if (found && !current && generation === store.state.generation) show(found);
+    if (handler && !current && generation === store.state.generation) show(handler);
     return current ? (current as Handler).kind : "bot";
   }
 

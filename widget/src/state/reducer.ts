@@ -107,7 +107,8 @@ export type Action =
 export interface Turn {
   turn_id: string;
   text: string;
-  /** Where the next delta begins. */ at: number;
+  /** Where the next delta begins. */
+  at: number;
 }
 
 export interface Transcript {
@@ -538,7 +539,7 @@ function finishTurn(before: Transcript, turn_id: string): Transcript {
 
 /** Puts a message of the service in its place: over itself, over its local twin, or before what is still on its way. */
 function upsertMessage(messages: readonly Message[], message: Message): readonly Message[] {
-  const found = messages.findLastIndex(
+  const index = messages.findLastIndex(
     (one) =>
       one.id === message.id ||
       (isLocal(one) &&
@@ -546,13 +547,13 @@ function upsertMessage(messages: readonly Message[], message: Message): readonly
         Boolean(one.client_id) &&
         one.client_id === message.client_id),
   );
-  if (found >= 0) return messages.with(found, message);
-  let place = messages.length;
+  if (index >= 0) return messages.with(index, message);
+  let position = messages.length;
   // An answer may arrive before its question does: a local question that the service has accepted stays before it.
   const later = (one: Message) =>
     isLocal(one) && (Boolean(one.delivery) || message.role === "user");
-  while (place > 0 && later(messages[place - 1]!)) place--;
-  return [...messages.slice(0, place), message, ...messages.slice(place)];
+  while (position > 0 && later(messages[position - 1]!)) position--;
+  return [...messages.slice(0, position), message, ...messages.slice(position)];
 }
 
 /** Own words, shown before the service has them; again with another delivery, they change in place. */
@@ -563,13 +564,13 @@ export function upsertLocalMessage(
   delivery: Message["delivery"],
   created_at: string,
 ): Transcript {
-  const known = before.messages.findIndex(
+  const index = before.messages.findIndex(
     (one) => one.client_id === client_id && one.role === "user",
   );
-  if (known >= 0) {
-    const one = before.messages[known]!;
-    if (!isLocal(one)) return before;
-    return { ...before, messages: before.messages.with(known, { ...one, delivery }) };
+  if (index >= 0) {
+    const stored = before.messages[index]!;
+    if (!isLocal(stored)) return before;
+    return { ...before, messages: before.messages.with(index, { ...stored, delivery }) };
   }
   const message: Message = {
     id: localId(client_id),
@@ -602,10 +603,10 @@ export function mergeHistory(
   const known = new Set(
     page.flatMap((one) => (one.role === "user" && one.client_id ? [one.client_id] : [])),
   );
-  const has = new Set(page.map((one) => one.id));
+  const ids = new Set(page.map((one) => one.id));
   // In their present order: an answer may have arrived while its question is still a local one.
   const rest = before.messages.filter((one) =>
-    isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !has.has(one.id),
+    isLocal(one) ? !known.has(one.client_id!) : asked && !asked.has(one.id) && !ids.has(one.id),
   );
   const messages = [...older, ...page, ...rest];
   // It must not begin again where it is delivered again.

@@ -6,10 +6,10 @@ const made = new Map<string, CSSStyleSheet>();
 export const css = String.raw;
 
 export function sheet(text: string): CSSStyleSheet {
-  let found = made.get(text);
-  if (!found) {
-    made.set(text, (found = new CSSStyleSheet()));
-    found.replaceSync(text);
+  let known = made.get(text);
+  if (!known) {
+    made.set(text, (known = new CSSStyleSheet()));
+    known.replaceSync(text);
   }
-  return found;
+  return known;
 }

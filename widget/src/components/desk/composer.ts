@@ -99,13 +99,13 @@ function onKey(host: DeskHost, opened: Opened, name: FieldName, event: KeyboardE
 /** True where the key was for the canned replies. */
 function onPickerKey(host: DeskHost, { key }: KeyboardEvent): boolean {
   if (key === "Escape") return leavePicker(host);
-  const found = matchingReplies(host.desk.state.replies, host.replyFilter!);
+  const replies = matchingReplies(host.desk.state.replies, host.replyFilter!);
   const step = { ArrowDown: 1, ArrowUp: -1 }[key];
   // A slash alone asks for the replies; no visitor is sent it.
-  if (!found.length) return key === "Enter" && !host.replyFilter;
+  if (!replies.length) return key === "Enter" && !host.replyFilter;
   if (!step && key !== "Enter" && key !== "Tab") return false;
-  if (step) host.change({ replyIndex: (host.replyIndex + step + found.length) % found.length });
-  else pick(host, found[host.replyIndex]!);
+  if (step) host.change({ replyIndex: (host.replyIndex + step + replies.length) % replies.length });
+  else pick(host, replies[host.replyIndex]!);
   return true;
 }
 

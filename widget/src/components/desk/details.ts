@@ -52,11 +52,11 @@ const fact = (name: string, value: string | undefined): Part =>
   value ? html`<div><dt><bdi>${name}</bdi></dt><dd><bdi>${value}</bdi></dd></div>` : nothing;
 
 function rating({ words: { t } }: DeskHost, opened: Opened): Part {
-  const found = lastRating(opened);
-  if (!found) return nothing;
+  const rated = lastRating(opened);
+  if (!rated) return nothing;
   return html`<section><h3>${t("desk.rating")}</h3>
-    <p>${t(found.rating === "up" ? "desk.rating.up" : "desk.rating.down")}</p>
-    ${found.comment ? html`<p class="quote" dir="auto">${found.comment}</p>` : nothing}</section>`;
+    <p>${t(rated.rating === "up" ? "desk.rating.up" : "desk.rating.down")}</p>
+    ${rated.comment ? html`<p class="quote" dir="auto">${rated.comment}</p>` : nothing}</section>`;
 }
 
 function earlier(host: DeskHost, opened: Opened): Part {

@@ -88,8 +88,8 @@ function assignDialog(host: DeskHost): TemplateResult {
     host.focusLater("#log");
   };
   const choice = (one: Colleague) => html`<li>
-    <button type="button" class="choice" data-first @click=${() => void assign(one)}>
-      <span><bdi>${one.name}</bdi></span><small class=${one.available ? "available" : "away"}>${t(one.available ? "desk.available" : "desk.away")}</small></button></li>`;
+    <button type="button" class="choice" data-first @click=${() => void assign(colleague)}>
+      <span><bdi>${colleague.name}</bdi></span><small class=${colleague.available ? "available" : "away"}>${t(colleague.available ? "desk.available" : "desk.away")}</small></button></li>`;
   const sorted = [...others].sort((a, b) => Number(b.available) - Number(a.available));
   return frame(
     host,

@@ -47,13 +47,13 @@ function places(host: DeskHost): Entry[] {
   const { t } = words;
   const { available, me } = desk.state;
   const entry = (name: string, detail: string, run: () => void): Entry => ({ name, detail, run });
-  const found = VIEWS.map((view) =>
+  const entries = VIEWS.map((view) =>
     entry(t(`desk.view.${view}`), keyOf(`view.${view}`), () => desk.go(view)),
   );
   if (isAtLeast(me?.role, "lead"))
-    found.push(entry(t("desk.analytics"), "", () => desk.go("analytics")));
+    entries.push(entry(t("desk.analytics"), "", () => desk.go("analytics")));
   if (isAtLeast(me?.role, "operator"))
-    found.push(
+    entries.push(
       entry(
         t(available ? "desk.goAway" : "desk.goAvailable"),
         "",
@@ -61,13 +61,13 @@ function places(host: DeskHost): Entry[] {
       ),
     );
   if (isAtLeast(me?.role, "admin"))
-    found.push(entry(t("desk.team.title"), "", () => desk.dialog("team")));
+    entries.push(entry(t("desk.team.title"), "", () => desk.dialog("team")));
   if (isAtLeast(me?.role, "lead"))
-    found.push(entry(t("desk.replies"), "", () => desk.dialog("replies")));
-  found.push(entry(t("desk.help"), keyOf("help"), () => desk.dialog("help")));
-  found.push(entry(t("desk.settings"), "", () => desk.dialog("settings")));
-  found.push(entry(t("desk.signOut"), "", () => void desk.signOut()));
-  return found;
+    entries.push(entry(t("desk.replies"), "", () => desk.dialog("replies")));
+  entries.push(entry(t("desk.help"), keyOf("help"), () => desk.dialog("help")));
+  entries.push(entry(t("desk.settings"), "", () => desk.dialog("settings")));
+  entries.push(entry(t("desk.signOut"), "", () => void desk.signOut()));
+  return entries;
 }
 
 function conversations({ desk, words }: DeskHost): Entry[] {
@@ -86,7 +86,7 @@ function conversations({ desk, words }: DeskHost): Entry[] {
 export function paletteDialog(host: DeskHost): TemplateResult {
   const { desk, words, paletteIndex } = host;
   const { t } = words;
-  const found = paletteEntries(host);
+  const entries = paletteEntries(host);
   const close = () => desk.dialog(null);
   const run = (entry: Entry | undefined) => {
     close();
@@ -95,20 +95,20 @@ export function paletteDialog(host: DeskHost): TemplateResult {
   const onKey = (event: KeyboardEvent) => {
     if (event.isComposing || event.keyCode === 229) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && found.length)
-      host.change({ paletteIndex: (paletteIndex + step + found.length) % found.length });
-    else if (event.key === "Enter") run(found[paletteIndex]);
+    if (step && entries.length)
+      host.change({ paletteIndex: (paletteIndex + step + entries.length) % entries.length });
+    else if (event.key === "Enter") run(entries[paletteIndex]);
     else return;
     event.preventDefault();
   };
   return html`<dialog class="dialog palette" aria-label=${t("desk.command.palette")} @close=${close} @cancel=${close}
     @click=${(event: Event) => event.target === event.currentTarget && close()}>
     <input type="text" role="combobox" aria-label=${t("desk.palette")} placeholder=${t("desk.palette")} aria-expanded="true" aria-controls="palette-list"
-      aria-activedescendant=${found.length ? `palette-${paletteIndex}` : nothing} aria-autocomplete="list" autocomplete="off" dir="auto"
+      aria-activedescendant=${entries.length ? `palette-${paletteIndex}` : nothing} aria-autocomplete="list" autocomplete="off" dir="auto"
       .value=${host.paletteText} @keydown=${onKey}
       @input=${(event: Event) => host.change({ paletteText: (event.target as HTMLInputElement).value, paletteIndex: 0 })} />
     <ul id="palette-list" role="listbox" aria-label=${t("desk.command.palette")}>
-      ${found.map(
+      ${entries.map(
         (
           entry,
           at,
@@ -117,6 +117,6 @@ export function paletteDialog(host: DeskHost): TemplateResult {
           <span class="entry-name" dir="auto">${entry.name}</span><span class="entry-detail" dir="auto">${entry.detail}</span></li>`,
       )}
     </ul>
-    ${found.length ? nothing : html`<p class="muted" role="status">${t("desk.palette.nothing")}</p>`}
+    ${entries.length ? nothing : html`<p class="muted" role="status">${t("desk.palette.nothing")}</p>`}
   </dialog>`;
 }

@@ -48,9 +48,9 @@ export function botName({ options, words }: Pick<ReaderDeps, "options" | "words"
 /** What the visitor thought of an answer, and whether the bot knew one. */
 function notesOf({ metadata }: Message, { t }: Language): string[] {
   const { rating, comment } = (metadata["feedback"] ?? {}) as Record<string, unknown>;
-  const found: string[] = [];
-  if (rating === "up" || rating === "down") found.push(t(`desk.rated.${rating}`));
-  if (typeof comment === "string" && comment) found.push(comment);
-  if (metadata["not_found"] === true) found.push(t("desk.notFound"));
-  return found;
+  const notes: string[] = [];
+  if (rating === "up" || rating === "down") notes.push(t(`desk.rated.${rating}`));
+  if (typeof comment === "string" && comment) notes.push(comment);
+  if (metadata["not_found"] === true) notes.push(t("desk.notFound"));
+  return notes;
 }

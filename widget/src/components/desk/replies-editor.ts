@@ -68,7 +68,7 @@ export class DeskReplies extends LitElement {
 
   #change(at: number, change: Partial<Reply>): void {
     this.#message = "";
-    this.#show(this.#replies.map((one, index) => (index === at ? { ...one, ...change } : one)));
+    this.#show(this.#replies.map((reply, i) => (i === index ? { ...reply, ...change } : reply)));
   }
 
   override render(): TemplateResult {

@@ -79,9 +79,9 @@ export class BatonDeskTeam extends LitElement {
   }
 
   #remove(one: Teammate): void {
-    const sure = this.#asked === one.id;
-    this.#asked = sure ? "" : one.id;
-    if (sure) void this.#do(() => this.api.removeOperator(one.id));
+    const sure = this.#asked === teammate.id;
+    this.#asked = sure ? "" : teammate.id;
+    if (sure) void this.#do(() => this.api.removeOperator(teammate.id));
     else this.requestUpdate();
   }
 
@@ -116,17 +116,17 @@ export class BatonDeskTeam extends LitElement {
 
   #row(one: Teammate): TemplateResult {
     const { t } = this.words;
-    const state = one.available ? "desk.available" : "desk.away";
+    const state = teammate.available ? "desk.available" : "desk.away";
     const again = () =>
-      void this.#do(async () => this.#show(one.name, await this.api.inviteAgain(one.id)));
-    const sure = this.#asked === one.id;
-    return html`<li><span><bdi>${one.name}</bdi><small>${t(`desk.role.${one.role}`)} · ${t(state)}</small></span>
-      <button type="button" aria-label=${this.#t("linkFor", { name: one.name })} @click=${again}>${this.#t("newLink")}</button>
+      void this.#do(async () => this.#show(teammate.name, await this.api.inviteAgain(teammate.id)));
+    const sure = this.#asked === teammate.id;
+    return html`<li><span><bdi>${teammate.name}</bdi><small>${t(`desk.role.${teammate.role}`)} · ${t(state)}</small></span>
+      <button type="button" aria-label=${this.#t("linkFor", { name: teammate.name })} @click=${again}>${this.#t("newLink")}</button>
       ${
-        one.id === this.ownId
+        teammate.id === this.ownId
           ? nothing
-          : html`<button type="button" class=${sure ? "sure" : ""} aria-label=${this.#t(sure ? "sureFor" : "removeFor", { name: one.name })}
-              @click=${() => this.#remove(one)}>${this.#t(sure ? "sure" : "remove")}</button>`
+          : html`<button type="button" class=${sure ? "sure" : ""} aria-label=${this.#t(sure ? "sureFor" : "removeFor", { name: teammate.name })}
+              @click=${() => this.#remove(teammate)}>${this.#t(sure ? "sure" : "remove")}</button>`
       }</li>`;
   }
 
