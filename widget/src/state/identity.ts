@@ -25,8 +25,8 @@ export interface IdentityManager {
   signIn(provider: TokenProvider, restart: () => void): Promise<void>;
   /** Takes the token for one conversation from the tab that claimed it out of the one in view here; whether it came. */
   requestTokenFromOtherTab(claimed: StoredSession): Promise<boolean>;
-  /** At the start of the page: takes up the user's conversation; `found` is what the browser remembers. */
-  restore(found: StoredSession | null): Promise<void>;
+  /** At the start of the page: takes up the user's conversation; `record` is what the browser remembers. */
+  restore(record: StoredSession | null): Promise<void>;
 }
 
 /** How long the site may take to give a token, and another tab to answer, in ms. */
@@ -69,13 +69,13 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
   async function requestToken(): Promise<string> {
     let late: ReturnType<typeof setTimeout> | undefined;
     try {
-      const found: unknown = await Promise.race([
+      const given: unknown = await Promise.race([
         typeof provider === "function" ? provider() : provider,
         new Promise<string>((go) => {
           late = setTimeout(go, TOKEN_TIMEOUT, "");
         }),
       ]);
-      return typeof found === "string" ? found : "";
+      return typeof given === "string" ? given : "";
     } catch (error) {
       console.warn("Baton:", error);
       return "";
@@ -88,14 +88,14 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
   function renew(old: string): Promise<string> {
     if (token !== old) return Promise.resolve(token);
     return (renewing ??= (async () => {
-      const found = lentFor
+      const next = lentFor
         ? await askOtherTabs(lentFor)
         : typeof provider === "function"
           ? await requestToken()
           : "";
       renewing = null;
       if (token !== old) return token;
-      token = found !== old && userFingerprint(api.base, found) === owner ? found : "";
+      token = next !== old && userFingerprint(api.base, next) === owner ? next : "";
       if (!token) setUser("");
       return token;
     })());
@@ -109,13 +109,13 @@ export function createIdentityManager(deps: IdentityDeps): IdentityManager {
 
   async function signIn(next: TokenProvider, restart: () => void): Promise<void> {
     provider = next;
-    const found = await requestToken(),
-      user = userFingerprint(api.base, found);
+    const given = await requestToken(),
+      user = userFingerprint(api.base, given);
     if (provider !== next || store.state.disposed) return;
     if (!user) return void console.warn("Baton: identify() was given no token");
     const before = store.state.user || storage.user;
     if (before && before !== user) return restart();
-    token = found;
+    token = given;
     const isNew = !store.state.user;
     setUser(user);
     if (isNew && store.state.started) await onSignInDuringChat();
@@ -218,27 +218,27 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     }
   }
 
-  async function restore(found: StoredSession | null): Promise<void> {
+  async function restore(record: StoredSession | null): Promise<void> {
     if (!options.autoRestore) return;
-    if (found?.user === store.state.user && !sessions.userKey())
-      return sessions.resume(found.id, randomId(), "restored", found);
+    if (record?.user === store.state.user && !sessions.userKey())
+      return sessions.resume(record.id, randomId(), "restored", record);
     // Where this tab was the user's before, an anonymous conversation was not begun before signing in: it is another tab's.
-    if (!found || found.user || storage.user === store.state.user || !sessions.isRecent(found))
+    if (!record || record.user || storage.user === store.state.user || !sessions.isRecent(record))
       return restoreLast();
     // Events of the old id no longer count, in any tab.
-    const tabs = openChannel(platform, `baton:${hash53(api.base + found.id)}`, () => {});
+    const tabs = openChannel(platform, `baton:${hash53(api.base + record.id)}`, () => {});
     tabs.post({ kind: "moved" });
     tabs.close();
     try {
-      show(await claim(found.id), "restored", found.id);
+      show(await claim(record.id), "restored", record.id);
     } catch (cause) {
       const error = cause as ApiError;
       if (error.isGone) {
-        storage.forget(found.id);
+        storage.forget(record.id);
         return restoreLast();
       }
-      if (error.code === "not_owner") return storage.forget(found.id);
-      await sessions.resume(found.id, randomId(), "restored", found);
+      if (error.code === "not_owner") return storage.forget(record.id);
+      await sessions.resume(record.id, randomId(), "restored", record);
       if (error.code === "turn_in_progress") void claimWhenIdle();
     }
   }
@@ -251,8 +251,8 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     if (!store.state.session) storage.user = store.state.user;
     if (options.sessionScope !== "browser") return;
     try {
-      const found: Resumed | null = await call(() => post("api/session/resume"));
-      if (found && !store.state.session) show(found, "restored");
+      const resumed: Resumed | null = await call(() => post("api/session/resume"));
+      if (resumed && !store.state.session) show(resumed, "restored");
     } catch (error) {
       if (store.state.feedDown) dispatch({ type: "feedDown", value: false });
       if (!(error as ApiError).status) throw error;
@@ -286,10 +286,10 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
       sessions.feed?.broadcast("moved");
       sessions.closeFeed();
       try {
-        const found = await claim(session);
+        const resumed = await claim(session);
         // "Gone" was reported meanwhile by a tab that claimed it later than this one: it is this user's.
         if (store.state.session === session || store.state.status === "gone")
-          await replaceSessionId(found, session);
+          await replaceSessionId(resumed, session);
         return;
       } catch (cause) {
         const error = cause as ApiError;
@@ -307,17 +307,17 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
   }
 
   /** The same messages under the new id: none of them is new. */
-  async function replaceSessionId(found: Resumed, from: string): Promise<void> {
+  async function replaceSessionId(resumed: Resumed, from: string): Promise<void> {
     dispatch({ type: "loading", value: true });
     dispatch({ type: "claimed" });
-    show(found, null, from);
+    show(resumed, null, from);
     await page.sleepUntilWake(50);
     dispatch({ type: "loading", value: false });
   }
 
   /** `from`: the conversation that was claimed, so that the tabs that show it know this one as the same. */
-  const show = (found: Resumed, notice: "restored" | null, from?: string) =>
-    sessions.open(found, { user: store.state.user, from: from && hash53(api.base + from) }, notice);
+  const show = (resumed: Resumed, notice: "restored" | null, from?: string) =>
+    sessions.open(resumed, { user: store.state.user, from: from && hash53(api.base + from) }, notice);
 
   return { restore, onSignInDuringChat };
 }

@@ -157,8 +157,8 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     if (syncing || stopped) return false;
     syncing = true;
     try {
-      const found = await deps.sync();
-      if (!stopped) cursor = found;
+      const end = await deps.sync();
+      if (!stopped) cursor = end;
       return true;
     } catch {
       return false;

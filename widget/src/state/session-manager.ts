@@ -21,8 +21,8 @@ export interface SessionManagerDeps {
   options: Settings;
   isFullPage: boolean;
   timing?: Partial<Timing>;
-  /** Takes up the signed-in user's conversation; `found` is what the browser remembers. */
-  restoreForUser(found: StoredSession | null): Promise<void>;
+  /** Takes up the signed-in user's conversation; `record` is what the browser remembers. */
+  restoreForUser(record: StoredSession | null): Promise<void>;
   /** Another tab claimed the conversation in view here for its user: asks that tab for its token; whether it came. */
   requestToken(claimed: StoredSession): Promise<boolean>;
 }
@@ -175,34 +175,34 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   /** Takes up a session together with its history, as the service returned them. */
   function open(
-    found: Resumed,
-    was: Partial<StoredSession> | undefined,
+    resumed: Resumed,
+    stored: Partial<StoredSession> | undefined,
     notice: "continued" | "restored" | null,
   ): void {
-    adopt(found.session_id, was);
+    adopt(resumed.session_id, stored);
     if (notice) {
       dispatch({
         type: "resumed",
         lastClientId: notice === "restored" ? storage.lastClientId : store.state.lastClientId,
-        notice: notice === "continued" || found.messages?.length ? notice : null,
+        notice: notice === "continued" || resumed.messages?.length ? notice : null,
       });
     }
-    mergeHistory(found, null);
-    setCursor(found.cursor);
+    mergeHistory(resumed, null);
+    setCursor(resumed.cursor);
   }
 
   const messagesOf = ({ messages }: History) =>
     (messages ?? []).map(decodeMessage).filter((one) => one !== null);
 
-  function mergeHistory(found: History, known: ReadonlySet<string> | null, changed = false): void {
+  function mergeHistory(history: History, known: ReadonlySet<string> | null, changed = false): void {
     dispatch({
       type: "history",
-      messages: messagesOf(found),
-      status: decodeStatus(found.status),
-      hasMore: Boolean(found.has_more),
+      messages: messagesOf(history),
+      status: decodeStatus(history.status),
+      hasMore: Boolean(history.has_more),
       known,
       // An event that came meanwhile is newer.
-      handler: changed ? null : decodeHandler(found),
+      handler: changed ? null : decodeHandler(history),
     });
   }
 
@@ -255,14 +255,14 @@ export function createSessionManager(deps: SessionManagerDeps) {
   async function sync(): Promise<string> {
     const { session, generation, transcript, handler } = store.state,
       known = new Set(transcript.messages.map((one) => one.id));
-    const found = await api.history(
+    const history = await api.history(
       session ?? "",
       undefined,
       Math.min(500, Math.max(100, known.size)),
     );
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
-    mergeHistory(found, known, handler !== store.state.handler);
-    return found.cursor;
+    mergeHistory(history, known, handler !== store.state.handler);
+    return history.cursor;
   }
 
   /** The history of the session just taken up, then the feed from its end. */
@@ -271,8 +271,8 @@ export function createSessionManager(deps: SessionManagerDeps) {
       isLate = () => generation !== store.state.generation;
     for (let tries = 0; !isLate() && !store.state.disposed; tries++) {
       try {
-        const found = await sync();
-        if (!isLate()) setCursor(found);
+        const end = await sync();
+        if (!isLate()) setCursor(end);
         return;
       } catch (cause) {
         const error = cause as ApiError;
@@ -323,8 +323,8 @@ export function createSessionManager(deps: SessionManagerDeps) {
 
   function sessionOfOtherTab(): StoredSession | null {
     const { sessionKey, session } = store.state;
-    const found = storage.isShared && !sessionKey && options.autoRestore ? storage.load() : null;
-    return found && found.id !== session && isUsable(found) ? found : null;
+    const record = storage.isShared && !sessionKey && options.autoRestore ? storage.load() : null;
+    return record && record.id !== session && isUsable(record) ? record : null;
   }
 
   /** At the start of the page: what it was opened with, or what the browser remembers. Resolves when that is shown. */
@@ -373,9 +373,9 @@ export function createSessionManager(deps: SessionManagerDeps) {
       return resume(record.id, randomId(), "restored", record);
     }
     if (store.state.user) return deps.restoreForUser(record);
-    const found = record ?? (!__WIDGET__ && isFullPage ? storage.sharedSession() : null);
-    if (found && options.autoRestore && isUsable(found))
-      await resume(found.id, randomId(), "restored", found);
+    const known = record ?? (!__WIDGET__ && isFullPage ? storage.sharedSession() : null);
+    if (known && options.autoRestore && isUsable(known))
+      await resume(known.id, randomId(), "restored", known);
   }
 
   const loadLocks = async () =>
@@ -396,15 +396,15 @@ export function createSessionManager(deps: SessionManagerDeps) {
     what: string,
     client_id: string,
     notice: "continued" | "restored",
-    was?: Partial<StoredSession>,
+    stored?: Partial<StoredSession>,
   ): Promise<void> {
     void loadChunk("messages");
     for (let tries = 0; !store.state.disposed; tries++) {
       try {
-        const found = await api.resume(what, client_id);
+        const resumed = await api.resume(what, client_id);
         return open(
-          found,
-          !__WIDGET__ && notice === "continued" ? fromLink(found, what) : was,
+          resumed,
+          !__WIDGET__ && notice === "continued" ? fromLink(resumed, what) : stored,
           notice,
         );
       } catch (error) {
@@ -418,15 +418,15 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
 
   /** What to remember of a session that a link opened. */
-  function fromLink(found: Resumed, link: string): Partial<StoredSession> {
-    const token = found.user_token;
+  function fromLink(resumed: Resumed, link: string): Partial<StoredSession> {
+    const token = resumed.user_token;
     api.setUserToken(token);
     // A raw id, or a link made for sharing, may have come from anybody.
-    const elsewhere = found.shared === true || link.startsWith("ses_") || undefined;
+    const elsewhere = resumed.shared === true || link.startsWith("ses_") || undefined;
     // So may a one-time link, where this browser does not know its session; not one that a signed-in user's own site
     // made, which opens for that user, unless somebody else has been here.
     const shared = storage.sharedSession(),
-      isKnown = token ? !shared?.user : shared?.id === found.session_id;
+      isKnown = token ? !shared?.user : shared?.id === resumed.session_id;
     return { elsewhere, handed: (!elsewhere && !isKnown) || undefined, token };
   }
 

@@ -125,17 +125,17 @@ function pick(host: DeskHost, reply: Reply): void {
 function cannedReplies(host: DeskHost): Part {
   if (host.replyFilter === null) return nothing;
   const { t } = host.words;
-  const found = matchingReplies(host.desk.state.replies, host.replyFilter);
-  if (!found.length)
+  const replies = matchingReplies(host.desk.state.replies, host.replyFilter);
+  if (!replies.length)
     return html`<p class="replies none" role="status">${t(host.desk.state.replies.length ? "desk.replies.noMatch" : "desk.replies.none")}</p>`;
   return html`<ul id="replies" class="replies" role="listbox" aria-label=${t("desk.replies")}>
-    ${found.map(
+    ${replies.map(
       (
-        one,
-        at,
-      ) => html`<li id="reply-${at}" role="option" aria-selected=${String(at === host.replyIndex)}
-        @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(host, one)}>
-        <kbd dir="ltr">/${one.shortcut.replace(/^\//, "")}</kbd><span dir="auto">${one.text}</span></li>`,
+        reply,
+        index,
+      ) => html`<li id="reply-${index}" role="option" aria-selected=${String(index === host.replyIndex)}
+        @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(host, reply)}>
+        <kbd dir="ltr">/${reply.shortcut.replace(/^\//, "")}</kbd><span dir="auto">${reply.text}</span></li>`,
     )}
   </ul>`;
 }
