@@ -1,4 +1,4 @@
-"""GET /api/site: the face of the site, as the widget and the full page show it."""
+"""GET /api/site: the site's branding, as the widget and the full page show it."""
 
 from __future__ import annotations
 

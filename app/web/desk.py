@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, request
 from app.errors import StorageUnavailable
 from app.extensions import services
 from app.login_cookie import cookie_name
-from app.web import face
+from app.web import branding
 from app.web.pages import page_response
 
 blueprint = Blueprint("desk_page", __name__, template_folder="../templates")
@@ -22,7 +22,7 @@ def desk() -> Response:
     """The desk. It reads an invitation from the address's fragment, which browsers do not send."""
     config = services().config
     options = {
-        **face.chat_options(config),
+        **branding.chat_options(config),
         "oidc": OIDC_LOGIN_PATH if config.oidc_issuer else None,
         "signed_out": "true" if _is_signed_out() else None,
     }

@@ -14,13 +14,13 @@ from app.engines.knowledge.reader import readable_name
 from app.errors import ERRORS
 from app.extensions import services
 from app.rate_limit import address_limit
-from app.web import assets, face, logo
+from app.web import assets, branding, logo
 from app.web.markdown import RenderedPage, render
 
 blueprint = Blueprint("pages", __name__, template_folder="../templates")
 blueprint.register_blueprint(assets.blueprint)
 blueprint.register_blueprint(logo.blueprint)
-blueprint.register_blueprint(face.blueprint)
+blueprint.register_blueprint(branding.blueprint)
 VIEWS = {
     "demo": ["pages.demo"],
     "install": ["pages.install"],
@@ -82,13 +82,13 @@ def template_functions() -> dict[str, Any]:
         "versioned": assets.versioned_url,
         "built": assets.asset_url,
         "has_page": services().knowledge.has if "knowledge" in config.pages else lambda _: False,
-        **face.template_values(config),
+        **branding.template_values(config),
     }
 
 
 def _render_english(template: str, **values: Any) -> str:
     """A page that is written in English, whatever the language of the site."""
-    return render_template(template, **face.template_values(services().config, english=True), **values)
+    return render_template(template, **branding.template_values(services().config, english=True), **values)
 
 
 @blueprint.get("/")
@@ -109,7 +109,7 @@ def chat() -> Response:
     origins = config.allowed_origins
     frame_ancestors = "*" if origins is None else " ".join(origins) or "'none'"
     response = page_response(
-        render_template("chat.html", options=face.chat_options(config)),
+        render_template("chat.html", options=branding.chat_options(config)),
         frame_ancestors=frame_ancestors,
         cache_control="no-store",
     )
@@ -161,7 +161,7 @@ def knowledge(path: str) -> Response:
     below = f"{path.strip('/')}/"
     pages = [entry for entry in services().knowledge.pages() if entry.path.startswith(below)]
     if not pages:
-        return error_page(404, face.WORDS["error_no_page"][face.language(services().config.lang)])
+        return error_page(404, branding.TRANSLATIONS["error_no_page"][branding.language(services().config.lang)])
     return _knowledge_response(None, title=readable_name(f"{path.strip('/')}.md"), groups=_grouped(pages, below))
 
 
@@ -215,5 +215,5 @@ def favicon() -> Response:
 
 def error_page(status: int, detail: str = "") -> Response:
     """The page for people that explains ``status``, for whatever is outside of /api."""
-    detail = detail or face.error_text(status, services().config)
+    detail = detail or branding.error_text(status, services().config)
     return page_response(render_template("error.html", detail=detail, status=status), status=status)

@@ -49,7 +49,7 @@ LIMITED = {**SCRIPTED, "BATON_RATE_LIMIT_CREATE": "5 per minute", "BATON_RATE_LI
 BUDGET = {**NO_LIMITS, **SCRIPTED, "BATON_ENGINE_CONCURRENCY": "8", "BATON_ENGINE_PER_MINUTE": "6"}
 
 
-FACE = {
+BRANDING = {
     "BATON_TITLE": "Teehaus Grün",
     "BATON_GREETING": "Grüß Gott! Was möchten Sie wissen?",
     "BATON_SUGGESTIONS": '["Wann haben Sie offen?", "Was kostet der Versand?"]',
@@ -141,11 +141,11 @@ def budget() -> Iterator[RunningService]:
 
 
 @pytest.fixture(scope="session")
-def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def branded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A site with a title, a logo and whatever else visitors see; of the pages only knowledge and docs; one origin."""
-    logo = tmp_path_factory.mktemp("face") / "logo.svg"
+    logo = tmp_path_factory.mktemp("branding") / "logo.svg"
     logo.write_text(LOGO)
-    yield from _running({**FACE, "BATON_LOGO": str(logo)})
+    yield from _running({**BRANDING, "BATON_LOGO": str(logo)})
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from app import create_app
 from app.config import PAGES, Settings
-from tests.contract.conftest import FACE, LOGO, RunningService
+from tests.contract.conftest import BRANDING, LOGO, RunningService
 
 ORIGIN = {"Origin": "https://teehaus.example"}
 
@@ -18,11 +18,11 @@ def get(service: RunningService, path: str, **headers: str) -> httpx.Response:
     return httpx.get(service.base + path, headers=headers, timeout=10)
 
 
-def test_the_settings_have_the_names_of_the_contract(face: RunningService) -> None:
+def test_the_settings_have_the_names_of_the_contract(branded: RunningService) -> None:
     """GET /api/site has each setting, may be kept for a minute, and is readable by the allowed origins alone."""
-    answer = get(face, "/api/site", **ORIGIN)
+    answer = get(branded, "/api/site", **ORIGIN)
     assert answer.status_code == 200
-    logo_url = f"{face.base}/logo"
+    logo_url = f"{branded.base}/logo"
     assert answer.json() == {
         "success": True,
         "title": "Teehaus Grün",
@@ -41,10 +41,10 @@ def test_the_settings_have_the_names_of_the_contract(face: RunningService) -> No
     assert "Origin" in answer.headers["Vary"]
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    other = get(face, "/api/site", Origin="https://other.example")
+    other = get(branded, "/api/site", Origin="https://other.example")
     assert "Access-Control-Allow-Origin" not in other.headers
     assert "Origin" in other.headers["Vary"]
-    assert get(face, "/api/site").headers["Vary"] == answer.headers["Vary"]
+    assert get(branded, "/api/site").headers["Vary"] == answer.headers["Vary"]
 
 
 def test_without_settings_it_has_the_defaults(plain: RunningService) -> None:
@@ -64,14 +64,14 @@ def test_without_settings_it_has_the_defaults(plain: RunningService) -> None:
 
 
 def test_only_the_face_may_be_kept(plain: RunningService) -> None:
-    """Everything else under /api, an error on the path of the face included, is not stored."""
+    """Everything else under /api, an error on the path of /api/site included, is not stored."""
     assert httpx.post(f"{plain.base}/api/site").headers["Cache-Control"] == "no-store"
     assert get(plain, "/api/sites").headers["Cache-Control"] == "no-store"
 
 
-def test_the_logo_is_served_without_a_way_to_run_anything(face: RunningService) -> None:
+def test_the_logo_is_served_without_a_way_to_run_anything(branded: RunningService) -> None:
     """The logo comes from the service: for pages of any site, as the image it is, and sandboxed when opened alone."""
-    answer = get(face, "/logo")
+    answer = get(branded, "/logo")
     assert answer.status_code == 200
     assert answer.text == LOGO
     assert answer.headers["Content-Type"] == "image/svg+xml"
@@ -79,7 +79,7 @@ def test_the_logo_is_served_without_a_way_to_run_anything(face: RunningService) 
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     policy = [part.strip() for part in answer.headers["Content-Security-Policy"].split(";")]
     assert {"sandbox", "default-src 'none'"} <= set(policy)
-    again = get(face, "/logo", **{"If-None-Match": answer.headers["ETag"]})
+    again = get(branded, "/logo", **{"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
 
 
@@ -89,29 +89,29 @@ def test_without_a_logo_there_is_none(plain: RunningService) -> None:
 
 
 @pytest.mark.parametrize("path", ["/install", "/metrics"])
-def test_pages_that_are_switched_off_are_not_there(face: RunningService, path: str) -> None:
+def test_pages_that_are_switched_off_are_not_there(branded: RunningService, path: str) -> None:
     """BATON_PAGES: a page that it does not name is 404."""
-    assert get(face, path).status_code == 404
+    assert get(branded, path).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/knowledge", "/chat", "/widget.js", "/health"])
-def test_pages_that_are_named_and_those_always_served(face: RunningService, path: str) -> None:
+def test_pages_that_are_named_and_those_always_served(branded: RunningService, path: str) -> None:
     """The named pages are served; the full page, the script and the health check always are."""
-    assert get(face, path).status_code == 200
+    assert get(branded, path).status_code == 200
 
 
-def test_without_the_demo_site_the_start_is_the_full_page(face: RunningService) -> None:
+def test_without_the_demo_site_the_start_is_the_full_page(branded: RunningService) -> None:
     """Without `demo`, / redirects (302) to /chat."""
-    answer = get(face, "/")
+    answer = get(branded, "/")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/chat")
 
 
-def test_pages_link_to_no_page_that_is_switched_off(face: RunningService) -> None:
+def test_pages_link_to_no_page_that_is_switched_off(branded: RunningService) -> None:
     """The links around a page lead only to pages that are served."""
     for path in ("/knowledge", "/docs", "/no-such-page"):
-        links = set(re.findall(r'href="(/[^"#?]*)"', get(face, path, Accept="text/html").text))
+        links = set(re.findall(r'href="(/[^"#?]*)"', get(branded, path, Accept="text/html").text))
         assert links
-        assert {link: status for link in links if (status := get(face, link).status_code) >= 400} == {}, path
+        assert {link: status for link in links if (status := get(branded, link).status_code) >= 400} == {}, path
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -124,20 +124,20 @@ def test_a_page_alone_links_to_no_other(page: str) -> None:
         assert {link for link in links if client.get(link).status_code == 404} == set(), path
 
 
-def test_the_script_carries_colour_language_and_theme(face: RunningService, plain: RunningService) -> None:
+def test_the_script_carries_colour_language_and_theme(branded: RunningService, plain: RunningService) -> None:
     """/widget.js as served gives the launcher its colour, language and theme; unset, it is the file as built."""
-    served = get(face, "/widget.js")
-    for value in (FACE["BATON_COLOR"], FACE["BATON_LANG"], FACE["BATON_THEME"]):
+    served = get(branded, "/widget.js")
+    for value in (BRANDING["BATON_COLOR"], BRANDING["BATON_LANG"], BRANDING["BATON_THEME"]):
         assert f'"{value}"' in served.text
     assert served.headers["ETag"] != get(plain, "/widget.js").headers["ETag"]
-    assert get(face, "/widget.js", **{"If-None-Match": served.headers["ETag"]}).status_code == 304
-    assert FACE["BATON_COLOR"] not in get(plain, "/widget.js").text
+    assert get(branded, "/widget.js", **{"If-None-Match": served.headers["ETag"]}).status_code == 304
+    assert BRANDING["BATON_COLOR"] not in get(plain, "/widget.js").text
 
 
-def test_the_demo_site_says_nothing_over_the_settings(face: RunningService, plain: RunningService) -> None:
-    """A site that has a face of its own is not given the words of the demo site, nor a page the wrong direction."""
+def test_the_demo_site_says_nothing_over_the_settings(branded: RunningService, plain: RunningService) -> None:
+    """A site that has branding of its own is not given the words of the demo site, nor a page the wrong direction."""
     assert 'data-title="Ask Baton"' in get(plain, "/").text
-    page = get(face, "/knowledge/operating", Accept="text/html").text
+    page = get(branded, "/knowledge/operating", Accept="text/html").text
     assert '<html lang="de" dir="ltr" data-theme="dark">' in page
     assert re.search(r'<article class="prose"[^>]* dir="auto">', page)
     assert "<title>" in page

@@ -183,7 +183,7 @@ def test_the_public_address_is_known_without_asking(environ: dict[str, str], url
 
 
 def test_what_visitors_see_is_set_in_one_place(tmp_path: Path) -> None:
-    """Each setting of the site's face is taken as the contract names it; unset, it is the widget's own default."""
+    """Each setting of the site's branding is taken as the contract names it; unset, it is the widget's own default."""
     unset = Settings.from_env({})
     assert (unset.title, unset.greeting, unset.suggestions, unset.color, unset.lang) == (None, None, (), None, None)
     assert (unset.theme, unset.assistant_name, unset.logo, unset.contact_url) == ("auto", "Assistant", None, None)

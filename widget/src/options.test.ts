@@ -61,7 +61,7 @@ test("suggestions that are no texts are left out", () => {
   ]);
 });
 
-test("what the server says of the site's face stands where the tag says nothing, or nothing sound", () => {
+test("what the server says of the site's branding stands where the tag says nothing, or nothing sound", () => {
   const site = {
     title: "Teehaus",
     greeting: "Grüß Gott!",

@@ -17,7 +17,7 @@ const isName = (key: string) => /^(?!ses_)[\w.:@-]{1,128}$/.test(key);
 
 /**
  * Anything that is not what it should be counts as not given: a typo in a tag must not take the chat away.
- * `site` is what the server knows of the site's face; an option that is given goes before it.
+ * `site` is what the server knows of the site's branding; an option that is given goes before it.
  */
 export function readOptions(given: Raw, site?: Raw): Settings {
   const result = parse(given) as Settings & Record<string, unknown>;

@@ -35,17 +35,17 @@ export function mount(
   emit: Emit,
   site: Site,
 ): Panel {
-  let face: Raw | undefined;
-  const read = (given: Raw) => ({ ...readOptions(given, face), apiUrl: base });
+  let branding: Raw | undefined;
+  const read = (given: Raw) => ({ ...readOptions(given, branding), apiUrl: base });
   const options = read(raw);
   const before = { ...raw };
   const conversation = createConversation(options);
   const store = createBrowserStorage(base, options.sessionScope, false, browserStorages());
   // Not a name and not an id: `Baton.sessionKey` is the key in use.
   if (!options.sessionKey) delete raw.sessionKey;
-  const ready = fetchFace(base).then((settings) => {
-    face = settings;
-    if (face && !signal.aborted) update();
+  const ready = fetchBranding(base).then((settings) => {
+    branding = settings;
+    if (branding && !signal.aborted) update();
   });
   const panel = mountPanel(host, conversation, options, ready);
   let chats: ReturnType<Standalone["bindStandaloneChats"]> | undefined;
@@ -125,8 +125,8 @@ export function mount(
   };
 }
 
-/** What the server says of the site's face; undefined where it says nothing in time. */
-const fetchFace = (base: string): Promise<Raw | undefined> =>
+/** What the server says of the site's branding; undefined where it says nothing in time. */
+const fetchBranding = (base: string): Promise<Raw | undefined> =>
   fetch(base + "api/site", {
     credentials: "omit",
     referrerPolicy: "no-referrer",

@@ -1,4 +1,4 @@
-"""The face of the site on the pages: title, logo, colour, theme and language, and the words around the content."""
+"""The site's branding on the pages: title, logo, colour, theme and language, and the texts around the content."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flask import Blueprint, Response, request
 from app.config import Settings
 from app.extensions import services
 
-blueprint = Blueprint("face", __name__)
+blueprint = Blueprint("branding", __name__)
 INK = "#14161b"
-WORDS: dict[str, dict[str, str]] = {
+TRANSLATIONS: dict[str, dict[str, str]] = {
     "skip": {"en": "Skip to the content", "de": "Zum Inhalt springen", "ar": "انتقل إلى المحتوى"},
     "site": {"en": "Site", "de": "Seiten", "ar": "الصفحات"},
     "more": {"en": "More", "de": "Mehr", "ar": "المزيد"},
@@ -119,21 +119,21 @@ WORDS: dict[str, dict[str, str]] = {
 
 
 def language(tag: str | None) -> str:
-    """The language of the words for a BCP 47 tag; English where there are none in it."""
+    """The language of the texts for a BCP 47 tag; English where there are none in it."""
     base = (tag or "en").partition("-")[0].lower()
-    return base if base in WORDS["chat"] else "en"
+    return base if base in TRANSLATIONS["chat"] else "en"
 
 
 def template_values(config: Settings, *, english: bool = False) -> dict[str, Any]:
-    """What templates show of the face. ``english``: for a page that is written in English alone."""
-    spoken = "en" if english else language(config.lang)
+    """What templates show of the branding. ``english``: for a page that is written in English alone."""
+    lang = "en" if english else language(config.lang)
     return {
         "site": config,
         "brand": config.title or ("" if config.logo else "Baton"),
         "is_own": bool(config.title or config.logo),
-        "lang": (config.lang or "en") if not english and spoken == language(config.lang) else spoken,
-        "dir": "rtl" if spoken == "ar" else "ltr",
-        "t": lambda key: WORDS[key][spoken],
+        "lang": "en" if english else config.lang or "en",
+        "dir": "rtl" if lang == "ar" else "ltr",
+        "t": lambda key: TRANSLATIONS[key][lang],
     }
 
 
@@ -154,7 +154,7 @@ def chat_options(config: Settings) -> dict[str, str | None]:
 
 def error_text(status: int, config: Settings) -> str:
     """What an error page says of a status."""
-    return WORDS.get(f"error_{status}", WORDS["error"])[language(config.lang)]
+    return TRANSLATIONS.get(f"error_{status}", TRANSLATIONS["error"])[language(config.lang)]
 
 
 def stylesheet(color: str) -> str:
@@ -171,7 +171,7 @@ def stylesheet(color: str) -> str:
 
 def _channels(color: str) -> tuple[float, ...]:
     digits = color[1:] if len(color) == 7 else "".join(letter * 2 for letter in color[1:])
-    return tuple(int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    return tuple(int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
 
 
 def _luminance(color: str) -> float:

@@ -1,4 +1,4 @@
-"""The face of a site in a real browser: set once on the server, shown by widget, full page and pages alike (S1)."""
+"""A site's branding in a real browser: set once on the server, shown by widget, full page and pages alike (S1)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PURPLE = "rgb(124, 58, 237)"
 
 @pytest.fixture(scope="module")
 def teahouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service with a face of its own, in German, purple and dark."""
-    folder = tmp_path_factory.mktemp("face")
+    """The address of a service with branding of its own, in German, purple and dark."""
+    folder = tmp_path_factory.mktemp("branding")
     (folder / "logo.svg").write_text(LOGO)
     settings = {
         "BATON_TITLE": "Teehaus Grün", "BATON_GREETING": "Grüß Gott!", "BATON_ASSISTANT_NAME": "Matcha",
@@ -109,7 +109,7 @@ def test_where_images_are_forbidden_the_initial_stands(enter: Visit) -> None:
 
 @pytest.mark.parametrize("unavailable", ["404", "abort", "wrong"])
 def test_without_the_face_the_widget_has_its_own(context: BrowserContext, shop: str, unavailable: str) -> None:
-    """A service that does not send its face, or sends nonsense, does not take the chat away."""
+    """A service that does not send its branding, or sends nonsense, does not take the chat away."""
     page = context.new_page()
     page.route(
         "**/api/site",
