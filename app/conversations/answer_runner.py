@@ -70,10 +70,10 @@ class TurnMetrics:
 
 
 class HandoffTarget(Protocol):
-    """Where an engine's conversations go that it hands over."""
+    """Where the conversations go that an engine hands over."""
 
     def handoff_position(self) -> str:
-        """A position in the queue, or ``bot`` where nobody is there."""
+        """The next position in the queue, or ``bot`` where no operator is there."""
 
     def refresh(self, session_hash: str) -> None:
         """Shows operators that it was handed over."""

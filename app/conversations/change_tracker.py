@@ -20,9 +20,9 @@ COALESCE_SECONDS, MAX_COALESCE_SECONDS = 0.3, 0.7
 MAX_SHARE = 0.1
 """What part of its time a worker may spend on steps, within MAX_COALESCE_SECONDS."""
 IDLE_SECONDS = 1.0
-"""How often a worker looks for what others have left."""
+"""How often a worker looks for marks that another one has left."""
 SKIP_SECONDS = 30.0
-"""A session whose changes cannot be applied is left alone for so long."""
+"""A session whose changes cannot be applied is not tried again for this long."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def pause_after(step_seconds: float) -> float:
 
 
 class ChangeTracker:
-    """One worker's part of it. ``run`` needs a thread; ``changed`` is set when this worker has marked a session."""
+    """Applies the marked changes, in a thread (``run``); ``changed`` is set when this worker has marked a session."""
 
     def __init__(self, index: DeskIndex, worker: str, changed: threading.Event) -> None:
         self._index, self._worker, self._changed = index, worker, changed
@@ -60,7 +60,7 @@ class ChangeTracker:
                 self._stopped.wait(IDLE_SECONDS)
 
     def step(self) -> bool:
-        """Applies all changes that there are; False while another worker does it, or for want of storage."""
+        """Applies all changes that there are; False while another worker does it. Raises StorageUnavailable."""
         with self._step_lock:
             self._changed.clear()
             marks = self._index.take_marks(self._worker)

@@ -40,7 +40,7 @@ class DeskReader:
 
 @dataclass(slots=True)
 class _State:
-    """What a reader has been sent."""
+    """What a reader has been sent so far."""
 
     first_id: str | None
     """The position that a new reader starts from, sent with the first event."""
@@ -66,7 +66,7 @@ class DeskFeed:
 
     def stream(self, reader: DeskReader, after: str | None) -> Iterator[bytes | None]:
         """Rendered events after a position (None: from now on); None when nothing came for a while."""
-        return self._stream(reader, self._index.open_live(after), after)
+        return self._stream(reader, self._index.open_live(after), after)  # raises now, not at the first event
 
     def _stream(self, reader: DeskReader, position: LivePosition, after: str | None) -> Iterator[bytes | None]:
         state = _State(position.encode() if after is None else None)
@@ -92,7 +92,7 @@ class DeskFeed:
                     time.sleep(max(COALESCE_SECONDS - (time.monotonic() - state.sent_at), MIN_SECONDS))
 
     def _notices(self, state: _State, batch: LiveBatch, operator_id: str) -> bytes:
-        """Counts and operators, where they are not as the reader knows them."""
+        """Counts and operators, where they have changed since the reader was sent them."""
         rendered = b""
         state.may_have_changed |= bool(batch.changes) or batch.reset
         since = time.monotonic() - state.counted_at
@@ -110,14 +110,11 @@ class DeskFeed:
 
     def _changes(self, batch: LiveBatch, operator_id: str) -> bytes:
         """The rows as this operator gets them. Readers to whom they look the same share them."""
-        whose = (
-            operator_id if any(row and operator_id in row.get("reads", ()) for _, _, row, _ in batch.changes) else ""
-        )
-        rendered = batch.rendered.get(whose)
-        if rendered is None:
-            events = self._events(batch, whose)
-            rendered = batch.rendered[whose] = b"".join(self._render(event) for event in events)
-        return rendered
+        has_read = any(row and operator_id in row.get("reads", ()) for _, _, row, _ in batch.changes)
+        reader = operator_id if has_read else ""
+        if reader not in batch.rendered:
+            batch.rendered[reader] = b"".join(map(self._render, self._events(batch, reader)))
+        return batch.rendered[reader]
 
     def _events(self, batch: LiveBatch, operator_id: str) -> Iterator[Event]:
         if batch.reset:
