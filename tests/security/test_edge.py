@@ -20,6 +20,7 @@ STRANGERS = [
     "https://a.example.com:443",
     "https://a.example.com.evil.test",
     "https://evil.test",
+    "https://evil.test/https://a.example.com",
     "https://evila.example.com",
     "https://b.a.example.com",
     "null",
@@ -31,6 +32,7 @@ STRANGERS = [
     "https://a.example.com/",
     "https://a.example.com ,https://evil.test",
     "https://a%2eexample.com",
+    "https://a.example.com%00",
     "file://",
     "",
     "*",
@@ -94,7 +96,7 @@ def test_r13_headers_everywhere(target: Target, caller: ApiClient) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_r14_only_the_allowed_origins_get_cors_headers(target: Target, caller: ApiClient, path: str) -> None:
-    """R14: 24 origins that are not allowed get no CORS header, on
+    """R14: 26 origins that are not allowed get no CORS header, on
     any method, preflight or error; the two get their own.
     """
     live = caller.create()

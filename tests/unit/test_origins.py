@@ -1,4 +1,4 @@
-"""Rules of CORS: allowed origins, letter by letter, on successes and errors alike (R14)."""
+"""Rules of CORS that need no running service: who may write, and which paths are readable from elsewhere (R14)."""
 
 from __future__ import annotations
 
@@ -38,75 +38,6 @@ def strict() -> FlaskClient:
 
 def cors(response: object) -> dict[str, str]:
     return {k: v for k, v in response.headers.items() if k.startswith("Access-Control")}  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("origin", [ALLOWED, "http://localhost:3000"])
-def test_allowed_origin(strict: FlaskClient, origin: str) -> None:
-    """An allowed origin gets its own name, the exposed headers, Vary: Origin and no credentials."""
-    answer = strict.post("/api/thing", headers={"Origin": origin})
-    assert answer.headers["Access-Control-Allow-Origin"] == origin
-    assert "Origin" in answer.headers["Vary"]
-    assert "Access-Control-Allow-Credentials" not in answer.headers
-    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
-    assert {"Retry-After", "Location", "X-RateLimit-Remaining", "X-Request-Id", "Content-Disposition"} <= set(exposed)
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "http://a.example.com",
-        "https://a.example.com:443",
-        "https://a.example.com:8443",
-        "https://a.example.com.evil.test",
-        "https://evil.test/https://a.example.com",
-        "https://xa.example.com",
-        "https://aXexample.com",
-        "https://b.a.example.com",
-        "https://example.com",
-        "null",
-        "HTTPS://A.EXAMPLE.COM",
-        "https://A.example.com",
-        "https://user@a.example.com",
-        "https://a.example.com@evil.test",
-        "https://a.example.com.",
-        "https://a.example.com/",
-        "https://a.example.com, https://evil.test",
-        " https://a.example.com",
-        "*",
-        "",
-        "https://a.example.com%00",
-    ],
-)
-@pytest.mark.parametrize("method", ["POST", "OPTIONS", "GET"])
-def test_any_other_origin(strict: FlaskClient, origin: str, method: str) -> None:
-    """Whatever is not an allowed origin letter by letter gets no CORS header, on answers, errors and preflights."""
-    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    assert cors(strict.open("/api/thing", method=method, headers=headers)) == {}
-    assert cors(strict.open("/api/nothing", method=method, headers=headers)) == {}
-
-
-@pytest.mark.parametrize(("path", "status"), [("/api/nothing", 404), ("/api/thing", 405)])
-def test_errors_too(strict: FlaskClient, path: str, status: int) -> None:
-    """An allowed origin can read errors as well."""
-    answer = strict.get(path, headers={"Origin": ALLOWED})
-    assert answer.status_code == status
-    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
-
-
-def test_preflight(strict: FlaskClient) -> None:
-    """A preflight of an allowed origin names methods and headers and may be kept for two hours."""
-    headers = {
-        "Origin": ALLOWED,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type,last-event-id,baton-user,x-other",
-    }
-    answer = strict.options("/api/thing", headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["Access-Control-Allow-Origin"] == ALLOWED
-    assert answer.headers["Access-Control-Max-Age"] == "7200"
-    assert set(answer.headers["Access-Control-Allow-Methods"].split(", ")) == {"GET", "POST", "DELETE"}
-    allowed = set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
-    assert allowed == {"authorization", "content-type", "last-event-id", "baton-user"}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -154,14 +85,6 @@ def test_no_cors_for_operators_and_servers(strict: FlaskClient) -> None:
         assert cors(strict.get(path, headers={"Origin": ALLOWED})) == {}
         assert cors(strict.options(path, headers={"Origin": ALLOWED, "Access-Control-Request-Method": "POST"})) == {}
     assert cors(strict.get("/api/desktop", headers={"Origin": ALLOWED})) != {}
-
-
-def test_any_origin_when_unset() -> None:
-    """Without a list every origin may read, by the star and without credentials."""
-    for allowed in (None, ()):
-        answer = client(allowed).post("/api/thing", headers={"Origin": "https://who.test"})
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
 def test_public_files(strict: FlaskClient) -> None:
