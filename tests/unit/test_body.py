@@ -1,4 +1,4 @@
-"""Rules of reading a body: strict JSON within bounds."""
+"""Rules of reading a body: its depth and its size, what breaks in transfer, and where it is optional."""
 
 from __future__ import annotations
 
@@ -53,126 +53,21 @@ class Broken(io.RawIOBase):
         raise RuntimeError("invalid chunk size")
 
 
-def test_object_is_read() -> None:
-    """An object in JSON comes back as it was sent."""
-    assert read('{"a": [1, 2.5, null, true, "ä😀"], "b": {}}'.encode()) == {"a": [1, 2.5, None, True, "ä😀"], "b": {}}
+def nested(depth: int) -> bytes:
+    return ('{"a":' + "[" * (depth - 1) + "]" * (depth - 1) + "}").encode()
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [JSON, "application/json; charset=utf-8", "application/json;charset=UTF-8", 'Application/JSON; charset="utf-8"'],
-)
-def test_json_content_types(content_type: str) -> None:
-    """application/json is taken in any case and with its parameters, in UTF-8."""
-    assert read(b"{}", content_type) == {}
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        None,
-        "",
-        "text/plain",
-        "text/plain; application/json",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "application/jsonp",
-        "application/problem+json",
-        "application/json; charset=utf-16",
-        "application/json; charset=latin-1",
-        "application/json, text/plain",
-    ],
-)
-def test_other_content_types(content_type: str | None) -> None:
-    """A body that is not application/json in UTF-8 is 415, whatever it holds (R15)."""
-    with pytest.raises(UnsupportedMediaType):
-        read(b"{}", content_type)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b" ",
-        b"{",
-        b"}",
-        b"null",
-        b"[]",
-        b'"text"',
-        b"1",
-        b"true",
-        b'{"a": 1} x',
-        b'{"a": 1}{"b": 2}',
-        b'{"a": 1,}',
-        b"{'a': 1}",
-        b'{"a": 01}',
-        b'{"a": +1}',
-        b'{"a": .5}',
-        b'{"a": NaN}',
-        b'{"a": Infinity}',
-        b'{"a": [-Infinity]}',
-        b'{"a": 1e999}',
-        b'{"a": -1e999}',
-        b'{"a": ' + b"9" * 5000 + b"}",
-        b'{"a": 1, "a": 1}',
-        b'{"a": {"b": [{"c": 1, "c": 2}]}}',
-        b'{"a": 1, "\\u0061": 2}',
-        b'{"a": "\x01"}',
-        b'{"a": "\n"}',
-        b'{"a": "\\x"}',
-        b'{"a": "\\ud8"}',
-        b'{"a": "\xff"}',
-        b'{"a": "\xc0\xaf"}',
-        b'{"a": "\xed\xa0\x80"}',
-        b"\xef\xbb\xbf{}",
-        "{}".encode("utf-16"),
-        "{}".encode("utf-16-le"),
-        "{}".encode("utf-32"),
-        b"\x00{}",
-        b"{}\x00",
-        b"{} // remark",
-        b"[" * 60000,
-        b'{"a":' * 10000,
-        b'{"a":' * 10000 + b"1" + b"}" * 10000,
-        b"a=b&c=d",
-        b"<x/>",
-    ],
-)
-def test_not_a_json_object(raw: bytes) -> None:
-    """Whatever is not one strict JSON object in UTF-8 is 400, never a failure of ours (R19)."""
-    with pytest.raises(BadRequest) as caught:
-        read(raw)
-    assert caught.value.code == "invalid_json"
-
-
-def nested(depth: int, opening: str, closing: str) -> bytes:
-    return ('{"a":' + opening * (depth - 1) + closing * (depth - 1) + "}").encode()
-
-
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]")])
-def test_depth(opening: str, closing: str) -> None:
+def test_depth() -> None:
     """Twenty levels are read, the twenty-first is 400."""
-    assert read(nested(20, opening, closing))
+    assert read(nested(20))
     with pytest.raises(BadRequest):
-        read(nested(21, opening, closing))
+        read(nested(21))
 
 
 def test_brackets_in_text_are_not_depth() -> None:
     """Brackets within strings, also behind escaped quotes, do not count as depth."""
     sent = {"a": "[{" * 50, '"]\\': '\\"[[[[' * 20, "b": [[]] * 30}
     assert read(json.dumps(sent).encode()) == sent
-
-
-def test_bound_by_length() -> None:
-    """64 KiB are read; one byte more is 413 by its Content-Length, before a byte of it is taken."""
-    fits = b'{"a": "' + b"x" * (65536 - 9) + b'"}'
-    assert len(read(fits)["a"]) == 65527
-    endless = Endless()
-    with pytest.raises(PayloadTooLarge):
-        read(CONTENT_LENGTH="65537", **{"wsgi.input": endless})
-    with pytest.raises(PayloadTooLarge):
-        read(CONTENT_LENGTH="9" * 30, **{"wsgi.input": endless})
-    assert endless.taken == 0
 
 
 def test_bound_by_chunks() -> None:
