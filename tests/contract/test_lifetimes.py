@@ -167,7 +167,8 @@ def test_absolute_age(visitor: Visitor) -> None:
 
 
 def test_idle_is_abandoned(visitor: Visitor) -> None:
-    """`abandoned`: not seen for `IDLE_TIMEOUT`; heartbeat and resume make it active again, a read does not."""
+    """`abandoned`: not seen for `IDLE_TIMEOUT`; a heartbeat or a resume makes it active again, and says so; a read does not."""
+    cursor = visitor.get("/messages").json()["cursor"]
 
     def status() -> str:
         return str(visitor.get().json()["status"])
@@ -177,6 +178,8 @@ def test_idle_is_abandoned(visitor: Visitor) -> None:
     assert visitor.get("/messages").json()["status"] == "abandoned"
     assert status() == "abandoned"
     assert visitor.caller.resume(visitor.id).json()["status"] == "active"
+    with visitor.events(after=cursor) as feed:
+        assert feed.until("session")[-1].data == {"status": "active"}
     assert status() == "active"
     assert eventually(lambda: status() == "abandoned", 3)
     assert visitor.post("/heartbeat").json()["status"] == "active"

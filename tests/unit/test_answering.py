@@ -15,7 +15,7 @@ import redis
 
 from app.conversations import answer_runner
 from app.engines.base import CitationsChunk, EngineRequest, FallbackNotice, TextChunk
-from app.errors import EngineBusy, EngineFailed, EngineTimeout
+from app.errors import Conflict, EngineBusy, EngineFailed, EngineTimeout
 from app.storage import redis_store as log_module
 from tests.conftest import until
 from tests.unit.conversation_fixture import PAGE, Start, deltas, spawn
@@ -208,6 +208,19 @@ def test_the_budget_is_given_back_however_a_turn_ends(start: Start) -> None:
         one.ask()
     assert busy.value.retry_after
     assert len([message for message in one.history() if message["role"] == "user"]) == 6
+
+
+def test_a_question_that_begins_no_turn_costs_no_place(start: Start) -> None:
+    """Questions asked during an answer are refused and leave the engine's other places free."""
+    go_on = threading.Event()
+    one = start(lambda turn: iter([TextChunk("ok")] if go_on.wait(20) else []))
+    one.ask()
+    for _ in range(10):
+        with pytest.raises(Conflict):
+            one.ask("And?")
+    assert [one.log.acquire_engine_slot(f"turn_{n}") for n in range(3)] == [0, 0, 0]
+    go_on.set()
+    one.quiet()
 
 
 @pytest.mark.parametrize("alone", [False, True])
