@@ -167,7 +167,9 @@ def test_absolute_age(visitor: Visitor) -> None:
 
 
 def test_idle_is_abandoned(visitor: Visitor) -> None:
-    """`abandoned`: not seen for `IDLE_TIMEOUT`; a heartbeat or a resume makes it active again, and says so; a read does not."""
+    """`abandoned`: not seen for `IDLE_TIMEOUT`; a heartbeat or a resume makes it active again, with an event; a read does
+    not.
+    """
     cursor = visitor.get("/messages").json()["cursor"]
 
     def status() -> str:

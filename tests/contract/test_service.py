@@ -1,12 +1,8 @@
-"""The service around the sessions: health, metrics, OpenAPI, and a start that says what is wrong."""
+"""The service around the sessions: health, metrics, OpenAPI, pages, and its shortest durations."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 
 from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.conftest import RunningService
@@ -27,15 +23,6 @@ PATHS = [
     "/api/session/{session_id}/stop",
     "/health",
 ]
-WRONG = {
-    "BATON_SESSION_TTL": ["0", "-1", "1.5", "abc", "1d"],
-    "BATON_ENGINE": ["python:nothing", "gpt"],
-    "BATON_KNOWLEDGE_DIR": ["/does/not/exist"],
-    "BATON_LOG_LEVEL": ["loud"],
-    "BATON_RATE_LIMIT_CREATE": ["many"],
-    "BATON_ALLOWED_ORIGINS": ["https://*.example.com"],
-    "BATON_WAIT_REPLICAS": ["-1"],
-}
 
 
 def test_health(plain: RunningService) -> None:
@@ -91,28 +78,6 @@ def test_docs(caller: ApiClient) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"[^>]*(?:rel="stylesheet"|>\s*</script)', answer.text) == []
     assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
-def start(variable: str, value: str) -> tuple[int, str]:
-    """The exit code and the output of a start that ought to fail."""
-    service = Service("redis://127.0.0.1:1/0", wait=False, **{variable: value})
-    try:
-        return service.process.wait(30), service.log()
-    except subprocess.TimeoutExpired:
-        return 0, f"{variable}={value} started all the same:\n" + service.log()
-    finally:
-        service.remove()
-
-
-@pytest.mark.parametrize("variable", WRONG)
-def test_a_wrong_value(variable: str) -> None:
-    """A wrong value stops the start with one line that names the variable and what it may be."""
-    with ThreadPoolExecutor(2) as pool:
-        for code, output in pool.map(lambda value: start(variable, value), WRONG[variable]):
-            assert code != 0, output
-            lines = [line for line in output.splitlines() if variable in line]
-            assert len(lines) == 1, output
-            assert "Traceback" not in output, output
 
 
 def test_durations_down_to_one_second(caller: ApiClient) -> None:
