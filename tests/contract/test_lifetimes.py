@@ -167,8 +167,8 @@ def test_absolute_age(visitor: Visitor) -> None:
 
 
 def test_idle_is_abandoned(visitor: Visitor) -> None:
-    """`abandoned`: not seen for `IDLE_TIMEOUT`; a heartbeat or a resume makes it active again, with an event; a read does
-    not.
+    """`abandoned`: not seen for `IDLE_TIMEOUT`; heartbeat and resume make it active again, a resume with an event; a
+    read does not.
     """
     cursor = visitor.get("/messages").json()["cursor"]
 
