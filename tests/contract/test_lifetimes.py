@@ -108,22 +108,6 @@ def test_an_append_races_the_expiry(brief: RunningService, caller: ApiClient) ->
     assert eventually(lambda: not of_sessions(brief, before), 8), of_sessions(brief, before)
 
 
-def test_expired_is_the_same_404(visitor: Visitor) -> None:
-    """An expired id gets the same 404 as one that never was."""
-    unknown = visitor.caller.get("/api/session/ses_" + "A" * 32)
-    assert eventually(lambda: visitor.get().status_code == 404, 6)
-    for answer in (
-        visitor.get(),
-        visitor.say("x"),
-        visitor.ask("x"),
-        visitor.caller.resume(visitor.id),
-        visitor.post("/end"),
-        visitor.erase(),
-    ):
-        is_problem(answer, 404, "session_not_found")
-        assert answer.content == unknown.content
-
-
 def test_sliding(caller: ApiClient) -> None:
     """A session lives `SESSION_TTL` after its last activity: create, append, chat, heartbeat, resume; not a read."""
     kinds = {

@@ -96,38 +96,12 @@ def test_text_is_exact_in_a_chat(visitor: Visitor) -> None:
     assert visitor.texts() == [words for text in texts for words in (text, "echo: " + text)]
 
 
-@pytest.mark.parametrize("role", ["assistant", "system", "tool", "User", "user ", "", "developer", "USER", "\u0000"])
-def test_only_visitors_words(visitor: Visitor, role: str) -> None:
-    """`role_forbidden` 403: a role other than `user` without the API key; nothing is stored."""
-    answer = visitor.say("I am somebody else", role=role)
-    assert answer.status_code in (403, 422) if role == "" else answer.status_code == 403
-    wrong = visitor.say("I am somebody else", role=role, headers={"Authorization": "Bearer wrong-key"})
-    assert wrong.status_code in (403, 404, 422)
-    assert visitor.get().json()["message_count"] == 0
-    if role:
-        is_problem(answer, 403, "role_forbidden")
-
-
-@pytest.mark.parametrize("role", [1, [], {}, True])
-def test_a_role_is_a_string(visitor: Visitor, role: Any) -> None:
-    """A role of the wrong type is refused."""
-    assert visitor.say("hello", role=role).status_code in (403, 422)
-    assert visitor.get().json()["message_count"] == 0
-
-
 def test_the_api_key_vouches(visitor: Visitor, key: dict[str, str]) -> None:
     """With `Authorization: Bearer $BATON_API_KEY` also `assistant` and `system`."""
     for role in ("user", "assistant", "system"):
         assert visitor.said("words", role=role, headers=key)["role"] == role
     assert visitor.say("words", role="tool", headers=key).status_code in (403, 422)
     assert [message["role"] for message in visitor.history()] == ["user", "assistant", "system"]
-
-
-def test_a_browser_holds_no_api_key(visitor: Visitor, key: dict[str, str]) -> None:
-    """The API key together with a browser's `Origin` is refused."""
-    answer = visitor.say("words", role="assistant", headers=key | {"Origin": "https://a.example.com"})
-    is_problem(answer, 403, "role_forbidden")
-    assert visitor.get().json()["message_count"] == 0
 
 
 def test_reading_pages(visitor: Visitor) -> None:

@@ -28,17 +28,6 @@ def test_client_ids_belong_to_a_session(caller: ApiClient) -> None:
     assert (one.texts(), other.texts()) == (["one"], ["other"])
 
 
-def test_racing_appends(visitor: Visitor) -> None:
-    """Twenty racing appends with one client id: one message; all get it."""
-    with visitor.events() as feed:
-        answers = at_once(20, lambda _: visitor.say("once", client_id="race"))
-        assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
-        assert len({answer.text for answer in answers}) == 1
-        visitor.said("after")
-        assert [event.data["content"] for event in feed.until("message", count=2)] == ["once", "after"]
-    assert visitor.texts() == ["once", "after"]
-
-
 def test_a_chat_again(own: RunningService) -> None:
     """The same chat again gets the first answer again and asks the engine nothing twice."""
     visitor = ApiClient(own.base).create()
@@ -48,18 +37,6 @@ def test_a_chat_again(own: RunningService) -> None:
         assert answer.json() == first.json()
     assert visitor.texts() == ["chat-again cite", first.json()["answer"]]
     assert own.own.engine_calls("chat-again") == 1
-
-
-def test_racing_chats(own: RunningService) -> None:
-    """Racing calls with one `client_id` all wait and get 200, never `turn_in_progress`; one engine call, one answer
-    for all.
-    """
-    visitor = ApiClient(own.base).create()
-    answers = at_once(20, lambda _: visitor.ask("racing-chats tokens=50 delay=0.02", client_id="race"))
-    assert [answer.status_code for answer in answers] == [200] * 20
-    assert len({answer.text for answer in answers}) == 1
-    assert own.own.engine_calls("racing-chats") == 1
-    assert len(visitor.texts()) == 2
 
 
 def test_racing_streams(own: RunningService) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
+from tests.contract.api_client import Visitor, at_once, is_problem
 from tests.contract.feeds import WsFeed
 
 RESUMED = {"success", "session_id", "status", "messages", "has_more", "cursor", "expires_at"}
@@ -42,35 +42,6 @@ def test_resume_by_id(visitor: Visitor) -> None:
         assert visitor.caller.resume(visitor.id).json()["messages"] == visitor.history()
 
 
-def test_one_of_fifty(visitor: Visitor) -> None:
-    """Fifty resumes of a `once` ticket at the same instant: one wins."""
-    ticket = visitor.ticket()
-    answers = at_once(50, lambda _: visitor.caller.resume(ticket))
-    assert sorted(answer.status_code for answer in answers) == [200] + [404] * 49
-    losers = {answer.content for answer in answers if answer.status_code == 404}
-    assert len(losers) == 1
-
-
-def test_never_spent_by_looking(visitor: Visitor) -> None:
-    """Never spent by GET or HEAD: link scanners and previews cannot burn it."""
-    handed = visitor.post("/handoff").json()
-    caller, ticket = visitor.caller, handed["ticket"]
-    for method in ("GET", "HEAD", "GET"):
-        for path in (
-            f"/chat?session={ticket}",
-            f"/api/session/{ticket}",
-            f"/api/session/resume?session={ticket}",
-            f"/?session={ticket}",
-        ):
-            caller(method, path)
-        caller(method, "/api/session/me", headers={"Authorization": f"Bearer {ticket}"})
-    caller(
-        "OPTIONS", "/api/session/resume", headers={"Origin": "https://x.test", "Access-Control-Request-Method": "POST"}
-    )
-    caller.post("/api/session/resume", content=b"{", headers={"Content-Type": "application/json"})
-    assert caller.resume(ticket).status_code == 200
-
-
 @pytest.mark.parametrize("kind", ["once", "share"])
 def test_a_ticket_is_no_id(visitor: Visitor, kind: str) -> None:
     """Tickets are good for `resume` and the page alone, nowhere in place of an id."""
@@ -95,15 +66,6 @@ def test_a_ticket_is_no_id(visitor: Visitor, kind: str) -> None:
     with pytest.raises(Exception, match="404"):
         WsFeed(f"{caller.base}/api/session/me/ws", subprotocols=["baton", ticket])
     assert caller.resume(ticket).json()["session_id"] == visitor.id
-
-
-def test_share(visitor: Visitor) -> None:
-    """`share`: for another device; works as often as one likes until the session ends."""
-    ticket = visitor.ticket("share")
-    assert {visitor.caller.resume(ticket).status_code for _ in range(5)} == {200}
-    assert {answer.status_code for answer in at_once(10, lambda _: visitor.caller.resume(ticket))} == {200}
-    visitor.post("/end")
-    is_problem(visitor.caller.resume(ticket), 404, "session_not_found")
 
 
 def test_after_an_end(visitor: Visitor) -> None:
@@ -165,12 +127,3 @@ def test_the_cursor_of_resume(visitor: Visitor) -> None:
 def test_many_tickets(visitor: Visitor) -> None:
     """Every handoff makes a ticket of its own."""
     assert len({visitor.ticket(kind) for kind in ("once", "share") * 5}) == 10
-
-
-def test_page_is_the_same_whatever_the_ticket(caller: ApiClient, visitor: Visitor) -> None:
-    """`GET /chat` is the same bytes whatever `?session=` holds: no oracle, no reflection."""
-    pages = {
-        caller.get("/chat" + query).content
-        for query in ("", "?session=x", f"?session={visitor.ticket()}", f"?session={visitor.id}", "?session=<b>")
-    }
-    assert len(pages) == 1

@@ -117,7 +117,7 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
     short = launch(target, BATON_SESSION_TTL="1")
     expired = ApiClient(short.base).create()
     assert eventually(lambda: not target.names(ids.hash_session_id(expired.id) or "-"))
-    dead_ids = useless(target) | {"expired": expired.id}
+    dead_ids, unknown = useless(target) | {"expired": expired.id}, {}
     for method, path in sorted(OF_A_SESSION):
         seen = set()
         for one in dead_ids.values():
@@ -126,21 +126,18 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
             kept = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
             seen.add((answer.content, tuple(sorted(kept.items()))))
         assert len(seen) == 1, f"{method} {path} shows which exist"
+        unknown[method, path] = answer.content
     odd = [
-        "ses_",
-        "x",
-        "ses_" + "A" * 33,
-        "%00",
-        "ses_" + "%41" * 31,
-        "ses_\u00e4",
-        "SES_" + "A" * 32,
-        "ses_" + "A" * 5000,
-    ]
+        "ses_", "x", "ses_" + "A" * 33, "%00", "ses_" + "%41" * 31, "ses_\u00e4", "SES_" + "A" * 32, "A" * 36, "me2",
+        "ses_" + "A" * 5000, "null", "undefined", "default", "{id}", "ses_" + "%00" * 32, "ses_" + "%C3%A9" * 32,
+        "%20" + NOBODY, NOBODY + "%20", NOBODY + "%0A", NOBODY + ".json",
+    ]  # fmt: skip
     assert eventually(lambda: steady(target)), "Redis is never at rest"
     before = target.commands()
     for one in [*odd, dead_ids["malformed"], dead_ids["a ticket"]]:
         for method, path in sorted(OF_A_SESSION):
-            assert knock(target, method, quoted(one), path).status_code == 404
+            answer = knock(target, method, quoted(one), path)
+            assert (answer.status_code, answer.content) == (404, unknown[method, path]), (method, path, one)
     assert target.commands() == before
     assert knock(target, "GET", NOBODY, "").status_code == 404
     assert target.commands() > before, "what is well-formed is looked up"
@@ -179,16 +176,26 @@ def test_r03_me_without_a_usable_id(target: Target, caller: ApiClient) -> None:
         [("Authorization", live.id)],
         [("Authorization", f"Bearer {live.id}"), ("Authorization", f"Bearer {live.id}")],
         [("Authorization", f"Bearer {live.id}, Bearer {live.id}")],
+        [("Authorization", f"Bearer {live.id}"), ("Authorization", f"Bearer {NOBODY}")],
+        [("Authorization", f"Bearer {NOBODY}"), ("Authorization", f"Bearer {live.id}")],
+        [("Authorization", f"Bearer {live.id} {live.id}")],
         [("Authorization", f"Bearer {live.id}x")],
+        [("Authorization", f"Token {live.id}")],
+        [("Authorization", "Bearer me")],
+        [("Authorization", "Bearer " + "x" * 3000)],
+        [("Authorization", "Bearer \u00e9")],
+        [("Authorization", "\t")],
         [("Cookie", f"session={live.id}")],
         [("X-Session-Id", live.id)],
         [("Authorization", f"Bearer {API_KEY}")],
     ]
     for method, path in sorted(OF_A_SESSION - {("GET", "/ws")}):
+        unknown = knock(target, method, NOBODY, path).content
         for headers in odd:
             where = f"/api/session/me{path}".replace("<message_id>", "1") + f"?session={live.id}"
             answer = bare(target.base, method, where, headers)
             is_problem(answer, 404, "session_not_found")
+            assert answer.content == unknown, (method, path, headers)
             assert answer.headers["www-authenticate"] == "Bearer", (method, path, headers)
     assert live.get().json()["status"] == "active"
 

@@ -69,7 +69,7 @@ def everything_with(base: str, visitor: Visitor) -> list[str]:
             wanted = sorted({*methods, "put"} & {"get", "post", "put"})
             responses += [bare(base, method.upper(), where, lines, body) for method in wanted for body in BROKEN]
     responses.append(caller.get(f"/knowledge/{visitor.id}", headers={"Accept": "text/html"}))
-    responses.append(caller.get(f"/assets/{visitor.id}"))
+    responses += [caller.get(f"/assets/{visitor.id}"), caller.get(f"/nowhere/{visitor.id}")]
     with visitor.events(after=visitor.id) as feed, visitor.ws(after=visitor.id) as ws:
         ws.send({"type": visitor.id, "text": WORDS})
         for number, how in enumerate(("crash", "exit", "garbage")):
@@ -85,6 +85,8 @@ def test_r07_an_id_stands_in_no_sink(target: Target, launch: Callable[..., Targe
     tickets = [visitor.ticket(), visitor.ticket("share")]
     errors = everything_with(aim.base, visitor)
     assert len(errors) > 100
+    opened = f"{aim.base}/chat?session={tickets[0]}"
+    assert httpx.get(opened, headers={"Referer": opened}).status_code == 200
     secrets = [visitor.id, visitor.id[4:], *tickets, *(one[30:] for one in tickets)]
     assert [text for text in errors if any(secret in text for secret in (*secrets, WORDS))] == []
     corrupt(aim, visitor, WORDS + visitor.id)
