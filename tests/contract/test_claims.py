@@ -41,7 +41,7 @@ def caller(signing: RunningService) -> ApiClient:
 
 
 @pytest.fixture
-def aim(signing: RunningService) -> Target:
+def target(signing: RunningService) -> Target:
     return Target(signing.own, signing.redis)
 
 
@@ -204,13 +204,13 @@ def test_without_session_and_token(caller: ApiClient) -> None:
     is_problem(answer, 403, "bad_token")
 
 
-def test_erased_leaves_nothing(caller: ApiClient, aim: Target) -> None:
+def test_erased_leaves_nothing(caller: ApiClient, target: Target) -> None:
     """A user's deleted conversation is not in Redis in any form, nor is the way to it."""
     session = caller.create(user_token=token("dora"))
-    assert aim.names("baton:user:")
-    before = set(aim.names())
+    assert target.names("baton:user:")
+    before = set(target.names())
     assert caller("DELETE", session.path(), headers=as_user("dora")).status_code == 204
-    gone = before - set(aim.names())
+    gone = before - set(target.names())
     assert [name for name in gone if name.startswith("baton:user:")]
     is_problem(last(caller, "dora"), 404, "session_not_found")
 
@@ -287,14 +287,14 @@ def test_a_link_whose_token_has_expired(caller: ApiClient) -> None:
     is_problem(answer, 403, "bad_token")
 
 
-def test_nothing_is_kept_in_clear_or_for_ever(caller: ApiClient, visitor: Visitor, aim: Target) -> None:
+def test_nothing_is_kept_in_clear_or_for_ever(caller: ApiClient, visitor: Visitor, target: Target) -> None:
     """After claims, links and a last conversation: no id, token or user's name in Redis, no key without an end."""
     signed = token("ingrid")
     mine = whole(visitor.post("/claim", {"user_token": signed}))["session_id"]
     ticket = Visitor(caller, mine).post("/handoff", headers={"Baton-User": signed}).json()["ticket"]
     whole(caller.resume(ticket, client_id="c"))
-    held = aim.everything()
+    held = target.everything()
     for secret in (visitor.id, mine, ticket, signed, "ingrid"):
         assert secret not in held
         assert secret.encode().hex() not in held
-    assert aim.endless() == []
+    assert target.endless() == []

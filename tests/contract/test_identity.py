@@ -1,4 +1,4 @@
-"""Conversations of signed-in visitors: the site vouches, the id alone opens nothing."""
+"""Conversations of signed-in visitors: only their owner's token opens them, the id alone does not."""
 
 from __future__ import annotations
 

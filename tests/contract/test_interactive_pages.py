@@ -1,4 +1,4 @@
-"""The pages on which one works, in a real browser: the install page, the API, the demo site."""
+"""The interactive pages in a real browser: the install page, the API reference, the demo site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long things live: TTL, absolute age, idleness, tickets; and a session that is full. Everything small here."""
+"""How long things live: TTL, maximum age, idle time, tickets; and a session that is full. All limits are small here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session against a model of it: whatever the order of calls, it says what the page says."""
+"""A session against a model of it: whatever the order of calls, it answers as the documentation says."""
 
 from __future__ import annotations
 

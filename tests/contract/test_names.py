@@ -40,7 +40,7 @@ def caller(signing: RunningService) -> ApiClient:
 
 
 @pytest.fixture
-def aim(signing: RunningService) -> Target:
+def target(signing: RunningService) -> Target:
     return Target(signing.own, signing.redis)
 
 
@@ -92,15 +92,15 @@ def test_bad_keys(caller: ApiClient, visitor: Visitor, key: Any) -> None:
             assert is_problem(answer, 422, "invalid_request")["errors"][0]["field"] == "key"
 
 
-def test_resume_finds_and_never_makes(caller: ApiClient, aim: Target) -> None:
+def test_resume_finds_and_never_makes(caller: ApiClient, target: Target) -> None:
     """`resume` with a key and a token finds the user's conversation of that name; where there is none it is a 204."""
 
     def resume(key: str, user: str) -> httpx.Response:
         return caller.post("/api/session/resume", json={"key": key}, headers=as_user(user))
 
-    before = {*aim.names(":meta"), *aim.names("baton:name:")}
+    before = {*target.names(":meta"), *target.names("baton:name:")}
     assert resume("later", "ivy").status_code == 204
-    assert {*aim.names(":meta"), *aim.names("baton:name:")} <= before
+    assert {*target.names(":meta"), *target.names("baton:name:")} <= before
     mine = Visitor(caller, session_of(named(caller, "later", "ivy"), 201))
     assert mine.say("hello", headers=as_user("ivy")).status_code == 201
     found = whole(resume("later", "ivy"))
@@ -180,15 +180,15 @@ def test_over(caller: ApiClient, end: str, owner: str) -> None:
         assert session_of(named(caller, key, headers=proof), 200) == fresh
 
 
-def test_it_expires_with_the_session(caller: ApiClient, aim: Target) -> None:
+def test_it_expires_with_the_session(caller: ApiClient, target: Target) -> None:
     """The entry has the session's own expiry, also after activity, and nothing of it is left afterwards."""
-    others = set(aim.names("baton:name:"))
+    others = set(target.names("baton:name:"))
     mine = Visitor(caller, session_of(named(caller, "brief", "kim"), 201))
-    [entry] = set(aim.names("baton:name:")) - others
-    [meta] = [name for name in aim.names(":meta") if str(hash_session_id(mine.id)) in name]
+    [entry] = set(target.names("baton:name:")) - others
+    [meta] = [name for name in target.names(":meta") if str(hash_session_id(mine.id)) in name]
 
     def expiries() -> list[int]:
-        with aim.redis.client() as look:
+        with target.redis.client() as look:
             return [look.execute_command("PEXPIRETIME", name) for name in (entry, meta)]
 
     seen = [expiries()]
@@ -202,22 +202,22 @@ def test_it_expires_with_the_session(caller: ApiClient, aim: Target) -> None:
         seen.append(expiries())
     assert all(of_entry == of_session for of_entry, of_session in seen)
     assert seen[-1] > seen[0]
-    assert aim.endless() == []
-    until(lambda: not {entry, meta} & set(aim.names()), 15, "it to expire")
+    assert target.endless() == []
+    until(lambda: not {entry, meta} & set(target.names()), 15, "it to expire")
 
 
-def test_racers_get_one(caller: ApiClient, aim: Target) -> None:
+def test_racers_get_one(caller: ApiClient, target: Target) -> None:
     """Twenty at once over all workers: one makes it (201), all the others find the same one (200), nothing is left.
 
     So also where the name's conversation has ended before.
     """
     for _ in range(2):
-        before = len(aim.names(":meta"))
+        before = len(target.names(":meta"))
         answers = at_once(20, lambda _: named(caller, "race", "rob"))
         assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
         ids = {answer.json()["session_id"] for answer in answers}
         assert len(ids) == 1
-        assert len(aim.names(":meta")) <= before + 1
+        assert len(target.names(":meta")) <= before + 1
         assert Visitor(caller, ids.pop()).post("/end", headers=as_user("rob")).status_code == 200
 
 
@@ -273,10 +273,10 @@ def test_a_named_one_is_not_the_last(caller: ApiClient) -> None:
     assert whole(last)["session_id"] == plain.id
 
 
-def test_nothing_in_clear(caller: ApiClient, aim: Target) -> None:
+def test_nothing_in_clear(caller: ApiClient, target: Target) -> None:
     """No id, name or user stands in Redis, in any form."""
     ids = [session_of(named(caller, "a-name-to-look-for", headers=proof), 201) for proof in (as_user("yann"), BOT)]
-    held = aim.everything()
+    held = target.everything()
     assert "baton:name:user:" in held
     for secret in (*ids, *(one[4:] for one in ids), "a-name-to-look-for", "yann"):
         assert secret not in held

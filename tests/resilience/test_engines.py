@@ -1,4 +1,4 @@
-"""Engines elsewhere that refuse, hang, break off or talk rubbish, as a visitor of the real service meets them."""
+"""Engines elsewhere that refuse, hang, break off or answer nonsense, as a visitor of the real service sees them."""
 
 from __future__ import annotations
 

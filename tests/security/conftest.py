@@ -1,4 +1,4 @@
-"""What the attacks aim at: services with a Redis of their own, and the browser with a customer's site."""
+"""What the attacks use: services with a Redis of their own, and the browser with a customer's site."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def launch() -> Iterator[Callable[..., Target]]:
         if beside is None:
             servers.append(RedisProcess())
         redis = beside.redis if beside else servers[-1]
-        aim = Target(Service(redis_url or redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings}), redis)
-        started.append(aim)
-        return aim
+        launched = Target(Service(redis_url or redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings}), redis)
+        started.append(launched)
+        return launched
 
     yield start
-    for aim in started:
-        aim.service.remove()
+    for launched in started:
+        launched.service.remove()
     for server in servers:
         server.stop()

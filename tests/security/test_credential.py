@@ -121,7 +121,7 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
     for method, path in sorted(OF_A_SESSION):
         seen = set()
         for one in dead_ids.values():
-            answer = knock(target, method, one, path)
+            answer = call_session(target, method, one, path)
             assert answer.status_code == 404, (method, path, one)
             kept = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
             seen.add((answer.content, tuple(sorted(kept.items()))))
@@ -136,14 +136,14 @@ def test_r02_one_404_byte_for_byte(target: Target, launch: Callable[..., Target]
     before = target.commands()
     for one in [*odd, dead_ids["malformed"], dead_ids["a ticket"]]:
         for method, path in sorted(OF_A_SESSION):
-            answer = knock(target, method, quoted(one), path)
+            answer = call_session(target, method, quoted(one), path)
             assert (answer.status_code, answer.content) == (404, unknown[method, path]), (method, path, one)
     assert target.commands() == before
-    assert knock(target, "GET", NOBODY, "").status_code == 404
+    assert call_session(target, "GET", NOBODY, "").status_code == 404
     assert target.commands() > before, "what is well-formed is looked up"
 
 
-def knock(target: Target, method: str, one: str, path: str) -> httpx.Response:
+def call_session(target: Target, method: str, one: str, path: str) -> httpx.Response:
     """A call on the session ``one``; where it is the socket's, with a proper handshake."""
     where = f"/api/session/{one}{path}".replace("<message_id>", "msg_1")
     return bare(target.base, method, where, UPGRADE if path == "/ws" else [])
@@ -190,7 +190,7 @@ def test_r03_me_without_a_usable_id(target: Target, caller: ApiClient) -> None:
         [("Authorization", f"Bearer {API_KEY}")],
     ]
     for method, path in sorted(OF_A_SESSION - {("GET", "/ws")}):
-        unknown = knock(target, method, NOBODY, path).content
+        unknown = call_session(target, method, NOBODY, path).content
         for headers in odd:
             where = f"/api/session/me{path}".replace("<message_id>", "1") + f"?session={live.id}"
             answer = bare(target.base, method, where, headers)
@@ -232,20 +232,20 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Target]) -> None:
     """R5: while sessions of one second are used, raced and abandoned, no key is ever seen
     without an expiry, nor stays.
     """
-    aim = launch(
+    launched = launch(
         BATON_SESSION_TTL="1",
         BATON_SESSION_MAX_AGE="2",
         BATON_TICKET_TTL="1",
         BATON_RATE_LIMIT_SESSION="1000 per hour",
         BATON_RATE_LIMIT_CREATE="1000 per minute",
     )
-    caller = ApiClient(aim.base)
+    caller = ApiClient(launched.base)
     seen: list[str] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.is_set():
-            seen.extend(aim.endless())
+            seen.extend(launched.endless())
 
     def live(number: int) -> None:
         visitor = caller.create()
@@ -260,7 +260,7 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Target]) -> None:
     watcher.start()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(live, range(4)))
-    left = lambda: [name for name in aim.names() if "limits" not in name]  # noqa: E731
+    left = lambda: [name for name in launched.names() if "limits" not in name]  # noqa: E731
     assert eventually(lambda: not left(), 8), left()
     done.set()
     watcher.join()

@@ -551,11 +551,11 @@ def test_r34_the_desk_shows_no_session_id_and_no_ticket(desk: Target, server: Se
 
 def test_people_come_and_go(launch: Callable[..., Target]) -> None:
     """The site says whether somebody can answer: nobody yet, nobody switched on, somebody, nobody any more."""
-    aim = launch(BATON_DESK="on")
-    server = ServerClient(aim.base, API_KEY)
+    launched = launch(BATON_DESK="on")
+    server = ServerClient(launched.base, API_KEY)
 
     def people() -> str:
-        return str(send("GET", f"{aim.base}/api/site").json()["people"])
+        return str(send("GET", f"{launched.base}/api/site").json()["people"])
 
     assert people() == "away"
     viewer, anna = server.log_in("Vera", "viewer"), server.log_in("Anna", "operator")

@@ -30,9 +30,9 @@ def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[...
     """R25: one client id twenty times at once over two services of
     two workers, by JSON and by stream: one of everything.
     """
-    doors = [ApiClient(target.base), ApiClient(launch(target).base)]
-    visitor = doors[0].create()
-    same = [Visitor(door, visitor.id) for door in doors]
+    clients = [ApiClient(target.base), ApiClient(launch(target).base)]
+    visitor = clients[0].create()
+    same = [Visitor(client, visitor.id) for client in clients]
     appended = at_once(20, lambda n: same[n % 2].say("only once", client_id="a"))
     assert sorted(answer.status_code for answer in appended) == [200] * 19 + [201]
     assert len({answer.json()["message"]["id"] for answer in appended}) == 1
@@ -56,9 +56,9 @@ def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[...
 
 
 def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Target]) -> None:
-    """R26: readers that come and go by both doors and both wires, cut after 1 to 9 events, lose and repeat nothing."""
-    doors = [ApiClient(target.base), ApiClient(launch(target).base)]
-    visitor = doors[0].create()
+    """R26: readers that come and go on both services, by SSE and WebSocket, cut after 1 to 9 events: none lost or twice."""
+    clients = [ApiClient(target.base), ApiClient(launch(target).base)]
+    visitor = clients[0].create()
     cursor = visitor.get("/messages").json()["cursor"]
     thread = threading.Thread(target=visitor.ask, args=("slow",))
     thread.start()
@@ -68,7 +68,7 @@ def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Ta
         received: list[object] = []
         after, turns = cursor, 0
         while not any(event.event == "answer.end" for event in received):  # type: ignore[attr-defined]
-            same = Visitor(doors[turns % 2], visitor.id)
+            same = Visitor(clients[turns % 2], visitor.id)
             turns += 1
             with same.ws(after=after) if turns % 3 == 2 else same.events(last=after) as feed:
                 seen = story(feed.wait(lambda events: len(story(events)) >= step or ended(events), 15))[:step]
@@ -145,8 +145,8 @@ def lives(visitor: Visitor, name: str, turn: int) -> Iterator[httpx.Response]:
 def test_r28_no_word_crosses_over(broken: RedisProcess, launch: Callable[..., Target]) -> None:
     """R28: 200 sessions write, ask and read canaries while Redis is slow, silent and reset: each reads its own."""
     proxy = Proxy(broken.port)
-    aim = launch(redis_url=proxy.url, BATON_FEEDS_PER_ADDRESS="1000", WEB_CONCURRENCY="2")
-    caller = ApiClient(aim.base)
+    launched = launch(redis_url=proxy.url, BATON_FEEDS_PER_ADDRESS="1000", WEB_CONCURRENCY="2")
+    caller = ApiClient(launched.base)
     everyone = [one for some in at_once(8, lambda _: [caller.create() for _ in range(25)]) for one in some]
     feeds = [visitor.events() for visitor in everyone[::10]]
     received: dict[int, list[str]] = {number: [] for number in range(len(everyone))}
@@ -202,9 +202,9 @@ def test_r29_two_tabs_one_story(target: Target, launch: Callable[..., Target]) -
     """R29: two tabs on two services that write at once get
     one order; an end in one reaches the other within 2 s.
     """
-    doors = [ApiClient(target.base), ApiClient(launch(target).base)]
-    visitor = doors[0].create()
-    tabs = [Visitor(door, visitor.id) for door in doors]
+    clients = [ApiClient(target.base), ApiClient(launch(target).base)]
+    visitor = clients[0].create()
+    tabs = [Visitor(client, visitor.id) for client in clients]
     with tabs[0].events() as one, tabs[1].ws() as two:
         at_once(20, lambda n: tabs[n % 2].said(f"m{n}"))
         orders = [[event.id for event in feed.until("message", count=20) if event.id] for feed in (one, two)]

@@ -32,15 +32,15 @@ def test_r08_one_of_fifty_over_two_services(target: Target, launch: Callable[...
     other = launch(target, redis_url=proxy.url)
     visitor = ApiClient(target.base).create()
     visitor.said("private words")
-    doors = [ApiClient(target.base), ApiClient(other.base)]
+    clients = [ApiClient(target.base), ApiClient(other.base)]
     for round_ in range(3):
         ticket = visitor.ticket()
-        answers = at_once(50, lambda n, t=ticket, r=round_: doors[n % 2].resume(t, client_id=f"r{r}-{n}"))
+        answers = at_once(50, lambda n, t=ticket, r=round_: clients[n % 2].resume(t, client_id=f"r{r}-{n}"))
         assert sorted(answer.status_code for answer in answers) == [200] + [404] * 49
         losers = {answer.content for answer in answers if answer.status_code == 404}
         assert len(losers) == 1
         assert b"private" not in losers.pop()
-        is_problem(doors[round_ % 2].resume(ticket), 404, "session_not_found")
+        is_problem(clients[round_ % 2].resume(ticket), 404, "session_not_found")
     proxy.close()
 
 

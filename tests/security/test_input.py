@@ -116,8 +116,8 @@ def test_r16_hostile_pages_of_the_folder(launch: Callable[..., Target], tmp_path
             f"---\ntitle: {clean[:60]!r}\n---\n# {clean}\n\n{clean}\n\n- {clean}\n", "utf-8"
         )
     (tmp_path / "<b>odd name.md").write_text("# Odd\n\nAbout oddities.", "utf-8")
-    aim = launch(BATON_ENGINE="knowledge", BATON_KNOWLEDGE_DIR=str(tmp_path))
-    caller = ApiClient(aim.base)
+    launched = launch(BATON_ENGINE="knowledge", BATON_KNOWLEDGE_DIR=str(tmp_path))
+    caller = ApiClient(launched.base)
     for number in range(len(HOSTILE)):
         answer = caller.get(f"/knowledge/page-{number}", headers={"Accept": "text/html"})
         assert answer.status_code == 200
@@ -135,10 +135,10 @@ def test_r16_hostile_pages_of_the_folder(launch: Callable[..., Target], tmp_path
         "page-0.md%00",
         "%5c..%5c..",
     ):
-        answer = bare(aim.base, "GET", f"/knowledge/{path}", [("Accept", "text/html")])
+        answer = bare(launched.base, "GET", f"/knowledge/{path}", [("Accept", "text/html")])
         assert answer.status_code == 404, path
         assert b"root:" not in answer.content
-        assert bare(aim.base, "GET", f"/assets/{path}", []).status_code == 404
+        assert bare(launched.base, "GET", f"/assets/{path}", []).status_code == 404
 
 
 NOT_JSON = [

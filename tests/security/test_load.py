@@ -38,12 +38,12 @@ def forged(number: int) -> dict[str, str]:
 
 def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Target]) -> None:
     """R22: racing creates and questions under ever new forged addresses: no more pass than the limits say."""
-    aim = launch(
+    launched = launch(
         BATON_RATE_LIMIT_CREATE="10 per hour",
         BATON_RATE_LIMIT_ADDRESS="12 per hour",
         BATON_RATE_LIMIT_SESSION="5 per hour",
     )
-    caller = ApiClient(aim.base)
+    caller = ApiClient(launched.base)
     made = at_once(36, lambda n: caller.post("/api/session/create", headers=forged(n)))
     assert sorted(answer.status_code for answer in made) == [201] * 10 + [429] * 26
     for answer in (answer for answer in made if answer.status_code == 429):
@@ -70,8 +70,8 @@ def test_r22_forged_addresses_buy_nothing(launch: Callable[..., Target]) -> None
 def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Target]) -> None:
     """R22: with one trusted proxy its own word counts and what stands before it does not; IPv6 counts by /64, and
     a port is no part of an address."""
-    aim = launch(BATON_RATE_LIMIT_CREATE="2 per hour", BATON_TRUSTED_PROXIES="1")
-    caller = ApiClient(aim.base)
+    launched = launch(BATON_RATE_LIMIT_CREATE="2 per hour", BATON_TRUSTED_PROXIES="1")
+    caller = ApiClient(launched.base)
 
     def create(forwarded: str) -> int:
         return caller.post("/api/session/create", headers={"X-Forwarded-For": forwarded}).status_code
@@ -90,8 +90,8 @@ def test_r22_behind_one_proxy_the_last_hop_counts(launch: Callable[..., Target])
 @pytest.mark.parametrize("where", ["session", "alone", "stream"])
 def test_r23_the_engine_budget_holds(launch: Callable[..., Target], where: str) -> None:
     """R23: twenty questions at once by twenty visitors: no more are answered than the budget says."""
-    aim = launch(BATON_ENGINE_CONCURRENCY="3", BATON_ENGINE_PER_MINUTE="5")
-    caller = ApiClient(aim.base)
+    launched = launch(BATON_ENGINE_CONCURRENCY="3", BATON_ENGINE_PER_MINUTE="5")
+    caller = ApiClient(launched.base)
     visitors = [caller.create() for _ in range(20)]
 
     def ask(number: int) -> int:
@@ -127,12 +127,12 @@ def test_r23_one_address_has_a_quarter_of_the_engine_budget(launch: Callable[...
     """R23: of eight places, twelve slow questions without a session from one address get two, over both workers; its
     sessions get none, other addresses get theirs until all are taken, and a place that is free is given out again.
     """
-    aim = launch(BATON_ENGINE_CONCURRENCY="8", BATON_TRUSTED_PROXIES="1", WEB_CONCURRENCY="2")
-    caller = ApiClient(aim.base)
+    launched = launch(BATON_ENGINE_CONCURRENCY="8", BATON_TRUSTED_PROXIES="1", WEB_CONCURRENCY="2")
+    caller = ApiClient(launched.base)
 
     def slow(address: str) -> SseFeed:
         feed = SseFeed(
-            aim.base + "/api/chat", method="POST", body={"query": "slow"}, headers={"X-Forwarded-For": address}
+            launched.base + "/api/chat", method="POST", body={"query": "slow"}, headers={"X-Forwarded-For": address}
         )
         if feed.status == 200:
             feed.until("answer.start")
@@ -167,10 +167,10 @@ def test_r24_feeds_are_bounded_and_readers_shared(launch: Callable[..., Target])
     """R24: under a bound of 8 a session and 20 an address no more feeds open; a chat's own stream is not counted; Redis
     sees no more connections for twenty viewers than for one; when the clients vanish their places are free again.
     """
-    aim = launch(BATON_FEEDS_PER_SESSION="8", BATON_FEEDS_PER_ADDRESS="20")
-    caller = ApiClient(aim.base)
+    launched = launch(BATON_FEEDS_PER_SESSION="8", BATON_FEEDS_PER_ADDRESS="20")
+    caller = ApiClient(launched.base)
     visitors = [caller.create() for _ in range(4)]
-    with ExitStack() as open_feeds, aim.redis.client() as look:
+    with ExitStack() as open_feeds, launched.redis.client() as look:
         first = open_feeds.enter_context(visitors[0].events())
         assert first.status == 200
         alone = len(look.client_list())

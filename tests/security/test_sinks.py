@@ -1,4 +1,4 @@
-"""R7 and R30: ids and words hunted in every sink, also after crashes; an unforeseen error is one 500 and no more."""
+"""R7 and R30: no id and no visitor's word in any log, metric or error, also after crashes; one 500 and no more."""
 
 from __future__ import annotations
 
@@ -80,23 +80,27 @@ def everything_with(base: str, visitor: Visitor) -> list[str]:
 
 def test_r07_an_id_stands_in_no_sink(target: Target, launch: Callable[..., Target]) -> None:
     """R7: through every route, refusal and crash, with logs at their fullest: no id, ticket or word in any sink."""
-    aim = launch(target, LOG_LEVEL="debug", BATON_LOG_LEVEL="debug")
-    visitor = ApiClient(aim.base).create(metadata={"note": WORDS})
+    launched = launch(target, LOG_LEVEL="debug", BATON_LOG_LEVEL="debug")
+    visitor = ApiClient(launched.base).create(metadata={"note": WORDS})
     tickets = [visitor.ticket(), visitor.ticket("share")]
-    errors = everything_with(aim.base, visitor)
+    errors = everything_with(launched.base, visitor)
     assert len(errors) > 100
-    opened = f"{aim.base}/chat?session={tickets[0]}"
+    opened = f"{launched.base}/chat?session={tickets[0]}"
     assert httpx.get(opened, headers={"Referer": opened}).status_code == 200
     secrets = [visitor.id, visitor.id[4:], *tickets, *(one[30:] for one in tickets)]
     assert [text for text in errors if any(secret in text for secret in (*secrets, WORDS))] == []
-    corrupt(aim, visitor, WORDS + visitor.id)
+    corrupt(launched, visitor, WORDS + visitor.id)
     assert visitor.get("/transcript").status_code == 500
-    assert eventually(lambda: "unforeseen error" in aim.service.log())
+    assert eventually(lambda: "unforeseen error" in launched.service.log())
     named = (ids.hash_session_id(visitor.id) or "")[:10]
-    assert named in aim.service.log(), "the log names the session by ten characters of its hash"
-    sinks = aim.service.log() + ApiClient(aim.base).get("/metrics").text + ApiClient(aim.base).get("/health").text
+    assert named in launched.service.log(), "the log names the session by ten characters of its hash"
+    sinks = (
+        launched.service.log()
+        + ApiClient(launched.base).get("/metrics").text
+        + ApiClient(launched.base).get("/health").text
+    )
     assert [secret for secret in (*secrets, WORDS) if secret in sinks] == []
-    in_redis = "\n".join(aim.names())
+    in_redis = "\n".join(launched.names())
     assert [secret for secret in (*secrets, WORDS) if secret in in_redis] == []
 
 
@@ -104,8 +108,8 @@ def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callab
     """R7: a webhook gets the question, the history and ten characters of a hash, and no
     credential, whatever fails.
     """
-    aim = launch(BATON_ENGINE="webhook", BATON_WEBHOOK_URL=listener.address, BATON_WEBHOOK_SECRET="s" * 32)
-    visitor = ApiClient(aim.base).create()
+    launched = launch(BATON_ENGINE="webhook", BATON_WEBHOOK_URL=listener.address, BATON_WEBHOOK_SECRET="s" * 32)
+    visitor = ApiClient(launched.base).create()
     tickets = [visitor.ticket(), visitor.ticket("share")]
     assert visitor.ask("tell me", headers=visitor.bearer).status_code == 200
     assert visitor.ask("crash please").status_code == 502
@@ -113,33 +117,33 @@ def test_r07_nor_in_what_other_hosts_are_sent(listener: Listener, launch: Callab
     assert "tell me" in received
     assert "crash please" in received
     assert [secret for secret in (visitor.id, visitor.id[4:], *tickets, "s" * 32) if secret in received] == []
-    assert [text for text in ("tell me", "crash please", listener.address) if text in aim.service.log()] == []
+    assert [text for text in ("tell me", "crash please", listener.address) if text in launched.service.log()] == []
 
 
-def corrupt(aim: Target, visitor: Visitor, words: str) -> None:
+def corrupt(launched: Target, visitor: Visitor, words: str) -> None:
     """Adds a message to the history that is no JSON: an error that no code expects."""
-    with aim.redis.client() as client:
+    with launched.redis.client() as client:
         client.xadd(f"baton:{{{ids.hash_session_id(visitor.id)}}}:history", {"j": words})
 
 
 def test_r30_an_unforeseen_error_is_one_500(launch: Callable[..., Target]) -> None:
     """R30: a message in Redis that is no JSON: a 500 with a request id, one log line without words; others go on."""
-    aim = launch(WEB_CONCURRENCY="1")
-    caller = ApiClient(aim.base)
+    launched = launch(WEB_CONCURRENCY="1")
+    caller = ApiClient(launched.base)
     visitor, other = caller.create(), caller.create()
-    before = aim.service.workers()
-    corrupt(aim, visitor, WORDS)
+    before = launched.service.workers()
+    corrupt(launched, visitor, WORDS)
     answers = [visitor.get(f"/transcript?format={name}") for name in ("md", "txt", "json")]
     for answer in answers:
         body = is_problem(answer, 500, "internal_error")
         assert body["request_id"] == answer.headers["x-request-id"]
         assert WORDS not in answer.text
-        lines = eventually(partial(errors_of, aim.service.output, body["request_id"]), 5)
+        lines = eventually(partial(errors_of, launched.service.output, body["request_id"]), 5)
         assert [bool(line["traceback"]) for line in lines] == [True]
-    assert WORDS not in aim.service.log()
-    assert visitor.id not in aim.service.log()
+    assert WORDS not in launched.service.log()
+    assert visitor.id not in launched.service.log()
     assert other.ask("hello").json()["answer"] == "echo: hello"
-    assert aim.service.workers() == before
+    assert launched.service.workers() == before
 
 
 def errors_of(output: Path, request_id: str) -> list[dict[str, object]]:

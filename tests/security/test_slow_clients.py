@@ -25,18 +25,18 @@ IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\nea60\r\n{"
 UNFINISHED_HEAD = HEAD + b"X-A: "
 
 
-def connect(aim: Target, sent: bytes) -> socket.socket:
+def connect(launched: Target, sent: bytes) -> socket.socket:
     """A connection from 127.0.0.1 on which ``sent`` was sent."""
-    connection = socket.create_connection(("127.0.0.1", aim.service.port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", launched.service.port), timeout=10)
     connection.sendall(sent)
     return connection
 
 
 @contextlib.contextmanager
-def client_at(aim: Target, address: str) -> Iterator[httpx.Client]:
+def client_at(launched: Target, address: str) -> Iterator[httpx.Client]:
     """A client that calls from another address, with a new connection for each request."""
     transport = httpx.HTTPTransport(local_address=address, limits=httpx.Limits(max_keepalive_connections=0))
-    with httpx.Client(base_url=aim.base, transport=transport, timeout=10) as client:
+    with httpx.Client(base_url=launched.base, transport=transport, timeout=10) as client:
         yield client
 
 
@@ -63,11 +63,11 @@ def running(**settings: str) -> Iterator[Target]:
 @pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS], ids=["by length", "in chunks"])
 def test_a_body_has_one_deadline(impatient: Target, sent: bytes) -> None:
     """A body that never pauses for long but does not end is answered 400 and its connection closed."""
-    aim = impatient
-    caller = ApiClient(aim.base)
+    launched = impatient
+    caller = ApiClient(launched.base)
     visitor = caller.create()
     with ExitStack() as stack:
-        pending = {stack.enter_context(connect(aim, sent)) for _ in range(30)}
+        pending = {stack.enter_context(connect(launched, sent)) for _ in range(30)}
         rounds = 0
 
         def trickle() -> bool:
@@ -90,10 +90,10 @@ def test_a_body_has_one_deadline(impatient: Target, sent: bytes) -> None:
 
 def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Target]) -> None:
     """A body in several pieces within the deadline is as good as another, and so is the next on the connection."""
-    aim = launch(BATON_BODY_TIMEOUT="30")
+    launched = launch(BATON_BODY_TIMEOUT="30")
     body = b'{"query": "echo"}'
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
-    with connect(aim, head) as connection:
+    with connect(launched, head) as connection:
         for _ in range(2):
             for byte in body:
                 connection.sendall(bytes([byte]))
@@ -109,14 +109,14 @@ def test_one_address_cannot_fill_a_worker(small: Target, sent: bytes) -> None:
     """Far more slow connections from one address than the worker has room for, long before any deadline: a client at
     another address is served, and so is a live feed at the first.
     """
-    aim = small
-    visitor = ApiClient(aim.base).create()
+    launched = small
+    visitor = ApiClient(launched.base).create()
     with ExitStack() as stack:
         feed = stack.enter_context(visitor.events())
         assert feed.status == 200
         for _ in range(200):
-            stack.enter_context(connect(aim, sent))
-        other = stack.enter_context(client_at(aim, "127.0.0.2"))
+            stack.enter_context(connect(launched, sent))
+        other = stack.enter_context(client_at(launched, "127.0.0.2"))
         for number in range(5):
             made = other.post("/api/session/create")
             assert made.status_code == 201
@@ -125,10 +125,10 @@ def test_one_address_cannot_fill_a_worker(small: Target, sent: bytes) -> None:
         assert feed.until("message", count=5)
 
 
-def flood(aim: Target) -> socket.socket:
+def flood(launched: Target) -> socket.socket:
     """A connection whose client asks for a large file again and again and reads nothing."""
     page = json.loads((ROOT / "app/static/manifest.json").read_text())["page.js"]
-    connection = socket.create_connection(("127.0.0.1", aim.service.port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", launched.service.port), timeout=10)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.sendall(b"GET /assets/%b HTTP/1.1\r\nHost: x\r\n\r\n" % page.encode() * 100)
     return connection
@@ -138,11 +138,11 @@ def test_unread_responses_cannot_fill_a_worker(small: Target) -> None:
     """Far more clients of one address than the worker has room for ask again and again and read nothing: a client at
     another address is served.
     """
-    aim = small
+    launched = small
     with ExitStack() as stack:
-        other = stack.enter_context(client_at(aim, "127.0.0.2"))
+        other = stack.enter_context(client_at(launched, "127.0.0.2"))
         for _ in range(100):
-            stack.enter_context(flood(aim))
+            stack.enter_context(flood(launched))
 
         def served() -> bool:
             with contextlib.suppress(httpx.TimeoutException):
@@ -152,13 +152,13 @@ def test_unread_responses_cannot_fill_a_worker(small: Target) -> None:
         assert eventually(served, 60, 0.1)
         for _ in range(5):
             assert other.post("/api/session/create", timeout=30).status_code == 201
-    assert '"Socket error' not in aim.service.log()
+    assert '"Socket error' not in launched.service.log()
 
 
 def test_a_client_that_reads_nothing_is_given_up(launch: Callable[..., Target]) -> None:
     """The connection of a client that does not take its responses is closed, however few there are."""
-    aim = launch(GUNICORN_CMD_ARGS="--keep-alive 1")
-    with flood(aim) as connection:
+    launched = launch(GUNICORN_CMD_ARGS="--keep-alive 1")
+    with flood(launched) as connection:
 
         def closed() -> bool:
             try:
@@ -174,9 +174,9 @@ def test_a_client_that_reads_nothing_is_given_up(launch: Callable[..., Target]) 
 
 def test_many_requests_at_once_do_not_hold_up_others(small: Target) -> None:
     """Requests that a client sends all at once are answered in turn with those of others, not before them."""
-    aim = small
+    launched = small
     many = 3000
-    with connect(aim, b"") as greedy, client_at(aim, "127.0.0.2") as other:
+    with connect(launched, b"") as greedy, client_at(launched, "127.0.0.2") as other:
         answered = 0
 
         def read() -> None:

@@ -22,13 +22,13 @@ def test_nobody_can_take_the_folder_of_counts_beforehand(launch: Callable[..., T
     names |= {f"baton-metrics-{os.getuid()}-x", f"baton-metrics-{os.getuid()}-{10**30}-x"}
     for name in names:
         (temporary / name).symlink_to(theirs)
-    aim = launch(TMPDIR=str(temporary))
-    caller = ApiClient(aim.base)
+    launched = launch(TMPDIR=str(temporary))
+    caller = ApiClient(launched.base)
     caller.create()
     assert "baton_" in caller.get("/metrics").text
     assert (theirs / "kept").read_text() == "kept"
     assert [one.name for one in theirs.iterdir()] == ["kept"]
     own = [one for one in temporary.iterdir() if one.is_dir() and not one.is_symlink() and "metrics" in one.name]
     assert [one.stat().st_mode & 0o777 for one in own] == [0o700]
-    assert aim.service.stop() == 0
+    assert launched.service.stop() == 0
     assert not own[0].exists()

@@ -1,4 +1,4 @@
-"""The log on every Redis that it is for, and what the tests of it say again and again."""
+"""The store on every kind of Redis that it supports, and helpers for its tests."""
 
 from __future__ import annotations
 

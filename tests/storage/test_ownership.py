@@ -112,8 +112,8 @@ def test_twenty_claims_at_once_give_one_new_id(opened: Open) -> None:
     """Twenty claims over two workers: one new conversation, the same for all of them, with every message once."""
     logs = [opened(), opened()]
     old = claimable(logs[0])
-    doors = [ownership(log) for log in logs]
-    found = at_once(20, lambda number: doors[number % 2].claim(old, someone()))
+    claims = [ownership(log) for log in logs]
+    found = at_once(20, lambda number: claims[number % 2].claim(old, someone()))
     assert len(set(found)) == 1
     assert logs[0].read_messages(hash_of(found[0]), someone().user, "", 0, 10).message_count == 3
 

@@ -1,4 +1,4 @@
-"""A person has the conversation: the verbs of the handler and of change tracking, on every Redis."""
+"""The handler of a conversation and change tracking, on every Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log as it is followed: from any cursor, each event once and in order, and what an idle session weighs."""
+"""Reading events: from any cursor, each once and in order; and the memory that an idle session takes."""
 
 from __future__ import annotations
 

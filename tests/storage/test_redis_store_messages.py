@@ -1,4 +1,4 @@
-"""Sessions and what is said in them, on every Redis: each verb whole, once and in one order."""
+"""Sessions and messages in the store, on every Redis: each call whole, once and in one order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is claimed and counted in Redis: tickets, places of feeds, the engine budget, windows of addresses."""
+"""Tickets, slots of feeds, the engine budget and rate windows, in Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers as they are written into the log: begun once, grown by offset, closed once, whoever dies."""
+"""Turns in the store: started once, extended by offset, finished once, also when a worker dies."""
 
 from __future__ import annotations
 

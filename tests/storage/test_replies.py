@@ -1,4 +1,4 @@
-"""What the verbs answer: each word is known, and one that nobody knows is no success."""
+"""Replies of the Lua scripts: each word is known, and an unknown one is never a success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of answers say again and again: a turn begun, its story read, a worker that died."""
+"""Helpers for the tests of turns: a started turn, its events, a worker that died."""
 
 from __future__ import annotations
 

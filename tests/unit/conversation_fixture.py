@@ -1,4 +1,4 @@
-"""One conversation with an engine of the test on a real log, and what its tests say again and again."""
+"""One conversation with an engine of the test on a real Redis, and helpers for its tests."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class ConversationFixture:
         self.log: RedisConversationStore = open_store(Settings(redis_url=url), RULES)  # type: ignore[arg-type]
         self.engine = Engine(answer)
         self.observed: list[tuple[str, ...]] = []
-        ears = TurnMetrics(
+        metrics = TurnMetrics(
             lambda engine: self.observed.append(("began", engine)),
             lambda engine, seconds: self.observed.append(("first", engine)),
             lambda engine, outcome: self.observed.append(("ended", engine, outcome)),
         )
         self.answering = AnswerRunner(
-            self.log, self.engine, RunnerConfig(lambda query, most: (PAGE,), silence, spawn, ears)
+            self.log, self.engine, RunnerConfig(lambda query, most: (PAGE,), silence, spawn, metrics)
         )
         self.talk = ConversationService(self.log, self.answering, idle_timeout_ms=30_000)
         session_id, _, _ = self.talk.create_session({"site": "a"})

@@ -1,4 +1,4 @@
-"""An engine speaks into a real log: its first word at once, later ones together, each question answered once."""
+"""Running an answer on a real Redis: the first words at once, later ones together, each question answered once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who a site says its visitor is, and what is believed of it."""
+"""Tokens of signed-in visitors (BATON_IDENTITY_SECRET): which are accepted, and whom they name."""
 
 from __future__ import annotations
 

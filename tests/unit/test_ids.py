@@ -1,4 +1,4 @@
-"""Names of sessions and tickets, and the life of a session as a rule over times."""
+"""Session ids, their hashes and tickets, and when a session counts as abandoned."""
 
 from __future__ import annotations
 

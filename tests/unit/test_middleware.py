@@ -1,4 +1,4 @@
-"""Rules of every answer: standard headers, one shape of error, one count."""
+"""Rules of every response: standard headers, one shape of error, one count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ground everything stands on: the start, the stop, the files that pin what is installed."""
+"""Start, stop and restart of the service, and the files that pin what is installed."""
 
 from __future__ import annotations
 

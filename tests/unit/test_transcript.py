@@ -1,4 +1,4 @@
-"""Messages folded into what an engine may know and into files to keep."""
+"""What an engine gets of the history, and transcripts as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For everybody: names and roles, the keyboard, what is read out, zoom, small screens, and other directions."""
+"""Accessibility: names and roles, the keyboard, screen readers, zoom, small screens, right-to-left."""
 
 from __future__ import annotations
 

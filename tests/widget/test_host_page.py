@@ -1,4 +1,4 @@
-"""A guest on somebody's page: its shortcuts, focus, Trusted Types, a moved or emptied body, an element of one's own."""
+"""On somebody's page: its shortcuts, focus, Trusted Types, a moved or emptied body, a custom element of the page's."""
 
 from __future__ import annotations
 

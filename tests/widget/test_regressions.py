@@ -1,4 +1,4 @@
-"""Moments that went wrong once: strangers' links, an edge that says 404, Stop before a word, a late service."""
+"""Faults that were mended: strangers' links, a proxy that says 404, Stop before a word, a late service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the eye sees: sides, gaps, what is announced once, and a full page in the widget's own colours."""
+"""What is to be seen: sides, gaps, what is announced once, and a full page in the widget's own colours."""
 
 from __future__ import annotations
 

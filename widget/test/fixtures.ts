@@ -1,4 +1,4 @@
-/** A service and a browser, new for each test, and what the tests of conversations say again and again. */
+/** A service and a browser, new for each test, and helpers for the tests of conversations. */
 import { afterEach, beforeEach } from "vitest";
 import type { State } from "../src/types";
 import { FakeService } from "./fake-service";
