@@ -56,7 +56,7 @@ def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[...
 
 
 def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Target]) -> None:
-    """R26: readers that come and go on both services, by SSE and WebSocket, cut after 1 to 9 events: none lost or twice."""
+    """R26: readers of two services, by SSE and WebSocket, cut after 1 to 9 events: none lost or doubled."""
     clients = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = clients[0].create()
     cursor = visitor.get("/messages").json()["cursor"]
