@@ -85,6 +85,7 @@ def test_r09_the_page_is_no_oracle(target: Target, caller: ApiClient) -> None:
         spent,
         "tkt_" + "A" * 46,
         "",
+        "x&color=%23123456",
         "%00%ff",
         "%3Cscript%3Ealert(1)%3C/script%3E",
         "%0d%0aX-Evil:%20yes",
@@ -117,6 +118,7 @@ def test_r12_a_forged_host_changes_nothing(target: Target, caller: ApiClient) ->
             answer = caller.get(path, headers=forged, follow_redirects=False)
             assert answer.content == honest.content, (path, forged)
             assert "evil" not in str(answer.headers)
+    assert f"{PUBLIC}/widget.js" in caller.get("/install").text
     for forged in (*({name: value} for name, value in FORGED.items()), FORGED):
         link = visitor.post("/handoff", headers=forged).json()
         assert link["url"] == f"{PUBLIC}/chat?session={link['ticket']}"

@@ -144,14 +144,6 @@ def test_unknown_path_and_method() -> None:
     assert {"GET", "HEAD", "OPTIONS"} == set(wrong.headers["Allow"].split(", "))
 
 
-def test_unknown_sessions_get_the_same_bytes() -> None:
-    """The 404 of a session is the same body each time; the me form asks for a bearer credential (R2, R3)."""
-    client = build()
-    answers = [client.get(f"/api/session/{one}/messages") for one in ("ses_x", "%00", "ses_" + "a" * 32, "me")]
-    assert len({answer.data for answer in answers}) == 1
-    assert [answer.headers.get("WWW-Authenticate") for answer in answers] == [None, None, None, "Bearer"]
-
-
 def test_unforeseen_errors() -> None:
     """An unforeseen error is a 500 problem with the request id that the header names, and no word of its message."""
     answer = build().get("/api/boom")
