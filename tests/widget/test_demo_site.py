@@ -217,19 +217,6 @@ def test_expired_on_the_service(visit: Visit, service: Callable[..., Service]) -
     assert visitor.errors == []
 
 
-def test_an_end_from_the_server(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """An end that comes from elsewhere is on the screen within two seconds."""
-    asked: list[Request] = []
-    context.on("request", lambda one: asked.append(one))
-    visitor = answered(visit().open(), "quick 1")
-    visitor.page.wait_for_timeout(500)
-    bearer = next(one.headers["authorization"] for one in asked if "authorization" in one.headers)
-    httpx.post(f"{baton}/api/session/me/end", headers={"Authorization": bearer})
-    expect(visitor.status).to_contain_text("ended", timeout=2000)
-    httpx.post(f"{baton}/api/session/me/messages", headers={"Authorization": bearer}, json={"message": "late"})
-    expect(visitor.articles).to_have_count(2)
-
-
 def test_a_key_that_is_gone(visit: Visit) -> None:
     """A session key that is no more is no dead end: a question starts a new conversation."""
     visitor = visit(tag=f'data-session-key="ses_{"x" * 32}"').open().ask("quick 1")

@@ -118,25 +118,6 @@ def test_asked_while_an_answer_is_written(visit: Visit) -> None:
     expect(visitor.box).to_have_value("")
 
 
-def test_asked_while_another_tab_s_answer_is_written(visit: Visit) -> None:
-    """Enter during another tab's answer is as in one's own: kept, with a notice, and sent once when that is done."""
-    first = answered(visit().open())
-    second = visit().open()
-    expect(second.answers).to_have_count(1)
-    first.ask("words=20 pace=0.15")
-    expect(second.answers.last).to_contain_text("w2")
-    second.box.fill("quick too")
-    second.box.press("Enter")
-    expect(second.status).to_contain_text("when this answer is done")
-    expect(second.box).to_have_value("quick too")
-    for tab in (first, second):
-        expect(tab.answers).to_have_count(3)
-        expect(tab.answers.nth(1)).to_contain_text("w19")
-        expect(tab.articles.nth(4)).to_contain_text("quick too")
-        expect(tab.articles).to_have_count(6)
-    expect(second.box).to_have_value("")
-
-
 def test_asked_before_this_tab_knows_of_another_s_answer(visit: Visit, context: BrowserContext) -> None:
     """Refused because another tab's answer is being written, a question is kept and sent once when that is done."""
     first = answered(visit().open())

@@ -45,17 +45,6 @@ def test_a_limit_of_the_session(visit: Visit, service: Start) -> None:
     expect(visitor.articles).to_have_count(6)
 
 
-def test_a_limit_of_an_hour(visit: Visit, service: Start) -> None:
-    """A long wait is told in minutes."""
-    one = service(**{**ONE_WORKER, "BATON_RATE_LIMIT_ADDRESS": "1 per hour"})
-    visitor = visit(f"{one.url}/chat")
-    visitor.ask("quick 1")
-    expect(visitor.answers).to_have_count(1)
-    visitor.ask("quick 2")
-    expect(visitor.status).to_contain_text(re.compile(r"\d+ minutes"))
-    assert kept(visitor, "quick 2")
-
-
 def test_a_limit_of_beginnings(visit: Visit, service: Start) -> None:
     """When no more conversations may be begun, the first question is kept and the wait told."""
     one = service(**{**ONE_WORKER, "BATON_RATE_LIMIT_CREATE": "1 per hour"})
@@ -214,7 +203,7 @@ def test_a_service_in_trouble(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_three_seconds_offline_on_the_page(visit: Visit, context: BrowserContext) -> None:
-    """Three seconds without a network while the page shows an answer: the trouble is told, the answer whole."""
+    """F18: three seconds without a network while an answer is shown: the trouble is told, the answer whole and once."""
     visitor = visit().open().ask("a long one")
     page = visitor.carry_on()
     expect(page.answers).to_contain_text("w10 ")
@@ -239,7 +228,7 @@ def test_opened_offline(visit: Visit, context: BrowserContext) -> None:
 
 @pytest.mark.parametrize("place", ["widget", "page"])
 def test_another_tab_is_being_answered(visit: Visit, place: str) -> None:
-    """A question asked during another tab's answer waits in the composer, and is sent once after it."""
+    """A question asked during another tab's answer waits in the composer, with a notice, and is sent once after it."""
     one = answered(visit().open())
     two = visit().open() if place == "widget" else one.carry_on()
     expect(two.articles).to_have_count(2)
@@ -247,6 +236,7 @@ def test_another_tab_is_being_answered(visit: Visit, place: str) -> None:
     expect(two.answers.last).to_contain_text("w3 ")
     two.box.fill("quick")
     two.box.press("Enter")
+    expect(two.status).to_contain_text("when this answer is done")
     expect(two.box).to_have_value("quick")
     expect(one.answers).to_have_count(3)
     expect(two.box).to_have_value("")
