@@ -24,25 +24,10 @@ export default tseslint.config(
       "no-constant-condition": ["error", { checkLoops: false }],
     },
   },
-  // Still above 10: these numbers may only go down.
-  { files: ["src/state/live-feed.ts"], rules: complexity(20) },
-  {
-    files: [
-      "src/components/{chat,chat-view,message-list,status-banner}.ts",
-      "src/state/session-manager.ts",
-      "src/theme/palette.ts",
-    ],
-    rules: complexity(17),
-  },
-  {
-    files: [
-      "src/client/{api,sse-parser}.ts",
-      "src/components/panel.ts",
-      "src/markdown/*.ts",
-      "src/state/{identity,outbox}.ts",
-    ],
-    rules: complexity(15),
-  },
+  // Ten functions are still above 10: these numbers may only go down.
+  { files: ["src/client/api.ts"], rules: complexity(13) },
+  { files: ["src/components/status-banner.ts", "src/state/session-manager.ts"], rules: complexity(15) },
+  { files: ["src/components/{chat,chat-view}.ts", "src/theme/palette.ts"], rules: complexity(17) },
   {
     // Runs on any page, before everything else, and trusts no type of what is there.
     files: ["src/loader.ts"],

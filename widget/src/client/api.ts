@@ -24,6 +24,10 @@ export class ApiError extends Error {
   get isForbidden(): boolean {
     return this.code === "not_owner" || this.code === "bad_token";
   }
+  /** This browser may not use the session, or it is no more. */
+  get isDenied(): boolean {
+    return this.isGone || this.isForbidden;
+  }
   get isNetwork(): boolean {
     return this.status === 0;
   }

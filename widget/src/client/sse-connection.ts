@@ -54,8 +54,8 @@ export function connectSse(source: SseHandlers, timing: Partial<Timing> = {}): S
         wait = hasData ? random() * minDelay : backoff();
       } catch (error) {
         if (stopped) return;
-        const { isGone, isForbidden, retryAfter = 0 } = error as ApiError;
-        if (isGone || isForbidden) {
+        const { isDenied, retryAfter = 0 } = error as ApiError;
+        if (isDenied) {
           stopped = true;
           source.onRefused(error as ApiError);
           return;

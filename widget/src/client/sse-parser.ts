@@ -38,9 +38,7 @@ export function createParser(
       return;
     }
     if (text[0] === ":") return;
-    const colon = text.indexOf(":");
-    const field = colon < 0 ? text : text.slice(0, colon);
-    const value = colon < 0 ? "" : text.slice(text[colon + 1] === " " ? colon + 2 : colon + 1);
+    const [field, value] = splitLine(text);
     if (field === "data") {
       if ((size += value.length) > limit) throw new StreamTooLarge();
       data.push(value);
@@ -72,6 +70,13 @@ export function createParser(
     rest = text.slice(start);
     if (rest.length > limit) throw new StreamTooLarge();
   };
+}
+
+/** A line's field and value; one space after the colon is no part of the value. */
+function splitLine(text: string): [field: string, value: string] {
+  const colon = text.indexOf(":");
+  if (colon < 0) return [text, ""];
+  return [text.slice(0, colon), text.slice(text[colon + 1] === " " ? colon + 2 : colon + 1)];
 }
 
 /** Hands on the text of a stream, until it ends or `onText` wants no more. */

@@ -237,19 +237,15 @@ export class BatonChat extends HTMLElement implements MessageHost {
   }
 
   /** Text that could not be sent comes back into the composer, before what was typed meanwhile. */
-  #restoreReturnedDraft(state: State): void {
-    if (!state.returnedDraft || state.returnedDraft.n <= this.#lastDraftNumber || !this.field)
-      return;
-    this.#lastDraftNumber = state.returnedDraft.n;
+  #restoreReturnedDraft({ returnedDraft }: State): void {
+    const { field } = this;
+    if (!returnedDraft || returnedDraft.n <= this.#lastDraftNumber || !field) return;
+    const { n, text, next } = returnedDraft;
+    this.#lastDraftNumber = n;
     if (BatonChat.lastSender?.isConnected && BatonChat.lastSender !== this) return;
-    const typed = this.field.value;
-    this.field.value =
-      typed && typed !== state.returnedDraft.text
-        ? `${state.returnedDraft.text}\n${typed}`
-        : state.returnedDraft.text;
-    this.conversation!.draft = this.field.value;
-    if (state.returnedDraft.next && this.field.value === state.returnedDraft.text)
-      this.#queueDraft();
+    if (field.value !== text) field.value = [text, field.value].filter(Boolean).join("\n");
+    this.conversation!.draft = field.value;
+    if (next && field.value === text) this.#queueDraft();
     else this.requestUpdate();
   }
 

@@ -10,8 +10,9 @@ import { iconNode } from "./icon-nodes";
 const INITIAL_COUNT = 24;
 const IDLE_BATCH = 16;
 
-const keyOf = (message: Message): string =>
-  message.role === "user" && message.client_id ? `c:${message.client_id}` : message.id;
+/** The same before and after the service has stored a message; empty where there is none. */
+const keyOf = (message: Message | undefined): string =>
+  message?.role === "user" && message.client_id ? `c:${message.client_id}` : (message?.id ?? "");
 const dayOf = (iso: string): string => new Date(iso).toDateString();
 
 interface Entry {
@@ -91,7 +92,7 @@ export class MessageList {
   /** What was said before, and what a person writes, is shown to its end; a bot's answer, from its question on. */
   #follow(state: State, fresh: boolean, old: readonly Message[] | null): void {
     const question = state.messages.findLast(({ role }) => role === "user");
-    const key = question ? keyOf(question) : "";
+    const key = keyOf(question);
     const isNew = key !== this.#questionKey && (state.answering !== null || state.waiting);
     this.#questionKey = key;
     if (fresh) this.scroller.follow(isNew ? "question" : "end");
@@ -115,12 +116,16 @@ export class MessageList {
   /** Announces a message that came in one piece, once; not history, the reader's own messages or a streamed answer. */
   #announce(state: State, old: readonly Message[] | null, fresh: boolean): void {
     const last = state.messages[state.messages.length - 1];
-    const key = last ? keyOf(last) : "";
-    const own = last && (this.host.reader?.isOwn(last) ?? last.role === "user");
-    const news = last && key !== this.#lastKey && key !== this.#streamedKey && !own;
+    const key = keyOf(last);
+    const news =
+      last && key !== this.#lastKey && key !== this.#streamedKey && !this.#isOwn(last);
     if (news && old && !fresh && !state.loading)
       this.announcer.announce(isEmpty(last) ? this.host.words.t("stopped") : last.content);
     this.#lastKey = key;
+  }
+
+  #isOwn(message: Message): boolean {
+    return this.host.reader?.isOwn(message) ?? message.role === "user";
   }
 
   #sync(): void {
@@ -138,21 +143,24 @@ export class MessageList {
       const key = keyOf(message);
       wanted.add(key);
       const entry = this.#entries.get(key) ?? this.#createEntry(key, message);
-      const isTaken = taken.has(message);
-      const isNew = entry.view.message !== message && changedIn(entry.view.message, message);
-      if (isNew || entry.view.taken !== isTaken) entry.view.show(message, isTaken);
+      showChanges(entry.view, message, taken.has(message));
       const today = dayOf(message.created_at);
       if (today !== day) put((entry.day = this.#day(entry.day, message)));
       else entry.day = null;
       day = today;
       put(entry.view.element);
     }
+    this.#removeFrom(place);
+    for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
+  }
+
+  /** Removes what is left in the list from this node on, but for the answer that is being written. */
+  #removeFrom(place: ChildNode | null): void {
     while (place) {
-      const next: ChildNode | null = (place as ChildNode).nextSibling;
-      if (place !== this.#streaming?.view.element) (place as ChildNode).remove();
+      const next = place.nextSibling;
+      if (place !== this.#streaming?.view.element) place.remove();
       place = next;
     }
-    for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
   }
 
   #createEntry(key: string, message: Message): Entry {
@@ -223,8 +231,7 @@ export class MessageList {
   /** Below the last message: what is being done before the first word, Retry, or what people have to say. */
   #renderTail(state: State, words: string): void {
     const last = state.messages[state.messages.length - 1];
-    // While the question is on its way, nobody thinks about it yet.
-    const working = !words && (!!state.answering || (state.waiting && !last?.delivery));
+    const working = !words && isWorking(state, last);
     const retry = state.canRetry && !working && !words && last?.delivery !== "failed";
     if (working) this.#showTail("thinking", () => this.#thinking());
     else if (retry) this.#showTail(`retry ${last?.role}`, () => this.#retry(last));
@@ -301,6 +308,15 @@ function takenOver(messages: readonly Message[], now: boolean): Set<Message> {
     }
   }
   return result;
+}
+
+/** Whether the bot is busy before its first word; while the question is on its way, nobody thinks about it yet. */
+const isWorking = (state: State, last: Message | undefined): boolean =>
+  !!state.answering || (state.waiting && !last?.delivery);
+
+function showChanges(view: MessageView, message: Message, taken: boolean): void {
+  const isNew = view.message !== message && changedIn(view.message, message);
+  if (isNew || view.taken !== taken) view.show(message, taken);
 }
 
 function changedIn(before: Message | null, now: Message): boolean {

@@ -44,11 +44,7 @@ export function mountPanel(
   for (const [name, value] of Object.entries(attributes)) panel.setAttribute(name, value);
   panel.className = "panel";
   if (options.position === "bottom-left") panel.classList.add("left");
-  const [x = "", y = ""] = (options.offset ?? "")
-    .split(",")
-    .map((part) => (/^\s*\d{1,4}\s*$/.test(part) ? `${part.trim()}px` : ""));
-  if (x) panel.style.setProperty("--_x", x);
-  if (x || y) panel.style.setProperty("--_y", y || x);
+  setOffset(panel, options.offset ?? "");
   if ("popover" in panel) panel.popover = "manual"; // the top layer: above any z-index of the page
   panel.append(chat);
   root.append(panel);
@@ -203,11 +199,20 @@ function closeAfterEnd(
   };
 }
 
+/** `offset`: one or two lengths in pixels, from the side and from the bottom. */
+function setOffset({ style }: HTMLElement, offset: string): void {
+  const [x, y] = offset
+    .split(",")
+    .map((part) => (/^\s*\d{1,4}\s*$/.test(part) ? `${part.trim()}px` : ""));
+  if (x) style.setProperty("--_x", x);
+  if (x || y) style.setProperty("--_y", (y || x)!);
+}
+
 /** The element with the focus, also inside open shadow roots; the body counts as none. */
 function deepFocus(): HTMLElement | null {
-  let at = document.activeElement;
-  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-  return at instanceof HTMLElement && at !== document.body ? at : null;
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  return element instanceof HTMLElement && element !== document.body ? element : null;
 }
 
 function badge(launcher: HTMLButtonElement | null, words: string, n: number): void {

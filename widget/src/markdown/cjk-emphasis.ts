@@ -49,11 +49,16 @@ export function maskCjkEmphasis(masked: string): string {
     if (!DELIMITER.test(previous)) edits.push([index - previous.length, previous.length]);
     if (!DELIMITER.test(next)) edits.push([index + run.length, next.length]);
   }
-  let [result, at] = ["", 0];
-  for (const [start, length] of edits) {
-    if (start < at) continue;
-    result += masked.slice(at, start) + "a".repeat(length);
-    at = start + length;
+  return withLetters(masked, edits);
+}
+
+/** The text with letters in these places, which stand in their order; one that begins within another is passed over. */
+function withLetters(text: string, places: readonly [start: number, length: number][]): string {
+  let [result, end] = ["", 0];
+  for (const [start, length] of places) {
+    if (start < end) continue;
+    result += text.slice(end, start) + "a".repeat(length);
+    end = start + length;
   }
-  return result + masked.slice(at);
+  return result + text.slice(end);
 }

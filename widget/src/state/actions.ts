@@ -89,7 +89,7 @@ export function createActions({
   }
 
   function onFailure(error: ApiError, notice: string | null): void {
-    if (error.isGone || error.isForbidden) sessions.onForbiddenOrGone(error);
+    if (error.isDenied) sessions.onForbiddenOrGone(error);
     else if (error.code === "session_ended") dispatch({ type: "status", status: "ended" });
     else if (notice) notify(notice);
   }

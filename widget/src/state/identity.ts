@@ -231,16 +231,20 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
     tabs.close();
     try {
       show(await claim(record.id), "restored", record.id);
-    } catch (cause) {
-      const error = cause as ApiError;
-      if (error.isGone) {
-        storage.forget(record.id);
-        return restoreLast();
-      }
-      if (error.code === "not_owner") return storage.forget(record.id);
-      await sessions.resume(record.id, randomId(), "restored", record);
-      if (error.code === "turn_in_progress") void claimWhenIdle();
+    } catch (error) {
+      await restoreUnclaimed(record, error as ApiError);
     }
+  }
+
+  /** What to show where the remembered conversation could not become the user's. */
+  async function restoreUnclaimed(record: StoredSession, error: ApiError): Promise<void> {
+    if (error.isGone) {
+      storage.forget(record.id);
+      return restoreLast();
+    }
+    if (error.code === "not_owner") return storage.forget(record.id);
+    await sessions.resume(record.id, randomId(), "restored", record);
+    if (error.code === "turn_in_progress") void claimWhenIdle();
   }
 
   /**
@@ -291,19 +295,32 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
         if (store.state.session === session || store.state.status === "gone")
           await replaceSessionId(resumed, session);
         return;
-      } catch (cause) {
-        const error = cause as ApiError;
-        if (store.state.session !== session) return;
-        // Another tab was faster, for somebody else.
-        if (error.isGone || error.code === "not_owner") return sessions.onSessionLost("gone");
-        sessions.adopt(session, saved ?? {});
-        if (error.code !== "turn_in_progress") return void sessions.loadHistory();
-        await sessions.loadHistory();
-        await page.sleepUntilWake(Math.max(1, error.retryAfter) * 1000);
+      } catch (error) {
+        if (!(await mayClaimAgain(error as ApiError, session, saved))) return;
       } finally {
         done();
       }
     }
+  }
+
+  /** After a claim that failed: shows the conversation as it was; whether to try again, once an answer will be done. */
+  async function mayClaimAgain(
+    error: ApiError,
+    session: string,
+    saved: StoredSession | null,
+  ): Promise<boolean> {
+    if (store.state.session !== session) return false;
+    // Another tab was faster, for somebody else.
+    if (error.isGone || error.code === "not_owner") {
+      sessions.onSessionLost("gone");
+      return false;
+    }
+    sessions.adopt(session, saved ?? {});
+    const history = sessions.loadHistory();
+    if (error.code !== "turn_in_progress") return false;
+    await history;
+    await page.sleepUntilWake(Math.max(1, error.retryAfter) * 1000);
+    return true;
   }
 
   /** The same messages under the new id: none of them is new. */

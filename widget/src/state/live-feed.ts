@@ -120,7 +120,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
 
   /** An event that the feed's holder passed on. */
   function handleForwarded({ event: kind, data, id, after }: Record<string, unknown>): void {
-    const event = typeof kind === "string" ? decodeEvent(kind, data) : null;
+    const event = decodeEvent(String(kind), data);
     if (!event) return;
     const torn = isTorn(event, deps.turn());
     // Not the next after what this tab received last: something may have been missed, and the history has it.
@@ -219,7 +219,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
       });
     } catch (cause) {
       const error = cause as ApiError;
-      if ((error.isGone || error.isForbidden) && !stopped) deps.onRefused(error);
+      if (error.isDenied && !stopped) deps.onRefused(error);
     }
     clearTimeout(timer);
     const left = mine.signal.aborted && currentPoll !== mine;
@@ -395,7 +395,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
       const timer = setInterval(() => {
         api.heartbeat(session).then(deps.onBeat, (error: ApiError) => {
           if (stopped) return;
-          if (error.isGone || error.isForbidden) deps.onRefused(error);
+          if (error.isDenied) deps.onRefused(error);
           else if (error.code === "session_ended")
             deps.onEvent({ event: "session", status: "ended" });
         });

@@ -136,8 +136,7 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
         };
       } catch (cause) {
         if (signal.aborted) break;
-        const error =
-          cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
+        const error = asApiError(cause);
         if (error.isGone && renewed++ < 2) {
           sessions.onForbiddenOrGone(error);
           continue;
@@ -200,6 +199,9 @@ const WAITS: Partial<Record<string, string>> = {
   create: "wait.address",
 };
 
+const asApiError = (cause: unknown): ApiError =>
+  cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);
+
 const returned = (notice: string): DeliveryResult => ({ status: "returned", notice, seconds: 0 });
 const failed = (notice: string, seconds = 0): DeliveryResult => ({
   status: "failed",
@@ -243,12 +245,12 @@ function classifyError(
     case "engine_busy":
       return tries < 3 && seconds <= 5 ? null : failed("engineBusy", seconds || 10);
     default:
-      if (error.retryable) return classifyPassing(error, tries);
-      return error.isNetwork ? failed("notSent") : returned("notAccepted");
+      return classifyOther(error, tries);
   }
 }
 
-function classifyPassing({ code, retryAfter }: ApiError, tries: number): DeliveryResult | null {
-  if (tries < TRIES && retryAfter <= 15) return null;
-  return failed(code === "storage_unavailable" ? "unreachable" : "notSent");
+function classifyOther(error: ApiError, tries: number): DeliveryResult | null {
+  if (!error.retryable) return error.isNetwork ? failed("notSent") : returned("notAccepted");
+  if (tries < TRIES && error.retryAfter <= 15) return null;
+  return failed(error.code === "storage_unavailable" ? "unreachable" : "notSent");
 }

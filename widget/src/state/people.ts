@@ -61,7 +61,7 @@ export function createPeople({ api, store, sessions }: PeopleDeps): People {
     } catch (cause) {
       const error = cause as ApiError;
       if (generation === store.state.generation) {
-        if (error.isGone || error.isForbidden) sessions.onForbiddenOrGone(error);
+        if (error.isDenied) sessions.onForbiddenOrGone(error);
         if (error.code === "session_ended") dispatch({ type: "status", status: "ended" });
       }
       throw error;

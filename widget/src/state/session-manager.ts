@@ -32,7 +32,8 @@ type MessagesChunk = typeof import("../messages.chunk");
 export type SessionManager = ReturnType<typeof createSessionManager>;
 
 export function createSessionManager(deps: SessionManagerDeps) {
-  const { api, store, storage, platform, page, options, isFullPage } = deps;
+  const isFullPage = !__WIDGET__ && deps.isFullPage;
+  const { api, store, storage, platform, page, options } = deps;
   const { dispatch } = store;
   let feed: LiveFeed | null = null,
     feedWanted: object | null = null,
@@ -277,7 +278,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
       } catch (cause) {
         const error = cause as ApiError;
         if (isLate()) return;
-        if (error.isGone || error.isForbidden) return onForbiddenOrGone(error);
+        if (error.isDenied) return onForbiddenOrGone(error);
         await page.sleepUntilWake(backoff(tries));
       }
     }
@@ -306,20 +307,21 @@ export function createSessionManager(deps: SessionManagerDeps) {
   async function create(): Promise<string> {
     const { generation, user } = store.state,
       other = sessionOfOtherTab();
-    // Where people answer they see on which page somebody asks; what may be secret in its address is left out.
-    const { origin, pathname } = location;
-    const metadata = __WIDGET__ && getChunk("people") ? { page: origin + pathname } : undefined;
-    const id = other ? other.id : (await api.create(userKey(), metadata)).session_id;
+    const id = other ? other.id : (await api.create(userKey(), pageMetadata())).session_id;
     if (generation !== store.state.generation) throw new ApiError("aborted", 0, "Too late");
     // What was said before stays above; the new session begins below it.
     dispatch({ type: "archived" });
-    const shared = !__WIDGET__ && isFullPage ? storage.sharedSession() : null;
+    const shared = isFullPage ? storage.sharedSession() : null;
     adopt(id, other ?? { user: user || undefined });
-    if (!__WIDGET__ && isFullPage && store.state.saved && !(shared && isUsable(shared)))
+    if (isFullPage && store.state.saved && !(shared && isUsable(shared)))
       storage.share(store.state.saved);
     void loadHistory();
     return id;
   }
+
+  /** Where people answer they see on which page somebody asks; what may be secret in its address is left out. */
+  const pageMetadata = () =>
+    __WIDGET__ && getChunk("people") ? { page: location.origin + location.pathname } : undefined;
 
   function sessionOfOtherTab(): StoredSession | null {
     const { sessionKey, session } = store.state;
@@ -368,12 +370,12 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
 
   async function restoreStored(record: StoredSession | null): Promise<void> {
-    if (record && !__WIDGET__ && isFullPage) {
+    if (record && isFullPage) {
       api.setUserToken(record.token);
       return resume(record.id, randomId(), "restored", record);
     }
     if (store.state.user) return deps.restoreForUser(record);
-    const known = record ?? (!__WIDGET__ && isFullPage ? storage.sharedSession() : null);
+    const known = record ?? (isFullPage ? storage.sharedSession() : null);
     if (known && options.autoRestore && isUsable(known))
       await resume(known.id, randomId(), "restored", known);
   }
@@ -453,7 +455,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
   async function onStorage(event: StorageEvent): Promise<void> {
     if (event.key !== storage.key || !followsOtherTabs()) return;
     const { session } = store.state;
-    const record = !__WIDGET__ && isFullPage ? storage.sharedSession() : storage.load();
+    const record = isFullPage ? storage.sharedSession() : storage.load();
     // The reason why it was dropped there; what else that tab sends may arrive later, or not at all.
     const reason = (["gone", "erased"] as const).find((word) => word === event.newValue);
     const isOurs = session !== null && event.oldValue?.includes(session);
@@ -464,7 +466,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
 
   const showsAlready = (session: string, record: StoredSession | null) =>
-    (!__WIDGET__ && isFullPage) || (record?.id === session && !store.state.claimPending);
+    isFullPage || (record?.id === session && !store.state.claimPending);
 
   async function onOtherSession(record: StoredSession): Promise<void> {
     const { user, saved } = store.state;
@@ -502,7 +504,7 @@ export function createSessionManager(deps: SessionManagerDeps) {
   }
 
   function dropShared(): void {
-    if ((!__WIDGET__ && isFullPage) || !store.state.session || isClosed(store.state)) return;
+    if (isFullPage || !store.state.session || isClosed(store.state)) return;
     clear();
     dispatch({ type: "reset", notice: null });
   }
