@@ -19,7 +19,7 @@ export interface RenderContext {
   failed(): void;
 }
 
-export function citationChip(n: number, context: RenderContext): HTMLElement {
+function citationChip(n: number, context: RenderContext): HTMLElement {
   const citation = context.citations[n - 1];
   const href = citation && safeLink(citation.url);
   if (!citation || !href) return h("span", { class: "chip", part: "chip" }, String(n));

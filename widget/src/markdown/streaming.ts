@@ -194,7 +194,7 @@ const LAST_STARS = /(^|[\s(])\*{1,2}$/;
 const TAIL = 1000;
 
 /** A growing text without what at its end would be shown as something that it will most likely not be. `kind` is its last block's. */
-export function withoutUnfinished(text: string, kind: string | undefined): string {
+function withoutUnfinished(text: string, kind: string | undefined): string {
   const start = text.lastIndexOf("\n") + 1;
   const line = text.slice(Math.max(start, text.length - TAIL));
   const before = text.slice(0, Math.max(0, start - 1));

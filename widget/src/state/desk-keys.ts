@@ -17,7 +17,7 @@ export type Command =
   | `view.${ViewName}`;
 
 /** Single characters, which do nothing in fields and can be switched off. */
-export const SINGLE_KEYS: Readonly<Record<string, Command | undefined>> = {
+const SINGLE_KEYS: Readonly<Record<string, Command | undefined>> = {
   j: "next",
   k: "previous",
   t: "take",
