@@ -12,6 +12,7 @@ import pytest
 from app.engines.base import AnswerChunk, CancelToken, Citation, CitationsChunk, EngineRequest, TextChunk
 from app.engines.typing import MAX_SECONDS, TypingEngine
 from tests.conftest import Service, until
+from tests.contract.api_client import ApiClient
 
 CITATION = CitationsChunk((Citation("Page", "https://x.test/page", "Passage"),))
 
@@ -86,25 +87,14 @@ def test_stop_works_while_it_is_written(service: Callable[..., Service]) -> None
     """A streamed answer grows in the history's log; stop closes it with the words so far; JSON gets all of it."""
     one = service(BATON_TYPING_SPEED="5")
     until(lambda: httpx.get(f"{one.url}/health").json()["knowledge"]["pages"], 60, "the folder to be read")
-    with httpx.Client(base_url=one.url, timeout=20) as client:
-        question = {"query": "How long are chats kept?"}
-        whole = client.post("/api/chat", json=question).json()["answer"]
-        session = client.post("/api/session/create").json()["session_id"]
-        bearer = {"Authorization": f"Bearer {session}"}
-        with client.stream(
-            "POST", "/api/chat", json=question, headers={**bearer, "Accept": "text/event-stream"}
-        ) as answer:
-            deltas = 0
-            for line in answer.iter_lines():
-                deltas += line == "event: answer.delta"
-                if deltas == 3:
-                    break
-            assert httpx.post(f"{one.url}/api/session/me/stop", headers=bearer, timeout=10).json()["stopped"] is True
-        until(
-            lambda: len(client.get("/api/session/me/messages", headers=bearer).json()["messages"]) == 2,
-            what="the stopped answer",
-        )
-        said = client.get("/api/session/me/messages", headers=bearer).json()["messages"][1]
-        assert said["metadata"]["stopped"] is True
-        assert 0 < len(said["content"]) < len(whole)
-        assert whole.startswith(said["content"].rstrip())
+    question = "How long are chats kept?"
+    visitor = ApiClient(one.url).create()
+    whole = visitor.caller.post("/api/chat", json={"query": question}).json()["answer"]
+    with visitor.ask_streamed(question) as stream:
+        stream.until("answer.delta", count=3)
+        assert visitor.post("/stop").json()["stopped"] is True
+    until(lambda: len(visitor.history()) == 2, what="the stopped answer")
+    stopped = visitor.history()[1]
+    assert stopped["metadata"]["stopped"] is True
+    assert 0 < len(stopped["content"]) < len(whole)
+    assert whole.startswith(stopped["content"].rstrip())
