@@ -78,7 +78,7 @@ def create_app(config: Settings | None = None) -> Flask:
     app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
     services = app.extensions["baton"] = _build_services(config)
     # The gunicorn worker calls these at shutdown: the first ends the feeds, the second waits for running answers.
-    app.extensions["baton.leaving"] = lambda: _leave(services)
+    app.extensions["baton.leaving"] = lambda: _end_feeds(services)
     app.extensions["baton.drain"] = services.answer_runner.drain
     if services.changes:
         app.extensions["baton.drain"] = _follow_changes(services, services.changes)
@@ -166,7 +166,7 @@ def _start_event_sender(config: Settings, store: RedisConversationStore) -> Even
     return sender
 
 
-def _leave(services: Services) -> None:
+def _end_feeds(services: Services) -> None:
     services.store.shut_down_subscribers()
     if services.event_sender:
         services.event_sender.stop()

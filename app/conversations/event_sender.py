@@ -132,7 +132,7 @@ class EventSender:
     def _send(self, event: QueuedEvent) -> None:
         try:
             problem = self._attempt(event)
-            self._settle(event, problem)
+            self._record_outcome(event, problem)
         except StorageUnavailable:
             pass  # it is sent again once its lease is over; the receiver knows it by its id
         finally:
@@ -188,7 +188,7 @@ class EventSender:
             "webhook-signature": self._webhook.sign(event.id, now, event.body),
         }
 
-    def _settle(self, event: QueuedEvent, problem: str) -> None:
+    def _record_outcome(self, event: QueuedEvent, problem: str) -> None:
         if not problem:
             self._queue.delivered(event)
             self._metrics.on_attempt(event.type, "delivered")
