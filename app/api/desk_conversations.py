@@ -134,8 +134,8 @@ def _time_span(session_hash: str, direction: str, session: SessionSnapshot) -> t
     """From when to when a page of the history reaches, so that each note is in one page alone."""
     first = created_at(session.messages[0]) if session.messages else ""
     if direction == "after":
-        position = ("before", orjson.loads(session.messages[0])["id"]) if session.messages else ("", "")
-        preceding = _page(session_hash, *position, 1).session.messages[0]
+        first_id = orjson.loads(session.messages[0])["id"] if session.messages else ""
+        preceding = _page(session_hash, "before" if first_id else "", first_id, 1).session.messages[0]
         return created_at(preceding), created_at(session.messages[-1]) if session.has_more else ""
     since = first if session.has_more else ""
     if direction == "before":
