@@ -117,8 +117,7 @@ export class MessageList {
   #announce(state: State, old: readonly Message[] | null, fresh: boolean): void {
     const last = state.messages[state.messages.length - 1];
     const key = keyOf(last);
-    const news =
-      last && key !== this.#lastKey && key !== this.#streamedKey && !this.#isOwn(last);
+    const news = last && key !== this.#lastKey && key !== this.#streamedKey && !this.#isOwn(last);
     if (news && old && !fresh && !state.loading)
       this.announcer.announce(isEmpty(last) ? this.host.words.t("stopped") : last.content);
     this.#lastKey = key;

@@ -37,7 +37,10 @@ export function citationsOf(message: Message): Citation[] {
   const citations = message.metadata["citations"];
   if (!Array.isArray(citations)) return [];
   return citations
-    .filter((citation): citation is Citation => !!citation && typeof citation.title === "string" && typeof citation.url === "string")
+    .filter(
+      (citation): citation is Citation =>
+        !!citation && typeof citation.title === "string" && typeof citation.url === "string",
+    )
     .slice(0, 5);
 }
 

@@ -1,5 +1,15 @@
 import { expect, test } from "vitest";
-import { answer, answered, asked, browser, only, opened, rested, service, texts } from "../../test/fixtures";
+import {
+  answer,
+  answered,
+  asked,
+  browser,
+  only,
+  opened,
+  rested,
+  service,
+  texts,
+} from "../../test/fixtures";
 import { Browser, MemoryStorage, until } from "../../test/tab";
 
 test("after session-expiry, and without auto-restore, a page begins with none", async () => {

@@ -1,5 +1,17 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { answer, answered, asked, browser, nineTabs, only, opened, rested, sent, service, texts } from "../../test/fixtures";
+import {
+  answer,
+  answered,
+  asked,
+  browser,
+  nineTabs,
+  only,
+  opened,
+  rested,
+  sent,
+  service,
+  texts,
+} from "../../test/fixtures";
 import type { MemoryStorage } from "../../test/tab";
 import { until } from "../../test/tab";
 
@@ -224,8 +236,7 @@ test.each(["before the first word", "in mid-answer", "without a stream"])(
     const other = await opened();
     if (when === "in mid-answer") service.delta(only(), "Half ");
     service.fail(only(), "engine_failed", { retryable: false });
-    for (const one of [tab, other])
-      await until(() => !one.state.waiting && one.state.notice, one);
+    for (const one of [tab, other]) await until(() => !one.state.waiting && one.state.notice, one);
     await pastUnanswered();
     for (const { state } of [tab, other])
       expect(state).toMatchObject({ canRetry: false, notice: { key: "cannotAnswer" } });

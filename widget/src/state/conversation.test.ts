@@ -1,5 +1,16 @@
 import { expect, test } from "vitest";
-import { answer, answered, asked, browser, nineTabs, only, opened, rested, service, texts } from "../../test/fixtures";
+import {
+  answer,
+  answered,
+  asked,
+  browser,
+  nineTabs,
+  only,
+  opened,
+  rested,
+  service,
+  texts,
+} from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 test("opening the chat asks nothing of the service; the first question makes the session", async () => {

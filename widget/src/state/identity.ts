@@ -334,7 +334,11 @@ function createClaimFlow({ api, store, storage, sessions, page, options, platfor
 
   /** `from`: the conversation that was claimed, so that the tabs that show it know this one as the same. */
   const show = (resumed: Resumed, notice: "restored" | null, from?: string) =>
-    sessions.open(resumed, { user: store.state.user, from: from && hash53(api.base + from) }, notice);
+    sessions.open(
+      resumed,
+      { user: store.state.user, from: from && hash53(api.base + from) },
+      notice,
+    );
 
   return { restore, onSignInDuringChat };
 }

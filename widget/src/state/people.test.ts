@@ -2,22 +2,29 @@ import { expect, test, vi } from "vitest";
 import { decodeMessage, type ChatEvent } from "../client/decode";
 import { createAnswerWatchdog } from "./answer-watchdog";
 import { createStore } from "./store";
-import { answered, asked, browser, only, opened, rested, sent, service, texts } from "../../test/fixtures";
+import {
+  answered,
+  asked,
+  browser,
+  only,
+  opened,
+  rested,
+  sent,
+  service,
+  texts,
+} from "../../test/fixtures";
 import { until } from "../../test/tab";
 
 const handler = (tab: { state: { handler?: unknown } }) => tab.state.handler;
 const seen = async (tab: Awaited<ReturnType<typeof asked>>, wanted: object) => {
-  await until(
-() => {
-      try {
-        expect(handler(tab)).toMatchObject(wanted);
-        return true;
-      } catch {
-        return false;
-      }
-    },
-tab,
-);
+  await until(() => {
+    try {
+      expect(handler(tab)).toMatchObject(wanted);
+      return true;
+    } catch {
+      return false;
+    }
+  }, tab);
 };
 
 test("a person can be asked for, and the place in the queue, the person and the way back are shown", async () => {

@@ -195,7 +195,11 @@ export function createSessionManager(deps: SessionManagerDeps) {
   const messagesOf = ({ messages }: History) =>
     (messages ?? []).map(decodeMessage).filter((one) => one !== null);
 
-  function mergeHistory(history: History, known: ReadonlySet<string> | null, changed = false): void {
+  function mergeHistory(
+    history: History,
+    known: ReadonlySet<string> | null,
+    changed = false,
+  ): void {
     dispatch({
       type: "history",
       messages: messagesOf(history),
