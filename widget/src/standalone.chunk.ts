@@ -88,7 +88,7 @@ export function bindStandaloneChats(deps: StandaloneDeps) {
   }
 
   return {
-    show,
+    isShown,
     connected(chat: BatonChat): void {
       if (chat.isConnected && !bound.has(chat)) bind(chat);
     },

@@ -13,7 +13,7 @@ import {
 import { Browser, MemoryStorage, until } from "../../test/tab";
 
 test("after session-expiry, and without auto-restore, a page begins with none", async () => {
-  const tab = await answered();
+  await answered();
   const off = await opened({ autoRestore: false });
   expect(off.state.messages).toEqual([]);
   const saved = JSON.parse(browser.local.getItem("baton:https://svc.test:session")!);

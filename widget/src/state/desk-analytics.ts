@@ -60,7 +60,7 @@ export const PLOTS: Plot[] = [
 export const sum = (days: Day[], name: CountName): number =>
   days.reduce((total, day) => total + day[name], 0);
 
-const share = (part: number, whole: number): number | null =>
+const share = (part: number, total: number): number | null =>
   total > 0 ? Math.min(1, Math.max(0, part / total)) : null;
 
 /** The figures at the top; a share is null where there is nothing to take it of. */

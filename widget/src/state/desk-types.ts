@@ -95,5 +95,5 @@ export interface Reply {
 export const NO_COUNTS: Counts = { queue: 0, mine: 0, open: 0, bot: 0, ended: 0 };
 
 /** Whether a role may do what `min` may. */
-export const isAtLeast = (role: Role | undefined, least: Role): boolean =>
+export const isAtLeast = (role: Role | undefined, min: Role): boolean =>
   role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(min);

@@ -191,8 +191,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     channel.post({ kind: "alive" });
     if (currentPoll || stopped) return;
     const mine = (currentPoll = new AbortController());
-    let spoke = false,
-      lost = false,
+    let isWhole = false,
       until = 0,
       timer: ReturnType<typeof setTimeout> | undefined;
     const linger = (reader: ReadableStreamDefaultReader) => {
@@ -208,14 +207,14 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     try {
       const reader = (await api.events(session, cursor, mine.signal)).body!.getReader();
       const parse = createParser((frame) => {
-        lost ||= !mine.signal.aborted && !handleFrame(frame);
+        isWhole &&= mine.signal.aborted || handleFrame(frame);
       });
       linger(reader);
       await readText(reader, (text) => {
-        spoke = true;
+        isWhole = true;
         linger(reader);
         parse(text);
-        return !lost;
+        return isWhole;
       });
     } catch (cause) {
       const error = cause as ApiError;
@@ -225,7 +224,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     const left = mine.signal.aborted && currentPoll !== mine;
     mine.abort();
     if (currentPoll === mine) currentPoll = null;
-    if (!left && (lost || !spoke)) await sync();
+    if (!left && !isWhole) await sync();
   }
 
   function becomeLeader(): () => void {
@@ -303,7 +302,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
       leave();
       reader?.cancel().catch(() => {});
     });
-    if (open || stopped || !reader || (placed && !isLeader)) return quit();
+    if (!reader || isFeedEnough()) return quit();
     // All tabs together have six connections: of streams such as this one some of them may be held at a time.
     const turned = setTimeout(() => {
       if (!held && releaseAnswerStream === quit) quit();
@@ -326,6 +325,9 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     if (releaseAnswerStream === quit) quit();
     if (isLeader && !feed) void pollOnce();
   }
+
+  /** Whether the answer comes without its own stream: by the open feed, or from the tab that leads. */
+  const isFeedEnough = () => open || stopped || (placed && !isLeader);
 
   /** Shows the events of a question's own response: of its end only where no feed brings it. */
   function answerFrameHandler(): (frame: Frame) => void {

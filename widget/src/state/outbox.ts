@@ -141,11 +141,7 @@ export function createOutbox({ api, store, storage, sessions, page }: OutboxDeps
           sessions.onForbiddenOrGone(error);
           continue;
         }
-        const result = classifyError(
-          error,
-          question,
-          Date.now() - since < TIMEOUT_MS ? tries : TRIES,
-        );
+        const result = classifyError(error, question, countTries(tries, since));
         if (result) return refused(error, result);
         show("queued");
         await page.sleepUntilWake(
@@ -198,6 +194,10 @@ const WAITS: Partial<Record<string, string>> = {
   address: "wait.address",
   create: "wait.address",
 };
+
+/** Past the time limit no try is left. */
+const countTries = (tries: number, since: number): number =>
+  Date.now() - since < TIMEOUT_MS ? tries : TRIES;
 
 const asApiError = (cause: unknown): ApiError =>
   cause instanceof ApiError ? cause : new ApiError("network", 0, String(cause), true);

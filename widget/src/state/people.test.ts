@@ -9,7 +9,6 @@ import {
   only,
   opened,
   rested,
-  sent,
   service,
   texts,
 } from "../../test/fixtures";

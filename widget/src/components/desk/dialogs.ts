@@ -87,7 +87,7 @@ function assignDialog(host: DeskHost): TemplateResult {
       desk.notice({ key: "assigned", params: { name: to.name }, tone: "info" });
     host.focusLater("#log");
   };
-  const choice = (one: Colleague) => html`<li>
+  const choice = (colleague: Colleague) => html`<li>
     <button type="button" class="choice" data-first @click=${() => void assign(colleague)}>
       <span><bdi>${colleague.name}</bdi></span><small class=${colleague.available ? "available" : "away"}>${t(colleague.available ? "desk.available" : "desk.away")}</small></button></li>`;
   const sorted = [...others].sort((a, b) => Number(b.available) - Number(a.available));

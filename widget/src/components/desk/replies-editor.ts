@@ -66,7 +66,7 @@ export class DeskReplies extends LitElement {
     }
   }
 
-  #change(at: number, change: Partial<Reply>): void {
+  #change(index: number, change: Partial<Reply>): void {
     this.#message = "";
     this.#show(this.#replies.map((reply, i) => (i === index ? { ...reply, ...change } : reply)));
   }

@@ -78,7 +78,7 @@ export class BatonDeskTeam extends LitElement {
     });
   }
 
-  #remove(one: Teammate): void {
+  #remove(teammate: Teammate): void {
     const sure = this.#asked === teammate.id;
     this.#asked = sure ? "" : teammate.id;
     if (sure) void this.#do(() => this.api.removeOperator(teammate.id));
@@ -114,7 +114,7 @@ export class BatonDeskTeam extends LitElement {
     </div>`;
   }
 
-  #row(one: Teammate): TemplateResult {
+  #row(teammate: Teammate): TemplateResult {
     const { t } = this.words;
     const state = teammate.available ? "desk.available" : "desk.away";
     const again = () =>
