@@ -62,7 +62,8 @@ export function mount(
     panel.update(read(raw));
     chats?.update();
   };
-  const updateActive = () => conversation.setActive(panel.isOpen() || !!chats?.isShown(conversation));
+  const updateActive = () =>
+    conversation.setActive(panel.isOpen() || !!chats?.isShown(conversation));
   const listening = new AbortController();
   const { signal } = listening;
 
