@@ -1,4 +1,4 @@
-"""Accessibility: names and roles, the keyboard, screen readers, zoom, small screens, right-to-left."""
+"""For everybody: names and roles, the keyboard, what is read out, zoom, small screens, and other directions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.widget.conftest import Visitor, answered
+from tests.widget.conftest import Visitor
 from tests.widget.fake_bot import PROSE, words
 
 Visit = Callable[..., Visitor]
@@ -98,7 +98,8 @@ def test_the_keyboard_alone(visit: Visit) -> None:
 
 def test_focus_comes_back(visit: Visit) -> None:
     """Escape closes the menu, then the dialog, each time giving the focus back; the panel is no trap."""
-    visitor = answered(visit().open())
+    visitor = visit().open().ask("quick")
+    expect(visitor.answers).to_have_count(1)
     keys = visitor.page.keyboard
     more = visitor.page.get_by_role("button", name="More actions")
     more.click()

@@ -1,4 +1,4 @@
-"""On somebody's page: its shortcuts, focus, Trusted Types, a moved or emptied body, a custom element of the page's."""
+"""A guest on somebody's page: its shortcuts, focus, Trusted Types, a moved or emptied body, an element of one's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 from playwright.sync_api import Route, expect
 
-from tests.widget.conftest import Visitor, answered
+from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
 FOCUSED = """() => {
@@ -63,7 +63,8 @@ def test_focus_after_stop(visit: Visit) -> None:
 
 def test_trusted_types(visit: Visit) -> None:
     """A page that enforces Trusted Types need allow one policy by the name of baton."""
-    visitor = answered(visit(head=TYPES).open())
+    visitor = visit(head=TYPES).open().ask("quick")
+    expect(visitor.answers).to_have_count(1)
     assert not visitor.errors
 
 

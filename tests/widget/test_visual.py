@@ -1,4 +1,4 @@
-"""What is to be seen: sides, gaps, what is announced once, and a full page in the widget's own colours."""
+"""What the eye sees: sides, gaps, what is announced once, and a full page in the widget's own colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
-from tests.widget.conftest import Visitor, answered
+from tests.widget.conftest import Visitor
 
 Visit = Callable[..., Visitor]
 MIXED = "- مرحبا بكم\n- أهلا\n\n1. واحد\n\n> قال لنا\n\n| الاسم | العدد |\n|---|---|\n| ورد | 2 |\n"
@@ -55,7 +55,8 @@ def test_the_full_page_looks_like_the_widget(visit: Visit, context: BrowserConte
 
 def test_forced_colours(stranger: Callable[..., Visitor]) -> None:
     """With forced colours the marks of the title, an answer and a notice are drawn in the colour of the text."""
-    visitor = answered(stranger(forced_colors="active").open())
+    visitor = stranger(forced_colors="active").open().ask("quick")
+    expect(visitor.answers).to_have_count(1)
     visitor.page.reload()
     expect(visitor.status).to_contain_text("restored")
     fill = """(one, before) => { const { backgroundColor } = getComputedStyle(one, before); const text = document.body;
