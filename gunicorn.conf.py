@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import errno
 import functools
+import gc
 import importlib
 import importlib.util
 import json
@@ -23,6 +24,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -34,6 +36,16 @@ from gunicorn.http import errors as http_errors
 from gunicorn.workers.ggevent import GeventWorker
 
 ROOT = Path(__file__).resolve().parent
+
+
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """Pauses the garbage collector, which would go through all modules again and again: a quarter of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _load_file(name: str) -> ModuleType:
@@ -159,7 +171,8 @@ class Worker(GeventWorker):
     def load_wsgi(self) -> None:
         """Loads the service; a setting that only it can judge stops the start."""
         try:
-            super().load_wsgi()
+            with _loading():
+                super().load_wsgi()
         except importlib.import_module("app.config").ConfigError as error:
             if 1 < self.age <= self.cfg.workers:  # the first worker says it, and once is enough
                 while self.alive:
@@ -188,8 +201,9 @@ class Worker(GeventWorker):
         return getattr(getattr(self, "wsgi", None), "extensions", {}).get(name)
 
 
-_settings = _load_file("app.config")
-_embedded = _load_file("app.storage.embedded_redis")
+with _loading():
+    _settings = _load_file("app.config")
+    _embedded = _load_file("app.storage.embedded_redis")
 try:
     _config = _settings.Settings.from_env()
 except _settings.ConfigError as error:

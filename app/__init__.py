@@ -41,7 +41,6 @@ from app.conversations.answer_runner import AnswerRunner, RunnerConfig
 from app.conversations.change_tracker import ChangeTracker
 from app.conversations.claims import ClaimService
 from app.conversations.desk_feed import DeskFeed
-from app.conversations.event_sender import EventSender, SenderConfig
 from app.conversations.names import NamedConversations
 from app.conversations.people import PeopleService
 from app.conversations.questions import QuestionLog
@@ -59,6 +58,7 @@ from app.web import desk, pages
 
 if TYPE_CHECKING:
     from app.auth.oidc import OidcProvider
+    from app.conversations.event_sender import EventSender
 
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 """The version of this service. pyproject.toml is the only place where it is written."""
@@ -155,8 +155,11 @@ def _build_services(config: Settings) -> Services:
 
 
 def _start_event_sender(config: Settings, store: RedisConversationStore) -> EventSender | None:
+    """What sends events; it and its HTTP client are loaded only where they are sent somewhere."""
     if config.events_url is None or config.events_secret is None:
         return None
+    from app.conversations.event_sender import EventSender, SenderConfig
+
     secret = config.events_secret.get_secret_value()
     sender_config = SenderConfig(config.events_url, secret, config.webhook_allow_private)
     worker = f"{socket.gethostname()}-{os.getpid()}"

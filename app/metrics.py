@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 if not os.path.isdir(os.environ.get(_FOLDER, "")):
@@ -24,7 +25,9 @@ from prometheus_client import (  # noqa: E402
 from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 
 from app.conversations.answer_runner import TurnMetrics  # noqa: E402
-from app.conversations.event_sender import SenderMetrics  # noqa: E402
+
+if TYPE_CHECKING:
+    from app.conversations.event_sender import SenderMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The format that every scraper reads."""
@@ -90,6 +93,8 @@ def turn_metrics() -> TurnMetrics:
 
 def sender_metrics() -> SenderMetrics:
     """What the sender of events reports, as metrics."""
+    from app.conversations.event_sender import SenderMetrics
+
     return SenderMetrics(lambda kind, outcome: EVENTS.labels(kind, outcome).inc(), EVENTS_QUEUED.set)
 
 

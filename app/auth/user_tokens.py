@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import jwt
-from jwt.types import Options
+from typing import TYPE_CHECKING, Any
 
 from app.conversations.ids import decrypt, encrypt, hash_session_id, hash_user_id
 from app.errors import BadToken
+
+if TYPE_CHECKING:
+    from jwt.types import Options
 
 AUDIENCE = "baton"
 _SESSION_CLAIM = "baton_session"
@@ -39,6 +39,8 @@ class SignedInUser:
 
     def token_for(self, session_hash: str) -> str:
         """A token of the same user that is good for this one session, and for no longer than the one at hand."""
+        import jwt
+
         claims = {"sub": self._sub.decode(), "exp": self._expires_at, "aud": AUDIENCE, _SESSION_CLAIM: session_hash}
         return jwt.encode(claims, self._secret, "HS256", headers={"kid": self._kid} if self._kid else None)
 
@@ -77,6 +79,8 @@ def verify_user_token(token: str, secrets: Mapping[str, str]) -> SignedInUser:
     It must carry ``exp`` and a ``sub`` of 1 to 255 characters without control characters; an ``aud`` must be or hold
     ``baton``. Raises BadToken for any other, and for every token where no secret is set.
     """
+    import jwt  # brings OpenSSL, a tenth of the start: only where tokens come
+
     try:
         kid = jwt.get_unverified_header(token).get("kid", "")
         secret = secrets.get(kid) or secrets.get("")

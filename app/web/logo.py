@@ -12,17 +12,21 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-import httpx2
 from flask import Blueprint, Response, abort, request
 
 from app.config import LOGO_TYPES, MAX_LOGO_BYTES
 from app.engines.base import CancelToken
-from app.engines.http_client import CallGuard, http_client
 from app.engines.sanitize import IdleTimer
 from app.errors import EngineFailed
 from app.extensions import services
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from app.engines.http_client import CallGuard
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +67,10 @@ def make_image(body: bytes, content_type: str) -> Image:
 
 def fetch_image(url: str, client: httpx2.Client) -> Image:
     """The image at an https address. Raises LogoUnavailable; takes no longer than MAX_SECONDS."""
+    import httpx2
+
+    from app.engines.http_client import CallGuard
+
     guard = CallGuard(CancelToken(), IdleTimer(MAX_SECONDS))
     try:
         with guard.activate():
@@ -125,6 +133,8 @@ class RemoteLogo:
 
 @cache
 def _remote(url: str) -> RemoteLogo:
+    from app.engines.http_client import http_client  # loaded only for a logo elsewhere
+
     return RemoteLogo(url, http_client(public_only=True))
 
 

@@ -289,9 +289,9 @@ def test_r33_a_removed_person_of_the_provider_is_out(login: Login) -> None:
     assert person.get("/me").status_code == 401
 
 
-def test_authlib_is_loaded_only_with_a_provider() -> None:
-    """A service without OpenID Connect does not pay for it, desk or not."""
-    code = "import sys, app; app.create_app(); print('authlib' in sys.modules)"
+def test_what_signs_and_calls_is_loaded_only_where_it_is_used() -> None:
+    """A service without OpenID Connect, tokens of visitors and calls elsewhere does not pay for them, desk or not."""
+    code = "import sys, app; app.create_app(); print(*(x for x in ('authlib', 'jwt', 'httpx2') if x in sys.modules))"
     loaded = {}
     for issuer in ("", "https://login.example"):
         environ = {"REDIS_URL": "redis://127.0.0.1:1/0", "BATON_DESK": "on"}
@@ -301,5 +301,6 @@ def test_authlib_is_loaded_only_with_a_provider() -> None:
         run = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
         )
-        loaded[issuer] = run.stdout.strip()
-    assert loaded == {"": "False", "https://login.example": "True"}
+        assert run.returncode == 0, run.stderr
+        loaded[issuer] = run.stdout.split()
+    assert loaded == {"": [], "https://login.example": ["authlib", "httpx2"]}
