@@ -20,6 +20,7 @@ import redis
 from playwright.sync_api import Browser, sync_playwright
 
 from app.storage.embedded_redis import EmbeddedServer
+from tests import loopback
 from tests.ports import free_port
 from tests.resilience.report import (
     pytest_addoption,
@@ -39,6 +40,8 @@ __all__ = [
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # its 200 ms for an example fail on a busy machine
 hypothesis.settings.load_profile("untimed")
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each service would compile all of its sources anew
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -118,7 +121,7 @@ class Service:
     def _healthy(self) -> bool:
         assert self.process.poll() is None, f"the service stopped: {self.output[-2000:]}"
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/health", timeout=2).status_code == 200
+            return loopback.get(f"{self.url}/health", timeout=2).status_code == 200
         return False
 
 

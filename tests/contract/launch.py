@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -18,6 +20,7 @@ import httpx
 import redis
 from redis.sentinel import Sentinel
 
+from tests import loopback
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,6 +121,14 @@ class GivenRedis(RedisProcess):
     def stop(self) -> None: ...
 
 
+@functools.cache
+def shared_data_folder(public_url: str) -> str:
+    """A data folder for all services with this address: the first makes the index of their knowledge, others use it."""
+    folder = tempfile.mkdtemp(prefix="baton-data-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def redis_for_desk() -> RedisProcess:
     """A Redis for a service with the desk: that of BATON_TEST_REDIS_URL, which must be empty, else one of its own."""
     given = os.environ.get("BATON_TEST_REDIS_URL")
@@ -140,10 +151,16 @@ class Service:
         self.calls.touch()
         self.output = self.folder / "output"
         self.last_words = ""
-        self.data_folder = settings.get("BATON_DATA_DIR", str(self.folder / "data"))
+        self.data_folder = settings.get("BATON_DATA_DIR") or self._data_folder(settings.get("BATON_PUBLIC_URL", ""))
         self.process = self._spawn(settings)
         if wait:
             self.await_health()
+
+    def _data_folder(self, public_url: str) -> str:
+        """One that others use too, where neither Redis' files nor the index of other addresses lie in it."""
+        if public_url and self.redis_url and self.root == ROOT:
+            return shared_data_folder(public_url)
+        return str(self.folder / "data")
 
     def _spawn(self, settings: dict[str, str]) -> subprocess.Popen[bytes]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
@@ -172,7 +189,7 @@ class Service:
     def healthy(self) -> bool:
         assert self.process.poll() is None, "the service ended at its start:\n" + self.log()[-4000:]
         try:
-            return httpx.get(self.base + "/health", timeout=5).status_code in (200, 503)
+            return loopback.get(self.base + "/health", timeout=5).status_code in (200, 503)
         except httpx.TransportError:
             return False
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from tests.conftest import Service
+from tests.contract.conftest import PLAIN, RunningService
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -20,9 +20,12 @@ def token(user: str) -> str:
     return jwt.encode({"sub": user, "exp": int(time.time()) + 60, "aud": "baton"}, SECRET, "HS256")
 
 
-@pytest.fixture
-def url(service: Callable[..., Service]) -> str:
-    return service(BATON_IDENTITY_SECRET=SECRET).url
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a service whose site signs."""
+    started = RunningService({**PLAIN, "BATON_IDENTITY_SECRET": SECRET})
+    yield started.base
+    started.stop()
 
 
 def test_an_owned_conversation_opens_to_its_owner_alone(url: str) -> None:

@@ -30,7 +30,7 @@ def harbour(folder: Callable[[dict[str, str]], Path]) -> Iterator[ApiClient]:
     """A service with the default engine over the harbour's pages."""
     redis = RedisProcess()
     settings = {"BATON_PUBLIC_URL": "https://chat.example", "BATON_KNOWLEDGE_DIR": str(folder(PAGES))}
-    service = Service(redis.url, **NO_LIMITS, **settings)
+    service = Service(redis.url, **NO_LIMITS, **settings, WEB_CONCURRENCY="1")
     yield ApiClient(service.base)
     service.remove()
     redis.stop()

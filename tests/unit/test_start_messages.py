@@ -39,7 +39,7 @@ def warnings(one: Service) -> list[str]:
 
 def test_a_port_in_use_is_one_line(service: Start, tmp_path: Path) -> None:
     """S8: a port that another program has stops the start with one line that names it and what to set."""
-    first = service(**SCRIPTED)
+    first = service(WEB_CONCURRENCY="1", **SCRIPTED)
     second = service(wait=False, PORT=str(first.port), BATON_DATA_DIR=str(tmp_path / "second"), **SCRIPTED)
     [line] = stopped(second)
     assert re.fullmatch(rf"PORT: 127\.0\.0\.1:{first.port} is in use by another program; .+ PORT", line)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -65,7 +66,7 @@ def test_make_run_checks_the_settings_first() -> None:
 
 def test_a_second_service_on_the_folder_does_not_start(service: Start, tmp_path: Path) -> None:
     """A second service on the same data folder stops with one line that names the folder; the first one serves on."""
-    first = service(**SCRIPTED)
+    first = service(WEB_CONCURRENCY="1", **SCRIPTED)
     second = service(wait=False, **SCRIPTED)
     assert second.process.wait(60) != 0
     until(lambda: not second.reading, what="the output to be complete")
@@ -75,11 +76,11 @@ def test_a_second_service_on_the_folder_does_not_start(service: Start, tmp_path:
 
 def test_a_conversation_survives_a_restart(service: Start) -> None:
     """Stopped and started again on the same data folder, the service knows the conversation word for word."""
-    first = service(**SCRIPTED)
+    first = service(WEB_CONCURRENCY="1", **SCRIPTED)
     session = httpx.post(f"{first.url}/api/session/create").json()["session_id"]
     said = httpx.post(f"{first.url}/api/session/{session}/messages", json={"message": "What is AI risk?"}).json()
     assert first.stop() == 0
-    second = service(**SCRIPTED)
+    second = service(WEB_CONCURRENCY="1", **SCRIPTED)
     body = httpx.get(f"{second.url}/api/session/{session}/messages").json()
     assert body["messages"] == [said["message"]]
 
@@ -95,28 +96,51 @@ def test_a_reload_keeps_the_conversation(service: Start) -> None:
     assert one.stop() == 0
 
 
-def test_the_log_names_the_data_folder(service: Start, tmp_path: Path) -> None:
-    """Whoever reads the log knows where the embedded server keeps its files."""
-    assert str(tmp_path / "data") in service(**SCRIPTED).output
+@dataclass(frozen=True)
+class Ended:
+    """A service that is over."""
+
+    home: Path
+    output: str
+    exit_code: int
+    sockets: str
+    """The unix sockets that there were while it ran."""
 
 
-def test_every_line_of_the_log_is_json(service: Start) -> None:
-    """What the service writes, gunicorn's own lines and the last ones included, are JSON objects with a level."""
-    one = service(**SCRIPTED)
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A service that was asked something, and stopped while a connection to it was idle."""
+    home = tmp_path_factory.mktemp("home")
+    environ = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "BATON_DATA_DIR": str(home / "data")}
+    one = Service({**environ, **SCRIPTED})
+    sockets = Path("/proc/net/unix").read_text()
     httpx.get(f"{one.url}/api/session/ses_no")
-    one.stop()
-    lines = [json.loads(line) for line in one.output.splitlines()]
+    with socket.create_connection(("127.0.0.1", one.port)) as line:
+        line.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+        return Ended(home, exit_code=one.stop(seconds=8), output=one.output, sockets=sockets)
+
+
+def test_the_log_names_the_data_folder(ended: Ended) -> None:
+    """Whoever reads the log knows where the embedded server keeps its files."""
+    assert str(ended.home / "data") in ended.output
+
+
+def test_every_line_of_the_log_is_json(ended: Ended) -> None:
+    """What the service writes, gunicorn's own lines and the last ones included, are JSON objects with a level."""
+    lines = [json.loads(line) for line in ended.output.splitlines()]
     assert {"gunicorn.error"} <= {line["logger"] for line in lines}
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
 
 
-def test_an_idle_connection_does_not_hold_up_the_end(service: Start) -> None:
+def test_an_idle_connection_does_not_hold_up_the_end(ended: Ended) -> None:
     """A browser that only keeps its connection open is let go; the service ends in seconds, with code 0."""
-    one = service(**SCRIPTED)
-    with socket.create_connection(("127.0.0.1", one.port)) as line:
-        line.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert line.recv(100).startswith(b"HTTP/1.1 200")
-        assert one.stop(seconds=8) == 0
+    assert ended.exit_code == 0
+
+
+def test_no_control_socket_is_opened(ended: Ended) -> None:
+    """gunicorn's control socket, which every service of a user would share, is off."""
+    assert str(ended.home) not in ended.sockets
 
 
 def test_nothing_is_left_of_a_killed_service(service: Start, tmp_path: Path) -> None:
@@ -129,15 +153,7 @@ def test_nothing_is_left_of_a_killed_service(service: Start, tmp_path: Path) -> 
     one.stop(signal.SIGKILL)
     until(lambda: gone(children), 60, "all of it to end")
     assert not socket_path(tmp_path / "data").exists()
-    assert service(**SCRIPTED).stop() == 0
-
-
-def test_no_control_socket_is_opened(service: Start, tmp_path: Path) -> None:
-    """gunicorn's control socket, which every service of a user would share, is off."""
-    one = service(HOME=str(tmp_path), XDG_RUNTIME_DIR=str(tmp_path), **SCRIPTED)
-    listening = subprocess.run(["cat", "/proc/net/unix"], capture_output=True, text=True, check=True).stdout
-    assert str(tmp_path) not in listening
-    assert one.stop() == 0
+    assert service(WEB_CONCURRENCY="1", **SCRIPTED).stop() == 0
 
 
 def test_the_procfile_starts_it_for_the_world(tmp_path: Path) -> None:
