@@ -44,6 +44,15 @@ def caller(target: Target) -> ApiClient:
     return ApiClient(target.base)
 
 
+def running(**settings: str) -> Iterator[Target]:
+    """A service with one worker, on a Redis of its own."""
+    redis = RedisProcess()
+    service = Service(redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings})
+    yield Target(service, redis)
+    service.remove()
+    redis.stop()
+
+
 @pytest.fixture
 def launch() -> Iterator[Callable[..., Target]]:
     """Starts services of a test's own: ``launch(BATON_SESSION_TTL="2")``; ``beside`` shares the Redis of another."""

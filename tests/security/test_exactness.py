@@ -13,8 +13,9 @@ import pytest
 
 from tests.contract.api_client import ApiClient, Visitor, at_once, is_problem
 from tests.contract.feeds import joined, story
-from tests.contract.launch import RedisProcess, eventually
+from tests.contract.launch import RedisProcess, Service, eventually
 from tests.resilience.proxy import Proxy
+from tests.security.conftest import SETTINGS
 from tests.security.target import Target
 
 
@@ -26,11 +27,18 @@ def broken() -> Iterator[RedisProcess]:
     server.stop()
 
 
-def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[..., Target]) -> None:
+@pytest.fixture(scope="module")
+def clients(target: Target) -> Iterator[list[ApiClient]]:
+    """Two services on one Redis."""
+    other = Service(target.redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1"})
+    yield [ApiClient(target.base), ApiClient(other.base)]
+    other.remove()
+
+
+def test_r25_twenty_calls_one_of_everything(clients: list[ApiClient]) -> None:
     """R25: one client id twenty times at once over two services of
     two workers, by JSON and by stream: one of everything.
     """
-    clients = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = clients[0].create()
     same = [Visitor(client, visitor.id) for client in clients]
     appended = at_once(20, lambda n: same[n % 2].say("only once", client_id="a"))
@@ -55,9 +63,8 @@ def test_r25_twenty_calls_one_of_everything(target: Target, launch: Callable[...
     assert len(visitor.texts()) == 4
 
 
-def test_r26_every_cut_of_a_live_answer(target: Target, launch: Callable[..., Target]) -> None:
+def test_r26_every_cut_of_a_live_answer(clients: list[ApiClient]) -> None:
     """R26: readers of two services, by SSE and WebSocket, cut after 1 to 9 events: none lost or doubled."""
-    clients = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = clients[0].create()
     cursor = visitor.get("/messages").json()["cursor"]
     thread = threading.Thread(target=visitor.ask, args=("slow",))
@@ -198,11 +205,10 @@ def answered(visitor: Visitor) -> str:
     return answer.text if answer.status_code == 200 else ""
 
 
-def test_r29_two_tabs_one_story(target: Target, launch: Callable[..., Target]) -> None:
+def test_r29_two_tabs_one_story(clients: list[ApiClient]) -> None:
     """R29: two tabs on two services that write at once get
     one order; an end in one reaches the other within 2 s.
     """
-    clients = [ApiClient(target.base), ApiClient(launch(target).base)]
     visitor = clients[0].create()
     tabs = [Visitor(client, visitor.id) for client in clients]
     with tabs[0].events() as one, tabs[1].ws() as two:

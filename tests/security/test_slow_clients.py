@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.contract.api_client import ApiClient
-from tests.contract.launch import ROOT, RedisProcess, Service, eventually
-from tests.security.conftest import SETTINGS
+from tests.contract.launch import ROOT, eventually
+from tests.security.conftest import running
 from tests.security.target import Target
 
 HEAD = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -52,14 +52,6 @@ def small() -> Iterator[Target]:
     yield from running(BATON_BODY_TIMEOUT="600", GUNICORN_CMD_ARGS="--worker-connections 64 --keep-alive 600")
 
 
-def running(**settings: str) -> Iterator[Target]:
-    redis = RedisProcess()
-    service = Service(redis.url, **{**SETTINGS, "WEB_CONCURRENCY": "1", **settings})
-    yield Target(service, redis)
-    service.remove()
-    redis.stop()
-
-
 @pytest.mark.parametrize("sent", [BY_LENGTH, IN_CHUNKS], ids=["by length", "in chunks"])
 def test_a_body_has_one_deadline(impatient: Target, sent: bytes) -> None:
     """A body that never pauses for long but does not end is answered 400 and its connection closed."""
@@ -88,12 +80,11 @@ def test_a_body_has_one_deadline(impatient: Target, sent: bytes) -> None:
         assert rounds > 3, "the bodies had no time to arrive"
 
 
-def test_a_body_that_is_complete_in_time_is_read(launch: Callable[..., Target]) -> None:
+def test_a_body_that_is_complete_in_time_is_read(small: Target) -> None:
     """A body in several pieces within the deadline is as good as another, and so is the next on the connection."""
-    launched = launch(BATON_BODY_TIMEOUT="30")
     body = b'{"query": "echo"}'
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
-    with connect(launched, head) as connection:
+    with connect(small, head) as connection:
         for _ in range(2):
             for byte in body:
                 connection.sendall(bytes([byte]))
