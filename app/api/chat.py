@@ -126,8 +126,10 @@ def session_id_from_request(fields: dict[str, Any]) -> str | None:
 
 
 def wants_events() -> bool:
-    """Whether the caller names text/event-stream in Accept, and not with q=0."""
-    return any(media.lower() == "text/event-stream" and quality > 0 for media, quality in request.accept_mimetypes)
+    """Whether the caller names text/event-stream in Accept, not with q=0, and would not rather have JSON."""
+    wanted = {media.lower(): quality for media, quality in request.accept_mimetypes}
+    events = wanted.get("text/event-stream", 0)
+    return events > 0 and events >= wanted.get("application/json", 0)
 
 
 def turn_as_json(context: SessionContext, turn: TurnStart) -> Response:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import Field
@@ -45,12 +45,14 @@ UNSUPPORTED = ("tools", "functions", "audio", "modalities", "conversation")
 _ROLES: dict[str, Literal["user", "assistant", "system"]] = {
     "user": "user", "assistant": "assistant", "system": "system", "developer": "system",
 }  # fmt: skip
+Switch = Annotated[bool, Field(strict=True)] | None
+"""``"yes"`` and 1 are refused."""
 
 
 class StreamOptions(schemas.RequestModel):
     """How a stream is wanted."""
 
-    include_usage: bool | None = False
+    include_usage: Switch = False
 
 
 class ChatCompletionRequest(schemas.RequestModel):
@@ -58,7 +60,7 @@ class ChatCompletionRequest(schemas.RequestModel):
 
     messages: list[dict[str, Any]] = Field(min_length=1)
     model: str = Field("", max_length=MAX_MODEL_CHARS)
-    stream: bool | None = False
+    stream: Switch = False
     stream_options: StreamOptions | None = None
 
 

@@ -59,9 +59,9 @@ class ResponseRequest(schemas.RequestModel):
 
     input: str | list[dict[str, Any]]
     model: str = Field("", max_length=openai_chat.MAX_MODEL_CHARS)
-    stream: bool | None = False
-    background: bool | None = False
-    store: bool | None = True
+    stream: openai_chat.Switch = False
+    background: openai_chat.Switch = False
+    store: openai_chat.Switch = True
     previous_response_id: str | None = None
     truncation: Literal["auto", "disabled"] | None = "disabled"
 

@@ -26,7 +26,7 @@ from app.api.messages import parse_message, store_message
 from app.api.openapi import SESSION_ERRORS, ResponseSpec, openapi_operation
 from app.api.sse import open_feed
 from app.conversations.events import PING, Event
-from app.errors import InvalidRequest, MethodNotAllowed, RateLimited
+from app.errors import InvalidRequest, MethodNotAllowed, PayloadTooLarge, RateLimited
 from app.extensions import services
 from app.rate_limit import address_limit
 
@@ -34,7 +34,7 @@ blueprint = Blueprint("websocket", __name__)
 SUBPROTOCOL = "baton"
 OPTIONS = {
     "subprotocols": [SUBPROTOCOL],
-    "max_message_size": MAX_BYTES,
+    "max_message_size": 4 * MAX_BYTES,  # a longer frame closes the connection; one over MAX_BYTES gets its problem
     "ping_interval": 25,
     "receive_bytes": 1024,  # all frames of one read are parsed before anybody else has a turn
 }
@@ -166,7 +166,7 @@ class FrameHandler:
         name, sent_id = "", ""
         with self._app.request_context(self._environ.copy()):
             try:
-                fields = parse_json_object(frame.encode() if isinstance(frame, str) else frame)
+                fields = read_frame(frame)
                 name, sent_id = str(fields.get("type")), _sent_id(fields)
                 if name == "ping":
                     return b'{"event":"pong"}'
@@ -178,6 +178,14 @@ class FrameHandler:
                 problem = response.get_json() | _retry_after(response) | _client_id(sent_id)
                 return orjson.dumps({"event": "problem", "data": problem})
         return orjson.dumps({"event": "ack", "data": {"type": name} | _client_id(sent_id)})
+
+
+def read_frame(frame: str | bytes) -> dict[str, Any]:
+    """The object in a frame, which obeys the rules of every body. Raises PayloadTooLarge or BadRequest."""
+    raw = frame.encode() if isinstance(frame, str) else frame
+    if len(raw) > MAX_BYTES:
+        raise PayloadTooLarge(f"A frame may have {MAX_BYTES // 1024} KiB at most.")
+    return parse_json_object(raw)
 
 
 def _sent_id(fields: dict[str, Any]) -> str:

@@ -111,11 +111,13 @@ def test_a_browser_with_the_api_key_creates_nothing(caller: ApiClient, key: dict
         ("*/*", "application/json"),
         ("text/event-stream;q=0.1", "text/event-stream"),
         ("application/json;q=0.5, text/event-stream", "text/event-stream"),
+        ("application/json, text/event-stream", "text/event-stream"),
+        ("application/json, text/event-stream;q=0.5", "application/json"),
     ],
 )
 @pytest.mark.parametrize("alone", [False, True])
 def test_events_only_for_whoever_wants_them(visitor: Visitor, accept: str, kind: str, alone: bool) -> None:
-    """A caller that refuses ``text/event-stream`` (q=0) gets JSON; one that takes it gets the turn as events."""
+    """JSON for a caller that refuses ``text/event-stream`` (q=0) or would rather have JSON; else the turn as events."""
     body = {"query": "hello"} | ({} if alone else {"session_id": visitor.id})
     answer = visitor.caller.post("/api/chat", json=body, headers={"Accept": accept})
     assert answer.headers["Content-Type"].split(";")[0] == kind

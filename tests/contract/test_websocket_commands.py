@@ -71,6 +71,8 @@ def test_stop(visitor: Visitor, feed: WsFeed) -> None:
         ({"type": "message", "message": "x", "role": "assistant"}, 403, "role_forbidden"),
         ({"type": "typing"}, 404, "not_found"),
         ({"type": "nothing"}, 422, "invalid_request"),
+        ({"type": "message", "message": "x" * 66_000}, 413, "payload_too_large"),
+        ({"type": "chat", "query": "x" * 200_000}, 413, "payload_too_large"),
         ([], 400, "invalid_json"),
         ("x", 400, "invalid_json"),
     ],
