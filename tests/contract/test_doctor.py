@@ -137,7 +137,7 @@ def test_a_healthy_service(plain: RunningService, tmp_path: Path) -> None:
 
 def test_limits_are_respected() -> None:
     """A check that a limit refuses is skipped, and breaks nothing."""
-    service = RunningService(LIMITED)
+    service = RunningService({**LIMITED, "WEB_CONCURRENCY": "1"})
     try:
         ran = run(service.base)
     finally:

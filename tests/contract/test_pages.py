@@ -217,7 +217,7 @@ def test_d5_drafts_comments_and_what_is_ignored_are_404_and_links_have_no_dead_e
     for file, text in pages.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
-    base = service(BATON_KNOWLEDGE_DIR=f"{first}{os.pathsep}{second}").url
+    base = service(BATON_KNOWLEDGE_DIR=f"{first}{os.pathsep}{second}", WEB_CONCURRENCY="1").url
     with httpx.Client(base_url=base, headers=HTML) as client:
         for path in ("guide/oven", "guide/oven/", "guide/oven.mdx", "guide/oven.md", "hours", "opening/", "guide"):
             answer = client.get(f"/knowledge/{path}")
@@ -235,7 +235,7 @@ def test_d5_drafts_comments_and_what_is_ignored_are_404_and_links_have_no_dead_e
 def test_no_page_leads_nowhere_when_the_folder_is_about_something_else(service: StartService, tmp_path: Path) -> None:
     """With a site's own documents the pages do without links into Baton's."""
     (tmp_path / "opening-hours.md").write_text("# Opening hours\n\nWe open at nine.\n", "utf-8")
-    base = service(BATON_KNOWLEDGE_DIR=str(tmp_path)).url
+    base = service(BATON_KNOWLEDGE_DIR=str(tmp_path), WEB_CONCURRENCY="1").url
     for path in ("/", "/install", "/docs", "/nowhere", "/knowledge/opening-hours"):
         for link in HtmlPage(httpx.get(base + path, headers=HTML).text).all("a"):
             href = str(link["href"])

@@ -55,8 +55,9 @@ def test_durations_down_to_one_second(caller: ApiClient) -> None:
     redis = RedisProcess(append_only=False)
     names = ("SESSION_TTL", "SESSION_MAX_AGE", "IDLE_TIMEOUT", "TICKET_TTL", "ENGINE_TIMEOUT")
     service = Service(
-        redis.url, BATON_LOG_LEVEL="WaRning", BATON_RATE_LIMIT_CREATE="", **{f"BATON_{name}": "1" for name in names}
-    )
+        redis.url, BATON_LOG_LEVEL="WaRning", BATON_RATE_LIMIT_CREATE="", WEB_CONCURRENCY="1",
+        **{f"BATON_{name}": "1" for name in names},
+    )  # fmt: skip
     try:
         one = ApiClient(service.base)
         assert one.get("/health").json()["durability"] == "none"

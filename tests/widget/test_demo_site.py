@@ -209,7 +209,8 @@ def test_a_long_text(visit: Visit) -> None:
 
 def test_expired_on_the_service(visit: Visit, service: Callable[..., Service]) -> None:
     """When the session has expired under an open chat, the next question starts a new one; what was said stays."""
-    one = service(BATON_ENGINE="python:tests.widget.fake_bot:answer", BATON_SESSION_TTL="2", BATON_SESSION_MAX_AGE="2")
+    bot = "python:tests.widget.fake_bot:answer"
+    one = service(BATON_ENGINE=bot, BATON_SESSION_TTL="2", BATON_SESSION_MAX_AGE="2", WEB_CONCURRENCY="1")
     visitor = visit(tag=f'data-api-url="{one.url}"').open().ask("quick 1")
     expect(visitor.answers).to_have_count(1)
     visitor.page.wait_for_timeout(2500)

@@ -105,7 +105,8 @@ def test_words_of_the_tag(visit: Visit, asked: list[Request], text: str) -> None
 
 def test_an_operators_words(visit: Visit, asked: list[Request], service: Callable[..., object]) -> None:
     """Hostile words and names of messages that the site's own server appended are shown as text."""
-    one = service(BATON_API_KEY="key-of-the-site-itself", BATON_RATE_LIMIT_SESSION="", BATON_RATE_LIMIT_ADDRESS="")
+    limits = {"BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
+    one = service(BATON_API_KEY="key-of-the-site-itself", WEB_CONCURRENCY="1", **limits)
     url = str(one.url).replace("127.0.0.1", "localhost")  # type: ignore[attr-defined]
     made = httpx.post(f"{url}/api/session/create").json()["session_id"]
     key = {"Authorization": "Bearer key-of-the-site-itself"}

@@ -19,7 +19,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     one = Service(
         {
             "BATON_DATA_DIR": str(tmp_path_factory.mktemp("strict")),
-            "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
+            "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "WEB_CONCURRENCY": "1",
             "BATON_ALLOWED_ORIGINS": "https://allowed.example",
             "BATON_RATE_LIMIT_SESSION": "1 per hour", "BATON_RATE_LIMIT_CREATE": "2 per minute",
             "BATON_RATE_LIMIT_ADDRESS": "",

@@ -80,6 +80,7 @@ def test_the_service_restarts(visit: Visit, tmp_path: Path) -> None:
     environ = {
         "BATON_DATA_DIR": str(tmp_path / "data"), "BATON_ENGINE": BOT, "PORT": str(free_port()),
         "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
+        "WEB_CONCURRENCY": "1",
     }  # fmt: skip
     first = Service(environ)
     second = None
