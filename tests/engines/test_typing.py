@@ -85,7 +85,7 @@ def test_a_cancelled_answer_ends_at_once() -> None:
 
 def test_stop_works_while_it_is_written(service: Callable[..., Service]) -> None:
     """A streamed answer grows in the history's log; stop closes it with the words so far; JSON gets all of it."""
-    one = service(BATON_TYPING_SPEED="5")
+    one = service(BATON_TYPING_SPEED="5", WEB_CONCURRENCY="1")
     until(lambda: httpx.get(f"{one.url}/health").json()["knowledge"]["pages"], 60, "the folder to be read")
     question = "How long are chats kept?"
     visitor = ApiClient(one.url).create()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,16 +13,37 @@ import pytest
 from tests.contract.api_client import ApiClient, Visitor, is_problem
 from tests.contract.fake_bot import spoken
 from tests.contract.launch import RedisProcess, Service, eventually
+from tests.resilience.conftest import running_proxy, running_redis, standing
 from tests.resilience.proxy import Proxy
 from tests.resilience.write_auditor import bounded, heals, is_unavailable
 
-Serve = Callable[..., Service]
 LEASE_SECONDS = 10
 
 
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisProcess]:
+    """One Redis for this module: every test leaves it well."""
+    yield from running_redis()
+
+
+@pytest.fixture(scope="module")
+def proxy(redis: RedisProcess) -> Iterator[Proxy]:
+    """A proxy before it."""
+    yield from running_proxy(redis)
+
+
+@pytest.fixture(scope="module")
+def survivor(proxy: Proxy) -> Iterator[Service]:
+    """One service for all these faults."""
+    yield from standing(proxy.url)
+
+
 @pytest.fixture
-def service(proxy: Proxy, serve: Serve) -> Iterator[Service]:
-    return serve(proxy.url)
+def service(survivor: Service, proxy: Proxy) -> Service:
+    """That service, well at the beginning."""
+    proxy.swallowed = 0
+    assert heals(ApiClient(survivor.base), 9)
+    return survivor
 
 
 @pytest.fixture
@@ -40,7 +61,7 @@ def test_redis_goes_in_mid_answer(
     """F2: whoever waits for a whole answer gets 503 soon when Redis goes; the question is kept, and asked again with
     the same client id it is answered, once.
     """
-    question = "tokens=60 delay=0.05"
+    question = f"tokens=60 delay=0.05 {away.name}"
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(visitor.ask, question, client_id="c")
         assert eventually(lambda: service.engine_calls(question), 10)

@@ -12,14 +12,22 @@ import pytest
 
 from tests.contract.api_client import ApiClient, Visitor
 from tests.contract.launch import RedisProcess, Service, eventually
+from tests.resilience.conftest import running_redis, standing
 
 Serve = Callable[..., Service]
 FEEDS = {"BATON_FEEDS_PER_ADDRESS": "1000"}
 
 
-@pytest.fixture
-def service(redis: RedisProcess, serve: Serve) -> Iterator[Service]:
-    return serve(redis.url, **FEEDS)
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisProcess]:
+    """One Redis for this module."""
+    yield from running_redis()
+
+
+@pytest.fixture(scope="module")
+def service(redis: RedisProcess) -> Iterator[Service]:
+    """One service for this module: every test lets go of what it took."""
+    yield from standing(redis.url, **FEEDS)
 
 
 def sockets(service: Service) -> int:

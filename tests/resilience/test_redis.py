@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from tests.contract.api_client import ApiClient, at_once, is_problem
-from tests.contract.conftest import PLAIN
 from tests.contract.fake_bot import spoken
 from tests.contract.feeds import story
 from tests.contract.launch import RedisProcess, Service, eventually
+from tests.resilience.conftest import running_proxy, running_redis, standing, unforeseen
 from tests.resilience.proxy import Proxy
 from tests.resilience.write_auditor import WriteAuditor, bounded, heals, is_unavailable
 
@@ -23,34 +23,27 @@ Serve = Callable[..., Service]
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
     """One Redis for this module: every test leaves it well."""
-    process = RedisProcess("--appendfsync", "always")
-    yield process
-    process.stop()
+    yield from running_redis()
 
 
 @pytest.fixture(scope="module")
 def proxy(redis: RedisProcess) -> Iterator[Proxy]:
     """A proxy before it."""
-    between = Proxy(redis.port)
-    yield between
-    between.close()
+    yield from running_proxy(redis)
 
 
 @pytest.fixture(scope="module")
-def standing(proxy: Proxy) -> Iterator[Service]:
-    """One service for all these faults, which it has to survive one after the other."""
-    one = Service(proxy.url, **{**PLAIN, "BATON_ENGINE_TIMEOUT": "10"})
-    yield one
-    one.remove()
+def survivor(proxy: Proxy) -> Iterator[Service]:
+    """One service for all these faults."""
+    yield from standing(proxy.url)
 
 
 @pytest.fixture
-def service(standing: Service) -> Iterator[Service]:
+def service(survivor: Service) -> Iterator[Service]:
     """That service, well at the beginning, and afterwards without an unforeseen error."""
-    assert heals(ApiClient(standing.base), 9)
-    yield standing
-    unforeseen = [line for line in standing.log().splitlines() if "internal_error" in line or "unforeseen" in line]
-    assert unforeseen == []
+    assert heals(ApiClient(survivor.base), 9)
+    yield survivor
+    assert unforeseen(survivor.log()) == []
 
 
 def test_killed_and_restarted(redis: RedisProcess, service: Service) -> None:
