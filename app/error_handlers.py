@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.errors import (
     PayloadTooLarge,
     RateLimited,
     RoleForbidden,
+    SessionNotFound,
     StorageUnavailable,
     UnsupportedMediaType,
 )
@@ -35,6 +37,8 @@ RenderErrorPage = Callable[[int], AnyResponse | None]
 """Renders the page for a status, or None where there is none."""
 
 _ME = "/api/session/me/"
+_UNROUTABLE_ID = re.compile(r"/api/session/(?:[^/?#]*%2f[^/?#]*|(?=/))(?:[/?#]|\Z)", re.IGNORECASE)
+"""A malformed session id that leads to no route: one with a slash in it, or an empty one before a further path."""
 _BY_STATUS: dict[int, BatonError] = {
     403: RoleForbidden(),
     404: PathNotFound("There is nothing at this path."),
@@ -79,6 +83,15 @@ def problem(error: BatonError, *, status: int = 0, more: dict[str, Any] | None =
     return response
 
 
+def unforeseen_problem(error: Exception) -> Response:
+    """The response for a fault of ours, which is logged."""
+    rule = request.url_rule
+    extra = {"route": rule.rule if rule else "-", "method": request.method, "traceback": safe_traceback(error)}
+    _log.error("unforeseen error %s", type(error).__name__, extra=extra)
+    public = BatonError("Something went wrong on our side. It has been noted under the request id.")
+    return problem(public, more={"request_id": request_id()})
+
+
 def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) -> None:
     """Every error becomes problem+json; outside of /api and /v1 a browser gets ``render_page_error``'s page instead."""
 
@@ -107,11 +120,7 @@ def init_app(app: Flask, *, render_page_error: RenderErrorPage | None = None) ->
         return response
 
     def handle_unexpected(error: Exception) -> AnyResponse:
-        rule = request.url_rule
-        extra = {"route": rule.rule if rule else "-", "method": request.method, "traceback": safe_traceback(error)}
-        _log.error("unforeseen error %s", type(error).__name__, extra=extra)
-        public = BatonError("Something went wrong on our side. It has been noted under the request id.")
-        return page_or(problem(public, more={"request_id": request_id()}), 500)
+        return page_or(unforeseen_problem(error), 500)
 
     app.register_error_handler(BatonError, handle_baton_error)
     app.register_error_handler(HTTPException, handle_http_exception)
@@ -122,6 +131,8 @@ def _problem_from_http_error(error: HTTPException, status: int) -> Response:
     """The problem for an error of Flask's, in our words: Flask's may quote the request."""
     if request.path.startswith("/api") and is_preflight():
         return Response(status=204)  # or the browser would hide the refusal of the call itself
+    if status == 404 and _UNROUTABLE_ID.match(request.environ.get("RAW_URI", "")):
+        return problem(SessionNotFound())
     known = _BY_STATUS.get(status)
     if known is not None:
         return problem(known)

@@ -14,6 +14,7 @@ import orjson
 from flask import Response
 
 from app.api import schemas
+from app.api.sse import escape_line_breaks
 from app.errors import EngineBusy, InvalidRequest, SessionFull, TurnInProgress
 from app.extensions import services
 
@@ -78,7 +79,7 @@ def client_id_from(*ids: str) -> str | None:
 def data_line(value: Mapping[str, Any], event_id: str | None = None) -> bytes:
     """One server-sent event without a name."""
     head = b"id: %b\n" % event_id.encode() if event_id else b""
-    return head + b"data: %b\n\n" % orjson.dumps(value)
+    return head + b"data: %b\n\n" % escape_line_breaks(orjson.dumps(value))
 
 
 def json_response(value: Mapping[str, Any]) -> Response:

@@ -24,7 +24,7 @@ from app.api.chat import start_turn, stream_without_session
 from app.api.client_protocols import KEEP_ALIVE, MAX_BODY_BYTES, json_response, last_question
 from app.api.json_body import read_json_object
 from app.api.openai_errors import openai_error
-from app.api.sse import stream_response
+from app.api.sse import escape_line_breaks, stream_response
 from app.client_address import client_network_hash
 from app.conversations.events import TERMINAL_EVENTS, Event, parse_cursor, parse_message_id, serialize_message
 from app.conversations.export import author_name, read_messages
@@ -231,7 +231,7 @@ def store_question(
         session_id = conversations.create_session(None, SERVICE)[0]
     owner = SessionContext(session_id, hash_session_id(session_id) or "", SERVICE)
     for message in history:
-        new_message = NewMessage(serialize_message(message.role, message.content, None))
+        new_message = NewMessage(serialize_message(message.role, message.content, None), is_counted=False)
         conversations.append_message(owner.session_hash, SERVICE, new_message)
     turn = start_turn(owner, question, None, is_streamed=bool(body.stream), model=model)
     return describe(body, session_id, turn)
@@ -366,7 +366,7 @@ def protocol_events(event_type: str, data: dict[str, Any], progress: Progress) -
 
 def sequence_line(value: dict[str, Any], name: str, number: int) -> bytes:
     """One event as it goes over the wire."""
-    data = orjson.dumps({"type": name, "sequence_number": number, **value})
+    data = escape_line_breaks(orjson.dumps({"type": name, "sequence_number": number, **value}))
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 

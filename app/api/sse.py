@@ -37,8 +37,12 @@ _UNICODE_LINE_BREAKS = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
 def format_sse(event: Event) -> bytes:
     """One event as it goes over the wire. Its data holds no line break, nor what some readers take for one."""
     head = b"" if event.id is None else b"id: %b\n" % event.id.encode()
-    data = event.data if event.data.isascii() else _UNICODE_LINE_BREAKS.sub(_escape, event.data)
-    return b"%bevent: %b\ndata: %b\n\n" % (head, event.type.encode(), data)
+    return b"%bevent: %b\ndata: %b\n\n" % (head, event.type.encode(), escape_line_breaks(event.data))
+
+
+def escape_line_breaks(data: bytes) -> bytes:
+    """JSON in one line, without the characters that some readers of streams take for the end of one."""
+    return data if data.isascii() else _UNICODE_LINE_BREAKS.sub(_escape, data)
 
 
 def _escape(match: re.Match[bytes]) -> bytes:

@@ -16,6 +16,7 @@ import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
+from wsproto.utilities import ProtocolError
 
 from app.api import schemas
 from app.api.auth import SessionContext, bearer_token, load_session_context, validate_after_session_exists
@@ -26,6 +27,7 @@ from app.api.messages import parse_message, store_message
 from app.api.openapi import SESSION_ERRORS, ResponseSpec, openapi_operation
 from app.api.sse import open_feed
 from app.conversations.events import PING, Event
+from app.error_handlers import problem, unforeseen_problem
 from app.errors import InvalidRequest, MethodNotAllowed, PayloadTooLarge, RateLimited
 from app.extensions import services
 from app.rate_limit import address_limit
@@ -73,6 +75,36 @@ def authorize() -> None:
     disconnected = lambda: any(not socket.connected for socket in sockets)  # noqa: E731
     events, close = open_feed(context, "ws", request.args.get("after"), disconnected)
     request.environ |= {"baton.sockets": sockets, "baton.events": events, "baton.close_feed": close}
+    if "gunicorn.socket" in request.environ:
+        request.environ["gunicorn.socket"] = WholeFrames(request.environ["gunicorn.socket"])
+
+
+class WholeFrames:
+    """The connection as simple_websocket uses it: its ``send`` sends everything, and nothing in between.
+
+    A socket's own ``send`` may take a part of a long frame, where the client reads slowly; the rest would be lost.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+
+    def send(self, data: bytes) -> None:
+        """Raises OSError where the client has left, or does not read."""
+        with self._sending:
+            self._connection.sendall(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+@blueprint.errorhandler(ProtocolError)
+@blueprint.errorhandler(ValueError)
+def refuse_handshake(error: Exception) -> Response:
+    """What simple_websocket raises for headers that it cannot read, such as a host that is no name."""
+    if request.environ.get("baton.sockets") == []:  # the feed is open, the connection is not
+        return problem(InvalidRequest("handshake", "has a header that cannot be read"))
+    return unforeseen_problem(error)
 
 
 def validate_handshake() -> None:

@@ -130,6 +130,8 @@ class NewMessage:
     """Hash of the address whose share of the engine budget a turn uses; empty for nobody's."""
     retry_failed: bool = True
     """Whether a question whose turn has failed starts another one."""
+    is_counted: bool = True
+    """Whether it counts against the session's limit; a copy of what was said elsewhere does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,9 +189,10 @@ class RedisConversationStore:
 
     def append_message(self, session_hash: str, actor: str, message: NewMessage) -> AppendResult:
         limits = self.limits
+        session_limit = limits.session_limit if message.is_counted else 0
         reply = self._run(
             "append_message", session_hash, actor, *self._ttl_args, message.client_id, message.body,
-            limits.max_messages, limits.session_limit, limits.session_window, wait=True,
+            limits.max_messages, session_limit, limits.session_window, wait=True,
         )  # fmt: skip
         raise_for_reply(reply)
         if reply[0] == b"replay":

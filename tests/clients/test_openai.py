@@ -135,6 +135,22 @@ def test_more_messages_than_a_session_holds(full: openai.OpenAI) -> None:
         assert full.responses.retrieve(earlier.id).output_text == earlier.output_text
 
 
+def test_a_long_history_is_no_flood(limited_service: RunningService) -> None:
+    """What a client sends along of an earlier conversation counts against no limit of the session; its questions do."""
+    caller = ApiClient(limited_service.base, address="127.0.0.77", headers={"Authorization": f"Bearer {API_KEY}"})
+    items = [said(("user", "assistant")[number % 2], str(number)) for number in range(20)]
+    answer = caller.post("/v1/responses", json={"model": "m", "input": [*items, said("user", "tell")]})
+    assert answer.status_code == 200, answer.text
+    (output,) = answer.json()["output"]
+    assert len(json.loads(output["content"][0]["text"])["history"]) == 20
+    statuses, previous = [], answer.json()["id"]
+    for _ in range(6):
+        answer = caller.post("/v1/responses", json={"model": "m", "input": "on", "previous_response_id": previous})
+        statuses.append(answer.status_code)
+        previous = answer.json().get("id", previous)
+    assert statuses == [200] * 5 + [429]
+
+
 def test_every_cut_in_javascript(script: RunScript, service: RunningService) -> None:
     """Wherever the stream breaks, it goes on after the last number: no event twice, none missing."""
     orders = {"question": "tokens=12 delay=0.02", "cuts": list(range(1, 20))}

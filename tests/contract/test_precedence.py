@@ -154,3 +154,33 @@ def test_a_line_separator_breaks_no_frame(visitor: Visitor) -> None:
         lines = iter(feed.iter_lines())
         data_line = next(line for line in lines if line.startswith("data: "))
     assert orjson.loads(data_line.removeprefix("data: "))["content"] == text == visitor.texts()[0]
+
+
+@pytest.mark.parametrize("path", ["/api/ai-sdk/chat", "/api/ag-ui", "/v1/chat/completions", "/v1/responses"])
+def test_a_line_separator_breaks_no_line_of_another_protocol(visitor: Visitor, key: dict[str, str], path: str) -> None:
+    """The same of the streams that other projects' clients read, some of them line by line."""
+    messages = [{"id": "m", "role": "user", "content": "one\u2028two\u2029three\x85four"}]
+    body = {"id": visitor.id, "threadId": visitor.id, "runId": "r", "messages": messages, "input": messages}
+    headers = key if path.startswith("/v1") else {}
+    answer = visitor.caller.post(path, json={**body, "stream": True}, headers=headers)
+    assert answer.status_code == 200
+    lines = [line for line in answer.text.splitlines() if line.startswith("data: {")]
+    said = [orjson.loads(line.removeprefix("data: ")) for line in lines]
+    assert "one\u2028two\u2029three\x85four" in "".join(map(str, map(delta_of, said)))
+
+
+def delta_of(event: dict[str, Any]) -> str:
+    """The piece of text in a line of any of these protocols."""
+    found = event["choices"][0]["delta"].get("content") if event.get("choices") else event.get("delta")
+    return found or ""
+
+
+@pytest.mark.parametrize("name", ["", "%2F", "a%2fb", "..%2F..%2Fhealth", "ses_" + "A" * 31 + "%2F"])
+@pytest.mark.parametrize(("method", "rest"), [("GET", "/messages"), ("POST", "/messages"), ("POST", "/end")])
+def test_an_id_with_a_slash_in_it_is_an_id(caller: ApiClient, name: str, method: str, rest: str) -> None:
+    """No route can be found for it, and it is malformed all the same: the one 404 of every id that opens nothing."""
+    answer = bare(caller.base, method, f"/api/session/{name}{rest}", [])
+    unknown = bare(caller.base, method, f"/api/session/{NOBODY}/messages", [])
+    is_problem(answer, 404, "session_not_found")
+    assert method == "POST" or answer.content == unknown.content
+    is_problem(bare(caller.base, "GET", "/api/session/nobody/nothing?of=%2F", []), 404, "not_found")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import websocket
 from websocket import WebSocketException
 
 from tests.contract.api_client import ApiClient, Visitor
@@ -140,3 +145,61 @@ def test_a_flood_of_frames_closes_its_connection(visitor: Visitor, feed: WsFeed)
             feed.send({"type": "ping"})
     feed.until_closed()
     assert visitor.get("").status_code == 200
+
+
+def test_a_slow_reader_gets_every_frame_whole(visitor: Visitor) -> None:
+    """Frames of which a connection takes a part, since their reader is slow, arrive whole and in order."""
+    texts = [f"{number} {chr(0x1F300 + number) * 3990}" for number in range(450)]  # 7 MB: more than a socket buffers
+    slow = connect_slowly(visitor)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(visitor.said, texts))
+    received: list[str] = []
+    while len(received) < len(texts):
+        frame = json.loads(slow.recv())
+        received += [frame["data"]["content"]] if frame["event"] == "message" else []
+    slow.close()
+    assert received == visitor.texts()
+
+
+def connect_slowly(visitor: Visitor) -> websocket.WebSocket:
+    """A socket that takes a few kilobytes ahead of its reader."""
+    parts = urlsplit(visitor.caller.base)
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(30)
+    raw.connect((parts.hostname, parts.port))
+    return websocket.create_connection(
+        f"ws://{parts.netloc}/api/session/me/ws", socket=raw, subprotocols=["baton", visitor.id]
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=many",
+        "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=",
+        "Sec-WebSocket-Extensions: permessage-deflate; caf\xe9",
+        "Sec-WebSocket-Protocol: caf\xe9",
+        "X-Odd: a\x01b",
+        "Host: " + "a" * 70 + ".example",
+        "Host: caf\xe9.example",
+    ],
+)
+def test_headers_of_a_handshake_that_cannot_be_read(plain: RunningService, visitor: Visitor, line: str) -> None:
+    """A problem that is no fault of ours, and the place of the feed is free again."""
+    for _ in range(70):  # more than a session may have feeds
+        answer = shake_hands(plain.base, visitor.id, line)
+        assert answer.startswith((b"HTTP/1.1 422 ", b"HTTP/1.1 400 ")), answer[:200]
+        assert b'"invalid_request"' in answer
+
+
+def shake_hands(base: str, session_id: str, line: str) -> bytes:
+    """The answer to a handshake with this header line."""
+    parts = urlsplit(base)
+    head = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+    head += [f"Sec-WebSocket-Key: {'A' * 22}==", line, *([] if line.startswith("Host") else ["Host: chat.example"])]
+    request = "\r\n".join([f"GET /api/session/{session_id}/ws HTTP/1.1", *head, "", ""])
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as peer:
+        peer.sendall(request.encode("latin-1"))
+        peer.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: peer.recv(65536), b""))
