@@ -68,7 +68,7 @@ def chat() -> Response:
     question = validate_after_session_exists(context, lambda: parse_question(fields))
     turn = start_turn(context, question.query, question.client_id, is_streamed=wants_events())
     response = sse_response(turn_events(context, turn)) if wants_events() else turn_as_json(context, turn)
-    if turn.remaining:
+    if turn.reset_ms > 0:  # a replay counts against the limit by address alone
         set_rate_limit_headers(response, services().store.limits.session_limit, turn.remaining, turn.reset_ms)
     return response
 
@@ -176,8 +176,9 @@ def turn_events(context: SessionContext, turn: TurnStart) -> Iterator[Event | No
         return iter([start, answer_event("answer.end", turn.turn_id, **end)])
     tag = session_tag(context.session_hash)
     position = EventCursor(parse_message_id(end["message"]["id"], tag) or 0).encode(tag)  # of the logged answer.end
-    text = answer_event("answer.delta", turn.turn_id, text=end["message"]["content"])
-    return iter([start, text, answer_event("answer.end", turn.turn_id, position, **end)])
+    text = end["message"]["content"]  # empty where it was stopped before its first word
+    deltas = [answer_event("answer.delta", turn.turn_id, text=text)] if text else []
+    return iter([start, *deltas, answer_event("answer.end", turn.turn_id, position, **end)])
 
 
 def held_events(context: SessionContext, turn: TurnStart) -> Iterator[Event]:

@@ -178,3 +178,13 @@ def test_wrong_bodies(visitor: Visitor, change: dict[str, Any]) -> None:
     body = run_input("x", visitor.id) | change
     is_problem(visitor.caller.post("/api/ag-ui", json=body), 422, "invalid_request")
     assert visitor.texts() == []
+
+
+def test_a_run_stopped_before_its_first_word_again(visitor: Visitor) -> None:
+    """The protocol knows no empty piece of text: the run begins and ends, both times."""
+    body = run_input("hang", thread=visitor.id)
+    with visitor.caller.http.stream("POST", "/api/ag-ui", json=body, headers=visitor.bearer) as response:
+        assert response.status_code == 200
+        assert eventually(lambda: visitor.post("/stop").json()["stopped"])
+        response.read()
+    assert [event["type"] for _, event in told(visitor, body)] == ["RUN_STARTED", "RUN_FINISHED"]

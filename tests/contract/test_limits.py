@@ -78,6 +78,26 @@ def test_replays_count_for_the_address_alone(limited: RunningService, visitor: V
     assert elsewhere.ask("second", client_id="b").status_code == 200
 
 
+def test_a_retry_of_a_failed_question_is_free_of_the_sessions_limit(visitor: Visitor) -> None:
+    """The same question again after its answer failed counts as it did the first time, at the limit too."""
+    question = f"raise-once {visitor.id[-6:]}"
+    assert visitor.ask(question, client_id="c").status_code == 502
+    assert {visitor.say(f"m{number}").status_code for number in range(5)} == {201}
+    is_limited(visitor.say("too many"), 3600)
+    assert visitor.ask(question, client_id="c").status_code == 200
+
+
+def test_the_headers_of_the_last_question(visitor: Visitor) -> None:
+    """Each answer shows the session's limit, the last one that is within it too."""
+    remaining = []
+    for number in range(3):
+        for answer in (visitor.say(f"m{number}"), visitor.ask(f"q{number}")):
+            assert answer.headers["x-ratelimit-limit"] == "6"
+            assert 0 < int(answer.headers["x-ratelimit-reset"]) - time.time() <= 3601
+            remaining.append(answer.headers["x-ratelimit-remaining"])
+    assert remaining == ["5", "4", "3", "2", "1", "0"]
+
+
 def test_reads_are_free(visitor: Visitor) -> None:
     """Reads, heartbeats and feeds are not counted."""
     assert {visitor.say(f"m{number}").status_code for number in range(6)} == {201}

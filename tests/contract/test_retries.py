@@ -7,7 +7,7 @@ import hashlib
 from tests.contract.api_client import ApiClient, Visitor, at_once
 from tests.contract.conftest import RunningService
 from tests.contract.fake_bot import spoken
-from tests.contract.feeds import SseFeed, joined
+from tests.contract.feeds import SseFeed, joined, story
 
 
 def test_an_append_again(visitor: Visitor) -> None:
@@ -144,3 +144,17 @@ def test_words_that_a_failover_lost_are_written_again(own: RunningService) -> No
         redis.set(key, "w0 ", keepttl=True)
         feed.until("answer.end", seconds=20)
     assert visitor.texts()[-1] == spoken(30)
+
+
+def test_an_answer_stopped_before_its_first_word_again(visitor: Visitor) -> None:
+    """A replay has the same events: a beginning, no word, and an end."""
+    seen = []
+    with visitor.ask_streamed("hang", client_id="c") as feed:
+        feed.until("answer.start")
+        assert visitor.post("/stop").json()["stopped"] is True
+        seen.append(story(feed.until("answer.end")))
+    with visitor.ask_streamed("hang", client_id="c") as feed:
+        seen.append(story(feed.until("answer.end")))
+    first, again = ([(event.event, event.data) for event in events if event.event != "message"] for events in seen)
+    assert [name for name, _ in first] == ["answer.start", "answer.end"]
+    assert again == first

@@ -5,6 +5,7 @@
 -- @include engine_slot
 -- Stores a question and starts the turn that answers it; a client id that is known gets the running turn or the answer.
 -- While a person has the conversation, or the visitor waits for one, the question is stored and no turn starts.
+-- A question with a client id that is known counts against no limit of the session, also where its turn has failed and runs again.
 -- ARGV: actor, ttl, max age, client id, rest of the question's JSON, max messages, rate limit, its window ms,
 --       turn id, lease ms, max messages of history, '0' where the engine is known to be busy,
 --       engine calls: max at once (0: no slot is taken), max per minute, slot ms, max at once for one address,
@@ -68,7 +69,7 @@ if ended then return {'ended'} end
 if running[1] then return {expired and 'turn_expired' or 'busy'} end
 if handler ~= '' then
   if not previous and count >= tonumber(ARGV[6]) then return {'full'} end
-  local wait = session_rate_limited(limit, window)
+  local wait = not previous and session_rate_limited(limit, window)
   if wait then return {'session_limited', wait, limit} end
   local json = previous and get_message(question) or store_question()
   if client_id ~= '' then
@@ -86,7 +87,7 @@ if ARGV[12] == '0' then return {'engine_busy', 0} end
 local slots = tonumber(ARGV[13]) > 0 and {KEYS[2], KEYS[3], KEYS[4]}
 local wait = slots and engine_slot_wait(slots, {ARGV[13], ARGV[14], ARGV[16]}, ARGV[15])
 if wait then return {'engine_busy', wait} end
-wait = session_rate_limited(limit, window)
+wait = not previous and session_rate_limited(limit, window)
 if wait then return {'session_limited', wait, limit} end
 if slots then take_engine_slot(slots, turn_id, ARGV[15]) end
 
