@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from redis.exceptions import RedisError
 from app.conversations import ids
 from app.errors import EngineBusy
 from app.storage import redis_store as log_module
-from app.storage.base import TurnResult
+from app.storage.base import Release, TurnResult
 from app.storage.redis_store import ENGINE_MINUTE_KEY, ENGINE_RUNNING_KEY, RedisConversationStore
 from tests.conftest import until
 from tests.storage.conftest import Open, at_once, new, words
@@ -250,3 +251,30 @@ def test_an_address_window(log: RedisConversationStore) -> None:
     assert (admitted, left) == (False, 0)
     assert 0 < reset <= 400
     until(lambda: log.hit_rate_limit(key, 2, 400)[0], 5, "the window to pass")
+
+
+ENDS: dict[str, Callable[[RedisConversationStore, str], object]] = {
+    "stop": lambda log, session: log.stop_turn(session, ""),
+    "end": lambda log, session: log.end_session(session, ""),
+    "delete": lambda log, session: log.delete_session(session, ""),
+    "take": lambda log, session: log.take(session, "op_anna", "Anna", force=False),
+    "an operator's message": lambda log, session: log.append_operator_message(
+        session, words("Hello"), "op_anna", "Anna"
+    ),
+    "a request for a person": lambda log, session: log.request_human(session, "", b"", "", "1", "visitor"),
+    "a release": lambda log, session: log.release(session, Release("queue", "released", "*", position="1")),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_turn_that_others_end_gives_its_place_back_soon(opened: Open, backend: Backend, name: str) -> None:
+    """Also where its worker has died, which could not say so: long before its place would expire by itself."""
+    log = opened(max_engine_calls=4, tracking="desk")
+    session_hash = new(log)
+    question = replace(words("asked"), address="address-1")
+    assert log.start_turn(session_hash, "", question, "turn_lost", claim=True).outcome == "started"
+    assert log.acquire_engine_slot("turn_next", "address-1") > 0
+    ENDS[name](log, session_hash)
+    if backend.name == "cluster":  # the budget is on another node
+        log.release_engine_slot("turn_lost", "address-1")
+    until(lambda: log.acquire_engine_slot("turn_next", "address-1") == 0, 10, "the place to be free")

@@ -32,6 +32,16 @@ local function record_answer(begun, first, error_code, text, not_found)
   if not_found then record('answer.not_found') end
 end
 
+-- A turn that others end has its slot in the engine budget until its worker notices, which a living one does within a second.
+-- That of a dead worker ends by this. In a Cluster the budget is on another node: there the slot expires later.
+local CLOSED_SLOT_MS = 2000
+local function shorten_engine_slot(id, address)
+  local slots = 'baton:limits:{engine}:running'
+  for _, key in ipairs({slots, slots .. ':' .. (address or '')}) do
+    redis.pcall('ZADD', key, 'XX', 'LT', string.format('%.0f', clock + CLOSED_SLOT_MS), id)
+  end
+end
+
 -- Ends the running turn: stores its text as a message, appends its last event and removes it.
 -- `running`: id, lease, client id, number of the question, when it began, when its first word came.
 -- Returns the type and the JSON of the last event.
@@ -57,6 +67,7 @@ local function close_turn(running, result)
     redis.call('HSET', client_ids, 'q:' .. running[3], running[4] .. ':' .. (failed and 'failed' or json and seq or 'cut') .. ':' .. id)
   end
   if tracking then record_answer(running[5], first_word or running[6], failed and result.code, text, result.not_found) end
+  if #KEYS == 1 then shorten_engine_slot(id, redis.call('HGET', turn, 'address')) end  -- else the verb gives it back
   redis.call('DEL', turn, answer_text)
   return kind, data
 end
