@@ -75,10 +75,10 @@ class DeskFeed:
                 rendered = b""
                 try:
                     batch = self._index.read_live(position)
-                    position = batch.position
                     rendered = self._changes(batch, reader.operator_id) + self._notices(
                         state, batch, reader.operator_id
                     )
+                    position = batch.position  # last: where Redis goes away in between, all of it is read again
                 except StorageUnavailable:
                     subscription.wait(1.0)
                 if not reader.may_read():
@@ -96,13 +96,15 @@ class DeskFeed:
         rendered = b""
         state.may_have_changed |= bool(batch.changes) or batch.reset
         since = time.monotonic() - state.counted_at
-        if since > PING_SECONDS or (state.may_have_changed and since > COUNTS_SECONDS):
-            state.counted_at, state.may_have_changed = time.monotonic(), False
-            counts = orjson.dumps(self._counts_for(operator_id, batch.position))
-            if counts != state.counts:
-                rendered = self._render(Event(state.first_id, "counts", counts))
-                state.counts, state.first_id = counts, None
+        is_due = since > PING_SECONDS or (state.may_have_changed and since > COUNTS_SECONDS)
+        # Both are read first: where Redis goes away in between, neither counts as sent.
+        counts = orjson.dumps(self._counts_for(operator_id, batch.position)) if is_due else state.counts
         operators = self._operators_data()
+        if is_due:
+            state.counted_at, state.may_have_changed = time.monotonic(), False
+        if counts != state.counts:
+            rendered = self._render(Event(state.first_id, "counts", counts))
+            state.counts, state.first_id = counts, None
         if operators != state.operators:
             state.operators = operators
             rendered += self._render(Event(None, "operators", operators))

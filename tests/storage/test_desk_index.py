@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
+from app.api.sse import format_sse
+from app.auth.operators import OperatorDirectory
+from app.conversations import desk_feed
 from app.conversations.change_tracker import ChangeTracker
+from app.conversations.desk_feed import DeskFeed, DeskReader
 from app.errors import InvalidRequest, PathNotFound
 from app.storage.analytics import Analytics, counted
 from app.storage.base import Release
 from app.storage.desk_index import PREFIX, DeskIndex, LivePosition, Mark, SweepRules
 from app.storage.event_queue import entry
+from app.storage.operators import RedisOperatorStore
 from app.storage.redis_store import RedisConversationStore
 from tests.conftest import until
-from tests.storage.conftest import Open, new, words
+from tests.contract.launch import RedisProcess
+from tests.storage.conftest import Open, log_at, new, words
 from tests.storage.servers import Backend
 from tests.storage.test_ownership import claimable, hash_of, ownership, someone
 
@@ -410,3 +417,32 @@ def test_viewers(index: DeskIndex) -> None:
     assert index.view(ref, "op_ben Ben", 300) == [("op_anna", "Anna Lee"), ("op_ben", "Ben")]
     until(lambda: index.view(ref, "", 1_000) == [("op_anna", "Anna Lee")], 3, "Ben to be gone")
     assert index.view(ref, "op_anna Anna Lee", 0) == []
+
+
+def test_a_feed_loses_no_change_where_redis_goes_away_between_its_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that was read, and whose counts could not be read after it, is sent once they can be."""
+    monkeypatch.setattr(desk_feed, "COUNTS_SECONDS", 0.0)
+    server = RedisProcess()
+    try:
+        with server.client() as admin, ThreadPoolExecutor(1) as pool:
+            admin.execute_command("ACL SETUSER reader on >password-of-the-reader ~* &* +@all")
+            writer = log_at(server.url, tracking="desk")
+            reader = log_at(server.url.replace("//", "//reader:password-of-the-reader@"), tracking="desk")
+            operators = OperatorDirectory(RedisOperatorStore(reader.client))
+            feed = DeskFeed(index_of(reader), operators, format_sse)
+            stream = feed.stream(DeskReader("", lambda: True, lambda: False), None)
+            assert b"event: counts" in (next(stream) or b"")
+            changes = " ".join(f"~{PREFIX}{name}" for name in ("position", "live", "row:*"))
+            admin.execute_command(f"ACL SETUSER reader resetkeys {changes}")
+            session_hash = asked(writer)
+            index_of(writer).refresh(session_hash)
+            following = pool.submit(lambda: next(part for part in stream if part))
+            until(lambda: admin.execute_command("ACL LOG"), 10, "the counts to be refused")
+            admin.execute_command("ACL SETUSER reader allkeys")
+            sent = following.result(20)
+            assert b"event: conversation" in sent
+            assert ref_of(session_hash).encode() in sent
+            assert b"event: counts" in sent
+            stream.close()
+    finally:
+        server.stop()
