@@ -27,6 +27,8 @@ from app.errors import EngineFailed, EngineTimeout
 MAX_CHARS = 100_000
 MAX_CITATIONS = 5
 MAX_TITLE, MAX_URL, MAX_SNIPPET = 200, 2_000, 600
+MAX_TOKENS = 10**9
+"""Of one count of tokens: what a server says must not be more than a metric or a JSON number can hold."""
 _MAX_CITATIONS_READ = 100
 _HIGH_SURROGATE = re.compile("[\ud800-\udbff]$")
 _FINISH_REASONS = {
@@ -118,7 +120,7 @@ def sanitize_non_text(chunk: object, citation_base: str | None = None) -> Answer
     if isinstance(chunk, ThinkingChunk | NotFound):
         return chunk
     if isinstance(chunk, TokenUsage) and isinstance(chunk.prompt, int) and isinstance(chunk.completion, int):
-        return TokenUsage(max(0, chunk.prompt), max(0, chunk.completion))
+        return TokenUsage(*(min(max(0, count), MAX_TOKENS) for count in (chunk.prompt, chunk.completion)))
     raise EngineFailed("The engine gave something that is not part of an answer.")
 
 

@@ -64,6 +64,17 @@ def test_the_tokens_charged_are_counted(openai: Settings) -> None:
     assert not any(isinstance(chunk, TokenUsage) for chunk in said)
 
 
+def test_a_count_of_tokens_beyond_all_reason_spoils_no_answer(openai: Settings, server: FaultyServer) -> None:
+    """It is cut to what a metric and a JSON number can hold."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}
+    usage = {"prompt_tokens": 10**400, "completion_tokens": 7}
+    line = json.dumps(chunk | {"usage": usage}).encode()
+    server.script = ("text/event-stream", [b"data: " + line + b"\n\ndata: [DONE]\n\n"])
+    said = answer(openai, "How many?")
+    assert TextChunk("Yes.") in said
+    assert [found for found in said if isinstance(found, TokenUsage)] == [TokenUsage(10**9, 7)]
+
+
 def test_the_fence_around_sources_is_new_each_time(openai: Settings, server: FaultyServer) -> None:
     """A document cannot close its own fence, since the word in it is another one for every question."""
     answer(openai, "one")
