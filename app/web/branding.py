@@ -69,9 +69,9 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
     "to_start": {"en": "Go to the start page", "de": "Zur Startseite", "ar": "إلى البداية"},
     "to_documents": {"en": "Browse the documents", "de": "In den Dokumenten nachsehen", "ar": "ابحث في المستندات"},
     "error_404": {
-        "en": "There is nothing at this address.",
-        "de": "Unter dieser Adresse gibt es nichts.",
-        "ar": "لا يوجد شيء في هذا العنوان.",
+        "en": "The address may be mistyped, or the page has moved.",
+        "de": "Vielleicht ist die Adresse falsch geschrieben, oder die Seite ist umgezogen.",
+        "ar": "ربما كُتب العنوان خطأً أو نُقلت الصفحة.",
     },
     "error_no_page": {
         "en": "There is no such page here. It may have been renamed or removed.",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.widget.conftest import Visitor
 from tests.widget.fake_bot import PROSE, words
+from tests.widget.test_reading import COVERED
 
 Visit = Callable[..., Visitor]
 Stranger = Callable[..., Visitor]
@@ -251,6 +253,43 @@ def test_unread(visit: Visit) -> None:
     visitor.open()
     expect(visitor.page).to_have_title("A site")
     expect(visitor.answers).to_contain_text(words(30))
+
+
+def test_no_keyboard_over_an_answer(stranger: Stranger, site: str) -> None:
+    """On a phone a suggestion, "Stop" and "Retry" leave the composer alone: its keyboard would cover the answer.
+
+    The buttons below an answer, which are always there on a phone, can be pressed in all of their height.
+    """
+    tag = urlencode({"tag": "data-suggestions='[\"long answer, please\"]'"})
+    head = urlencode({"head": '<meta name="viewport" content="width=device-width">'})
+    visitor = stranger(f"{site}?{tag}&{head}", viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
+    visitor.button("Open chat").tap()
+    visitor.button("long answer, please").tap()
+    expect(visitor.answers).to_contain_text("w3")
+    expect(visitor.box).not_to_be_focused()
+    visitor.button("Stop").tap()
+    expect(visitor.button("Send")).to_be_visible()
+    expect(visitor.page.get_by_role("log")).to_be_focused()
+    visitor.ask("fail now")
+    expect(visitor.box).to_be_focused()
+    expect(visitor.button("Retry")).to_be_visible()
+    copying = visitor.button("Copy answer").first
+    copying.scroll_into_view_if_needed()
+    assert not copying.evaluate(COVERED), "the question below it takes its taps"
+    visitor.page.get_by_role("log").evaluate("(one) => one.focus()")
+    visitor.button("Retry").tap()
+    expect(visitor.box).not_to_be_focused()
+
+
+def test_the_full_page_is_ready_to_write(visit: Visit, baton: str) -> None:
+    """The composer of the full page has the focus at once; in a frame the page around keeps it."""
+    alone = visit(f"{baton}/chat")
+    expect(alone.box).to_be_focused()
+    framed = visit(body=f'<input autofocus><iframe src="{baton}/chat" title="Chat"></iframe>')
+    inside = framed.page.frame_locator("iframe")
+    expect(inside.get_by_role("textbox", name="Message")).to_be_visible()
+    expect(inside.get_by_role("button", name="Send")).to_be_visible()
+    assert framed.page.evaluate("() => document.activeElement.tagName") == "INPUT"
 
 
 def test_a_thumb(visit: Visit) -> None:

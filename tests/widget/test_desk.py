@@ -462,6 +462,11 @@ def test_on_a_phone_the_list_then_the_conversation(sign_in: Callable[..., Desk],
     Visitor(base, "Eva Lang", page=PAGE).ask("sources").want_a_person()
     desk = sign_in(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     page = desk.page
+    expect(desk.view("Analytics")).to_be_visible()
+    for name in ("Queue", "Mine", "Open", "Bot", "Ended", "Analytics"):
+        place = desk.view(name).bounding_box()
+        assert place, name
+        assert 0 <= place["x"] <= 360 - place["width"], name
     desk.rows.first.tap()
     expect(desk.field("Reply")).to_be_visible()
     expect(desk.rows).to_have_count(0)

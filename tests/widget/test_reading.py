@@ -61,15 +61,36 @@ def test_a_selection_when_an_answer_ends(visit: Visit) -> None:
     assert visitor.page.evaluate("() => String(range).trim()") == "make run"
 
 
+def test_copying_moves_nothing(visit: Visit) -> None:
+    """What was copied is said on the button and to those who listen; nothing on the screen moves for it."""
+    visitor = visit().open().ask("say:" + "Word. " * 200 + "\n\n```\nmake run\n```")
+    visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    expect(visitor.button("Send")).to_be_visible()
+    log = visitor.page.get_by_role("log")
+    before = place(log)
+    said = visitor.page.locator("#live")
+    for name in ("Copy code", "Copy answer"):
+        visitor.button(name).click()
+        expect(said.get_by_text("Copied", exact=True)).to_have_count(1 if name == "Copy code" else 2)
+        assert place(log) == before, name
+        if name == "Copy code":
+            assert visitor.page.evaluate("() => navigator.clipboard.readText()") == "make run"
+            expect(visitor.button("Copied")).to_be_visible()
+            expect(visitor.button("Copy code")).to_be_visible()
+    assert "make run" in visitor.page.evaluate("() => navigator.clipboard.readText()")
+
+
 COVERED = """(one) => { const { x, y, width, height } = one.getBoundingClientRect(); const root = one.getRootNode();
     const tops = [y + 2, y + height - 2].map((at) => root.elementFromPoint(x + width / 2, at));
     return tops.some((top) => !one.contains(top)) }"""
 
 
-@pytest.mark.parametrize("rating", ["Poor answer", "Good answer"])
+@pytest.mark.parametrize(
+    ("rating", "question"), [("Poor answer", "What would have helped?"), ("Good answer", "What was helpful?")]
+)
 @pytest.mark.parametrize(("width", "height"), [(1000, 740), (360, 640)])
-def test_rating_under_a_notice(visit: Visit, width: int, height: int, rating: str) -> None:
-    """V16: with a notice below, the ratings of the last answer can be pressed, and what they open is in sight."""
+def test_rating_under_a_notice(visit: Visit, width: int, height: int, rating: str, question: str) -> None:
+    """V16: with a notice below, the ratings of the last answer can be pressed, and what they ask is in sight."""
     visitor = visit()
     visitor.page.set_viewport_size({"width": width, "height": height})
     visitor.open()
@@ -86,7 +107,7 @@ def test_rating_under_a_notice(visit: Visit, width: int, height: int, rating: st
     visitor.page.mouse.wheel(0, -90)
     expect(visitor.button("New words below")).to_be_visible()
     button.evaluate("(one) => one.click()")
-    why = visitor.page.get_by_role("textbox", name="What would have helped?")
+    why = visitor.page.get_by_role("textbox", name=question)
     expect(why).to_be_visible()
     expect(button).to_have_attribute("aria-pressed", "true")
     for shown in (why, visitor.button("Send feedback")):

@@ -53,6 +53,26 @@ def test_the_full_page_looks_like_the_widget(visit: Visit, context: BrowserConte
     assert plain == asked
 
 
+FIRST_LETTER = """(one) => { const letter = new Range(), text = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
+    letter.setStart(text.nextNode(), 0); letter.setEnd(letter.startContainer, 1);
+    const { left, right } = letter.getBoundingClientRect(), around = one.getBoundingClientRect();
+    return [left - around.left, around.right - right] }"""
+
+
+@pytest.mark.parametrize(
+    "title", ["Everything you always wanted to know about tea but never asked", "مرحبا بكم في متجر الشاي " * 4]
+)
+@pytest.mark.parametrize("lang", ["en", "ar"])
+def test_a_long_title_keeps_its_beginning(visit: Visit, title: str, lang: str) -> None:
+    """A title too long for its line loses its end, in whichever direction it and the chat are read."""
+    visitor = visit(tag=f'data-lang="{lang}" data-title="{title.strip()}"')
+    visitor.page.locator("[part~=launcher]").click()
+    heading = visitor.page.locator("header h2")
+    expect(heading).to_be_visible()
+    assert min(heading.evaluate(FIRST_LETTER)) >= 0
+    assert heading.evaluate("(one) => one.scrollWidth - one.clientWidth") <= 0
+
+
 def test_forced_colours(stranger: Callable[..., Visitor]) -> None:
     """With forced colours the marks of the title, an answer and a notice are drawn in the colour of the text."""
     visitor = stranger(forced_colors="active").open().ask("quick")

@@ -14,6 +14,7 @@ type Element = HTMLElement & {
   conversation: Conversation;
   options: Options;
   variant: "panel" | "page";
+  updateComplete: Promise<void>;
 };
 
 function mount(): void {
@@ -28,6 +29,11 @@ function mount(): void {
   element.conversation = conversation;
   conversation.setActive(true);
   void conversation.start(ticketFromUrl === undefined ? {} : { session: ticketFromUrl });
+  // Whoever came here wants to write; a page around a frame keeps the focus.
+  if (window.top === window && !matchMedia("(pointer: coarse)").matches)
+    void element.updateComplete.then(
+      () => document.activeElement === document.body && element.focus(),
+    );
 }
 
 if (document.readyState === "loading")

@@ -15,7 +15,7 @@ export interface ChatHost {
   openDialog(dialog: DialogKind): Promise<void>;
   closeDialog(): void;
   requestUpdate(): void;
-  focus(): void;
+  focusQuietly(): void;
 }
 
 export class ChatController {
@@ -31,7 +31,7 @@ export class ChatController {
 
   startNew(): void {
     this.conversation.startNew();
-    this.chat.focus();
+    this.chat.focusQuietly();
   }
 
   /** Opens the tab within the click, so that no popup blocker stops it, and sets its address when the ticket arrives. */

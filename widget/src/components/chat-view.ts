@@ -34,7 +34,7 @@ export function chatView(chat: BatonChat, state: State): TemplateResult {
               send: (text) => chat.send(text),
               stop: () => {
                 void chat.conversation!.stop();
-                chat.focus();
+                chat.focusQuietly();
               },
               onInput: (text) => chat.onInput(text),
               hint: people?.composerHint(state),
@@ -89,7 +89,7 @@ const logo = (initial: string | undefined, url: string | undefined): TemplateRes
 function intro(chat: BatonChat, state: State): Part {
   const { t } = chat.words;
   if (state.loading && !state.messages.length)
-    return html`<p class="loading"><span class="typing-indicator" aria-hidden="true"><i></i><i></i><i></i></span>${t("loading")}…</p>`;
+    return html`<p class="loading"><span class="typing-indicator" aria-hidden="true"><i></i><i></i><i></i></span>${t("loading")}</p>`;
   if (state.hasOlder) return nothing;
   const { greeting, suggestions = [] } = chat.options;
   const begun = state.messages.length > 0 || state.waiting || !!state.answering;

@@ -25,7 +25,8 @@ button { touch-action: manipulation; -webkit-tap-highlight-color: transparent; }
 .logo:has(img) { background: none; font-size: 0; }
 .logo img { height: 30px; max-width: 108px; object-fit: contain; }
 h1, h2, p, ul, ol { margin: 0; padding: 0; }
-.header h1, .header h2 { flex: 1; min-width: 0; font-size: 1.07em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.header h1, .header h2 { flex: 1; min-width: 0; font-size: 1.07em; font-weight: 650; letter-spacing: -.012em; line-height: 1.3; white-space: nowrap; }
+.header bdi { display: block; width: fit-content; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .icon-button { display: inline-grid; place-items: center; width: 44px; height: 44px; padding: 0; border: 0; border-radius: 12px; background: none; color: var(--_text-muted); cursor: pointer; }
 #more .icon { stroke-width: 3; }
 .icon-button:hover, .icon-button[aria-expanded=true] { background: var(--_surface-sunken); color: var(--_text); }

@@ -83,6 +83,15 @@ describe("the chat", () => {
     expect(field().value).toBe("");
   });
 
+  it("says that it loads with one ellipsis, in each language", async () => {
+    for (const lang of ["en", "de", "ar"]) {
+      const { root, chat } = await show({ loading: true }, { lang });
+      await vi.waitFor(() => expect(root.querySelector(".loading")).not.toBe(null));
+      expect(root.querySelector(".loading")!.textContent).toMatch(/[^…]…$/);
+      chat.remove();
+    }
+  });
+
   it("names each message by who said it", async () => {
     const { articles } = await show({
       status: "active",

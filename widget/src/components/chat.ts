@@ -167,7 +167,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
     if (this.#styleDirty) this.applyTheme();
     const stop = this.#root.activeElement?.matches("[type=button].send-button");
     render(chatView(this, state), this.#root);
-    if (stop && !this.#root.activeElement) this.focus();
+    if (stop && !this.#root.activeElement) this.focusQuietly();
     if (this.#shownConversation !== this.conversation) this.#attachConversation();
     this.messageList?.update(state);
     this.#restoreReturnedDraft(state);
@@ -274,6 +274,13 @@ export class BatonChat extends HTMLElement implements MessageHost {
     (this.field ?? this.#root.querySelector<HTMLElement>("#log"))?.focus();
   }
 
+  /** Where the composer would open a keyboard over what there is to read, the log has the focus. */
+  focusQuietly(): void {
+    const typing =
+      !matchMedia("(pointer: coarse)").matches || this.#root.activeElement === this.field;
+    (typing ? this : this.#find("#log")).focus();
+  }
+
   /** Asks whether to end the chat, as its button does. */
   end(): void {
     void this.controller.askToEnd();
@@ -300,7 +307,7 @@ export class BatonChat extends HTMLElement implements MessageHost {
 
   retry(clientId: string | undefined): void {
     void this.conversation?.retry(clientId);
-    this.focus();
+    this.focusQuietly();
   }
 
   async rate(id: string, rating: "up" | "down" | null, comment?: string): Promise<boolean> {
@@ -356,7 +363,8 @@ export class BatonChat extends HTMLElement implements MessageHost {
     this.#loadMessageList();
     void this.conversation!.send(text);
     this.requestUpdate();
-    this.focus();
+    if (suggested) this.focusQuietly();
+    else this.focus();
   }
 
   onInput(text: string): void {

@@ -167,7 +167,7 @@ export class MessageList {
       message.role === "assistant" &&
       this.#streaming &&
       this.#messages![this.#messages!.length - 1] === message;
-    const view = streamed ? this.#streaming!.view : new MessageView(this.host, message.role);
+    const view = streamed ? this.#streaming!.view : this.#createView(message.role);
     if (streamed) {
       this.#streaming = null;
       this.#streamedKey = key;
@@ -177,6 +177,10 @@ export class MessageList {
     const entry: Entry = { view, day: null };
     this.#entries.set(key, entry);
     return entry;
+  }
+
+  #createView(role: Message["role"]): MessageView {
+    return new MessageView(this.host, role, (words) => this.announcer.announce(words));
   }
 
   #day(known: HTMLElement | null, message: Message): HTMLElement {
@@ -204,7 +208,7 @@ export class MessageList {
   #updateStreaming(turn: string, text: string): void {
     if (this.#streaming?.turn !== turn) {
       this.#removeStreaming();
-      this.#streaming = { turn, view: new MessageView(this.host, "assistant") };
+      this.#streaming = { turn, view: this.#createView("assistant") };
       // At its final place: a node that is moved later would lose focus and selection.
       this.#list.append(this.#streaming.view.element);
     }

@@ -47,7 +47,7 @@ time { font-variant-numeric: tabular-nums; }
 .thinking { display: flex; align-items: center; gap: 12px; min-height: 30px; color: var(--_text-muted); font-size: .93em; }
 .list-end:not(:empty) { margin-bottom: 14px; }
 .live .text > p:last-child::after, .live .text > :is(.h1, .h2, .h3, .h4):last-child::after, .live .text > :is(ul, ol):last-child > li:last-child::after {
-  content: ""; display: inline-block; width: 4px; height: 1em; margin-inline-start: 5px; border-radius: 2px; background: var(--_accent); rotate: 32deg; vertical-align: -.12em;
+  content: ""; display: inline-block; width: 4px; height: 1em; margin-inline: 5px -9px; border-radius: 2px; background: var(--_accent); rotate: 32deg; vertical-align: -.12em;
 }
 .latest { position: absolute; z-index: 2; bottom: calc(100% + 8px); inset-inline: 0; margin-inline: auto; width: fit-content; min-width: 44px; height: 44px; padding: 0 12px; display: flex; gap: 8px; align-items: center; justify-content: center;
   border: 1px solid var(--_divider); border-radius: 22px; background: var(--_surface-raised); color: var(--_text); cursor: pointer; box-shadow: 0 4px 14px rgb(0 0 0 / .14); }
@@ -69,9 +69,11 @@ time { font-variant-numeric: tabular-nums; }
   .tools { visibility: hidden; }
   .message:is(:hover, :focus-within) .tools, .assistant:last-child .tools, .tools:has([aria-pressed=true]) { visibility: visible; }
 }
-@media (hover: none) { .user .tools { display: none; } }
+@media (hover: none) { .tools { margin-bottom: -10px; } .user .tools { display: none; } }
 @media (prefers-reduced-motion: no-preference) {
   .overlay { animation: fade .16s; }
+  .user.pending, .thinking { animation: fade .22s; }
+  .user .text { transition: opacity .2s; }
   .live .text :is(p, .h1, .h2, .h3, .h4, li):last-child::after { animation: blink 1.1s infinite ease-in-out; }
 }
 @keyframes fade { from { opacity: 0; } }

@@ -1,6 +1,6 @@
 /** One message as an article: who, when, what, its sources, and what can be done with it. */
 import type { Language } from "../locales/i18n";
-import type { RenderContext } from "../markdown/render";
+import { COPIED_MS, type RenderContext } from "../markdown/render";
 import { MarkdownView } from "../markdown/streaming";
 import { copy, h, externalLink, safeLink } from "../dom";
 import type { Citation, Message, Options, State } from "../types";
@@ -62,19 +62,6 @@ function assistantName({ options, words }: MessageHost): string {
   return given && given !== "Assistant" ? given : words.t("assistant");
 }
 
-export const renderContext = (
-  host: MessageHost,
-  citations: readonly Citation[],
-  live = false,
-): RenderContext => ({
-  t: (key, params) => host.words.t(key, params),
-  citations,
-  live,
-  headings: { top: 7, last: 2 },
-  copied: () => host.showToast("copied"),
-  failed: () => host.showToast("copy.failed"),
-});
-
 /** A message on the screen. `show` may be called again with a newer state of the same message. */
 export class MessageView {
   readonly element: HTMLElement;
@@ -91,6 +78,8 @@ export class MessageView {
   constructor(
     private readonly host: MessageHost,
     role: Message["role"],
+    /** Says something to those who listen, and shows nothing. */
+    private readonly announce: (words: string) => void,
   ) {
     this.text = h("div", { class: "text", part: `text text-${role}` });
     const head = h("div", { class: "head" }, this.#who, this.#time);
@@ -110,7 +99,7 @@ export class MessageView {
       this.element.setAttribute("aria-busy", "true");
       this.#setName(assistantName(this.host), new Date().toISOString());
     }
-    this.#stream ??= new MarkdownView(this.text, renderContext(this.host, [], true));
+    this.#stream ??= new MarkdownView(this.text, this.#renderContext([], true));
     this.#stream.update(text);
   }
 
@@ -154,11 +143,22 @@ export class MessageView {
     }
     const { stopped, interrupted, finish_reason } = message.metadata;
     const cutShort = !!(stopped || interrupted || finish_reason === "length");
-    const context = { ...renderContext(this.host, sources), cutShort };
+    const context = { ...this.#renderContext(sources), cutShort };
     // A person's line breaks are meant as such.
     const text = message.author ? message.content.replaceAll("\n", "  \n") : message.content;
     (this.#stream ?? new MarkdownView(this.text, context)).finish(text, context);
     this.#stream = null;
+  }
+
+  #renderContext(citations: readonly Citation[], live = false): RenderContext {
+    return {
+      t: (key, params) => this.host.words.t(key, params),
+      citations,
+      live,
+      headings: { top: 7, last: 2 },
+      copied: () => this.announce(this.host.words.t("copied")),
+      failed: () => this.host.showToast("copy.failed"),
+    };
   }
 
   #renderFooter(message: Message, sources: Citation[]): void {
@@ -256,9 +256,9 @@ export class MessageView {
 
   /** A tick in place of the icon for a moment, and the word for those who do not see it. */
   #showCopied(button: HTMLButtonElement): void {
-    this.host.showToast("copied");
+    this.announce(this.host.words.t("copied"));
     button.replaceChildren(iconNode("check"));
-    setTimeout(() => button.replaceChildren(iconNode("copy")), 1600);
+    setTimeout(() => button.replaceChildren(iconNode("copy")), COPIED_MS);
   }
 
   #ratings(message: Message, row: HTMLElement): void {
@@ -287,12 +287,13 @@ export class MessageView {
 
   #feedbackForm(id: string, rating: Rating, row: HTMLElement): HTMLElement {
     const t = this.host.words.t;
+    const question = t(rating === "up" ? "rate.what" : "rate.why");
     const field = h("input", {
       type: "text",
       maxlength: "500",
       dir: "auto",
-      "aria-label": t("rate.why"),
-      placeholder: t("rate.why"),
+      "aria-label": question,
+      placeholder: question,
     });
     const form = h(
       "form",

@@ -16,6 +16,7 @@ const styles = css`
 .panel[hidden] { display: none; }
 .panel.full {
   inset: var(--_top, 0) 0 auto 0; width: 100%; height: var(--_h, 100dvh); border: 0; border-radius: 0;
+  padding: env(safe-area-inset-top) env(safe-area-inset-right) 0 env(safe-area-inset-left);
 }
 .panel > baton-chat { width: 100%; height: 100%; }
 [part~=launcher] { background: var(--_primary); color: var(--_on-primary); touch-action: manipulation; }

@@ -92,7 +92,7 @@ function textButton(text: string, press: () => void, ...before: Child[]): HTMLBu
 export async function talkToPerson(chat: ChatHost): Promise<void> {
   try {
     if ((await chat.conversation!.people!.request()) === "bot") await leaveMessage(chat);
-    else chat.focus();
+    else chat.focusQuietly();
   } catch {
     chat.showToast("people.failed");
   }

@@ -26,7 +26,7 @@ export const proseStyles = css`
 .text blockquote { padding-block: 1px; padding-inline: 14px 0; border-inline-start: 3px solid var(--_divider); color: var(--_text-muted); }
 .text blockquote > * + * { margin-top: .5em; }
 .text hr { border: 0; height: 1px; background: var(--_divider); margin-block: 1.1em; }
-.text code { font: .9em/1.5 var(--_mono); background: var(--_surface-sunken); padding: .12em .34em; border-radius: 5px; }
+.text code { font: .9em/1.5 var(--_mono); background: var(--_surface-sunken); padding: .12em .34em; border-radius: 5px; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 .code { border: 1px solid var(--_divider); border-radius: 12px; overflow: clip; background: var(--_surface-sunken); direction: ltr; }
 .bar { display: flex; align-items: center; justify-content: space-between; min-height: 44px; padding-inline-start: 14px; border-bottom: 1px solid var(--_divider); font-size: .84em; color: var(--_text-muted); }
 .text-button { min-height: 44px; padding: 0 14px; border: 0; background: none; color: var(--_text-muted); font-weight: 600; cursor: pointer; }

@@ -5,6 +5,9 @@ import { decodeEntities } from "./entities";
 import type { CitationToken, Token, Tokens } from "./lexer";
 import { linkTarget } from "./links";
 
+/** How long a button says that it has copied. */
+export const COPIED_MS = 1600;
+
 /** What the nodes need to know of the widget around them. */
 export interface RenderContext {
   t(key: string, params?: Record<string, string | number>): string;
@@ -156,10 +159,15 @@ function code(token: Tokens.Code, context: RenderContext): HTMLElement {
     { type: "button", class: "text-button", part: "button" },
     context.t("copy.code"),
   );
-  button.addEventListener(
-    "click",
-    () => void copy(button.closest(".code")?.querySelector("pre")?.textContent ?? "", context),
-  );
+  const copied = (): void => {
+    button.textContent = context.t("copied");
+    setTimeout(() => (button.textContent = context.t("copy.code")), COPIED_MS);
+    context.copied();
+  };
+  button.addEventListener("click", () => {
+    const text = button.closest(".code")?.querySelector("pre")?.textContent ?? "";
+    void copy(text, { copied, failed: context.failed });
+  });
   const name = lang ? `${context.t("code")}: ${lang}` : context.t("code");
   return h(
     "div",

@@ -67,6 +67,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .row-body { flex: 1; min-width: 0; display: grid; gap: 2px; }
 .row-line { display: flex; align-items: baseline; gap: 8px; min-width: 0; }
 .row-name { flex: 1; min-width: 0; font-weight: 600; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.row-name bdi, .who-line bdi { display: block; width: fit-content; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .unread .row-name { font-weight: 720; }
 .row-time { flex: none; font-size: .86em; color: var(--_text-muted); }
 .row-preview { flex: 1; display: flex; min-width: 0; white-space: pre; color: var(--_text-muted); }
@@ -81,6 +82,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .handler.long { color: var(--_error); }
 .handler.mine { font-weight: 650; color: var(--_text); }
 .row-page { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.row-page bdi { display: inline-block; max-width: calc(100% - 1em); overflow: hidden; text-overflow: ellipsis; vertical-align: bottom; }
 .row-page::before { content: "· "; }
 .more-rows { margin: 6px auto 0; }
 .empty { padding: 28px 20px; color: var(--_text-muted); text-align: center; text-wrap: balance; }
@@ -212,6 +214,10 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
 .login-choices:not(:has(*)) { display: none; }
 .login-choices > * { min-height: 44px; padding-inline: 20px; }
 
+@container desk (max-width: 1440px) {
+  .work { grid-template-columns: minmax(264px, 300px) minmax(0, 1fr); }
+  .action-bar > * { padding-inline: 10px; }
+}
 @container desk (max-width: 1240px) {
   .details { display: none; position: absolute; z-index: 5; inset-block: 0; inset-inline-end: 0; width: min(320px, 100%); background: var(--_surface); box-shadow: 0 0 40px rgb(0 0 0 / .24); }
   .details.open { display: block; }
@@ -241,8 +247,11 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
   .views ul { display: flex; justify-content: space-between; overflow-x: auto; scrollbar-width: none; }
   .views .apart { margin: 0; padding: 0; border: 0; }
   .views .icon { display: none; }
-  .view { min-height: 44px; padding: 0 4px; gap: 4px; font-size: 13px; border-radius: 0; white-space: nowrap; }
-  .view-name { position: static; width: auto; height: auto; clip-path: none; }
+  .views .apart .icon { display: block; width: 20px; height: 20px; }
+  .views .apart .view { min-width: 40px; justify-content: center; }
+  .view { flex-direction: column; min-height: 48px; padding: 3px 4px; gap: 0; font-size: 13px; line-height: 1.3; border-radius: 0; white-space: nowrap; }
+  .view-name { flex: none; position: static; width: auto; height: auto; clip-path: none; }
+  .views .apart .view-name { position: absolute; width: 1px; height: 1px; clip-path: inset(50%); }
   .count { position: static; min-width: 0; padding: 0; font-size: .9em; }
   .view.urgent .count { padding: 0 6px; }
   .view[aria-current] { background: none; box-shadow: inset 0 -3px 0 var(--_accent); }
@@ -267,6 +276,12 @@ dialog.palette { width: min(560px, calc(100vw - 32px)); margin-top: 12dvh; paddi
   .hint { display: none; }
   .send-row { justify-content: flex-end; }
   .help { grid-template-columns: minmax(0, 1fr); }
+}
+@media (pointer: coarse) {
+  .strong, .plain, .view, .switch, .search, .action-bar > *, .text-icon-button, .files .text-icon-button { min-height: 44px; }
+  .icon-button { width: 44px; height: 44px; }
+  .field { min-height: 44px; max-height: 44px; padding-block: 11px; font-size: 16px; }
+  .search input { font-size: 16px; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .switch i::after { transition: inset .12s; }

@@ -1,5 +1,5 @@
 /** `<baton-desk-replies>`: for leads, the canned replies of all operators. */
-import { html, LitElement, type TemplateResult } from "lit";
+import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import { language, type Language } from "../../locales/i18n";
 import { css, sheet } from "../../theme/stylesheet";
@@ -16,6 +16,7 @@ button { padding: 0 14px; font-weight: 600; }
 .quiet { border-color: transparent; background: none; }
 .danger { color: var(--_error); }
 [role=status]:not(:empty) { margin-top: 14px; }
+.none { color: var(--_text-muted); }
 .row-end { display: flex; justify-content: flex-end; gap: 8px; margin-top: 8px; }
 .reply { display: flex; flex-wrap: wrap; align-items: flex-end; gap: 8px; }
 .reply label { flex: 0 1 9em; }
@@ -28,6 +29,7 @@ export class DeskReplies extends LitElement {
   /** Called with what was saved. */
   saved: (replies: Reply[]) => void = () => {};
   #replies: Reply[] = [];
+  #loaded = false;
   #message = "";
 
   static override styles = [sheet(formStyles), sheet(repliesStyles)];
@@ -35,7 +37,10 @@ export class DeskReplies extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     void this.api.replies().then(
-      (found) => this.#show(found),
+      (found) => {
+        this.#loaded = true;
+        this.#show(found);
+      },
       () => this.#say("desk.notice.error"),
     );
   }
@@ -80,6 +85,7 @@ export class DeskReplies extends LitElement {
       );
     };
     return html`<form @submit=${(event: SubmitEvent) => void this.#save(event)}>
+      ${this.#loaded && !this.#replies.length ? html`<p class="none">${t("desk.replies.none")}</p>` : nothing}
       ${this.#replies.map((one, at) => this.#row(one, at))}
       <div class="row-end"><button type="button" class="plain" @click=${add}>${t("desk.replies.add")}</button>
         <button class="strong">${t("desk.replies.save")}</button></div>

@@ -19,7 +19,7 @@ export function viewsNav(host: DeskHost): TemplateResult {
       <ul>${VIEWS.map(link)}
         ${
           isAtLeast(me?.role, "lead")
-            ? html`<li class="apart"><a href=${routeTo("analytics")} aria-current=${page === "analytics" ? "page" : nothing} class="view">${deskIcon("analytics")}<span class="view-name">${t("desk.analytics")}</span></a></li>`
+            ? html`<li class="apart"><a href=${routeTo("analytics")} aria-current=${page === "analytics" ? "page" : nothing} class="view" title=${t("desk.analytics")}>${deskIcon("analytics")}<span class="view-name">${t("desk.analytics")}</span></a></li>`
             : nothing
         }
       </ul>
