@@ -36,6 +36,8 @@ class RenderedPage:
     opening: Markup
     html: Markup
     headings: tuple[Heading, ...]
+    is_cut: bool
+    """Whether the page goes on after the part that is shown."""
 
 
 def render(page: ParsedPage) -> RenderedPage:
@@ -47,7 +49,7 @@ def render(page: ParsedPage) -> RenderedPage:
     def html(part: Sequence[Token]) -> Markup:
         return Markup(renderer.renderer.render(part, renderer.options, dict(_ENV)))  # noqa: S704
 
-    return RenderedPage(html(tokens[:after_title]), html(tokens[after_title:]), page.headings)
+    return RenderedPage(html(tokens[:after_title]), html(tokens[after_title:]), page.headings, page.is_cut)
 
 
 @lru_cache(maxsize=1)

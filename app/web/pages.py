@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, abort, redirect, render_template, 
 from app.cache import ByteBoundedCache
 from app.engines.base import Citation
 from app.engines.knowledge import Page, PageEntry
-from app.engines.knowledge.reader import readable_name
+from app.engines.knowledge.reader import parse_source, readable_name
 from app.errors import ERRORS
 from app.extensions import services
 from app.rate_limit import address_limit
@@ -178,7 +178,7 @@ def _knowledge_response(page: Page | None, **values: Any) -> Response:
     if page is not None:
         rendered = _rendered.get(
             (links.version, page.path, page.version),
-            lambda: render(page.parse(links)),
+            lambda: render(parse_source(page.source, page.name, links)),
             lambda result: 4 * (len(result.html) + len(result.opening)),
         )
         contents = [heading for heading in rendered.headings if heading.level in (2, 3)]

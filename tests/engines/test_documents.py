@@ -10,7 +10,7 @@ import pytest
 
 from app.engines.knowledge.documents import Block, Document, page_url
 from app.engines.knowledge.markdown_parser import parse
-from app.engines.knowledge.reader import Folder, front_matter, parse_source, read_document, read_folder
+from app.engines.knowledge.reader import Folder, front_matter, parse_source, read_folder
 from app.web.markdown import render
 
 BASE = "https://docs.example/help"
@@ -163,6 +163,25 @@ def test_d6_code_stays_as_it_is_written(code: str, write: Write) -> None:
             assert words in text.replace("`", " ") or words == "1."
 
 
+@pytest.mark.parametrize(
+    "marks",
+    [
+        ('{{< highlight html "linenos=table" >}}', "{{< /highlight >}}"),
+        ("{{% highlight html %}}", "{{% /highlight %}}"),
+        ("{% highlight html %}", "{% endhighlight %}"),
+    ],
+)
+def test_d6_highlighted_code_is_code(marks: tuple[str, str], write: Write) -> None:
+    """D6: what stands between Hugo's or Jekyll's marks for code is code as it is written; the marks are gone."""
+    code = "<b>shown</b> {{ x }} :::note"
+    found = blocks(f"Before.\n\n{marks[0]}\n{code}\n{marks[1]}\n\nAfter.", write=write)
+    assert [(block.kind, block.text) for block in found] == [
+        ("paragraph", "Before."),
+        ("code", code),
+        ("paragraph", "After."),
+    ]
+
+
 ANCHORS = """# Refund policy {#refunds}
 ## Terms <a id="the-terms"></a>
 ## Note
@@ -266,14 +285,14 @@ def test_d7_front_matter_of_three_kinds(matter: str, write: Write) -> None:
     (document,) = read(write({"page.md": f"{matter}\n\nWe open at nine.\n"})).values()
     assert (document.title, document.lang, document.tags) == ("Opening hours", "de", ("a", "b"))
     assert [block.text for block in document.sections[0].blocks] == ["We open at nine."]
-    assert page_url(document.path, document.url, BASE) == f"{BASE}/hours/"
+    assert page_url(document.path, document.name.url, BASE) == f"{BASE}/hours/"
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "//evil.example", "data:x", "../x", "https://a.example/ b"])
 def test_d7_an_address_that_may_not_be_followed_is_none(url: str, write: Write) -> None:
     """D7: only http, https and paths are addresses of a page."""
     (document,) = read(write({"page.md": f"---\nurl: '{url}'\n---\n# Page\n"})).values()
-    assert document.url is None
+    assert document.name.url is None
 
 
 def test_d7_broken_front_matter_is_named(write: Write) -> None:
@@ -461,13 +480,6 @@ def test_blocks_of_a_page(write: Write) -> None:
 def test_text_of_scripts_without_spaces_is_joined_without_one(write: Write) -> None:
     """A line break between two Japanese letters is no space."""
     assert blocks("返品は\n三十日以内です。\n", write=write)[0].text == "返品は三十日以内です。"
-
-
-def test_one_file_by_itself(write: Write) -> None:
-    """``read_document`` reads a file without a folder around it."""
-    folder = write({"a.md": "---\ntitle: One\n---\nText [x](b.md)."})
-    document = read_document(folder / "a.md")
-    assert (document.path, document.title, document.sections[0].text) == ("a", "One", "Text x.")
 
 
 def test_nesting_without_end_is_read(write: Write) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from app.engines.knowledge import KnowledgeEngine
 from app.engines.knowledge.index_manager import SCAN_SECONDS
-from app.engines.knowledge.markdown_parser import slug
+from app.engines.knowledge.links import slug
+from app.engines.knowledge.reader import parse_source
 
 BASE = "https://x.example/knowledge"
 Open = Callable[[], KnowledgeEngine]
@@ -192,7 +193,7 @@ def test_paths_and_titles(start: Open, pages: Path) -> None:
     folder = engine.page("a b")
     assert folder is not None
     assert folder.title == "Sweet & sour"
-    assert folder.file == "a b/index.md"
+    assert folder.name.file == "a b/index.md"
     assert engine.page("a b/index") == folder
 
 
@@ -259,4 +260,4 @@ def test_page_headings_have_the_anchors_of_citations(start: Open, pages: Path) -
     page = engine.page("twice")
     assert page is not None
     assert [one.anchor for one in page.headings] == ["twice", "note", "note-1"]
-    assert page.parse(engine.links).anchors == {"twice", "note", "note-1"}
+    assert parse_source(page.source, page.name, engine.links).anchors == {"twice", "note", "note-1"}

@@ -13,7 +13,8 @@ import pytest
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
 from app.engines.knowledge.index_manager import index_folders
-from app.engines.knowledge.retriever import Deadline, page_scores, parse
+from app.engines.knowledge.query import Deadline, parse
+from app.engines.knowledge.ranking import page_scores
 from tests.conftest import until
 
 Make = Callable[[dict[str, str]], KnowledgeEngine]

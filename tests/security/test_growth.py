@@ -24,7 +24,7 @@ from app.conversations.events import parse_cursor, parse_message_id
 from app.engines import citations, prompt, sanitize, webhook_parsers
 from app.engines.base import CancelToken, ChatMessage, Citation, EngineRequest
 from app.engines.knowledge import KnowledgeEngine, dialects, languages, markdown_parser, reader, sections, small_talk
-from app.engines.knowledge.retriever import leans
+from app.engines.knowledge.query import leans
 from app.web.markdown import render
 from tests.conftest import Service, until
 

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.engines.knowledge.links import Links, PageName
+from app.engines.knowledge.documents import PageName
+from app.engines.knowledge.links import Links
 from app.engines.knowledge.markdown_parser import parse
 from app.web.markdown import REL, RenderedPage, render
 

@@ -6,13 +6,15 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from urllib.parse import quote, urlsplit
 
 from app.engines.base import Citation
 from app.engines.knowledge.documents import Block, page_url
 from app.engines.knowledge.index import Chunk, read_chunks
 from app.engines.knowledge.languages import terms
-from app.engines.knowledge.retriever import Hit, Query
+from app.engines.knowledge.query import Query
+from app.engines.knowledge.ranking import Hit
 from app.engines.knowledge.sections import escaped
 from app.engines.knowledge.small_talk import sentence
 
@@ -20,6 +22,8 @@ ANSWER_CHARS = 1_000
 """About how long an answer is at most."""
 SHORT_CHARS = 500
 """Below which the page's next section is quoted too."""
+SLACK = 200
+"""By how much a single block may be longer than what is left."""
 LONG_LIST, LONG_CHARS = 8, 600
 """Items and characters from which a list or a table is cut to what matches."""
 MAX_CITATIONS = 5
@@ -97,15 +101,8 @@ def _with_own_links(markdown: str, hosts: set[str]) -> str:
 
 def _with_text(db: sqlite3.Connection, chunk: Chunk) -> Chunk:
     """The chunk, or the next of its page with text where it is a heading alone."""
-    if chunk.blocks:
-        return chunk
-    for number in range(chunk.id + 1, chunk.id + 4):
-        following = read_chunks(db, [number]).get(number)
-        if following is None or following.page != chunk.page:
-            break
-        if following.blocks:
-            return following
-    return chunk
+    following = () if chunk.blocks else read_chunks(db, range(chunk.id + 1, chunk.id + 4)).values()
+    return next((one for one in following if one.blocks and one.page == chunk.page), chunk)
 
 
 def _next_section(db: sqlite3.Connection, chunk: Chunk, hit: Hit, weights: dict[str, float]) -> Chunk | None:
@@ -144,45 +141,44 @@ def _quote(chunk: Chunk, weights: dict[str, float], limit: int) -> _Quote:
     """Whole blocks of a chunk in order, from its first where they fit, else the run of them that matches best."""
     quotes = [_block_quote(block, chunk.lang, weights, limit) for block in chunk.blocks]
     scores = [_score("\n".join(quote.lines), chunk.lang, weights) for quote in quotes]
-    best, chosen = -1.0, (0, 0)
-    for start in range(len(quotes)):
-        end, size = start, 0
-        while end < len(quotes) and (end == start or size + len(quotes[end].markdown) <= limit):
-            size += len(quotes[end].markdown) + 2
-            end += 1
-        score = sum(scores[start:end]) + (0.01 if start == 0 else 0.0)
-        if score > best * 1.05:
-            best, chosen = score, (start, end)
-    some = quotes[chosen[0] : chosen[1]]
+    some = quotes[_best_run([len(quote.markdown) + 2 for quote in quotes], scores, limit)]
     return _Quote("\n\n".join(quote.markdown for quote in some), tuple(line for quote in some for line in quote.lines))
+
+
+def _best_run(sizes: Sequence[int], scores: Sequence[float], limit: int) -> slice:
+    """The run of parts within the limit that scores best, at least one part; an earlier one unless it is clearly less.
+
+    Takes time linear in the parts times those that fit.
+    """
+    best, chosen = -1.0, slice(0)
+    for start in range(len(sizes)):
+        end, size = start + 1, sizes[start]
+        while end < len(sizes) and size + sizes[end] <= limit:
+            size += sizes[end]
+            end += 1
+        score = sum(scores[start:end])
+        if score > best * 1.05:
+            best, chosen = score, slice(start, end)
+    return chosen
 
 
 def _block_quote(block: Block, lang: str, weights: dict[str, float], limit: int) -> _Quote:
     if block.items and (len(block.items) > LONG_LIST or len(block.markdown) > LONG_CHARS):
         chosen = _matching_items(block, lang, weights, limit)
+        if not chosen and len(block.markdown) > limit + SLACK:
+            sizes = accumulate(map(len, block.items))
+            chosen = [at for at, size in enumerate(sizes) if not at or size <= limit]
         if chosen:
             return _Quote(block.with_items(chosen), tuple(block.item_texts[at] for at in chosen))
-    if len(block.markdown) <= limit + 200:
+    if len(block.markdown) <= limit + SLACK:
         return _Quote(block.markdown, tuple(block.text.splitlines()))
-    if block.items:
-        sizes = 0
-        kept: list[int] = []
-        for at, item in enumerate(block.items):
-            sizes += len(item)
-            if sizes > limit and kept:
-                break
-            kept.append(at)
-        return _Quote(block.with_items(kept), tuple(block.item_texts[at] for at in kept))
     if block.kind == "code":
         fence, *lines = block.markdown.splitlines()
         shown = lines[: max(1, limit // 60)]
         return _Quote("\n".join([fence, *shown, fence[: len(fence) - len(fence.lstrip("`~"))]]), tuple(shown))
-    text = ""
-    for part in _SENTENCE_END.split(block.markdown):
-        if text and len(text) + len(part) > limit:
-            break
-        text = f"{text} {part}".strip()
-    return _Quote(text, tuple(block.text.splitlines()))
+    ends = [*(found.end() for found in _SENTENCE_END.finditer(block.markdown)), len(block.markdown)]
+    end = max((end for end in ends if end <= limit), default=ends[0])
+    return _Quote(block.markdown[:end].rstrip(), tuple(block.text.splitlines()))
 
 
 def _matching_items(block: Block, lang: str, weights: dict[str, float], limit: int) -> list[int]:
@@ -217,15 +213,7 @@ def _snippet(chunk: Chunk, used: Sequence[str], weights: dict[str, float]) -> st
         return chunk.text or chunk.heading or chunk.title
     lines = [line for line in used or chunk.text.splitlines() if line.strip()]
     scores = [_score(line, chunk.lang, weights) for line in lines]
-    best, chosen = -1.0, lines[:1]
-    for start in range(len(lines)):
-        end, size = start, 0
-        while end < len(lines) and (end == start or size + len(lines[end]) < SNIPPET_CHARS):
-            size += len(lines[end]) + 1
-            end += 1
-        if sum(scores[start:end]) > best * 1.05:
-            best, chosen = sum(scores[start:end]), lines[start:end]
-    text = "\n".join(chosen)
+    text = "\n".join(lines[_best_run([len(line) + 1 for line in lines], scores, SNIPPET_CHARS)])
     if len(text) <= SNIPPET_CHARS:
         return text
     cut = text[:SNIPPET_CHARS]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import takewhile
 
 from app.engines.knowledge import html_tags
-from app.engines.knowledge.html_tags import names
+from app.engines.knowledge.html_tags import backticks, names, put_aside
 
 MAX_DEPTH = 24
 """Containers within containers; what is nested deeper keeps its text and loses its box."""
@@ -152,7 +153,7 @@ class _Masker:
                 end += inner is not None
                 break
             outside = lead.strip() or indent > 3
-            if outside and inner.strip() and len(inner) - len(inner.lstrip()) < min(indent, 2):
+            if outside and inner.strip() and _indent(inner) < min(indent, 2):
                 break
             body.append(_dedent(inner, indent))
             end += 1
@@ -170,10 +171,8 @@ class _Masker:
             at = next((n + 1 for n, line in enumerate(body[1:], 1) if line.strip() == "---"), 0)
         while at < len(body) and re.match(r"[ ]*:[\w-]+:", body[at]):
             at += 1
-        if name in _CODE_DIRECTIVES:
-            self._keep_fence(lead, argument, body[at:])
-        elif self._depth >= MAX_DIRECTIVES:
-            self._keep_fence(lead, "", body[at:])
+        if name in _CODE_DIRECTIVES or self._depth >= MAX_DIRECTIVES:
+            self._keep_fence(lead, argument if name in _CODE_DIRECTIVES else "", body[at:])
         elif name.rpartition(":")[2] not in _DROPPED_DIRECTIVES:
             indent = " " * len(lead) if not lead.startswith((" ", ">")) else lead
             inner = _Masker(self._mdx, self._depth + 1)
@@ -183,20 +182,15 @@ class _Masker:
             self._out.append(f"{indent}:::")
 
     def _keep_fence(self, lead: str, info: str, body: list[str]) -> None:
-        longest = max((len(run) for line in body for run in _TICKS.findall(line)), default=0)
-        ticks = "`" * max(3, longest + 1)
-        self._out.append(lead + self._keep("\n".join([f"{ticks}{info.replace('`', '')}", *body, ticks])))
-
-    def _keep(self, code: str) -> str:
-        self.kept.append(code)
-        return f"\ue000{len(self.kept) - 1}\ue001"
+        ticks = backticks("\n".join(body))
+        code = "\n".join([f"{ticks}{info.replace('`', '')}", *body, ticks])
+        self._out.append(lead + put_aside(self.kept, code))
 
     def _is_code(self, line: str, after_blank: bool) -> bool:
         """Whether an indented line is code by the rule of CommonMark; in MDX it never is."""
-        body = line.lstrip(" ")
+        body, indent = line.lstrip(" "), _indent(line)
         if not body:
             return False
-        indent = len(line) - len(body)
         while self._indents and self._indents[-1][0] >= indent:
             self._indents.pop()
         limit = self._indents[-1][1] if self._indents else 4
@@ -211,18 +205,14 @@ class _Masker:
         return False
 
     def _indented(self, lines: list[str], at: int) -> int:
-        indent = len(lines[at]) - len(lines[at].lstrip(" "))
-        end = last = at
-        while end < len(lines):
-            if lines[end].strip():
-                if len(lines[end]) - len(lines[end].lstrip(" ")) < indent:
-                    break
-                last = end
-            end += 1
-        code = [line[indent:] for line in lines[at : last + 1]]
+        indent = _indent(lines[at])
+        below = (lines[number] for number in range(at, len(lines)))
+        code = list(takewhile(lambda line: not line.strip() or _indent(line) >= indent, below))
+        while not code[-1].strip():
+            code.pop()
         above = self._indents[-1][1] - 4 if self._indents else 0
-        self._keep_fence(" " * above, "", code)
-        return last + 1
+        self._keep_fence(" " * above, "", [line[indent:] for line in code])
+        return at + len(code)
 
     def _prose(self, line: str) -> str:
         """A line without its comments, its code spans as numbers. A comment may go on in the lines after it."""
@@ -243,7 +233,7 @@ class _Masker:
             if after < len(closes):
                 parts.append(line[pos:start])
                 pos = closes[after] + end - start
-                parts.append(self._keep(line[start:pos]))
+                parts.append(put_aside(self.kept, line[start:pos]))
         return "".join(parts if self._comment else [*parts, line[pos:]]).rstrip()
 
     def _comments(self, line: str, pos: int, limit: int, parts: list[str]) -> int:
@@ -278,8 +268,12 @@ def _strip_quote(line: str, depth: int) -> str | None:
     return line
 
 
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
 def _dedent(line: str, indent: int) -> str:
-    return line[min(indent, len(line) - len(line.lstrip(" "))) :]
+    return line[min(indent, _indent(line)) :]
 
 
 def _inline(text: str, kept: list[str], mdx: bool) -> str:
@@ -287,7 +281,7 @@ def _inline(text: str, kept: list[str], mdx: bool) -> str:
     text = _without_esm(html_tags.put_preformatted_aside(text, kept))
     text = html_tags.convert(text, kept, ANCHOR, _BOX_NAMES)
     text = _REF_LINK.sub(r"](\1\2)", text)
-    text = _shortcodes(text, kept)
+    text = _SHORTCODE.sub(_shortcode, text)
     text = _ROLE.sub(lambda found: _role(found, kept), text)
     text = _WIKILINK.sub(_wikilink, text)
     text = _ATTRIBUTES_OR_MARK.sub(_attributes, text)
@@ -316,41 +310,15 @@ def _without_esm(text: str) -> str:
     return "\n".join(out)
 
 
-def _shortcodes(text: str, kept: list[str]) -> str:
-    """Hugo's, Jekyll's and GitBook's: those that draw a box become containers, those that hold code become code."""
-    out: list[str] = []
-    pos = 0
-    code_from = -1
-    for found in _SHORTCODE.finditer(text):
-        words = " ".join((found["hugo"] or found["liquid"] or "").lstrip("-").split())
-        name = words.lstrip("/ ").split(" ")[0].strip("/").lower().removeprefix("end")
-        closes = words.startswith(("/", "end"))
-        if code_from >= 0 and not (closes and name in ("highlight", "code-toggle")):
-            continue
-        out.append(text[pos : found.start()])
-        if code_from >= 0:
-            code = _unmask("".join(out[code_from:]).strip("\n").split("\n"), kept)
-            del out[code_from:]
-            kept.append(f"~~~~~~\n{code}\n~~~~~~")
-            out.append(f"\n\ue000{len(kept) - 1}\ue001\n")
-            code_from = -1
-        elif name in ("highlight", "code-toggle") and not closes and not found[0].endswith(("/>}}", "/%}}")):
-            code_from = len(out)
-        else:
-            out.append(_shortcode(name, words, closes, _is_alone(text, found)))
-        pos = found.end()
-    return "".join([*out, text[pos:]])
-
-
-def _is_alone(text: str, found: re.Match[str]) -> bool:
-    """Whether nothing but indentation stands before it in its line."""
-    start = text.rfind("\n", max(0, found.start() - 200), found.start()) + 1
-    return not text[start : found.start()].strip(" >")
-
-
-def _shortcode(name: str, words: str, closes: bool, alone: bool) -> str:
+def _shortcode(found: re.Match[str]) -> str:
+    """One of Hugo's, Jekyll's or GitBook's: those that draw a box become containers, most others go."""
+    words = " ".join((found["hugo"] or found["liquid"] or "").lstrip("-").split())
+    name = words.lstrip("/ ").split(" ")[0].strip("/").lower().removeprefix("end")
+    closes = words.startswith(("/", "end"))
     title = _title(words)
-    if name in _BOX_NAMES and alone:
+    line_start = found.string.rfind("\n", max(0, found.start() - 200), found.start()) + 1
+    is_alone = not found.string[line_start : found.start()].strip(" >")
+    if name in _BOX_NAMES and is_alone:
         if closes:
             return ":::"
         style = re.search(r"(?:style|type|color)=[\"']?([\w-]+)", words)
@@ -359,7 +327,7 @@ def _shortcode(name: str, words: str, closes: bool, alone: bool) -> str:
         return f"::: {kind} {title}"
     if name == "embed" and (url := re.search(r"https?://[^\s\"]+", words)):
         return f"<{url[0]}>"
-    return f"**{title}**\n" if title and not closes and alone and name in ("tab", "tabitem", "step") else ""
+    return f"**{title}**\n" if title and not closes and is_alone and name in ("tab", "tabitem", "step") else ""
 
 
 def _title(words: str) -> str:
@@ -433,18 +401,16 @@ class _Boxes:
         while self._open and self._has_ended(self._open[-1], depth, body):
             self._close()
         stripped = sum(1 for box in self._open if box.by == "quote")
-        if depth:
-            kept = "> " * (depth - stripped)
-            body = (" " if kept == "" and quote.startswith(" ") else "") + body if not kept else body
-        else:
-            kept = ""
+        kept = "> " * (depth - stripped)
+        if depth and not kept and quote.startswith(" "):
+            body = f" {body}"
         body = _dedent(body, sum(4 for box in self._open if box.by == "indent"))
         self._content(kept, self._within_list(body), depth)
 
     def _within_list(self, body: str) -> str:
         """A line of a box that stands in a list item, indented like the box; a heading ends an unclosed box."""
         floor = max((box.lead.count(" ") for box in self._open if box.by in ":/" and ">" not in box.lead), default=0)
-        if not floor or not body.strip() or len(body) - len(body.lstrip(" ")) >= floor:
+        if not floor or not body.strip() or _indent(body) >= floor:
             return body
         if not body.startswith("#"):
             return " " * floor + body.lstrip(" ")
@@ -457,11 +423,11 @@ class _Boxes:
             return depth < box.quotes
         if not body.strip():
             return False
-        return box.by == "indent" and (len(body) - len(body.lstrip(" ")) <= box.indent or depth < box.quotes)
+        return box.by == "indent" and (_indent(body) <= box.indent or depth < box.quotes)
 
     def _content(self, lead: str, body: str, depth: int) -> None:
         text = body.strip(" ")
-        indent = body[: len(body) - len(body.lstrip(" "))]
+        indent = body[: _indent(body)]
         if self._options and re.match(r"[ ]{4}[ ]*[\w-]+:[ ]|[ ]*:[\w-]+:", body):
             return
         self._options = False
@@ -473,9 +439,7 @@ class _Boxes:
         elif target := _TARGET.fullmatch(text):
             self._out.append(f"{lead}{indent}{ANCHOR.format(target[1])}")
         else:
-            self._out.append("" if not text else lead if _DROPPED_LINE.fullmatch(text) else lead + body)
-            if not text and lead:
-                self._out[-1] = lead.rstrip()
+            self._out.append(lead.rstrip() if not text else lead if _DROPPED_LINE.fullmatch(text) else lead + body)
 
     def _mark(self, lead: str, indent: str, text: str, depth: int) -> bool:
         """Whether the line is the mark of a box; then it is dealt with."""
@@ -514,9 +478,7 @@ class _Boxes:
             return
         colons = ":" * (3 + MAX_DEPTH - len(self._open))
         self._open.append(box)
-        if title or name == "tab":
-            title = title.replace("\n", " ").strip()
-        self._out.append(f"{box.lead}{colons} {name or 'note'} {title}".rstrip())
+        self._out.append(f"{box.lead}{colons} {name or 'note'} {title.strip()}".rstrip())
 
     def _close(self) -> None:
         box = self._open.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -65,34 +66,54 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A page of the folder, read whole."""
+class PageName:
+    """What a page is called: its path in addresses, its file, and the other names that its front matter gives it."""
 
     path: str
     """What stands after ``/knowledge/``: relative, without the file's ending; a README or index is its folder."""
     file: str
     """Relative to its folder, with forward slashes and ending: ``guide/install.md``."""
+    folder: int = 0
+    """Which of the folders it is in."""
+    url: str | None = None
+    """The front matter's ``url``: https, http, or a path to be joined to KNOWLEDGE_URL (``page_url`` does)."""
+    aliases: tuple[str, ...] = ()
+    """Other names that links may use: the front matter's ``slug``, ``id``, ``permalink``, ``aliases``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as ``/knowledge`` shows it."""
+
+    name: PageName
     title: str
     """The front matter's, else the first level-1 heading, else the file's name made readable."""
-    url: str | None
-    """The front matter's ``url``: https, http, or a path to be joined to KNOWLEDGE_URL (``page_url`` does)."""
     lang: str | None
-    """The front matter's ``lang`` or ``language`` in lower case (``de``, ``pt-br``)."""
+    """Its language (``de``, ``pt-br``), as the front matter says or as the index found; None where nothing is known."""
+    headings: tuple[Heading, ...]
+    """All headings in order, with the anchors that citations use."""
+    source: str
+    """The text as written, front matter included: ``/knowledge`` renders it."""
+
+    @property
+    def path(self) -> str:
+        """See ``PageName``."""
+        return self.name.path
+
+    @property
+    def version(self) -> str:
+        """Changes with what is written in it."""
+        return hashlib.blake2b(self.source.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Page):
+    """A page of the folder, read whole."""
+
     description: str
     tags: tuple[str, ...]
     """The front matter's ``tags`` and ``keywords``."""
-    headings: tuple[Heading, ...]
     sections: tuple[Section, ...]
-    source: str
-    """The text as written, front matter included: ``/knowledge`` renders it."""
-    version: str
-    """A hash of ``source``."""
-    mtime: float
-    """When the file was last written, seconds since 1970."""
-    folder: int = 0
-    """Which of the folders it is in."""
-    aliases: tuple[str, ...] = ()
-    """Other names that links may use: the front matter's ``slug``, ``id``, ``permalink``, ``aliases``."""
 
     @property
     def summary(self) -> str:
@@ -100,6 +121,16 @@ class Document:
         blocks = (block for section in self.sections for block in section.blocks if block.kind == "paragraph")
         text = self.description or next((block.text for block in blocks), "")
         return text if len(text) <= SUMMARY_CHARS else text[: SUMMARY_CHARS - 1].rsplit(" ", 1)[0] + " …"
+
+
+@dataclass(frozen=True, slots=True)
+class PageEntry:
+    """A page in a list."""
+
+    path: str
+    title: str
+    summary: str
+    lang: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Both answer ``similarities``; None from it means that words alone answer the que
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import sqlite3
@@ -19,10 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.engines.base import CancelToken
-from app.engines.knowledge.fusion import UNKNOWN, Reading, Similarities
 from app.engines.knowledge.index import chunk_texts
-from app.engines.knowledge.vectors import VectorStore, digest
+from app.engines.knowledge.query import Reading
+from app.engines.knowledge.ranking import UNKNOWN, Similarities
+from app.engines.knowledge.vectors import complete_vectors, digest, read_vectors
 from app.engines.sanitize import IdleTimer
+from app.file_lock import file_lock
 from app.threadpool import run_in_thread
 
 _log = logging.getLogger(__name__)
@@ -69,10 +70,8 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         with guard.activate():
             sent = {"model": self.model, "input": [text[:MAX_CHARS] or "-" for text in texts]}
-            response = (
-                http_client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status().json()
-            )
-        found = sorted(response["data"], key=lambda row: int(row["index"]))
+            response = http_client().post(f"{self.url}/embeddings", json=sent, headers=headers).raise_for_status()
+        found = sorted(response.json()["data"], key=lambda row: int(row["index"]))
         if len(found) != len(texts):
             raise ValueError("not a vector for every text")
         return [_unit(row["embedding"]) for row in found]
@@ -84,8 +83,8 @@ class EndpointEmbeddings:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._index: Path | None = None
-        self._digests: dict[int, bytes] = {}
-        self._signs: dict[int, int] = {}
+        self._signs: dict[int, tuple[int, bytes]] = {}
+        """Of every chunk the signs of its vector's numbers, and the key under which the vector is kept."""
         self._learning: threading.Thread | None = None
         self._quiet_until = 0.0
         self._failures = 0
@@ -119,11 +118,9 @@ class EndpointEmbeddings:
 
     def _nearest(self, index: Path, asked: array[float]) -> dict[int, float]:
         signs = _sign(asked)
-        rough = sorted(self._signs, key=lambda chunk: (self._signs[chunk] ^ signs).bit_count())[:ROUGH]
-        wanted = {chunk: self._digests[chunk] for chunk in rough}
-        with closing(VectorStore(index, self._endpoint.model)) as store:
-            vectors = store.read(set(wanted.values()))
-        return {chunk: _dot(asked, array("f", vectors[key])) for chunk, key in wanted.items()}
+        rough = sorted(self._signs.items(), key=lambda entry: (entry[1][0] ^ signs).bit_count())[:ROUGH]
+        vectors = read_vectors(index, self._endpoint.model, (key for _, (_, key) in rough))
+        return {chunk: _dot(asked, array("f", vectors[key])) for chunk, (_, key) in rough}
 
     def _fail(self, error: Exception) -> None:
         self._failures += 1
@@ -132,40 +129,30 @@ class EndpointEmbeddings:
 
     def _learn(self, index: Path) -> None:
         try:
-            with index.with_name("vectors.lock").open("w") as lock:
-                fcntl.flock(
-                    lock, fcntl.LOCK_EX | fcntl.LOCK_NB
-                )  # another worker is at it: a later question looks again
-                self._fetch(index)
-        except BlockingIOError:
-            return
+            with file_lock(index.with_name("vectors.lock")) as lock:
+                if lock is not None:  # else another worker is at it: a later question looks again
+                    self._fetch(index)
         except Exception as error:  # noqa: BLE001 - whatever it is, words alone decide then
             self._fail(error)
 
     def _fetch(self, index: Path) -> None:
         with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
             texts = dict(chunk_texts(db))
-        digests = {chunk: digest(self._endpoint.model, text) for chunk, text in texts.items()}
-        with closing(VectorStore(index, self._endpoint.model)) as store:
-            vectors = store.read(set(digests.values()))
-            missing = list(
-                {digests[chunk]: text for chunk, text in texts.items() if digests[chunk] not in vectors}.items()
-            )
-            for at in range(0, len(missing), BATCH):
-                batch = missing[at : at + BATCH]
-                made = self._endpoint.vectors([text for _, text in batch], BATCH_SECONDS)
-                new = {key: vector.tobytes() for (key, _), vector in zip(batch, made, strict=True)}
-                store.add(new)
-                vectors |= new
-            store.prune(set(digests.values()))
-        self._digests = digests
-        self._signs = {chunk: _sign(array("f", vectors[key])) for chunk, key in digests.items()}
+
+        def make(batch: Sequence[str], _: int) -> list[bytes]:
+            return [vector.tobytes() for vector in self._endpoint.vectors(batch, BATCH_SECONDS)]
+
+        model = self._endpoint.model
+        vectors = complete_vectors(index, model, texts, make, BATCH)
+        self._signs = {
+            chunk: (_sign(array("f", vector)), digest(model, texts[chunk])) for chunk, vector in vectors.items()
+        }
         self._index = index
 
 
 def _unit(numbers: Any) -> array[float]:
     """A vector of length 1. Raises ValueError or TypeError for what is none."""
-    length = math.sqrt(sum(number * number for number in numbers))
+    length = math.hypot(*numbers)
     if not length or not math.isfinite(length):
         raise ValueError("not a vector")
     return array("f", [number / length for number in numbers])
@@ -176,6 +163,5 @@ def _sign(vector: array[float]) -> int:
 
 
 def _dot(one: array[float], other: array[float]) -> float:
-    if len(one) != len(other):
-        raise ValueError("vectors of different models")
+    """Raises ValueError for vectors of different models."""
     return sum(a * b for a, b in zip(one, other, strict=True))

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from app.engines.knowledge.index import chunk_texts, read_info
-from app.engines.knowledge.vectors import VectorStore, digest
+from app.engines.knowledge.vectors import complete_vectors
 
 NEAREST = 300
 """Chunks whose cosines a question gets, the nearest ones."""
@@ -184,25 +184,16 @@ class Encoder:
     def _vectors(
         self, index: Path, model: Model, texts: dict[int, str], *, counted: bool
     ) -> tuple[Model, Matrix, Matrix]:
-        """The vectors of all chunks: those that are kept, and the others made, the shortest texts first."""
-        digests = {chunk: digest(model.name, text) for chunk, text in texts.items()}
-        with contextlib.closing(VectorStore(index, model.name)) as store:
-            vectors = store.read(set(digests.values()))
-            missing = {digests[chunk]: text for chunk, text in texts.items() if digests[chunk] not in vectors}
-            by_length = sorted(missing.items(), key=lambda entry: len(entry[1]))
-            for at in range(0, len(by_length), BATCH):
-                if counted:
-                    self._embedded[str(index)] = len(vectors)
-                keys, batch = zip(*by_length[at : at + BATCH], strict=True)
-                with self._busy:
-                    made = model.encode(batch).astype(np.float16)
-                new = {key: row.tobytes() for key, row in zip(keys, made, strict=True)}
-                store.add(new)
-                vectors |= new
-            store.prune(set(digests.values()))
-        rows = [np.frombuffer(vectors[key], dtype=np.float16) for key in digests.values()]
+        def make(batch: Sequence[str], have: int) -> list[bytes]:
+            if counted:
+                self._embedded[str(index)] = have
+            with self._busy:
+                return [row.tobytes() for row in model.encode(batch).astype(np.float16)]
+
+        vectors = complete_vectors(index, model.name, texts, make, BATCH)
+        rows = [np.frombuffer(vector, dtype=np.float16) for vector in vectors.values()]
         matrix = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
-        return model, np.array(list(digests), dtype=np.int64), matrix
+        return model, np.array(list(vectors), dtype=np.int64), matrix
 
 
 class Server(socketserver.ThreadingUnixStreamServer):

@@ -6,7 +6,6 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +14,15 @@ from urllib.parse import unquote
 
 from app.engines.base import AnswerChunk, ChatMessage, Citation, CitationsChunk, EngineRequest, NotFound, TextChunk
 from app.engines.knowledge.answer_builder import Answer, build_answer, build_citations
-from app.engines.knowledge.answerability import certainty
+from app.engines.knowledge.documents import Page, PageEntry
 from app.engines.knowledge.embeddings import Embeddings
-from app.engines.knowledge.fusion import Similarities
-from app.engines.knowledge.index import read_chunks
+from app.engines.knowledge.index import list_pages, read_chunks, read_links, read_page
 from app.engines.knowledge.index_manager import IndexManager
 from app.engines.knowledge.languages import detect
 from app.engines.knowledge.links import Links
-from app.engines.knowledge.pages import Page, PageEntry, list_pages, read_links, read_page
-from app.engines.knowledge.retriever import Deadline, Hit, Query, parse, rank
+from app.engines.knowledge.query import Deadline, Query, parse
+from app.engines.knowledge.ranking import Hit, certainty, rank
 from app.engines.knowledge.small_talk import (
-    languages,
     listed,
     sentence,
     sentence_language,
@@ -35,7 +32,8 @@ from app.engines.knowledge.small_talk import (
 from app.errors import EngineBusy
 
 T = TypeVar("T")
-_WORDS = re.compile(r"\S+\s*|\s+")
+_PIECE = re.compile(r"[^\n]{1,24}\S*[^\S\n]*\n*|\n+")
+"""A few words, to the end of the line at most."""
 PAGES_PATH = "/knowledge"
 """Where the service shows the pages."""
 STALLED_SECONDS = 30.0
@@ -44,9 +42,6 @@ PARSE_SECONDS, RANK_SECONDS = 0.2, 0.3
 """A question's time to compute, waiting for others aside; after it the best found so far answers."""
 NAMED = 0.9
 """The share of a question that title and headings hold where it stands on its own."""
-NO_HITS: list[Hit] = []
-MAX_LOOKUPS = 3
-"""A question is looked up again where the folder was indexed anew meanwhile, every few seconds at most."""
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
 
@@ -58,12 +53,12 @@ class Lookup:
     query: Query
     hits: tuple[Hit, ...]
     certainty: float
-    file: Path | None
-    """The index in which the hits have their numbers."""
 
-
-class _IndexChanged(Exception):
-    """The folder was indexed anew between a search and the reading of what it had found."""
+    @property
+    def may_lean(self) -> bool:
+        """Whether it may go on from an earlier question, since it is not answered by itself."""
+        stands_alone = self.certainty >= 0 and self.hits[0].named >= NAMED
+        return self.query.may_lean and not self.query.lacks_a_word and not stands_alone
 
 
 class KnowledgeEngine:
@@ -97,70 +92,62 @@ class KnowledgeEngine:
 
     def find(self, query: str, limit: int = 5, history: Sequence[ChatMessage] = ()) -> list[Citation]:
         """Up to ``limit`` passages, best first, one a page; none where the folder does not hold what is asked."""
-        for _ in range(MAX_LOOKUPS):
-            lookup = self.look_up(query, history)
-            if lookup is None or lookup.certainty < 0:
-                break
-            with suppress(_IndexChanged):
-                found: list[Citation] = self._read_hits(lookup, partial(self._citations, lookup), [])
-                return found[: max(0, limit)]
-        return []
+
+        def cited(db: sqlite3.Connection, lookup: Lookup) -> list[Citation]:
+            is_found = lookup.certainty >= 0
+            return build_citations(db, lookup.query, lookup.hits, self._base) if is_found else []
+
+        return (self._look_up(query, history, cited) or [])[: max(0, limit)]
 
     def answer(self, request: EngineRequest) -> Iterator[AnswerChunk]:
         """The answer in small pieces, then its sources. Never raises for anything in the question."""
         answer = self.ask(request.question, request.history)
-        if request.cancel.is_set():
-            return
-        yield from _streamed(answer.text, request)
+        for piece in _PIECE.findall(answer.text):
+            if request.cancel.is_set():
+                return
+            yield TextChunk(piece)
         yield CitationsChunk(answer.citations)
         if answer.not_found:
             yield NotFound()
 
     def ask(self, question: str, history: Sequence[ChatMessage] = ()) -> Answer:
         """The whole answer at once."""
-        for _ in range(MAX_LOOKUPS):
-            with suppress(_IndexChanged):
-                return self._ask(question, history)
-        return self._nothing(question)
-
-    def _ask(self, question: str, history: Sequence[ChatMessage]) -> Answer:
         name, lang = small_talk(question) or ("", "")
         if name == "about" and any(one.role == "user" and not small_talk(one.content) for one in history):
             name = ""  # "how does it work?" then goes on from the question before
         if name and name != "about":
             named = self._index.search(lambda db: topics(db, lang), "")
             return Answer(sentence(f"{name}_reply", lang).format(topics=named))
-        lookup = self.look_up(question, history)
-        if lookup is None:
+        answer = self._look_up(question, history, partial(self._about, lang) if name else self._build)
+        if answer is None:
             name = "reading" if self._index.is_reading else "empty"
             return Answer(sentence(name, sentence_language(question)))
-        if name:
-            return self._index.search(lambda db: self._about(db, lookup.query, lang), self._nothing(question))
-        return self._read_hits(lookup, partial(self._build, lookup), self._nothing(question))
+        return answer
 
-    def _read_hits(self, lookup: Lookup, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """What ``work`` makes of the hits. Raises _IndexChanged where their numbers mean other chunks by now."""
+    def explain(self, question: str, history: Sequence[ChatMessage] = ()) -> str:
+        """How a question was understood, what was found with which scores, and whether it is answered, as text."""
+        return self._look_up(question, history, _explained) or "no index"
 
-        def read(db: sqlite3.Connection) -> T:
-            if self._index.file != lookup.file:
-                raise _IndexChanged
-            return work(db)
-
-        return self._index.search(read, otherwise)
-
-    def look_up(self, question: str, history: Sequence[ChatMessage] = ()) -> Lookup | None:
-        """What the folder holds on a question, with those before it where it is not answered by itself; None while
-        there is no index.
+    def _look_up(
+        self, question: str, history: Sequence[ChatMessage], use: Callable[[sqlite3.Connection, Lookup], T]
+    ) -> T | None:
+        """What ``use`` makes of what the folder holds on a question, with those before it where it is not answered by
+        itself; None while there is no index.
         """
-        lookup = self._looked_up(question, history, may_lean=False)
-        if lookup is None or not lookup.query.may_lean or lookup.query.lacks_a_word:
-            return lookup
-        if lookup.certainty >= 0 and lookup.hits[0].named >= NAMED:
-            return lookup
-        leaning = self._looked_up(question, history, may_lean=True)
-        return leaning if leaning and leaning.certainty >= 0 else lookup
+        found = self._looked_up(question, history, use, may_lean=False)
+        if found is None or not found[0].may_lean:
+            return found and found[1]
+        leaning = self._looked_up(question, history, use, may_lean=True)
+        return leaning[1] if leaning and leaning[0].certainty >= 0 else found[1]
 
-    def _looked_up(self, question: str, history: Sequence[ChatMessage], *, may_lean: bool) -> Lookup | None:
+    def _looked_up(
+        self,
+        question: str,
+        history: Sequence[ChatMessage],
+        use: Callable[[sqlite3.Connection, Lookup], T],
+        *,
+        may_lean: bool,
+    ) -> tuple[Lookup, T] | None:
         query = self._index.search(
             lambda db: parse(db, question, history, Deadline(PARSE_SECONDS), may_lean=may_lean), None
         )
@@ -170,19 +157,17 @@ class KnowledgeEngine:
         similar = None
         if self._embeddings and file:
             similar = self._embeddings.similarities(file, query.text, query.reading)
-        if self._index.file != file:
-            similar = None  # the folder changed meanwhile, and with it the chunks' numbers
-        hits, is_late, file = self._index.search(
-            lambda db: (*_ranked(db, query, similar), self._index.file), (NO_HITS, False, file)
-        )
-        if is_late and not hits:
-            raise EngineBusy(retry_after=1)
-        return Lookup(query, tuple(hits), certainty(query, hits, similar), file)
 
-    def explain(self, question: str, history: Sequence[ChatMessage] = ()) -> str:
-        """How a question was understood, what was found with which scores, and whether it is answered, as text."""
-        lookup = self.look_up(question, history)
-        return "no index" if lookup is None else self._index.search(lambda db: _explained(db, lookup), "no index")
+        def work(db: sqlite3.Connection) -> tuple[Lookup, T]:
+            near = similar if self._index.file == file else None  # another index has other numbers for its chunks
+            deadline = Deadline(RANK_SECONDS)
+            hits = rank(db, query, deadline, near)
+            if deadline.has_interrupted and not hits:
+                raise EngineBusy(retry_after=1)
+            lookup = Lookup(query, tuple(hits), certainty(query, hits, near))
+            return lookup, use(db, lookup)
+
+        return self._index.search(work, None)
 
     def page(self, path: str) -> Page | None:
         """The page at ``path`` in any spelling (with or without ending, slash, ``index``), or None.
@@ -255,43 +240,35 @@ class KnowledgeEngine:
             self._embeddings.prepare(file)
         return file
 
-    def _citations(self, lookup: Lookup, db: sqlite3.Connection) -> list[Citation]:
-        return build_citations(db, lookup.query, lookup.hits, self._base)
-
-    def _build(self, lookup: Lookup, db: sqlite3.Connection) -> Answer:
+    def _build(self, db: sqlite3.Connection, lookup: Lookup) -> Answer:
         query = lookup.query
-        lang = sentence_language(query.question, query.info.languages)
         if lookup.certainty >= 0:
-            return build_answer(db, query, lookup.hits, self._base, lang)
+            return build_answer(
+                db, query, lookup.hits, self._base, sentence_language(query.question, query.info.languages)
+            )
         chunks = read_chunks(db, [hit.chunk for hit in lookup.hits[:12] if hit.coverage > 0])
         near = list(dict.fromkeys(chunk.title for chunk in chunks.values() if chunk.title))[:NEAREST]
-        text = sentence("not_found", lang)
-        text += sentence("nearest", lang).format(topics=listed(near, lang, "and")) if near else topics(db, lang)
-        return Answer(text + self._way_out(lang), not_found=True)
+        return self._not_found(db, query, near)
 
-    def _about(self, db: sqlite3.Connection, query: Query, lang: str) -> Answer:
+    def _about(self, lang: str, db: sqlite3.Connection, lookup: Lookup) -> Answer:
         """How the folder's first page begins, one in the question's language where there is one."""
         sql = """SELECT first, id FROM pages WHERE NOT aside AND first
                  ORDER BY lang <> ?, path <> '', length(file) - length(replace(file, '/', '')), id LIMIT 1"""
         row = db.execute(sql, (lang,)).fetchone()
         if row is None:
-            return self._nothing(query.question)
+            return self._not_found(db, lookup.query, ())
         opening = Hit(row[0], row[1], score=1, bm25=0, page_score=0, coverage=0, named=0, together=0)
-        return build_answer(db, query, [opening], self._base, lang)
+        return build_answer(db, lookup.query, [opening], self._base, lang)
 
-    def _nothing(self, question: str) -> Answer:
-        lang = sentence_language(question, self._index.read(languages, ()))
-        return Answer(sentence("not_found", lang) + self._way_out(lang), not_found=True)
+    def _not_found(self, db: sqlite3.Connection, query: Query, near: Sequence[str]) -> Answer:
+        lang = sentence_language(query.question, query.info.languages)
+        text = sentence("not_found", lang)
+        text += sentence("nearest", lang).format(topics=listed(near, lang, "and")) if near else topics(db, lang)
+        return Answer(text + self._way_out(lang), not_found=True)
 
     def _way_out(self, lang: str) -> str:
         contact = sentence("contact", lang).format(url=self._contact) if self._contact else ""
         return contact + (sentence("person", lang) if self._offers_people else "")
-
-
-def _ranked(db: sqlite3.Connection, query: Query, similar: Similarities | None) -> tuple[list[Hit], bool]:
-    """What was found in time, and whether the time was over before everything was looked at."""
-    deadline = Deadline(RANK_SECONDS)
-    return rank(db, query, deadline, similar), deadline.has_interrupted
 
 
 def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:
@@ -310,17 +287,3 @@ def _explained(db: sqlite3.Connection, lookup: Lookup) -> str:
         )
     verdict = "answered" if lookup.certainty >= 0 else "refused"
     return "\n".join([*lines, f"{verdict}: certainty {lookup.certainty:+.2f}"])
-
-
-def _streamed(text: str, request: EngineRequest) -> Iterator[TextChunk]:
-    """The text a few words at a time, until the turn is cancelled."""
-    held = ""
-    for word in _WORDS.findall(text):
-        held += word
-        if len(held) >= 24 or "\n" in word:
-            if request.cancel.is_set():
-                return
-            yield TextChunk(held)
-            held = ""
-    if held:
-        yield TextChunk(held)

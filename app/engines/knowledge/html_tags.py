@@ -12,6 +12,18 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+def backticks(code: str, least: int = 3) -> str:
+    """Backticks around code, more than it has in a row itself, and not fewer than ``least``."""
+    return "`" * max(least, 1 + max(map(len, _TICKS.findall(code)), default=0))
+
+
+def put_aside(kept: list[str], code: str) -> str:
+    """The mark that stands for a piece of code from now on, whose number in ``kept`` it has."""
+    kept.append(code)
+    return f"\ue000{len(kept) - 1}\ue001"
+
+
+_TICKS = re.compile("`+")
 _BRACES = r"\{(?:[^{}]++|\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\})*+\}"
 _VALUE = rf"(?:\"[^\"]*+\"|'[^']*+'|{_BRACES}|[^\s<>\"'={{}}`]++)"
 _TAG = re.compile(
@@ -42,6 +54,7 @@ _LABELLED = names(
     accordion accordionitem card cardlink linkcard step tab tabitem tabs.tab expandable
     """
 )
+_IDENTITY = re.compile(r"[^\s<>\"'&\ue000-\ue003]+")
 _VOID = names("br hr img input link meta source wbr area base col embed param track p li")
 _ANCHOR_LINK = re.compile(
     r"<a\s[^<>]*?\bhref\s*=\s*[\"']([^\"'<>\s]*)[\"'][^<>]*>([^<>\[\]\n]{1,300})</a\s*>", re.IGNORECASE
@@ -51,22 +64,27 @@ _INLINE_CODE = re.compile(r"<code\b[^<>]*>([^<>\n`\ue000]*)</code\s*>", re.IGNOR
 _MASK = re.compile("\ue000(\\d+)\ue001")
 _PRE = re.compile(r"<pre(?:\s[^<>]*)?>", re.IGNORECASE)
 _PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
+_HIGHLIGHT = re.compile(r"\{(?:\{[<%]|%)-?[ ]*(?:highlight|code-toggle)\b[^{}\n]*(?<!/)[>%]\}\}?")
+_HIGHLIGHT_END = re.compile(r"\{(?:\{[<%]|%)-?[ ]*(?:/[ ]*|end)(?:highlight|code-toggle)[ ]*-?[>%]\}\}?")
 _LITERAL = re.compile(r"(?<![\\$])\{\s*(?:\"([^\"{}\n]*)\"|'([^'{}\n]*)'|`([^`{}\n]*)`)\s*\}")
 _EXPRESSION = re.compile(rf"(?<![\\$]){_BRACES}")
 _LINE_START = re.compile(r"[ ]*(?:(?:[-*+]|\d{1,9}[.)])[ ]+)*")
 
 
 def put_preformatted_aside(text: str, kept: list[str]) -> str:
-    """``<pre>`` elements as code."""
-    parts: list[str] = []
-    pos = 0
-    while (found := _PRE.search(text, pos)) and (end := _PRE_END.search(text, found.end())):
-        inner = _TAG.sub("", text[found.end() : end.start()])
-        code = _MASK.sub(lambda mask: kept[int(mask[1])], html.unescape(inner)).strip("\n")
-        ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
-        parts += [text[pos : found.start()], "\n\n", _put_aside(kept, f"{ticks}\n{code}\n{ticks}"), "\n\n"]
-        pos = end.end()
-    return "".join([*parts, text[pos:]])
+    """``<pre>`` elements, and what stands between Hugo's and Jekyll's ``highlight`` marks, as code."""
+    for opening, closing in ((_PRE, _PRE_END), (_HIGHLIGHT, _HIGHLIGHT_END)):
+        parts: list[str] = []
+        pos = 0
+        while (found := opening.search(text, pos)) and (end := closing.search(text, found.end())):
+            inner = text[found.end() : end.start()]
+            inner = html.unescape(_TAG.sub("", inner)) if opening is _PRE else inner
+            code = _MASK.sub(lambda mask: kept[int(mask[1])], inner).strip("\n")
+            ticks = backticks(code)
+            parts += [text[pos : found.start()], "\n\n", put_aside(kept, f"{ticks}\n{code}\n{ticks}"), "\n\n"]
+            pos = end.end()
+        text = "".join([*parts, text[pos:]])
+    return text
 
 
 def convert(text: str, kept: list[str], anchor: str, boxes: frozenset[str]) -> str:
@@ -77,8 +95,8 @@ def convert(text: str, kept: list[str], anchor: str, boxes: frozenset[str]) -> s
     """
     if "<" not in text:
         return text
-    text = _INLINE_CODE.sub(lambda found: _put_aside(kept, f"`{html.unescape(found[1])}`") if found[1] else "", text)
-    text = _HEADING.sub(lambda found: f"{found[1]}{'#' * int(found[2])} {found[4]}{_id(found[3], anchor)}", text)
+    text = _INLINE_CODE.sub(lambda found: put_aside(kept, f"`{html.unescape(found[1])}`") if found[1] else "", text)
+    text = _HEADING.sub(lambda found: f"{found[1]}{'#' * int(found[2])} {found[4]} <a{found[3]}></a>", text)
     text = _ANCHOR_LINK.sub(
         lambda found: f"[{found[2].strip()}](<{html.unescape(found[1])}>)" if found[1] else found[2], text
     )
@@ -89,16 +107,6 @@ def without_expressions(text: str, *, mdx: bool) -> str:
     """JSX expressions: a literal becomes its text; in MDX, every other one goes."""
     text = _LITERAL.sub(lambda found: next(filter(None, found.groups()), ""), text)
     return _EXPRESSION.sub("", text).replace("\\{", "{").replace("\\}", "}") if mdx else text
-
-
-def _put_aside(kept: list[str], code: str) -> str:
-    kept.append(code)
-    return f"\ue000{len(kept) - 1}\ue001"
-
-
-def _id(attributes: str, anchor: str) -> str:
-    identity = attributes_of(attributes).get("id", "")
-    return " " + anchor.format(identity) if re.fullmatch(r"[^\s<>\"'&\ue000-\ue003]+", identity) else ""
 
 
 def attributes_of(written: str) -> dict[str, str]:
@@ -174,7 +182,7 @@ class _Converter:
         self._track(name, found, indent if starts_line else -1)
         values = attributes_of(attributes) if attributes else {}
         identity = values.get("id") or (values.get("name", "") if name == "a" else "")
-        mark = self._anchor.format(identity) if re.fullmatch(r"[^\s<>\"'&\ue000-\ue003]+", identity) else ""
+        mark = self._anchor.format(identity) if _IDENTITY.fullmatch(identity) else ""
         if name in self._boxes and name not in _BLOCKS | {"cite", "label"} and starts_line:
             lead = " " * (self._open[0][1] if self._open else indent)
             kind = values.get("type", name)
@@ -193,13 +201,7 @@ class _Converter:
 
     def _line_before(self) -> str:
         """What stands before in this line, as far as it has been written."""
-        parts: list[str] = []
-        for text in reversed(self._out[-8:]):
-            _, newline, tail = text.rpartition("\n")
-            parts.append(tail)
-            if newline:
-                break
-        return "".join(reversed(parts))
+        return "".join(self._out[-8:]).rpartition("\n")[2]
 
     def _track(self, name: str, found: re.Match[str], indent: int) -> None:
         if name in _VOID or found[0].endswith("/>"):

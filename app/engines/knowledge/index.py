@@ -6,17 +6,18 @@ import json
 import os
 import sqlite3
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.engines.knowledge.documents import Block, Document, Problem, Section
+from app.engines.knowledge.documents import Block, Document, Heading, Page, PageEntry, PageName, Problem, Section
 from app.engines.knowledge.languages import detect, is_spaceless, terms, words
+from app.engines.knowledge.links import Links
 
-FORMAT = "21"
+FORMAT = "22"
 """Part of every fingerprint: another format of the index means another index."""
 CHUNK_CHARS = 1_400
 """Characters after which a section is cut at its next block."""
@@ -24,9 +25,8 @@ FIELDS = ("title", "heading", "body")
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pages (id INTEGER PRIMARY KEY, file TEXT, path TEXT UNIQUE, url TEXT, title TEXT, lang TEXT,
-                    aside INTEGER, version TEXT, headings TEXT, source BLOB, first INTEGER, last INTEGER,
-                    folder INTEGER, aliases TEXT, summary TEXT);
+CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT UNIQUE, file TEXT, folder INTEGER, url TEXT, aliases TEXT,
+                    title TEXT, lang TEXT, headings TEXT, source BLOB, summary TEXT, aside INTEGER, first INTEGER);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, page INTEGER, level INTEGER, heading TEXT, anchor TEXT, trail TEXT,
                      code REAL, blocks BLOB);
 CREATE VIRTUAL TABLE chunk_terms USING fts5(title, heading, body, tokenize = "ascii");
@@ -54,7 +54,7 @@ class IndexInfo:
     problems: tuple[str, ...]
     languages: tuple[str, ...]
     """Of its pages, the commonest first."""
-    average: tuple[float, float, float]
+    average: tuple[float, ...]
     """Terms of a chunk in each of ``FIELDS``."""
 
 
@@ -137,26 +137,56 @@ def chunk_texts(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
             yield number, "\n".join((chunk.title, *chunk.trail, chunk.heading, chunk.text))
 
 
+_NAME = "path, file, folder, url, aliases"
+
+
+def read_page(db: sqlite3.Connection, path: str) -> Page | None:
+    """The page at exactly this path."""
+    try:
+        row = db.execute(f"SELECT {_NAME}, title, lang, headings, source FROM pages WHERE path = ?", (path,)).fetchone()  # noqa: S608 - columns named here
+    except UnicodeError:
+        return None
+    if row is None:
+        return None
+    *name, title, lang, stored, source = row
+    headings = tuple(Heading(*heading) for heading in json.loads(stored))
+    return Page(_name(*name), title, lang, headings, zlib.decompress(source).decode("utf-8"))
+
+
+def read_links(db: sqlite3.Connection, base_url: str) -> Links:
+    """Where links between the pages lead when they are shown below ``base_url``."""
+    names = [_name(*row) for row in db.execute(f"SELECT {_NAME} FROM pages ORDER BY id")]  # noqa: S608 - named here
+    return Links(names, base_url, own_urls=False)
+
+
+def list_pages(db: sqlite3.Connection) -> list[PageEntry]:
+    """All pages by path, those at the top first."""
+    rows = db.execute("SELECT path, title, summary, lang FROM pages ORDER BY instr(path, '/') > 0, path")
+    return [PageEntry(*row) for row in rows]
+
+
+def _name(path: str, file: str, folder: int, url: str, aliases: str) -> PageName:
+    return PageName(path, file, folder, url or None, tuple(json.loads(aliases)))
+
+
 def _fill(db: sqlite3.Connection, documents: Iterable[Document], problems: Sequence[Problem]) -> IndexInfo:
     languages: Counter[str] = Counter()
-    vocabulary: dict[str, list[Counter[str]]] = {}
-    lengths = [0, 0, 0]
-    pages = 0
-    for document in documents:
-        pages += 1
+    vocabulary: dict[str, Counter[str]] = defaultdict(Counter)
+    lengths: Counter[str] = Counter()
+    for page, document in enumerate(documents, 1):
         lang = _language(document, languages)
         languages[lang] += 1
-        _add_page(db, pages, document, lang, lengths, vocabulary.setdefault(lang, [Counter()])[0])
+        _add_page(db, page, document, lang, lengths, vocabulary[lang])
     db.execute("INSERT INTO chunk_terms (chunk_terms) VALUES ('optimize')")
     _add_words(db, vocabulary)
     total = db.execute("SELECT count(*) FROM chunks").fetchone()[0]
     info = IndexInfo(
-        pages,
+        languages.total(),
         total,
         datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         tuple(problem.sentence for problem in problems),
         tuple(lang for lang, _ in languages.most_common()),
-        (lengths[0] / max(1, total), lengths[1] / max(1, total), lengths[2] / max(1, total)),
+        tuple(lengths[field] / max(1, total) for field in FIELDS),
     )
     db.execute("INSERT INTO meta VALUES ('info', ?)", (json.dumps(asdict(info)),))
     return info
@@ -171,42 +201,39 @@ def _language(document: Document, languages: Counter[str]) -> str:
 
 
 def _add_page(
-    db: sqlite3.Connection, page: int, document: Document, lang: str, lengths: list[int], vocabulary: Counter[str]
+    db: sqlite3.Connection, page: int, document: Document, lang: str, lengths: Counter[str], vocabulary: Counter[str]
 ) -> None:
-    parts = document.file.rpartition(".")[0].replace("/", " ")
-    title_text = f"{document.title} {parts} {' '.join(document.tags)}"
+    name = document.name
+    file = name.file.rpartition(".")[0]
+    title_text = f"{document.title} {file.replace('/', ' ')} {' '.join(document.tags)}"
     title = " ".join(dict.fromkeys(terms(title_text, lang)))
     vocabulary.update(words(title_text))
-    headings, bodies = [], [" ".join(terms(document.description, lang))]
-    first = last = 0
+    headings, bodies, first = [], [" ".join(terms(document.description, lang))], 0
     for section in document.sections:
         for blocks in _cut(section):
             plain = "\n".join(block.text for block in blocks)
             vocabulary.update(words(f"{section.heading} {plain}"))
-            heading_terms = terms(section.heading, lang)
-            heading = " ".join(heading_terms + terms(" ".join(section.heading_path), lang))
-            body = " ".join(terms(plain, lang))
-            packed = zlib.compress(json.dumps([_packed(block) for block in blocks]).encode("utf-8", "replace"), 1)
+            heading = " ".join(terms(section.heading, lang) + terms(" ".join(section.heading_path), lang))
+            found = dict(zip(FIELDS, (title, heading, " ".join(terms(plain, lang))), strict=True))
+            packed = zlib.compress(json.dumps([astuple(block) for block in blocks]).encode("utf-8", "replace"), 1)
             code = sum(len(block.text) for block in blocks if block.kind == "code") / max(1, len(plain))
             path = json.dumps(section.heading_path)
             row = (page, section.level, section.heading, section.anchor or "", path, code, packed)
-            last = db.execute("INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0
-            first = first or last
+            chunk = db.execute("INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0
+            first = first or chunk
             db.execute("INSERT INTO chunk_terms (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
-                       (last, title, heading, body))  # fmt: skip
-            for field, value in enumerate((title, heading, body)):
-                lengths[field] += value.count(" ") + 1
+                       (chunk, *found.values()))  # fmt: skip
+            lengths.update({field: value.count(" ") + 1 for field, value in found.items()})
             headings.append(heading)
-            bodies.append(body)
+            bodies.append(found["body"])
     db.execute("INSERT INTO page_terms (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
                (page, title, " ".join(dict.fromkeys(headings)), " ".join(bodies)))  # fmt: skip
-    aside = not ASIDES.isdisjoint(document.file.lower().rpartition(".")[0].replace(" ", "-").split("/"))
     db.execute(
-        "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (page, document.file, document.path, document.url or "", document.title, lang, aside, document.version,
-         json.dumps([[item.level, item.text, item.anchor] for item in document.headings]),
-         zlib.compress(document.source.encode("utf-8", "replace")), first, last,
-         document.folder, json.dumps(document.aliases), document.summary),
+        "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (page, name.path, name.file, name.folder, name.url or "", json.dumps(name.aliases), document.title, lang,
+         json.dumps([astuple(heading) for heading in document.headings]),
+         zlib.compress(document.source.encode("utf-8", "replace")), document.summary,
+         not ASIDES.isdisjoint(file.lower().replace(" ", "-").split("/")), first),
     )  # fmt: skip
 
 
@@ -224,18 +251,14 @@ def _cut(section: Section) -> Iterator[tuple[Block, ...]]:
         yield tuple(taken)
 
 
-def _packed(block: Block) -> list[object]:
-    return [block.kind, block.text, block.markdown, block.items, block.item_texts, block.head]
-
-
 def _block(stored: list[object]) -> Block:
     kind, text, markdown, items, item_texts, head = stored
     return Block(kind, text, markdown, tuple(items), tuple(item_texts), head)  # type: ignore[arg-type]
 
 
-def _add_words(db: sqlite3.Connection, vocabulary: dict[str, list[Counter[str]]]) -> None:
+def _add_words(db: sqlite3.Connection, vocabulary: dict[str, Counter[str]]) -> None:
     """The folder's own words, for spelling and for words within words."""
-    for lang, (counts,) in vocabulary.items():
+    for lang, counts in vocabulary.items():
         db.executemany(
             "INSERT OR IGNORE INTO words (word, lang, count) VALUES (?, ?, ?)",
             ((word, lang, count) for word, count in counts.items()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import fcntl
 import hashlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -12,27 +11,17 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.engines.knowledge.documents import Document
 from app.engines.knowledge.index import FORMAT, IndexInfo, build_index, read_info
-from app.engines.knowledge.links import PageName
-from app.engines.knowledge.reader import (
-    Folder,
-    PageTooLarge,
-    SourceFile,
-    UnreadablePage,
-    document,
-    fingerprint,
-    page_paths,
-    read_text,
-    scan,
-)
+from app.engines.knowledge.reader import Folder, fingerprint, scan
 from app.errors import EngineBusy
+from app.file_lock import file_lock
 from app.threadpool import run_in_thread
 
 _log = getLogger(__name__)
@@ -48,10 +37,18 @@ WAIT = 5.0
 """Seconds that a question waits for those before it."""
 BUILD_SECONDS = 900.0
 """After which a build is given up."""
-
-
 NAMED_PROBLEMS = 10
 """Files that ``/health`` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """An open index: a connection for searches and one for quick reads beside them."""
+
+    file: Path
+    info: IndexInfo
+    searched: sqlite3.Connection
+    read: sqlite3.Connection
 
 
 class IndexManager:
@@ -64,10 +61,7 @@ class IndexManager:
         paths = "\n".join(os.path.realpath(folder) for folder in self._folders)
         self._prefix = "knowledge-" + hashlib.sha256(paths.encode()).hexdigest()[:12]
         self._search_lock, self._read_lock = threading.Lock(), threading.Lock()
-        self._search_db: sqlite3.Connection | None = None
-        self._read_db: sqlite3.Connection | None = None
-        self._file: Path | None = None
-        self._info: IndexInfo | None = None
+        self._index: _Index | None = None
         self._problem: str | None = None
         self._scanned = 0.0
         self._pause = SCAN_SECONDS
@@ -84,8 +78,8 @@ class IndexManager:
         if not self._search_lock.acquire(timeout=WAIT):
             raise EngineBusy(retry_after=1)
         try:
-            db = self._search_db
-            return otherwise if db is None else run_in_thread(lambda: work(db))
+            index = self._index
+            return otherwise if index is None else run_in_thread(lambda: work(index.searched))
         finally:
             self._search_lock.release()
 
@@ -93,22 +87,24 @@ class IndexManager:
         """Like ``search``, for quick reads: on a connection of their own, without waiting for a search or a thread."""
         self.scan()
         with self._read_lock:
-            return otherwise if self._read_db is None else work(self._read_db)
+            return otherwise if self._index is None else work(self._index.read)
 
     @property
     def file(self) -> Path | None:
         """The file of the index in use."""
-        return self._file
+        index = self._index
+        return index.file if index else None
 
     @property
     def is_reading(self) -> bool:
         """Whether there is no index yet because the first one is being made."""
-        return self._info is None and self._build is not None and self._build.is_alive()
+        return self._index is None and self._build is not None and self._build.is_alive()
 
     def status(self) -> dict[str, Any]:
         """Pages, chunks, when they were indexed, and what is wrong in one plain sentence, or None."""
         self.scan()
-        info, problem = self._info, self._problem
+        index, problem = self._index, self._problem
+        info = index.info if index else None
         if self.is_reading:
             problem = problem or "The pages are still being read for the first time."
         elif info and not problem and info.problems:
@@ -130,7 +126,7 @@ class IndexManager:
         """Closes the index; a build that runs is waited for."""
         self.wait(BUILD_SECONDS)
         self._scanned = float("inf")
-        self._swap(None, None, None, None)
+        self._swap(None)
 
     def scan(self) -> None:
         """Checks, every two seconds at most, whether the folder has changed, and then starts building a new index."""
@@ -144,11 +140,11 @@ class IndexManager:
             self._report(f"The knowledge folder cannot be read ({error.strerror or 'unknown error'}).")
             return
         self._pause = max(SCAN_SECONDS, 50 * (time.monotonic() - now))
-        if not found and (self._info is not None or not self._newest()):
+        if not found and (self._index is not None or not self._newest()):
             self._report("The knowledge folder holds no Markdown pages.")
             return
         wanted = self._data / f"{self._prefix}-{FORMAT}{fingerprint(found, self._base_url)}.db"
-        if wanted == self._file:
+        if wanted == self.file:
             self._problem = None
         elif not found or not self._open(wanted):
             self._renew(wanted, len(found))
@@ -157,7 +153,7 @@ class IndexManager:
         if problem != self._problem:
             _log.warning("%s What was indexed before goes on answering.", problem)
         self._problem = problem
-        newest = self._newest() if self._info is None else None
+        newest = self._newest() if self._index is None else None
         if newest:
             self._open(newest, problem)
 
@@ -170,34 +166,25 @@ class IndexManager:
             return False
         try:
             uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
-            search_db, read_db = (sqlite3.connect(uri, uri=True, check_same_thread=False) for _ in range(2))
-            info = read_info(search_db)
+            searched, read = (sqlite3.connect(uri, uri=True, check_same_thread=False) for _ in range(2))
+            index = _Index(file, read_info(searched), searched, read)
         except (sqlite3.Error, TypeError, ValueError):
             _log.warning("an index could not be opened and is made anew")
             file.unlink(missing_ok=True)
             return False
         self._problem = problem
-        self._swap(search_db, read_db, file, info)
+        self._swap(index)
         return True
 
-    def _swap(
-        self,
-        search_db: sqlite3.Connection | None,
-        read_db: sqlite3.Connection | None,
-        file: Path | None,
-        info: IndexInfo | None,
-    ) -> None:
-        with self._read_lock:
-            former, self._read_db = self._read_db, read_db
+    def _swap(self, index: _Index | None) -> None:
+        with self._search_lock, self._read_lock:
+            former, self._index = self._index, index
             if former is not None:
-                former.close()
-        with self._search_lock:
-            former, self._search_db, self._file, self._info = self._search_db, search_db, file, info
-            if former is not None:
-                former.close()
+                former.searched.close()
+                former.read.close()
 
     def _renew(self, wanted: Path, pages: int) -> None:
-        if self._info is None:
+        if self._index is None:
             newest = self._newest()
             if newest is None and pages <= SMALL:
                 self._make(wanted, in_process=True)
@@ -213,7 +200,9 @@ class IndexManager:
     def _make(self, wanted: Path, in_process: bool = False) -> None:
         """Build ``wanted``, unless another worker has done so meanwhile, and serve it."""
         try:
-            with self._lock():
+            with file_lock(self._data / f"{self._prefix}.lock", BUILD_SECONDS) as lock:  # one build over all workers
+                if lock is None:
+                    raise TimeoutError
                 if not self._open(wanted):
                     self._remove_old()
                     self._run(wanted, in_process)
@@ -224,71 +213,36 @@ class IndexManager:
 
     def _run(self, wanted: Path, in_process: bool) -> None:
         if in_process:
-            run_in_thread(lambda: index_folders(self._folders, wanted, self._base_url, self._file))
+            run_in_thread(lambda: index_folders(self._folders, wanted, self._base_url, self.file))
             return
         root = str(Path(__file__).resolve().parents[3])
-        start = "from app.engines.knowledge.index_manager import main; main()"
-        command = [sys.executable, "-c", start, str(wanted.resolve()), self._base_url]
-        command += [str(folder.resolve()) for folder in self._folders]
-        if self._file is not None:
-            command += ["--previous", str(self._file.resolve())]
+        start = "import json, sys; from app.engines.knowledge.index_manager import main; main(*json.loads(sys.argv[1]))"
+        folders = [str(folder.resolve()) for folder in self._folders]
+        given = [folders, str(wanted.resolve()), self._base_url, str(self.file.resolve()) if self.file else None]
+        command = [sys.executable, "-c", start, json.dumps(given)]
         environment = {"PYTHONPATH": root, "PATH": "/usr/bin:/bin"}
         subprocess.run(command, cwd=root, env=environment, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL)
 
     def _remove_old(self) -> None:
         """Indexes that nobody will ask for; the newest stays for workers that have not looked yet."""
         for old in sorted(self._data.glob(f"{self._prefix}-*.db"), key=_modified)[:-1]:
-            if old != self._file:
+            if old != self.file:
                 old.unlink(missing_ok=True)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One build at a time over all workers; the wait does not block gevent's event loop."""
-        with (self._data / f"{self._prefix}.lock").open("w") as lock:
-            end = time.monotonic() + BUILD_SECONDS
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > end:
-                        raise
-                    time.sleep(0.05)
-            yield
 
 
 def index_folders(folders: Sequence[Path], out: Path, base_url: str, previous: Path | None = None) -> IndexInfo:
     """Indexes folders; a file that cannot be read keeps the text it had in ``previous``. Raises OSError."""
-    files, problems = scan(folders)
-    folder = Folder(files, problems, base_url)
-    return build_index(_documents(folder, files, _stored_sources(previous)), folder.problems, out)
+    folder = Folder(*scan(folders), base_url, _stored_sources(previous))
+    return build_index(folder.documents(), folder.problems, out)
 
 
-def _documents(folder: Folder, files: Sequence[SourceFile], stored: dict[str, str]) -> Iterator[Document]:
-    yield from folder.documents()
-    for file, path in zip(files, page_paths(files), strict=True) if stored else ():
-        if file.file in stored and _is_broken(file):
-            page = PageName(path, file.file, file.folder, None, ())
-            yield document(stored[file.file], page, folder.links, mtime=file.mtime_ns / 1e9)
-
-
-def _is_broken(file: SourceFile) -> bool:
-    try:
-        read_text(file)
-    except PageTooLarge:
-        return False
-    except UnreadablePage:
-        return True
-    return False
-
-
-def _stored_sources(previous: Path | None) -> dict[str, str]:
+def _stored_sources(previous: Path | None) -> dict[tuple[int, str], str]:
     if previous is None or not previous.exists():
         return {}
     try:
         with closing(sqlite3.connect(f"file:{previous}?mode=ro", uri=True)) as db:
-            rows = db.execute("SELECT file, source FROM pages").fetchall()
-        return {file: zlib.decompress(source).decode() for file, source in rows}
+            rows = db.execute("SELECT folder, file, source FROM pages").fetchall()
+        return {(folder, file): zlib.decompress(source).decode() for folder, file, source in rows}
     except (sqlite3.Error, zlib.error):
         return {}
 
@@ -300,14 +254,7 @@ def _modified(file: Path) -> float:
         return 0.0
 
 
-def main() -> int:
-    """Build an index in a process of its own, so that the service's own loop never waits for it."""
-    parser = argparse.ArgumentParser(prog="python -m app.engines.knowledge.index_manager")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("base_url")
-    parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--previous", type=Path)
-    given = parser.parse_args()
+def main(folders: Sequence[str], out: str, base_url: str, previous: str | None) -> None:
+    """Builds an index in a process of its own, so that the service's own loop never waits for it."""
     os.nice(5)
-    index_folders(given.folders, given.out, given.base_url, given.previous)
-    return 0
+    index_folders([Path(folder) for folder in folders], Path(out), base_url, Path(previous) if previous else None)

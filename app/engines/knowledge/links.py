@@ -6,11 +6,9 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from app.engines.knowledge.documents import page_url
-from app.engines.knowledge.markdown_parser import slug
+from app.engines.knowledge.documents import PageName, page_url
 
 SUFFIXES = (".md", ".mdx", ".markdown")
 FOLDER_NAMES = ("index", "readme", "_index")
@@ -20,17 +18,7 @@ SERVICE_PAGES = frozenset({"/", "/install", "/docs", "/chat", "/health", "/opena
 """Pages of Baton itself that a document may link to by their path."""
 _ENDING = re.compile(r"\.(?:md|mdx|markdown|html?)$", re.IGNORECASE)
 _ORDER = re.compile(r"(?:^|(?<=/))\d{1,3}[-_. ]+(?=[^/])")
-
-
-@dataclass(frozen=True, slots=True)
-class PageName:
-    """What a page is called: its path in addresses, its file, and the other names that its front matter gives it."""
-
-    path: str
-    file: str
-    folder: int = 0
-    url: str | None = None
-    aliases: tuple[str, ...] = ()
+_NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 
 class Links:
@@ -44,6 +32,7 @@ class Links:
         self._by_spelling: dict[tuple[int, str], str] = {}
         self._by_name: dict[str, str] = {}
         names = list(pages)
+        self._folders = sorted({page.folder for page in names})
         self.version = hashlib.blake2b(repr((base_url, names)).encode("utf-8", "replace"), digest_size=16).hexdigest()
         """Changes where any link may lead elsewhere than before."""
         for page in names:
@@ -62,8 +51,7 @@ class Links:
         wanted = wanted.strip("/")
         if wanted in self._pages:
             return wanted
-        folders = sorted({folder for folder, _ in self._by_spelling})
-        found = (self._look(folder, wanted) for folder in folders)
+        found = (self._look(folder, wanted) for folder in self._folders)
         return next((path for path in found if path is not None), None)
 
     def resolve(self, href: str, page: PageName) -> str | None:
@@ -120,6 +108,11 @@ class Links:
             if (folder, spelling) in self._by_spelling:
                 return self._by_spelling[folder, spelling]
         return None
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading's plain text as GitHub spells it: lower case, spaces to hyphens, no punctuation."""
+    return _NOT_IN_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
 
 
 def _outside(href: str) -> str | None:

@@ -10,7 +10,6 @@ alone answer.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -26,7 +25,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.engines.knowledge.fusion import CROSS_LANGUAGE, MINILM, MULTILINGUAL, UNKNOWN, Reading, Similarities
+from app.engines.knowledge.query import Reading
+from app.engines.knowledge.ranking import CROSS_LANGUAGE, MINILM, MULTILINGUAL, UNKNOWN, Similarities
+from app.file_lock import file_lock
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class LocalEmbeddings:
         request = {"index": str(index), "question": question[:MAX_CHARS], "seconds": QUESTION_SECONDS}
         request |= {"foreign": reading != "own" and self._model_dir is None}
         try:
-            with contextlib.closing(_connect(self._path, deadline)) as connection:
+            with self._connect(QUESTION_SECONDS) as connection:
                 reply = _exchange(connection, request, deadline)
         except (OSError, ValueError) as error:
             self._failures += 1
@@ -104,12 +105,19 @@ class LocalEmbeddings:
     def _stay_connected(self) -> None:
         while not self._closed.is_set():
             try:
-                with contextlib.closing(_connect(self._path, time.monotonic() + 1)) as connection:
+                with self._connect(1.0) as connection:
                     self._start_pause = START_SECONDS
                     self._poll(connection)
             except (OSError, ValueError):
                 self._embedded = 0
                 self._start()
+
+    @contextlib.contextmanager
+    def _connect(self, seconds: float) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(seconds)
+            connection.connect(str(self._path))
+            yield connection
 
     def _poll(self, connection: socket.socket) -> None:
         """Until the service or the encoder ends: tell which index is in use, and hear how many vectors it has."""
@@ -123,7 +131,7 @@ class LocalEmbeddings:
         """Start the process unless one runs, and wait a moment; not so often where it ends at once."""
         is_running = self._process is not None and self._process.poll() is None
         if not is_running and time.monotonic() >= self._next_start:
-            with _lock(self._data_dir / "encoder.lock") as lock:
+            with file_lock(self._data_dir / "encoder.lock") as lock:
                 if lock is not None:
                     self._next_start = time.monotonic() + self._start_pause
                     self._start_pause = min(self._start_pause * 2, MAX_START_PAUSE)
@@ -159,17 +167,6 @@ def _exchange(connection: socket.socket, request: dict[str, Any], deadline: floa
     return reply
 
 
-def _connect(path: Path, deadline: float) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
-        connection.connect(str(path))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def _socket_path(data_dir: Path) -> Path:
     """In the data folder; in a private folder below the temporary one where that is too long for a socket's path."""
     path = Path(os.path.realpath(data_dir)) / "encoder.sock"
@@ -182,18 +179,3 @@ def _socket_path(data_dir: Path) -> Path:
     if found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
         raise OSError(f"{folder} should be a private folder of this user: remove it.")
     return folder / "encoder.sock"
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[int | None]:
-    """The lock's file descriptor, or None where another process holds it. A child that inherits it holds it too."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        is_held = True
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_held = False
-        yield None if is_held else lock
-    finally:
-        os.close(lock)

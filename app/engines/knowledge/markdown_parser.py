@@ -20,14 +20,17 @@ from mdit_py_plugins.footnote import footnote_plugin
 from app.engines.knowledge.dialects import normalize
 from app.engines.knowledge.documents import Heading
 from app.engines.knowledge.html_tags import names
+from app.engines.knowledge.links import slug
 
 BOX = "box"
 """The name of the container that all admonitions are: tokens ``container_box_open`` and ``container_box_close``."""
 LABELS = {"tldr": "TL;DR", "faq": "FAQ", "seealso": "See also", "todo": "To do", "versionadded": "New"}
 ALWAYS_LABELLED = names("caution danger deprecated error important warn warning")
+_CJK = r"\u3000-\u9fff\uac00-\ud7af\uff00-\uffef"
+CJK_BREAK = re.compile(rf"(?<=[{_CJK}])\n(?=[{_CJK}])")
+"""A line break that is no space."""
 _ANCHOR = re.compile("[ ]?\ue002([^\ue003]*)\ue003")
 _WWW = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:[/?#][^\s<>\"'`|]*[\w/=&#-])?")
-_NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 _DANGLING_FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,100}\](?!:)")
 
 ResolveLink = Callable[[str], str | None]
@@ -42,6 +45,8 @@ class ParsedPage:
     headings: tuple[Heading, ...]
     anchors: frozenset[str]
     """All ids of the page, of headings and of others."""
+    is_cut: bool = False
+    """Whether the page goes on after the part that was parsed."""
 
 
 def parse(source: str, *, mdx: bool = False, resolve_link: ResolveLink = lambda href: href) -> ParsedPage:
@@ -60,18 +65,11 @@ def parse(source: str, *, mdx: bool = False, resolve_link: ResolveLink = lambda 
 
 def plain_text(inline: Token) -> str:
     """The text and code of a line without its marks; of a picture, its description."""
-    parts: list[str] = []
-    for child in inline.children or ():
-        if child.type in ("softbreak", "hardbreak"):
-            parts.append(" ")
-        elif child.type not in ("anchor", "footnote_ref"):
-            parts.append(child.content)
-    return " ".join("".join(parts).split())
-
-
-def slug(heading: str) -> str:
-    """The anchor of a heading's plain text as GitHub spells it: lower case, spaces to hyphens, no punctuation."""
-    return _NOT_IN_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
+    breaks = ("softbreak", "hardbreak")
+    parts = (
+        "\n" if child.type in breaks else child.content for child in inline.children or () if child.type != "anchor"
+    )
+    return " ".join(CJK_BREAK.sub("", "".join(parts)).split())
 
 
 @lru_cache(maxsize=1)

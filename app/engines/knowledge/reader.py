@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
+import stat
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,8 +19,8 @@ import yaml
 from frontmatter.default_handlers import BaseHandler, JSONHandler, YAMLHandler
 from pathspec import GitIgnoreSpec
 
-from app.engines.knowledge.documents import Document, Problem
-from app.engines.knowledge.links import FOLDER_NAMES, SUFFIXES, Links, PageName
+from app.engines.knowledge.documents import Document, PageName, Problem
+from app.engines.knowledge.links import FOLDER_NAMES, SUFFIXES, Links
 from app.engines.knowledge.markdown_parser import ParsedPage, parse
 from app.engines.knowledge.sections import sections
 
@@ -115,38 +116,35 @@ def _ignored(root: str, problems: list[Problem]) -> GitIgnoreSpec | None:
 
 
 def _walk(number: int, root: str, ignored: GitIgnoreSpec | None, problems: list[Problem]) -> Iterator[SourceFile]:
-    todo = [""]
-    while todo:
-        below = todo.pop()
-        try:
-            entries = sorted(os.scandir(os.path.join(root, below)), key=lambda entry: entry.name)
-        except OSError as error:
-            if not below:
-                raise
-            problems.append(Problem(below, error.strerror or "unknown error", "A folder could not be read"))
-            continue
-        for entry in entries:
-            name = f"{below}{entry.name}"
-            if entry.name.startswith(".") or entry.name == "node_modules":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if ignored is None or not ignored.match_file(f"{name}/"):
-                    todo.append(f"{name}/")
-            elif entry.name.lower().endswith(SUFFIXES) and (ignored is None or not ignored.match_file(name)):
-                yield from _file(number, root, name, entry)
+    def failed(error: OSError) -> None:
+        if error.filename == root:
+            raise error
+        below = os.path.relpath(error.filename, root)
+        problems.append(Problem(f"{below}/", error.strerror or "unknown error", "A folder could not be read"))
+
+    def is_shown(name: str) -> bool:
+        last = name.rstrip("/").rpartition("/")[2]
+        hidden = last.startswith(".") or last == "node_modules"
+        return not hidden and (ignored is None or not ignored.match_file(name))
+
+    for above, folders, names in os.walk(root, onerror=failed):
+        below = above[len(root) :].lstrip(os.sep) + "/" if above != root else ""
+        folders[:] = [name for name in folders if is_shown(f"{below}{name}/")]
+        for name in names:
+            if name.lower().endswith(SUFFIXES) and is_shown(below + name):
+                yield from _file(number, root, below + name)
 
 
-def _file(number: int, root: str, name: str, entry: os.DirEntry[str]) -> list[SourceFile]:
+def _file(number: int, root: str, name: str) -> list[SourceFile]:
+    path = os.path.join(root, name)
     try:
-        if entry.is_symlink() and not _is_inside(root, os.path.realpath(entry.path)):
-            return []
-        status = entry.stat()
         name.encode("utf-8")
+        status = os.stat(path)
     except (OSError, UnicodeError):
         return []
-    return (
-        [SourceFile(number, root, name, status.st_size, status.st_mtime_ns, status.st_ino)] if entry.is_file() else []
-    )
+    if not stat.S_ISREG(status.st_mode) or (os.path.islink(path) and not _is_inside(root, os.path.realpath(path))):
+        return []
+    return [SourceFile(number, root, name, status.st_size, status.st_mtime_ns, status.st_ino)]
 
 
 def _is_inside(root: str, path: str) -> bool:
@@ -194,8 +192,6 @@ def _rank(one: SourceFile) -> tuple[int, int, str]:
 
 def read_text(one: SourceFile) -> str:
     """The text of a file, at most ``MAX_BYTES`` of UTF-8; raises ``UnreadablePage``."""
-    if one.size > MAX_BYTES:
-        raise PageTooLarge(f"larger than {MAX_BYTES // 1024} KB")
     try:
         with open(os.path.join(one.root, one.file), "rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -260,7 +256,7 @@ def front_matter(text: str) -> FrontMatter:
         if len(block) > MAX_FRONT_MATTER or len(_FLOW.findall(block)) > 1000:
             raise ValueError("too large")
         values: object = handler.load(block)
-    except (yaml.YAMLError, tomllib.TOMLDecodeError, json.JSONDecodeError, ValueError, RecursionError, TypeError):
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         return FrontMatter(_private_values(block), body, "cannot be parsed")
     if isinstance(values, dict):
         return FrontMatter({str(name).lower(): value for name, value in values.items()}, body)
@@ -281,15 +277,27 @@ def readable_part(text: str) -> str:
 
 def parse_source(source: str, page: PageName, links: Links) -> ParsedPage:
     """A page as it was read, parsed with its links resolved: the index and ``/knowledge`` both begin here."""
-    body = readable_part(front_matter(source).body)
-    return parse(body, mdx=page.file.lower().endswith(".mdx"), resolve_link=lambda href: links.resolve(href, page))
+    body = front_matter(source).body
+    part, is_mdx = readable_part(body), page.file.lower().endswith(".mdx")
+    parsed = parse(part, mdx=is_mdx, resolve_link=lambda href: links.resolve(href, page))
+    return replace(parsed, is_cut=len(part) < len(body))
 
 
 class Folder:
-    """The pages of the knowledge folders; ``problems`` grows while ``documents`` is read."""
+    """The pages of the knowledge folders; ``problems`` grows while ``documents`` is read.
 
-    def __init__(self, files: Sequence[SourceFile], problems: Sequence[Problem], base_url: str) -> None:
+    ``stored`` has texts by folder and file that are taken where a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[SourceFile],
+        problems: Sequence[Problem],
+        base_url: str,
+        stored: Mapping[tuple[int, str], str] = MappingProxyType({}),
+    ) -> None:
         self.problems = list(problems)
+        self._stored = stored
         self.pages: list[tuple[SourceFile, PageName]] = []
         """What is public, with the names under which it is linked."""
         for one, path in zip(files, page_paths(files), strict=True):
@@ -299,35 +307,33 @@ class Folder:
         self.links = Links((page for _, page in self.pages), base_url)
 
     def documents(self) -> Iterator[Document]:
-        """The pages one by one, each read whole; what cannot be read is named in ``problems``."""
+        """The pages one by one, each read whole; what cannot be read, or is private by now, is left out."""
         for one, page in self.pages:
-            document = self.document(one, page)
-            if document is not None:
-                yield document
+            matter, source = self._read(one)
+            if matter is not None and not matter.is_private:
+                if len(readable_part(matter.body)) < len(matter.body):
+                    self._problem(one, "too many links, lists or tables", "A page is not shown to its end")
+                yield document(source, page, self.links)
 
-    def document(self, one: SourceFile, page: PageName) -> Document | None:
-        """One page; None where it cannot be read, or is private by now."""
+    def _name(self, one: SourceFile, path: str) -> PageName | None:
+        matter, _ = self._read(one)
+        if matter is None or matter.is_private:
+            return None
+        if matter.problem:
+            self._problem(one, matter.problem, "The front matter of a page is left out")
+        aliases = matter.texts("slug", "id", "permalink", "aliases", "alias", "redirect_from")
+        return PageName(path, one.file, one.folder, _address(matter.text("url")), aliases)
+
+    def _read(self, one: SourceFile) -> tuple[FrontMatter | None, str]:
+        """A file's front matter and its text; no front matter where it cannot be read."""
         try:
             source = read_text(one)
         except UnreadablePage as error:
             self._problem(one, str(error))
-            return None
-        matter = front_matter(source)
-        if matter.is_private:
-            return None
-        if len(readable_part(matter.body)) < len(matter.body):
-            self._problem(one, "too many links, lists or tables", "A page is not shown to its end")
-        return document(source, page, self.links, mtime=one.mtime_ns / 1e9)
-
-    def _name(self, one: SourceFile, path: str) -> PageName | None:
-        try:
-            matter = front_matter(read_text(one))
-        except UnreadablePage as error:
-            self._problem(one, str(error))
-            return None
-        if matter.problem:
-            self._problem(one, matter.problem, "The front matter of a page is left out")
-        return None if matter.is_private else _page_name(matter, path, one.file, one.folder)
+            source = "" if isinstance(error, PageTooLarge) else self._stored.get((one.folder, one.file), "")
+            if not source:
+                return None, ""
+        return front_matter(source), source
 
     def _problem(self, one: SourceFile, reason: str, effect: str = "A page could not be read") -> None:
         problem = Problem(one.file, reason, effect)
@@ -340,11 +346,10 @@ def read_folder(folders: Sequence[Path], base_url: str) -> Folder:
 
     Raises ``OSError`` when a folder cannot be read.
     """
-    files, problems = scan(folders)
-    return Folder(files, problems, base_url)
+    return Folder(*scan(folders), base_url)
 
 
-def document(source: str, page: PageName, links: Links, *, mtime: float = 0.0) -> Document:
+def document(source: str, page: PageName, links: Links) -> Document:
     """The document of a page's text."""
     matter = front_matter(source)
     parsed = parse_source(source, page, links)
@@ -352,35 +357,15 @@ def document(source: str, page: PageName, links: Links, *, mtime: float = 0.0) -
     title = matter.text("title") or first or readable_name(page.file)
     lang = matter.text("lang", "language").lower().replace("_", "-")
     return Document(
-        path=page.path,
-        file=page.file,
+        name=page,
         title=title,
-        url=page.url,
         lang=lang if _LANG.fullmatch(lang) else None,
+        headings=parsed.headings,
+        source=source,
         description=matter.text("description", "summary", "excerpt"),
         tags=matter.texts("tags", "keywords"),
-        headings=parsed.headings,
         sections=sections(parsed, title),
-        source=source,
-        version=hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=16).hexdigest(),
-        mtime=mtime,
-        folder=page.folder,
-        aliases=page.aliases,
     )
-
-
-def read_document(file: Path, base_url: str = "/knowledge") -> Document:
-    """One file by itself; links to other pages become plain text. Raises ``UnreadablePage``."""
-    status = file.stat()
-    one = SourceFile(0, str(file.parent), file.name, status.st_size, status.st_mtime_ns, status.st_ino)
-    source = read_text(one)
-    page = _page_name(front_matter(source), page_paths([one])[0], one.file, 0)
-    return document(source, page, Links([page], base_url), mtime=status.st_mtime)
-
-
-def _page_name(matter: FrontMatter, path: str, file: str, folder: int) -> PageName:
-    aliases = matter.texts("slug", "id", "permalink", "aliases", "alias", "redirect_from")
-    return PageName(path, file, folder, _address(matter.text("url")), aliases)
 
 
 def _address(url: str) -> str | None:

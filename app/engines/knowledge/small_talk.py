@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Sequence
 from functools import cache
 
-from app.engines.knowledge.index import read_info
 from app.engines.knowledge.languages import DATA, bounded, detect, is_spaceless
 from app.engines.knowledge.sections import escaped
 
@@ -60,11 +59,6 @@ def topics(db: sqlite3.Connection, lang: str, limit: int = 3) -> str:
                       max(length(headings) - length(replace(headings, '?', ''))) DESC, min(id) LIMIT ?"""
     titles = [title for (title,) in db.execute(sql, (lang, limit))]
     return sentence("topics", lang).format(topics=listed(titles, lang)) if titles else ""
-
-
-def languages(db: sqlite3.Connection) -> tuple[str, ...]:
-    """The languages of the folder, the commonest first."""
-    return read_info(db).languages
 
 
 def _plain(text: str) -> str:

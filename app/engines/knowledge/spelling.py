@@ -18,19 +18,22 @@ _CANDIDATES = 200
 """Words of the folder that a word is compared with: those that share the most trigrams with it."""
 
 
+def is_word(db: sqlite3.Connection, word: str) -> bool:
+    """Whether the folder has this very word."""
+    return db.execute("SELECT 1 FROM words WHERE word = ?", (word,)).fetchone() is not None
+
+
 def nearest_word(db: sqlite3.Connection, word: str) -> tuple[str, str] | None:
     """The folder's word one mistake away, or two in a long word, and its language; the commonest of the nearest."""
     if len(word) < MIN_LETTERS or not word.isalpha():
         return None
     allowed = 1 if len(word) < 9 else 2
-    best: tuple[int, int, str, str] | None = None
+    found: list[tuple[int, int, str, str]] = []
     for other, lang, count in _sharing(db, word):
         distance = OSA.distance(word, other, score_cutoff=allowed)
-        if distance > allowed or not _is_mistake(word, other, distance):
-            continue
-        rank = (distance, -count, other, lang)
-        best = rank if best is None else min(best, rank)
-    return best and (best[2], best[3])
+        if distance <= allowed and _is_mistake(word, other, distance):
+            found.append((distance, -count, other, lang))
+    return min(found)[2:] if found else None
 
 
 def related_words(db: sqlite3.Connection, word: str, limit: int = 6) -> list[tuple[str, str]]:
@@ -62,10 +65,10 @@ def _is_related(db: sqlite3.Connection, word: str, other: str) -> bool:
     root = _root(short)
     if long.startswith(root):
         return len(long) - len(root) <= MAX_ENDING or any(
-            _is_word(db, long[at:]) for at in _after_links(long, len(root))
+            is_word(db, long[at:]) for at in _after_links(long, len(root))
         )
     at = long.rfind(root)
-    return at > 0 and len(long) - at <= len(short) + 2 and any(_is_word(db, rest) for rest in _before_links(long[:at]))
+    return at > 0 and len(long) - at <= len(short) + 2 and any(is_word(db, rest) for rest in _before_links(long[:at]))
 
 
 def _after_links(long: str, at: int) -> list[int]:
@@ -75,10 +78,6 @@ def _after_links(long: str, at: int) -> list[int]:
 
 def _before_links(first: str) -> list[str]:
     return [first.removesuffix(link) for link in LINKS if first.endswith(link)]
-
-
-def _is_word(db: sqlite3.Connection, word: str) -> bool:
-    return len(word) > 2 and db.execute("SELECT 1 FROM words WHERE word = ?", (word,)).fetchone() is not None
 
 
 def _root(word: str) -> str:
