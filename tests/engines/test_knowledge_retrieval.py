@@ -142,6 +142,7 @@ def test_a_folder_of_two_languages(make: Make) -> None:
         ("Tastaturkürzel ändern", "tasten"),
         ("Was kostet Sync?", "tarife"),
         ("Gibt es ein Plugin für Kalender?", "erweiterung"),
+        ("Klavierstunde für Anfänger", "musik"),
     ],
 )
 def test_german_words_and_their_parts(make: Make, question: str, page: str) -> None:
@@ -154,6 +155,7 @@ def test_german_words_and_their_parts(make: Make, question: str, page: str) -> N
             "hilfe.md": "# Hilfe und Support\n\nSchreibe an das Forum oder an den Support.\n",
             "tasten.md": "# Tastenkürzel\n\nJedes Kürzel lässt sich in den Einstellungen ändern.\n",
             "tarife.md": "# Tarife für Sync\n\nDer Tarif Standard hat ein Gigabyte, der Tarif Plus hat zehn.\n",
+            "musik.md": "# Musik\n\nAnfänger üben an alten Klavieren, die Stunden sind am Abend.\n",
             "erweiterung.md": "# Erweiterungen\n\nDie Erweiterung für den Kalender zeigt Notizen nach Tagen.\n",
         }
     )
@@ -217,12 +219,22 @@ def test_words_near_those_of_the_page(make: Make, question: str, page: str) -> N
     assert first(engine, question) == page
 
 
+def test_a_near_word_counts_more_where_the_folder_lacks_the_word(make: Make) -> None:
+    """D13: the section with the folder's own word for it goes before one that holds the rest of the question."""
+    pages = {
+        "prices.md": "# Membership\n\n## Lost card\n\nA new membership card costs three pounds.\n\n"
+        "## Fees\n\n- Adults: twenty pounds\n- Concession: ten pounds\n",
+        "visit.md": "# Visit us\n\nWe are in the old mill.\n",
+    }
+    assert "Concession" in make(pages).ask("what does membership cost with a discount").text
+
+
 def test_names_stay_whole(make: Make) -> None:
     """``OpenAI`` is not about what is open, ``createServer`` is about a server."""
     engine = make(
         {
             "models.md": "# OpenAI and others\n\nAny server of OpenAI may answer.\n",
-            "node.md": "# The calls\n\nCall `createServer` first, `closeAll` at the end.\n",
+            "node.md": "# The calls\n\nCall `createServer` first, `dropAll` at the end.\n",
         }
     )
     assert first(engine, "When are you open?") == ""

@@ -40,8 +40,6 @@ STALLED_SECONDS = 30.0
 """After which vectors that do not become more are not waited for."""
 PARSE_SECONDS, RANK_SECONDS = 0.2, 0.3
 """A question's time to compute, waiting for others aside; after it the best found so far answers."""
-NAMED = 0.9
-"""The share of a question that title and headings hold where it stands on its own."""
 NEAREST = 3
 """Pages that are named where the folder does not answer."""
 
@@ -53,12 +51,6 @@ class Lookup:
     query: Query
     hits: tuple[Hit, ...]
     certainty: float
-
-    @property
-    def may_lean(self) -> bool:
-        """Whether it may go on from an earlier question, since it is not answered by itself."""
-        stands_alone = self.certainty >= 0 and self.hits[0].named >= NAMED
-        return self.query.may_lean and not self.query.lacks_a_word and not stands_alone
 
 
 class KnowledgeEngine:
@@ -131,26 +123,8 @@ class KnowledgeEngine:
     def _look_up(
         self, question: str, history: Sequence[ChatMessage], use: Callable[[sqlite3.Connection, Lookup], T]
     ) -> T | None:
-        """What ``use`` makes of what the folder holds on a question, with those before it where it is not answered by
-        itself; None while there is no index.
-        """
-        found = self._looked_up(question, history, use, may_lean=False)
-        if found is None or not found[0].may_lean:
-            return found and found[1]
-        leaning = self._looked_up(question, history, use, may_lean=True)
-        return leaning[1] if leaning and leaning[0].certainty >= 0 else found[1]
-
-    def _looked_up(
-        self,
-        question: str,
-        history: Sequence[ChatMessage],
-        use: Callable[[sqlite3.Connection, Lookup], T],
-        *,
-        may_lean: bool,
-    ) -> tuple[Lookup, T] | None:
-        query = self._index.search(
-            lambda db: parse(db, question, history, Deadline(PARSE_SECONDS), may_lean=may_lean), None
-        )
+        """What ``use`` makes of what the folder holds on a question; None while there is no index."""
+        query = self._index.search(lambda db: parse(db, question, history, Deadline(PARSE_SECONDS)), None)
         if query is None:
             return None
         file = self._prepare()
@@ -158,14 +132,13 @@ class KnowledgeEngine:
         if self._embeddings and file:
             similar = self._embeddings.similarities(file, query.text, query.reading)
 
-        def work(db: sqlite3.Connection) -> tuple[Lookup, T]:
+        def work(db: sqlite3.Connection) -> T | None:
             near = similar if self._index.file == file else None  # another index has other numbers for its chunks
             deadline = Deadline(RANK_SECONDS)
             hits = rank(db, query, deadline, near)
             if deadline.has_interrupted and not hits:
                 raise EngineBusy(retry_after=1)
-            lookup = Lookup(query, tuple(hits), certainty(query, hits, near))
-            return lookup, use(db, lookup)
+            return use(db, Lookup(query, tuple(hits), certainty(query, hits, near)))
 
         return self._index.search(work, None)
 

@@ -17,7 +17,7 @@ from app.engines.knowledge.documents import Block, Document, Heading, Page, Page
 from app.engines.knowledge.languages import detect, is_spaceless, terms, words
 from app.engines.knowledge.links import Links
 
-FORMAT = "22"
+FORMAT = "23"
 """Part of every fingerprint: another format of the index means another index."""
 CHUNK_CHARS = 1_400
 """Characters after which a section is cut at its next block."""
@@ -28,7 +28,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT UNIQUE, file TEXT, folder INTEGER, url TEXT, aliases TEXT,
                     title TEXT, lang TEXT, headings TEXT, source BLOB, summary TEXT, aside INTEGER, first INTEGER);
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, page INTEGER, level INTEGER, heading TEXT, anchor TEXT, trail TEXT,
-                     code REAL, blocks BLOB);
+                     blocks BLOB);
 CREATE VIRTUAL TABLE chunk_terms USING fts5(title, heading, body, tokenize = "ascii");
 CREATE VIRTUAL TABLE page_terms USING fts5(title, heading, body, content = '', tokenize = "ascii");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab(chunk_terms, row);
@@ -216,10 +216,9 @@ def _add_page(
             heading = " ".join(terms(section.heading, lang) + terms(" ".join(section.heading_path), lang))
             found = dict(zip(FIELDS, (title, heading, " ".join(terms(plain, lang))), strict=True))
             packed = zlib.compress(json.dumps([astuple(block) for block in blocks]).encode("utf-8", "replace"), 1)
-            code = sum(len(block.text) for block in blocks if block.kind == "code") / max(1, len(plain))
-            path = json.dumps(section.heading_path)
-            row = (page, section.level, section.heading, section.anchor or "", path, code, packed)
-            chunk = db.execute("INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0
+            trail = json.dumps(section.heading_path)
+            row = (page, section.level, section.heading, section.anchor or "", trail, packed)
+            chunk = db.execute("INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid or 0
             first = first or chunk
             db.execute("INSERT INTO chunk_terms (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
                        (chunk, *found.values()))  # fmt: skip

@@ -37,7 +37,8 @@ MAX_REPAIRS, MAX_COMPOUNDS = 3, 6
 """Words of a question that are looked for among the folder's own: each costs a search of its own."""
 SYNONYM, COMPOUND, REPAIRED = 0.4, 0.4, 0.9
 """What a term counts that is near the word, holds it or is held by it, or is its corrected spelling."""
-ALONE, LACKING = 0.4, 0.7
+ALONE = 0.8
+"""What a near word counts where the folder lacks the word itself."""
 CONTEXT = 0.45
 """What a word of the question before counts."""
 LIGHT = 0.3
@@ -79,8 +80,6 @@ class Query:
     context: tuple[Term, ...]
     """Terms of the question before."""
     info: IndexInfo
-    may_lean: bool = False
-    """It may go on from an earlier question, which has not been looked at."""
 
     @property
     def reading(self) -> Reading:
@@ -89,13 +88,7 @@ class Query:
             return "own"
         return "other" if self.lang in self.info.languages else "foreign"
 
-    @property
-    def lacks_a_word(self) -> bool:
-        """Whether the folder has no word for a part of it that tells something."""
-        return any(term.is_absent and term.weight > LIGHT for term in self.terms)
 
-
-Leaning = Literal["not", "perhaps", "surely"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])|\n+")
 
 
@@ -133,18 +126,8 @@ class Deadline:
             db.set_progress_handler(None, 0)
 
 
-def parse(
-    db: sqlite3.Connection,
-    question: str,
-    history: Sequence[ChatMessage],
-    deadline: Deadline,
-    *,
-    may_lean: bool = False,
-) -> Query:
-    """The question in terms of this folder.
-
-    Words of earlier questions are added where it leans on them, with ``may_lean`` also where it only may.
-    """
+def parse(db: sqlite3.Connection, question: str, history: Sequence[ChatMessage], deadline: Deadline) -> Query:
+    """The question in terms of this folder, with words of earlier questions where it leans on them."""
     info = read_info(db)
     text = bounded(question)
     lang = detect(text, info.languages) or (info.languages[0] if info.languages else "en")
@@ -160,10 +143,7 @@ def parse(
     spelled = re.sub(r"\w+", lambda match: own.repaired.get(match.group().casefold(), match.group()), text)
     query = Query(question, spelled, lang, found, (), info)
     earlier = [bounded(message.content) for message in history[-12:] if message.role == "user"][-3:]
-    leaning = leans(text, lang) if earlier else "not"
-    if leaning == "surely" or (leaning == "perhaps" and may_lean):
-        return _with_context(db, query, earlier[::-1], deadline)
-    return replace(query, may_lean=leaning == "perhaps")
+    return _with_context(db, query, earlier[::-1], deadline) if earlier and leans(text, lang) else query
 
 
 def _sentences(text: str) -> tuple[str, str]:
@@ -175,22 +155,18 @@ def _sentences(text: str) -> tuple[str, str]:
     return " ".join(asking), " ".join(part for part in parts if part not in asking)
 
 
-def leans(text: str, lang: str) -> Leaning:
-    """How far a question goes on from the one before: ``surely`` where it has no word of its own, or begins or points
-    as one does; ``perhaps`` where it has one word, or an "it" that may be what the whole site is about.
+def leans(text: str, lang: str) -> bool:
+    """Whether a question goes on from the one before: it has one word of its own at most, or begins or points as such
+    questions do.
     """
     said = words(text)
-    own = [word for word in said if word not in stop_words(lang)]
     if is_spaceless(text.strip()[:1]):
-        own = [run for word in said for run in content_runs(word, lang) if not is_particle(run)]
-        return "surely" if len("".join(own)) <= 4 else "not"
-    points = bool(said) and (
-        said[0] in question_words(lang, "openers") or not question_words(lang, "pointers").isdisjoint(said)
-    )
-    if not own or (points and len(own) <= 4):
-        return "surely"
-    has_weak = not question_words(lang, "weak_pointers").isdisjoint(said)
-    return "perhaps" if len(own) <= 1 or (has_weak and len(own) <= 4) else "not"
+        runs = [run for word in said for run in content_runs(word, lang) if not is_particle(run)]
+        return len("".join(runs)) <= 4
+    own = [word for word in said if word not in stop_words(lang)]
+    points = said[:1] and said[0] in question_words(lang, "openers")
+    points = points or not question_words(lang, "pointers").isdisjoint(said)
+    return len(own) <= (4 if points else 1)
 
 
 @cache
@@ -256,10 +232,6 @@ class _Words:
 
     def _join(self, found: dict[str, Term], said: Sequence[str]) -> None:
         """Words that stand apart and mean one thing: "back up" for "backup", "money back" for a refund."""
-        for word, verb in _separated(said, self.lang):
-            whole = self._term(verb)
-            if word in found and not whole.is_absent:
-                found[word] = replace(whole, word=word)
         not_joined = stop_words(self.lang) - PARTICLES
         for left, right in pairwise(said):
             joined, phrase = left + right, f"{left}-{right}"
@@ -288,7 +260,7 @@ class _Words:
             return Term(word, (), self._idf(0), weight, is_absent=True)
         mine = max((counts[term] for term in own), default=0)
         if not mine:
-            present, weight = tuple((term, ALONE) for term, _ in present), LACKING * weight
+            present = tuple((term, ALONE) for term, _ in present)
         return Term(word, present, self._idf(mine or max(counts.values())), weight)
 
     def _repaired(self, term: Term) -> Term:
@@ -319,15 +291,6 @@ class _Words:
         return math.log(1 + (total - count + 0.5) / (count + 0.5)) if count < total else 0.1
 
 
-def _separated(said: Sequence[str], lang: str) -> Iterator[tuple[str, str]]:
-    """Words with the verbs that they may be a part of: "lade ... hoch" is "hochlade", of "hochladen"."""
-    particles = question_words(lang, "particles")
-    for at, particle in enumerate(said):
-        if particle in particles:
-            whole = said[at - 1] + particle if at and said[at - 1] in particles else particle  # "stelle ... wieder her"
-            yield from ((word, whole + word) for word in said[:at] if word not in particles)
-
-
 def _content(said: Sequence[str], lang: str) -> list[str]:
     """The words that name something; all of them where none does."""
     stop, near = stop_words(lang), _synonyms(lang)
@@ -352,7 +315,7 @@ def _with_context(db: sqlite3.Connection, query: Query, earlier: Sequence[str], 
             if not term.is_absent and term.word not in have:
                 context.setdefault(term.word, replace(term, weight=term.weight * share))
         before = f"{text[:300]} {before}".strip()
-        if leans(text, lang) == "not":
+        if not leans(text, lang):
             break
         share *= 0.6
     return replace(query, context=tuple(context.values())[:MAX_TERMS], text=f"{before} {query.text}")

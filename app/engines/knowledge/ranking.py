@@ -19,7 +19,7 @@ from app.engines.knowledge.query import SYNONYM, Deadline, Query, Term, question
 CANDIDATES = 80
 WEIGHTS = (3.5, 3.0, 1.0)
 """What a term counts in a page's title, in a chunk's headings and in its text."""
-LENGTH_SHARE = (0.3, 0.3, 0.5)
+LENGTH_SHARE = 0.4
 """How much a field's length lowers that (BM25's b)."""
 SATURATION = 1.2
 """BM25's k1."""
@@ -29,8 +29,6 @@ COVERAGE_SHARE = 0.5
 """The share of a score that depends on how much of the question a chunk holds."""
 ASIDE = 0.6
 """What changelogs, decisions and news count where they are not asked for."""
-CODE = 0.3
-"""How much less a section counts that is all code."""
 OTHER_LANGUAGE = 0.35
 """What pages count that are in another language than the question, where the folder has both."""
 HEADING_SHARE = 0.4
@@ -164,11 +162,11 @@ def _match(wanted: Sequence[Term]) -> str:
     return " OR ".join(f'"{term}"' for term in dict.fromkeys(term for one in wanted for term, _ in one.variants))
 
 
-_Row = tuple[int, int, bool, str, float, str, str, str]
+_Row = tuple[int, int, bool, str, str, str, str]
 
 
 def _fetch(db: sqlite3.Connection, where: str, given: tuple[object, ...]) -> dict[int, _Row]:
-    sql = f"""SELECT found.rowid, page, aside, pages.lang, code, found.title, found.heading, found.body
+    sql = f"""SELECT found.rowid, page, aside, pages.lang, found.title, found.heading, found.body
               FROM chunk_terms AS found JOIN chunks ON chunks.id = found.rowid JOIN pages ON pages.id = page
               WHERE found.{where}"""  # noqa: S608 - conditions named here
     return {row[0]: row for row in db.execute(sql, given)}
@@ -193,17 +191,15 @@ class _Scorer:
         self._is_mixed = len(query.info.languages) > 1 and query.lang in query.info.languages
 
     def hit(self, row: _Row) -> Hit:
-        chunk, page, is_aside, lang, code, *texts = row
+        chunk, page, is_aside, lang, *texts = row
         fields = [Counter(text.split()) for text in texts]
         bm25 = coverage = named = heading = 0.0
         loose: list[Term] = []
         for term in self._terms:
             counts = [sum(share * field[variant] for variant, share in term.variants) for field in fields]
             frequency = sum(
-                weight * count / (1 - share + share * field.total() / max(1.0, average))
-                for count, weight, share, field, average in zip(
-                    counts, WEIGHTS, LENGTH_SHARE, fields, self._query.info.average, strict=True
-                )
+                weight * count / (1 - LENGTH_SHARE + LENGTH_SHARE * field.total() / max(1.0, average))
+                for count, weight, field, average in zip(counts, WEIGHTS, fields, self._query.info.average, strict=True)
             )
             if frequency:
                 bm25 += term.mass * frequency * (SATURATION + 1) / (frequency + SATURATION)
@@ -217,7 +213,7 @@ class _Scorer:
         if not self._is_negative and not _negations(lang).isdisjoint(fields[1]):
             score *= NEGATED
         said = len(fields[1].keys() & self._said) / max(1, len(self._said))
-        score *= (1 + HEADING_SHARE * heading * said) * (1 - CODE * code)
+        score *= 1 + HEADING_SHARE * heading * said
         if is_aside and not self._wants_asides:
             score *= ASIDE
         if self._is_mixed and lang != self._query.lang:

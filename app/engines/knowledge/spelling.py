@@ -57,6 +57,14 @@ def _is_mistake(word: str, other: str, distance: int) -> bool:
     return len(word) >= SURE_LETTERS or len(word) != len(other) or sorted(word) == sorted(other)
 
 
+def _is_part(db: sqlite3.Connection, rest: str) -> bool:
+    """Whether the folder has this word, or one that begins so."""
+    if len(rest) < MIN_LETTERS:
+        return is_word(db, rest)
+    sql = "SELECT 1 FROM words WHERE word >= ? AND word < ? LIMIT 1"
+    return db.execute(sql, (rest, rest + "\U0010ffff")).fetchone() is not None
+
+
 def _is_related(db: sqlite3.Connection, word: str, other: str) -> bool:
     """Whether the longer one begins or ends with the shorter, endings aside, and the rest is a word too."""
     short, long = sorted((word, other), key=len)
@@ -65,10 +73,10 @@ def _is_related(db: sqlite3.Connection, word: str, other: str) -> bool:
     root = _root(short)
     if long.startswith(root):
         return len(long) - len(root) <= MAX_ENDING or any(
-            is_word(db, long[at:]) for at in _after_links(long, len(root))
+            _is_part(db, long[at:]) for at in _after_links(long, len(root))
         )
     at = long.rfind(root)
-    return at > 0 and len(long) - at <= len(short) + 2 and any(is_word(db, rest) for rest in _before_links(long[:at]))
+    return at > 0 and len(long) - at <= len(short) + 2 and any(_is_part(db, rest) for rest in _before_links(long[:at]))
 
 
 def _after_links(long: str, at: int) -> list[int]:
