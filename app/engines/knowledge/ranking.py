@@ -19,7 +19,7 @@ from app.engines.knowledge.query import SYNONYM, Deadline, Query, Term, question
 CANDIDATES = 80
 WEIGHTS = (3.5, 3.0, 1.0)
 """What a term counts in a page's title, in a chunk's headings and in its text."""
-LENGTH_SHARE = 0.4
+LENGTH_SHARE = 0.5
 """How much a field's length lowers that (BM25's b)."""
 SATURATION = 1.2
 """BM25's k1."""
