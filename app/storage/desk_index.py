@@ -18,7 +18,7 @@ from typing import Any, Literal
 import orjson
 
 from app.conversations.ids import hash_user_id
-from app.errors import InvalidRequest, PathNotFound
+from app.errors import InvalidRequest, PathNotFound, StorageUnavailable
 from app.storage.base import Subscription
 from app.storage.client import RedisClient, load_script
 from app.storage.desk_rows import CHECK_FIELDS, FIELDS, SessionSummary, fold, present, search_text, serialize
@@ -409,10 +409,12 @@ class DeskIndex:
         if after is not None:
             match = _POSITION.match(after)
             return LivePosition(int(match[1]), match[2]) if match else LivePosition(-1, "")
-        number, tag = self._client.run(
-            load_script("desk_open_live"), (f"{PREFIX}position",), secrets.token_hex(4), self._kept_ms
-        )
-        return LivePosition(int(number), tag.decode())
+        key = f"{PREFIX}position"
+        try:
+            number, tag = self._client.run(load_script("desk_open_live"), (key,), secrets.token_hex(4), self._kept_ms)
+        except StorageUnavailable:  # Redis may still be read
+            number, tag = self._client.call("HMGET", key, "n", "tag")
+        return LivePosition(int(number or 0), (tag or b"").decode())
 
     def read_live(self, after: LivePosition) -> LiveBatch:
         """What has changed after a position. Readers of one worker that are at the same place share one batch."""

@@ -15,7 +15,7 @@ from app.auth.operators import OperatorDirectory
 from app.conversations import desk_feed
 from app.conversations.change_tracker import ChangeTracker
 from app.conversations.desk_feed import DeskFeed, DeskReader
-from app.errors import InvalidRequest, PathNotFound
+from app.errors import InvalidRequest, PathNotFound, StorageUnavailable
 from app.storage.analytics import Analytics, counted
 from app.storage.base import Release
 from app.storage.desk_index import PREFIX, DeskIndex, LivePosition, Mark, SweepRules
@@ -444,5 +444,24 @@ def test_a_feed_loses_no_change_where_redis_goes_away_between_its_reads(monkeypa
             assert ref_of(session_hash).encode() in sent
             assert b"event: counts" in sent
             stream.close()
+    finally:
+        server.stop()
+
+
+def test_a_feed_begins_while_redis_takes_no_writes() -> None:
+    """Who opens the desk then follows from the last change on, as a visitor's feed does."""
+    server = RedisProcess()
+    try:
+        log = log_at(server.url, tracking="desk")
+        index = index_of(log)
+        first = index.open_live(None)
+        index.refresh(asked(log))
+        with server.client() as admin:
+            admin.config_set("min-replicas-to-write", "1")
+            with pytest.raises(StorageUnavailable):
+                asked(log)
+            position = index.open_live(None)
+        assert position == LivePosition(first.number + 1, first.tag)
+        assert index.read_live(position).changes == []
     finally:
         server.stop()
