@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -15,21 +16,30 @@ from tests.conftest import ROOT, Service
 
 DEADLINE = 15_000
 PACKAGES = ROOT / "widget/node_modules"
+SLOW_BOT = {
+    "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
+    "BATON_ENGINE_CONCURRENCY": "1000",  # all visitors share one address, which has a quarter of this
+    "BATON_RATE_LIMIT_CREATE": "",
+    "BATON_RATE_LIMIT_SESSION": "",
+    "BATON_RATE_LIMIT_ADDRESS": "",
+}
+
+
+@contextlib.contextmanager
+def serve_baton(folder: Path, **settings: str) -> Iterator[str]:
+    """The address of a service whose bot speaks slowly; ``localhost``, so that host pages are another site."""
+    service = Service({"BATON_DATA_DIR": str(folder), **SLOW_BOT, **settings})
+    try:
+        yield service.url.replace("127.0.0.1", "localhost")
+    finally:
+        service.stop()
 
 
 @pytest.fixture(scope="session")
 def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service whose bot speaks slowly; ``localhost``, so that host pages are another site."""
-    service = Service(
-        {
-            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("baton")),
-            "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
-            "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-            "BATON_ENGINE_CONCURRENCY": "1000",  # all visitors share one address, which has a quarter of this
-        }
-    )  # fmt: skip
-    yield service.url.replace("127.0.0.1", "localhost")
-    service.stop()
+    """The address of the service that most tests share."""
+    with serve_baton(tmp_path_factory.mktemp("baton")) as address:
+        yield address
 
 
 class Site(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""For everybody: names and roles, the keyboard, what is read out, zoom, small screens, and other directions."""
+"""Accessibility: names and roles, the keyboard, screen readers, zoom, small screens, right-to-left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 from tests.widget.fake_bot import PROSE, words
 from tests.widget.test_reading import COVERED
 
@@ -100,8 +100,7 @@ def test_the_keyboard_alone(visit: Visit) -> None:
 
 def test_focus_comes_back(visit: Visit) -> None:
     """Escape closes the menu, then the dialog, each time giving the focus back; the panel is no trap."""
-    visitor = visit().open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open())
     keys = visitor.page.keyboard
     more = visitor.page.get_by_role("button", name="More actions")
     more.click()

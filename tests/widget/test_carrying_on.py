@@ -112,17 +112,6 @@ def test_the_tab_that_held_the_feed_is_closed(visit: Visit) -> None:
     assert two.answers.inner_text().count("w50 ") == 1
 
 
-def test_offline_in_mid_answer(visit: Visit, context: BrowserContext) -> None:
-    """F18: three seconds without a network in mid-answer: the answer is whole and once."""
-    visitor = visit().open().ask("a long one")
-    expect(visitor.answers).to_contain_text("w10 ")
-    context.set_offline(True)
-    visitor.page.wait_for_timeout(3000)
-    context.set_offline(False)
-    expect(visitor.answers).to_contain_text(words(120))
-    assert visitor.answers.inner_text().count("w50 ") == 1
-
-
 def test_a_question_asked_offline_is_sent_once(visit: Visit, context: BrowserContext) -> None:
     """F18: what is asked without a network is sent once when it is back."""
     visitor = visit().open()
@@ -156,28 +145,6 @@ def test_a_lost_reply_asks_nothing_twice(visit: Visit, context: BrowserContext) 
     assert len({str(one.post_data) for one in calls}) == 1
 
 
-def test_stop(visit: Visit) -> None:
-    """Stop takes effect within five seconds, also while the bot is silent, and the next question can be asked."""
-    visitor = visit().open().ask("be silent")
-    visitor.button("Stop").click()
-    expect(visitor.button("Stop")).to_have_count(0, timeout=5000)
-    visitor.ask("a long one")
-    expect(visitor.answers.last).to_contain_text("w5 ")
-    visitor.button("Stop").click()
-    expect(visitor.button("Stop")).to_have_count(0, timeout=5000)
-    said = visitor.answers.last.inner_text()
-    assert "w5 " in said
-    assert "w119" not in said
-
-
-def test_retry_after_a_broken_answer(visit: Visit) -> None:
-    """A broken answer keeps its words and offers Retry."""
-    visitor = visit().open().ask("please fail")
-    expect(visitor.answers).to_contain_text("w3")
-    visitor.button("Retry").first.click()
-    expect(visitor.answers).to_have_count(2)
-
-
 def test_an_end_is_seen_in_the_other_tab_and_on_the_page(visit: Visit) -> None:
     """An end is seen everywhere within two seconds; the history stays; the next question begins anew."""
     one, two = visit().open(), visit().open()
@@ -194,17 +161,6 @@ def test_an_end_is_seen_in_the_other_tab_and_on_the_page(visit: Visit) -> None:
     expect(two.answers.last).to_contain_text(words(30))
 
 
-def test_a_dead_link(visit: Visit, baton: str) -> None:
-    """A link that no longer works says so in plain words, and a question can be asked at once."""
-    page = visit(f"{baton}/chat?session=tkt_{'x' * 46}")
-    expect(
-        page.page.get_by_role("status").or_(page.page.get_by_role("alert")).filter(has_text=re.compile("link"))
-    ).to_be_visible()
-    assert "session=" not in page.page.url
-    page.ask("Hello")
-    expect(page.answers).to_contain_text(words(30))
-
-
 def test_a_session_that_is_gone_begins_anew(visit: Visit, context: BrowserContext) -> None:
     """When the service has forgotten the session, the next question starts another by itself."""
     visitor = visit().open().ask("Hello")
@@ -216,38 +172,6 @@ def test_a_session_that_is_gone_begins_anew(visit: Visit, context: BrowserContex
     expect(visitor.box).to_be_visible()
     visitor.ask("Hello again")
     expect(visitor.answers.last).to_contain_text(words(30))
-
-
-def test_tab_scope(visit: Visit, context: BrowserContext) -> None:
-    """In tab scope each tab has its own conversation, a duplicated one too; a reload keeps it."""
-    tag = 'data-session-scope="tab"'
-    one = visit(tag=tag).open().ask("From one")
-    expect(one.answers).to_contain_text(words(30))
-    one.page.reload()
-    expect(one.articles).to_have_count(2)
-    with context.expect_page() as opened:
-        one.page.evaluate("() => void window.open(location.href)")
-    copy = Visitor(opened.value)
-    if not copy.page.get_by_role("dialog").is_visible():
-        expect(copy.button("Open chat").or_(copy.button("Close chat"))).to_be_visible()
-        if copy.button("Open chat").count():
-            copy.open()
-    copy.page.wait_for_timeout(1500)
-    expect(copy.articles).to_have_count(0)
-    copy.ask("From the copy")
-    expect(copy.answers).to_contain_text(words(30))
-    expect(one.articles).to_have_count(2)
-
-
-def test_page_scope(visit: Visit) -> None:
-    """In page scope a reload begins with none, and nothing of the session is stored."""
-    visitor = visit(tag='data-session-scope="page"').open().ask("Hello")
-    expect(visitor.answers).to_contain_text(words(30))
-    stored = visitor.page.evaluate("() => JSON.stringify({...localStorage}) + JSON.stringify({...sessionStorage})")
-    assert "ses_" not in stored
-    visitor.page.reload()
-    expect(visitor.box).to_be_visible()
-    expect(visitor.articles).to_have_count(0)
 
 
 def test_one_heartbeat(visit: Visit, context: BrowserContext) -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, expect
 
 from tests.conftest import Service
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
@@ -94,8 +94,7 @@ def test_two_live_panes(visit: Visit, baton: str, context: BrowserContext, said:
 
 def test_quiet_until_reached_for(visit: Visit, context: BrowserContext, baton: str, said: list[str]) -> None:
     """Also where a conversation is kept, a page load with the panel closed asks for /widget.js alone."""
-    visitor = visit().open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open())
     visitor.button("Close chat").click()
     expect(visitor.button("Open chat")).to_be_visible()
     asked: list[str] = []
@@ -211,27 +210,12 @@ def test_expired_on_the_service(visit: Visit, service: Callable[..., Service]) -
     """When the session has expired under an open chat, the next question starts a new one; what was said stays."""
     bot = "python:tests.widget.fake_bot:answer"
     one = service(BATON_ENGINE=bot, BATON_SESSION_TTL="2", BATON_SESSION_MAX_AGE="2", WEB_CONCURRENCY="1")
-    visitor = visit(tag=f'data-api-url="{one.url}"').open().ask("quick 1")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(tag=f'data-api-url="{one.url}"').open(), "quick 1")
     visitor.page.wait_for_timeout(2500)
     visitor.ask("quick 2")
     expect(visitor.answers).to_have_count(2)
     expect(visitor.articles.first).to_contain_text("quick 1")
     assert visitor.errors == []
-
-
-def test_an_end_from_the_server(visit: Visit, context: BrowserContext, baton: str) -> None:
-    """An end that comes from elsewhere is on the screen within two seconds."""
-    asked: list[Request] = []
-    context.on("request", lambda one: asked.append(one))
-    visitor = visit().open().ask("quick 1")
-    expect(visitor.answers).to_have_count(1)
-    visitor.page.wait_for_timeout(500)
-    bearer = next(one.headers["authorization"] for one in asked if "authorization" in one.headers)
-    httpx.post(f"{baton}/api/session/me/end", headers={"Authorization": bearer})
-    expect(visitor.status).to_contain_text("ended", timeout=2000)
-    httpx.post(f"{baton}/api/session/me/messages", headers={"Authorization": bearer}, json={"message": "late"})
-    expect(visitor.articles).to_have_count(2)
 
 
 def test_a_key_that_is_gone(visit: Visit) -> None:

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.conftest import Service, until
+from tests.conftest import until
 from tests.contract.desk_client import ServerClient
-from tests.widget.conftest import DEADLINE
+from tests.widget.conftest import DEADLINE, serve_baton
 from tests.widget.test_axe import STILL, clean
 
 API_KEY = "the-desk-of-the-tests"
@@ -96,16 +96,9 @@ class Desk:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service with a desk."""
-    service = Service(
-        {
-            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("desk")), "BATON_DESK": "on", "BATON_API_KEY": API_KEY,
-            "BATON_KEEP_QUESTIONS": "on",
-            "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "BATON_ENGINE_CONCURRENCY": "1000",
-            "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-        }
-    )  # fmt: skip
-    yield service.url
-    service.stop()
+    settings = {"BATON_DESK": "on", "BATON_API_KEY": API_KEY, "BATON_KEEP_QUESTIONS": "on"}
+    with serve_baton(tmp_path_factory.mktemp("desk"), **settings) as address:
+        yield address.replace("localhost", "127.0.0.1")
 
 
 @pytest.fixture

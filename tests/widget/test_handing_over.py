@@ -12,19 +12,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
 from tests.conftest import ROOT
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 Stranger = Callable[..., Visitor]
-
-
-def answered(visitor: Visitor, text: str = "quick") -> Visitor:
-    """Somebody has asked and been answered."""
-    before = visitor.answers.count()
-    visitor.ask(text)
-    expect(visitor.answers).to_have_count(before + 1)
-    expect(visitor.button("Stop")).to_have_count(0)
-    return visitor
 
 
 def shared_link(visitor: Visitor) -> str:
@@ -209,8 +200,7 @@ def test_windows_that_shout(visit: Visit, baton: str) -> None:
 
 def test_deleting_is_for_whoever_began_it(visit: Visit, stranger: Stranger) -> None:
     """The holder of a shared link may write and end the chat, and is not offered to delete it; its owner is."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     guest = stranger(shared_link(visitor))
     expect(guest.answers).to_have_count(1)
     guest.button("More actions").click()

@@ -1,4 +1,4 @@
-"""A guest on somebody's page: its shortcuts, focus, Trusted Types, a moved or emptied body, an element of one's own."""
+"""On somebody's page: its shortcuts, focus, Trusted Types, a moved or emptied body, a custom element of the page's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 from playwright.sync_api import Route, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 FOCUSED = """() => {
@@ -63,8 +63,7 @@ def test_focus_after_stop(visit: Visit) -> None:
 
 def test_trusted_types(visit: Visit) -> None:
     """A page that enforces Trusted Types need allow one policy by the name of baton."""
-    visitor = visit(head=TYPES).open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(head=TYPES).open())
     assert not visitor.errors
 
 

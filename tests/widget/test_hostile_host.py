@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Route, expect
 
 from tests.conftest import until
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 EVIL = "https://evil.example/"
@@ -134,8 +134,7 @@ def test_what_is_stored_is_bounded(visit: Visit) -> None:
 @pytest.mark.parametrize("text", ["erased", "gone", "signIn", "<b>text</b>", "{}", '{"id": "x"}', "null", ""])
 def test_a_forged_storage_event(visit: Visit, text: str) -> None:
     """A storage event without a change, or a text there that is no record, empties no chat."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     other = visit()
     visitor.page.evaluate(
         """(text) => {

@@ -11,8 +11,8 @@ import jwt
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, expect
 
-from tests.conftest import Service, until
-from tests.widget.conftest import Visitor, serve_site
+from tests.conftest import until
+from tests.widget.conftest import Visitor, answered, serve_baton, serve_site
 
 SECRET = "a secret of at least thirty-two bytes"
 Visit = Callable[..., Visitor]
@@ -21,15 +21,8 @@ Visit = Callable[..., Visitor]
 @pytest.fixture(scope="module")
 def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service whose site signs."""
-    one = Service(
-        {
-            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("signing")), "BATON_IDENTITY_SECRET": SECRET,
-            "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
-            "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-        }
-    )  # fmt: skip
-    yield one.url.replace("127.0.0.1", "localhost")
-    one.stop()
+    with serve_baton(tmp_path_factory.mktemp("signing"), BATON_IDENTITY_SECRET=SECRET) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +66,7 @@ def claimed(visitor: Visitor, old: str) -> str:
 
 def test_signing_in_during_a_chat(visit: Visit, baton: str) -> None:
     """The chat goes on under a new id, in every tab of the browser; the old id and the new one alone open nothing."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     other = visit().open()
     expect(other.answers).to_have_count(1)
     old = stored(visitor)
@@ -107,8 +99,7 @@ def test_signing_in_while_an_answer_is_written(visit: Visit, baton: str) -> None
 
 def test_another_device(visit: Visit, stranger: Visit, site: str) -> None:
     """Signed in on another device, visitors find their conversation there, and both devices go on with it."""
-    visitor = visit(**signed("cleo")).open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(**signed("cleo")).open(), "quick one")
     other = stranger()
     identify(other, "cleo")
     other.open()
@@ -121,8 +112,7 @@ def test_another_device(visit: Visit, stranger: Visit, site: str) -> None:
 
 def test_signing_out(visit: Visit, baton: str) -> None:
     """After `Baton.reset()` nothing of the conversation or the draft is in any tab; a new chat works."""
-    visitor = visit(**signed("dora")).open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(**signed("dora")).open(), "quick one")
     other = visit(**signed("dora")).open()
     expect(other.answers).to_have_count(1)
     other.box.fill("half a thought")
@@ -142,8 +132,7 @@ def test_signing_out(visit: Visit, baton: str) -> None:
 
 def test_a_page_that_does_not_identify(visit: Visit, context: BrowserContext, baton: str) -> None:
     """A user's conversation is not shown where they are not signed in, without error or notice; the next is new."""
-    visitor = visit(**signed("emil")).open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(**signed("emil")).open(), "quick one")
     first = stored(visitor)
     visitor.page.close()
     lines: list[str] = []
@@ -182,8 +171,7 @@ def test_an_expired_token_is_renewed(visit: Visit) -> None:
 
 def test_the_full_page(visit: Visit) -> None:
     """The full page carries a signed-in user's conversation on, through a reload; its token is in that tab alone."""
-    visitor = visit(**signed("gina")).open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(**signed("gina")).open(), "quick one")
     page = visitor.carry_on()
     expect(page.status).to_contain_text("Conversation continued from widget")
     page.ask("quick two")
@@ -211,8 +199,7 @@ def test_the_full_page_when_the_token_expires(visit: Visit) -> None:
 
 def test_another_user_at_the_same_browser(visit: Visit) -> None:
     """Who signs in after another sees nothing of theirs, also where nobody signed out."""
-    visitor = visit(**signed("ida")).open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(**signed("ida")).open(), "quick one")
     visitor.box.fill("half a thought")
     identify(visitor, "jon")
     expect(visitor.articles).to_have_count(0)
@@ -237,11 +224,9 @@ def test_quiet_until_reached_for(visit: Visit, context: BrowserContext, baton: s
 
 def test_a_signed_in_user_is_not_asked_whose_it_is(visit: Visit, stranger: Visit) -> None:
     """Handed over to the full page, a signed-in user's conversation is theirs; an anonymous one may be anybody's."""
-    visitor = visit(**signed("nobody-else")).open().ask("quick")  # a user of this test alone: it begins empty
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(**signed("nobody-else")).open())  # a user of this test alone: it begins empty
     page = visitor.carry_on()
     expect(page.status).to_contain_text("Conversation continued from widget")
     expect(page.status).not_to_contain_text("Not yours?")
-    other = stranger().open().ask("quick")
-    expect(other.answers).to_have_count(1)
+    other = answered(stranger().open())
     expect(other.carry_on().status).to_contain_text("Not yours?")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Request, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 from tests.widget.test_identity import baton, claimed, identify, signed, site, status_of, stored
 
 __all__ = ["baton", "site"]
@@ -40,8 +40,7 @@ def proofs(context: BrowserContext) -> SentTokens:
 
 def test_an_anonymous_tab_stays_anonymous(visit: Visit, proofs: SentTokens, baton: str) -> None:
     """A user speaks in one tab, and its heartbeats go on: another tab's anonymous chat stays what it is."""
-    one = visit(tag=FAST, **signed("ada")).open().ask("quick for ada alone")
-    expect(one.answers).to_have_count(1)
+    one = answered(visit(tag=FAST, **signed("ada")).open(), "quick for ada alone")
     other = visit(tag=FAST).open()
     expect(other.articles).to_have_count(0)
     other.ask("quick for anybody")
@@ -88,8 +87,7 @@ def test_tabs_of_different_people_never_meet(visit: Visit, proofs: SentTokens) -
 
 def test_a_proof_is_lent_for_the_claimed_conversation_alone(visit: Visit, proofs: SentTokens, baton: str) -> None:
     """A tab that shows a conversation follows its claim in another tab; what it begins after that is anonymous."""
-    one = visit().open().ask("quick one")
-    expect(one.answers).to_have_count(1)
+    one = answered(visit().open(), "quick one")
     other = visit().open()
     expect(other.answers).to_have_count(1)
     old = stored(one)
@@ -113,8 +111,7 @@ def test_a_proof_is_lent_for_the_claimed_conversation_alone(visit: Visit, proofs
 
 def test_a_tab_that_names_somebody_else_is_lent_nothing(visit: Visit, proofs: SentTokens, baton: str) -> None:
     """Where two tabs show one anonymous conversation and name two people, it becomes the first one's alone."""
-    one = visit().open().ask("quick one")
-    expect(one.answers).to_have_count(1)
+    one = answered(visit().open(), "quick one")
     other = visit().open()
     expect(other.answers).to_have_count(1)
     old = stored(one)

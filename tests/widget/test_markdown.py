@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 ANSWER = "Words to keep.\n\n```js\nlet a = 1;\n```\n\n- see [the page](https://pages.example.test/x)\n- and " + (
@@ -55,8 +55,7 @@ FRAMES = f"""() => {{ window.frames_seen = []; const root = {ROOT};
 
 def test_nothing_flashes_while_an_answer_is_written(visit: Visit, baton: str) -> None:
     """V16: on no frame are there pipes of a table, a raw link, a heading that is none, a link to a host cut short."""
-    visitor = visit(f"{baton}/chat").ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(f"{baton}/chat"))
     visitor.act("New chat")
     visitor.page.evaluate(FRAMES)
     visitor.ask(f"spelled:{MIXED}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 from tests.widget.fake_bot import words
 from tests.widget.test_restart import Relay, relay
 
@@ -104,8 +104,7 @@ def test_behind_a_buffering_proxy(visit: Visit, buffering: str) -> None:
 
 def test_a_frozen_tab_holds_nobody_up(visit: Visit, context: BrowserContext) -> None:
     """F18: the tab that hears for the others is frozen: another helps itself; thawed, the first has missed nothing."""
-    one = visit().open().ask("quick 1")
-    expect(one.answers).to_have_count(1)
+    one = answered(visit().open(), "quick 1")
     two = visit().open()
     expect(two.articles).to_have_count(2)
     freeze(context, one)

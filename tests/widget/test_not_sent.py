@@ -7,15 +7,14 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 
 
 def test_asked_offline(visit: Visit, context: BrowserContext) -> None:
     """Offline, a question stands in the log as not sent yet, with Retry, and nobody is said to think about it."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     context.set_offline(True)
     visitor.ask("quick two")
     question = visitor.articles.last
@@ -30,8 +29,7 @@ def test_asked_offline(visit: Visit, context: BrowserContext) -> None:
 
 def test_taken_back_offline(visit: Visit, context: BrowserContext) -> None:
     """Stop takes back what was never sent: the text is in the composer again, and nothing is said to have failed."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     context.set_offline(True)
     visitor.ask("quick two")
     expect(visitor.articles.last).to_contain_text("Not sent yet")
@@ -44,8 +42,7 @@ def test_taken_back_offline(visit: Visit, context: BrowserContext) -> None:
 
 def test_refused_on_the_way(visit: Visit, context: BrowserContext) -> None:
     """When the first try fails, Retry is there within a second or two, and pressing it sends the question once."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     away = re.compile("/api/chat")
 
     def refuse(route: Route) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import ConsoleMessage, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 REACT_18 = ["react-18/umd/react.production.min.js", "react-dom-18/umd/react-dom.production.min.js"]
@@ -73,8 +73,7 @@ def test_a_document_that_react_hydrates(visit: Visit, baton: str, site: str, ope
 @pytest.mark.parametrize("how", REPLACED)
 def test_a_document_that_is_replaced(visit: Visit, how: str) -> None:
     """The page replaces its root or its body: the launcher comes back, and an open chat with what was said in it."""
-    visitor = visit().open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open())
     errors = console_errors(visitor)
     visitor.page.evaluate(f"() => {{ {HTML} return ({REPLACED[how]})() }}")
     expect(visitor.page.locator("baton-widget")).to_have_count(1)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 import jwt
 import pytest
 import redis
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, expect
 
 from app.storage.embedded_redis import socket_path
-from tests.conftest import Service, until
+from tests.conftest import until
 from tests.contract.desk_client import ServerClient
-from tests.widget.conftest import Site, Visitor
+from tests.widget.conftest import Visitor, answered, serve_baton, serve_site
 from tests.widget.test_axe import clean
 from tests.widget.test_handing_over import shared_link
 
 Visit = Callable[..., Visitor]
 KEY = "a key of the tests"
 SECRET = "a secret of at least thirty-two bytes"
-ENVIRON = {
-    "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "BATON_DESK": "on", "BATON_API_KEY": KEY,
-    "BATON_IDENTITY_SECRET": SECRET, "BATON_ENGINE_CONCURRENCY": "1000",
-    "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-}  # fmt: skip
+SETTINGS = {"BATON_DESK": "on", "BATON_API_KEY": KEY, "BATON_IDENTITY_SECRET": SECRET}
 JOINED = "Anna Berg joined the conversation."
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -41,30 +33,28 @@ class Operator:
     """Somebody at the desk, for whom a server calls; what they do is done to the conversation that ``last`` finds."""
 
     def __init__(self, url: str, name: str) -> None:
-        headers = {"Authorization": f"Bearer {KEY}"}
-        self.http = httpx.Client(base_url=f"{url}/api/desk", headers=headers, timeout=10)
-        invited = self.http.post("/operators", json={"name": name, "role": "lead"})
-        self.http.headers["Baton-Operator"] = invited.json()["operator"]["id"]
+        server = ServerClient(url, KEY)
+        self.client = server.acting_as(server.invite(name, "lead")[0])
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        answer = self.http.request(method, path, **({"json": body} if method != "GET" else {}))
-        assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        response = self.client.call(method, path, **({"json": body} if method != "GET" else {}))
+        assert response.is_success, response.text
+        fields: dict[str, Any] = response.json()
+        return fields
 
     def available(self, on: bool) -> None:
         self.call("POST", "/me", available=on)
 
     def rows(self, view: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.call("GET", f"/conversations?view={view}")["conversations"]
-        return found
+        rows: list[dict[str, Any]] = self.call("GET", f"/conversations?view={view}")["conversations"]
+        return rows
 
     def last(self, text: str) -> str:
         """The ref of the conversation whose last words are these; of one without words, with none."""
 
         def find() -> list[str]:
             rows = [row for view in ("queue", "open", "bot") for row in self.rows(view)]
-            return [one["ref"] for one in rows if (one["last_message"] or {"preview": ""})["preview"] == text]
+            return [row["ref"] for row in rows if (row["last_message"] or {"preview": ""})["preview"] == text]
 
         until(find, 10, f"a conversation that ends with {text!r}")
         return find()[0]
@@ -82,33 +72,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def storage(baton: str, folder: Path) -> Iterator[redis.Redis]:
     """The service's own Redis."""
-    with redis.Redis(unix_socket_path=str(socket_path(folder))) as one:
-        yield one
+    with redis.Redis(unix_socket_path=str(socket_path(folder))) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def baton(folder: Path) -> Iterator[str]:
     """The address of a service with the desk on."""
-    one = Service({**ENVIRON, "BATON_DATA_DIR": str(folder)})
-    yield one.url.replace("127.0.0.1", "localhost")
-    one.stop()
+    with serve_baton(folder, **SETTINGS) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def site(baton: str) -> Iterator[str]:
     """The address of the customer's site."""
-    handler = functools.partial(type("Here", (Site,), {"baton": baton}))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serve_site(baton) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def invited(baton: str) -> Iterator[Operator]:
-    one = Operator(baton, "Anna Berg")
-    yield one
-    one.http.close()
+def invited(baton: str) -> Operator:
+    return Operator(baton, "Anna Berg")
 
 
 @pytest.fixture
@@ -139,10 +123,11 @@ def people(visitor: Visitor) -> Locator:
     return visitor.page.get_by_role("status").locator(".people")
 
 
-def asked(visit: Visit, text: str, **more: str) -> Visitor:
-    visitor = visit(**more).open().ask(text)
-    expect(visitor.answers).to_have_count(1)
-    expect(visitor.button("Send")).to_be_visible()
+def waiting(visit: Visit) -> Visitor:
+    """A visitor who has been answered, has asked for a person, and is the first in the queue."""
+    visitor = answered(visit().open())
+    visitor.act("Talk to a person")
+    expect(people(visitor)).to_contain_text("You are number 1")
     return visitor
 
 
@@ -194,7 +179,7 @@ HEAR = """() => { window.heard = [];
 
 def test_what_a_person_writes_is_in_sight(visit: Visit, anna: Operator) -> None:
     """After an answer that was shown from its question on, each message of a person is shown to its end."""
-    visitor = asked(visit, "prose")
+    visitor = answered(visit().open(), "prose")
     visitor.act("Talk to a person")
     expect(people(visitor)).to_contain_text("in the queue")
     ref = anna.rows("queue")[0]["ref"]
@@ -207,7 +192,7 @@ def test_what_a_person_writes_is_in_sight(visit: Visit, anna: Operator) -> None:
 
 def test_the_place_in_the_queue(visit: Visit, stranger: Visit, anna: Operator) -> None:
     """Who waits behind somebody moves up when they are served."""
-    first = asked(visit, "quick one")
+    first = answered(visit().open(), "quick one")
     first.act("Talk to a person")
     expect(people(first)).to_contain_text("You are number 1 in the queue.")
     second = stranger().open().ask("quick two")
@@ -252,7 +237,7 @@ def test_a_take_before_the_first_word(visit: Visit, anna: Operator) -> None:
 
 def test_wherever_the_visitor_is(visit: Visit, context: BrowserContext, anna: Operator) -> None:
     """A second tab, a reload and the full page show the same state and every change, waiting and talking."""
-    visitor = asked(visit, "quick")
+    visitor = answered(visit().open())
     second = visit().open()
     expect(second.answers).to_have_count(1)
     visitor.act("Talk to a person")
@@ -288,9 +273,7 @@ def test_wherever_the_visitor_is(visit: Visit, context: BrowserContext, anna: Op
 
 def test_out_of_sight(visit: Visit, context: BrowserContext, anna: Operator) -> None:
     """With the panel closed a person's words are counted on the launcher and in the title, and the place is kept."""
-    visitor = asked(visit, "quick")
-    visitor.act("Talk to a person")
-    expect(people(visitor)).to_contain_text("You are number 1")
+    visitor = waiting(visit)
     visitor.button("Close chat").click()
     anna.do(anna.rows("queue")[0]["ref"], "messages", message="Here I am.")
     expect(visitor.page).to_have_title(re.compile(r"^\(1\) "))
@@ -300,9 +283,7 @@ def test_out_of_sight(visit: Visit, context: BrowserContext, anna: Operator) -> 
 
 def test_signing_in_while_a_person_answers(visit: Visit, anna: Operator) -> None:
     """The conversation becomes the user's, and the person stays in it."""
-    visitor = asked(visit, "quick")
-    visitor.act("Talk to a person")
-    expect(people(visitor)).to_contain_text("You are number 1")
+    visitor = waiting(visit)
     anna.do(anna.rows("queue")[0]["ref"], "take")
     expect(people(visitor)).to_contain_text(JOINED)
     token = jwt.encode({"sub": "ada", "exp": time.time() + 600, "aud": "baton"}, SECRET, "HS256")
@@ -317,9 +298,7 @@ def test_signing_in_while_a_person_answers(visit: Visit, anna: Operator) -> None
 
 def test_ended_by_the_person(visit: Visit, anna: Operator) -> None:
     """The chat has ended, nobody is announced any more, and the next question begins a new one with the assistant."""
-    visitor = asked(visit, "quick")
-    visitor.act("Talk to a person")
-    expect(people(visitor)).to_contain_text("You are number 1")
+    visitor = waiting(visit)
     ref = anna.rows("queue")[0]["ref"]
     anna.do(ref, "take")
     anna.do(ref, "end")
@@ -331,7 +310,7 @@ def test_ended_by_the_person(visit: Visit, anna: Operator) -> None:
 
 def test_offered_where_it_helps(visit: Visit, anna: Operator) -> None:
     """Under an answer that does not know, and where the visitor asks for a person, and not elsewhere."""
-    visitor = asked(visit, "quick")
+    visitor = answered(visit().open())
     expect(visitor.button("Talk to a person")).to_have_count(0)
     visitor.ask("a riddle")
     expect(visitor.answers).to_have_count(2)
@@ -382,26 +361,19 @@ def test_nobody_is_there(visit: Visit, anna: Operator) -> None:
 
 def test_a_queue_that_nobody_serves(stranger: Visit, tmp_path: Any) -> None:
     """The visitor is told so after a while, and may leave a message; the assistant answers again."""
-    one = Service({**ENVIRON, "BATON_DATA_DIR": str(tmp_path), "BATON_QUEUE_TIMEOUT": "1", "WEB_CONCURRENCY": "1"})
-    try:
-        operator = Operator(one.url, "Anna Berg")
+    with serve_baton(tmp_path, BATON_QUEUE_TIMEOUT="1", WEB_CONCURRENCY="1", **SETTINGS) as address:
+        operator = Operator(address, "Anna Berg")
         operator.available(True)
-        visitor = stranger(f"{one.url}/chat").ask("quick")
-        expect(visitor.answers).to_have_count(1)
+        visitor = answered(stranger(f"{address}/chat"))
         visitor.act("Talk to a person")
         expect(people(visitor)).to_contain_text("nobody was free to answer")
         visitor.ask("quick again")
         expect(visitor.answers).to_have_count(2)
-        operator.http.close()
-    finally:
-        one.stop()
 
 
 def test_on_another_device(visit: Visit, stranger: Visit, anna: Operator) -> None:
     """By a link opened elsewhere the person and their words are there at once; both devices stay in step."""
-    visitor = asked(visit, "quick")
-    visitor.act("Talk to a person")
-    expect(people(visitor)).to_contain_text("You are number 1")
+    visitor = waiting(visit)
     ref = anna.rows("queue")[0]["ref"]
     anna.do(ref, "messages", message="Hello, I am here.")
     expect(people(visitor)).to_contain_text(JOINED)
@@ -432,9 +404,7 @@ def test_on_another_device(visit: Visit, stranger: Visit, anna: Operator) -> Non
 def test_a_person_who_is_gone(visit: Visit, anna: Operator, baton: str, storage: redis.Redis) -> None:
     """The visitor is told that the person had to leave, and where in the queue they are; somebody else joins."""
     ben = ServerClient(baton, KEY).log_in("Ben Hill", "operator")
-    visitor = asked(visit, "quick")
-    visitor.act("Talk to a person")
-    expect(people(visitor)).to_contain_text("You are number 1")
+    visitor = waiting(visit)
     ref = anna.rows("queue")[0]["ref"]
     assert ben.post(f"/conversations/{ref}/messages", {"message": "One moment."}).status_code == 201
     expect(people(visitor)).to_contain_text("Ben Hill joined")

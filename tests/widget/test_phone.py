@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.conftest import ROOT
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 READER = """const { default: jsQR } = await import("jsqr");
@@ -56,8 +56,7 @@ def open_code(visitor: Visitor) -> Locator:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_code_opens_the_conversation(visit: Visit, stranger: Visit, theme: str) -> None:
     """The code is read from the screen, in dark mode too, and opens the conversation in another browser, once."""
-    visitor = visit(tag=f'data-theme="{theme}"').open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(tag=f'data-theme="{theme}"').open(), "quick one")
     code = open_code(visitor)
     dialog = visitor.page.get_by_role("dialog", name="Continue on your phone")
     expect(dialog).to_contain_text("5 more minutes")
@@ -80,8 +79,7 @@ def test_the_code_opens_the_conversation(visit: Visit, stranger: Visit, theme: s
 
 def test_the_code_is_renewed(visit: Visit, stranger: Visit) -> None:
     """While the dialog is open the code is drawn anew before it expires; closed, it makes no more links."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     made: list[str] = []
     visitor.page.on("request", lambda one: made.append(one.url) if one.url.endswith("/handoff") else None)
     visitor.page.clock.install()

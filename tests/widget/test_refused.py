@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import Service
-from tests.widget.conftest import Visitor, serve_site
+from tests.widget.conftest import Visitor, serve_baton, serve_site
 
 Visit = Callable[..., Visitor]
 
@@ -16,17 +15,14 @@ Visit = Callable[..., Visitor]
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service with small limits that allows ``http://localhost:*`` alone."""
-    one = Service(
-        {
-            "BATON_DATA_DIR": str(tmp_path_factory.mktemp("strict")),
-            "BATON_ENGINE": "python:tests.widget.fake_bot:answer", "WEB_CONCURRENCY": "1",
-            "BATON_ALLOWED_ORIGINS": "https://allowed.example",
-            "BATON_RATE_LIMIT_SESSION": "1 per hour", "BATON_RATE_LIMIT_CREATE": "2 per minute",
-            "BATON_RATE_LIMIT_ADDRESS": "",
-        }
-    )  # fmt: skip
-    yield one.url.replace("127.0.0.1", "localhost")
-    one.stop()
+    with serve_baton(
+        tmp_path_factory.mktemp("strict"),
+        BATON_ALLOWED_ORIGINS="https://allowed.example",
+        BATON_RATE_LIMIT_SESSION="1 per hour",
+        BATON_RATE_LIMIT_CREATE="2 per minute",
+        WEB_CONCURRENCY="1",
+    ) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Moments that went wrong once: strangers' links, an edge that says 404, Stop before a word, a late service."""
+"""Faults that were mended: strangers' links, a proxy that says 404, Stop before a word, a late service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, Locator, Route, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 CONTINUED = "Conversation continued from widget"
@@ -20,8 +20,7 @@ def offer(page: Visitor) -> Locator:
 
 def test_a_link_for_once_offers_a_way_out(visit: Visit) -> None:
     """Whoever is handed a conversation by a one-time link may leave it unread; it shows until the first question."""
-    visitor = visit().open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open())
     page = visitor.carry_on()
     expect(page.status.get_by_text(CONTINUED, exact=True)).to_be_visible()
     expect(page.status).to_contain_text("Not yours?")
@@ -43,8 +42,7 @@ def test_a_link_for_once_offers_a_way_out(visit: Visit) -> None:
 
 def test_one_own_browser_is_not_asked(visit: Visit, baton: str) -> None:
     """Where the widget and the page share a browser's memory, the page knows the conversation and does not ask."""
-    visitor = visit(f"{baton.replace('localhost', '127.0.0.1')}/").open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit(f"{baton.replace('localhost', '127.0.0.1')}/").open())
     page = visitor.carry_on()
     expect(page.status).to_contain_text(CONTINUED)
     expect(offer(page)).to_have_count(0)
@@ -67,8 +65,7 @@ def test_stopped_before_the_first_word(visit: Visit) -> None:
 
 def test_an_edge_without_an_instance(visit: Visit, context: BrowserContext) -> None:
     """While something in between answers 404 nothing is forgotten; when the service is back, all is there."""
-    visitor = visit().open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open())
     away = re.compile(r"/api/")
 
     def refuse(route: Route) -> None:
@@ -86,8 +83,7 @@ def test_an_edge_without_an_instance(visit: Visit, context: BrowserContext) -> N
 
 def test_a_question_to_a_service_that_is_not_there(visit: Visit, context: BrowserContext) -> None:
     """Asked on a page that cannot reach the service, a question is shown as not sent, and Retry sends it once."""
-    visitor = visit().open().ask("quick one")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(visit().open(), "quick one")
     away = re.compile(r"/api/")
 
     def refuse(route: Route) -> None:
@@ -122,30 +118,9 @@ def test_asked_while_an_answer_is_written(visit: Visit) -> None:
     expect(visitor.box).to_have_value("")
 
 
-def test_asked_while_another_tab_s_answer_is_written(visit: Visit) -> None:
-    """Enter during another tab's answer is as in one's own: kept, with a notice, and sent once when that is done."""
-    first = visit().open().ask("quick")
-    expect(first.answers).to_have_count(1)
-    second = visit().open()
-    expect(second.answers).to_have_count(1)
-    first.ask("words=20 pace=0.15")
-    expect(second.answers.last).to_contain_text("w2")
-    second.box.fill("quick too")
-    second.box.press("Enter")
-    expect(second.status).to_contain_text("when this answer is done")
-    expect(second.box).to_have_value("quick too")
-    for tab in (first, second):
-        expect(tab.answers).to_have_count(3)
-        expect(tab.answers.nth(1)).to_contain_text("w19")
-        expect(tab.articles.nth(4)).to_contain_text("quick too")
-        expect(tab.articles).to_have_count(6)
-    expect(second.box).to_have_value("")
-
-
 def test_asked_before_this_tab_knows_of_another_s_answer(visit: Visit, context: BrowserContext) -> None:
     """Refused because another tab's answer is being written, a question is kept and sent once when that is done."""
-    first = visit().open().ask("quick")
-    expect(first.answers).to_have_count(1)
+    first = answered(visit().open())
     second = visit().open()
     expect(second.answers).to_have_count(1)
     refused: list[str] = []

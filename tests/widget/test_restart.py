@@ -14,11 +14,10 @@ from playwright.sync_api import expect
 
 from tests.conftest import Service
 from tests.ports import free_port
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import SLOW_BOT, Visitor, answered
 from tests.widget.fake_bot import words
 
 Visit = Callable[..., Visitor]
-BOT = "python:tests.widget.fake_bot:answer"
 
 
 class Relay:
@@ -76,11 +75,9 @@ def relay(baton: str) -> Iterator[Relay]:
 
 
 def test_the_service_restarts(visit: Visit, tmp_path: Path) -> None:
-    """RunningService again on the same folder under an open chat: it says so, heals by itself, and loses nothing."""
+    """Started again on the same folder under an open chat: the chat says so, heals by itself, and loses nothing."""
     environ = {
-        "BATON_DATA_DIR": str(tmp_path / "data"), "BATON_ENGINE": BOT, "PORT": str(free_port()),
-        "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-        "WEB_CONCURRENCY": "1",
+        **SLOW_BOT, "BATON_DATA_DIR": str(tmp_path / "data"), "PORT": str(free_port()), "WEB_CONCURRENCY": "1",
     }  # fmt: skip
     first = Service(environ)
     second = None
@@ -109,9 +106,7 @@ def test_the_service_restarts(visit: Visit, tmp_path: Path) -> None:
 def test_a_silent_feed(visit: Visit, relay: Relay) -> None:
     """F18: a feed that falls silent without being closed is given up after 20 s and taken up again: nothing missed."""
     there = f"http://localhost:{relay.port}"
-    one = visit(f"{there}/chat").ask("quick 1")
-    expect(one.answers).to_have_count(1)
-    expect(one.button("Stop")).to_have_count(0)
+    one = answered(visit(f"{there}/chat"), "quick 1")
     relay.freeze()
     one.ask("quick 2")
     expect(one.answers).to_have_count(2, timeout=40_000)
@@ -120,8 +115,7 @@ def test_a_silent_feed(visit: Visit, relay: Relay) -> None:
 
 def test_killed_in_mid_answer(visit: Visit, service: Callable[..., Service]) -> None:
     """When the workers are killed in mid-answer the words so far stay, marked as broken off, and Retry answers."""
-    limits = {"BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": ""}
-    one = service(BATON_ENGINE=BOT, **limits)
+    one = service(**SLOW_BOT)
     visitor = visit(f"{one.url}/chat").ask("words=60 pace=0.05")
     expect(visitor.answers).to_contain_text("w20 ")
     for worker in one.workers():

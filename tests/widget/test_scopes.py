@@ -99,12 +99,13 @@ def test_tabs_of_their_own(visit: Visit, context: BrowserContext) -> None:
 
 
 def test_pages_of_their_own(visit: Visit) -> None:
-    """In page scope two tabs never meet, and a page load begins with nothing."""
+    """In page scope two tabs never meet, nothing of a session is stored, and a page load begins with nothing."""
     tag = 'data-session-scope="page"'
     one, two = visit(tag=tag).open(), visit(tag=tag).open()
     answered(one, "quick one")
     answered(two, "quick two")
     expect(one.articles).to_have_count(2)
+    assert "ses_" not in one.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}])")
     returned(two)
     answered(two, "quick three")
     expect(two.articles).to_have_count(2)

@@ -1,4 +1,4 @@
-"""What the eye sees: sides, gaps, what is announced once, and a full page in the widget's own colours."""
+"""What is to be seen: sides, gaps, what is announced once, and a full page in the widget's own colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Visit = Callable[..., Visitor]
 MIXED = "- مرحبا بكم\n- أهلا\n\n1. واحد\n\n> قال لنا\n\n| الاسم | العدد |\n|---|---|\n| ورد | 2 |\n"
@@ -75,8 +75,7 @@ def test_a_long_title_keeps_its_beginning(visit: Visit, title: str, lang: str) -
 
 def test_forced_colours(stranger: Callable[..., Visitor]) -> None:
     """With forced colours the marks of the title, an answer and a notice are drawn in the colour of the text."""
-    visitor = stranger(forced_colors="active").open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(stranger(forced_colors="active").open())
     visitor.page.reload()
     expect(visitor.status).to_contain_text("restored")
     fill = """(one, before) => { const { backgroundColor } = getComputedStyle(one, before); const text = document.body;

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.conftest import ROOT
-from tests.widget.conftest import Visitor
+from tests.widget.conftest import Visitor, answered
 
 Stranger = Callable[..., Visitor]
 
@@ -186,8 +186,7 @@ def test_handle(come: Stranger, app: str) -> None:
 
 def test_inline(come: Stranger, app: str, baton: str) -> None:
     """Inline there is no launcher; it shows the browser's conversation, changes with its props, and ends when asked."""
-    visitor = come(app).open().ask("quick")
-    expect(visitor.answers).to_have_count(1)
+    visitor = answered(come(app).open())
     visitor.button("Inline").click()
     expect(visitor.page.locator("baton-chat.chat").get_by_role("article")).to_have_count(2)
     expect(visitor.page.get_by_role("button", name=re.compile("(Open|Close) chat"))).to_have_count(0)

@@ -1,18 +1,15 @@
-"""The face of a site in a real browser: set once on the server, shown by widget, full page and pages alike (S1)."""
+"""A site's branding in a real browser: set once on the server, shown by widget, full page and pages alike (S1)."""
 
 from __future__ import annotations
 
-import http.server
 import re
-import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urlencode
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.conftest import Service
-from tests.widget.conftest import Site, Visitor
+from tests.widget.conftest import Visitor, serve_baton, serve_site
 
 Visit = Callable[..., Visitor]
 LOGO = (
@@ -23,32 +20,24 @@ PURPLE = "rgb(124, 58, 237)"
 
 @pytest.fixture(scope="module")
 def teahouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service with a face of its own, in German, purple and dark."""
-    folder = tmp_path_factory.mktemp("face")
+    """The address of a service with branding of its own, in German, purple and dark."""
+    folder = tmp_path_factory.mktemp("branding")
     (folder / "logo.svg").write_text(LOGO)
-    service = Service(
-        {
-            "BATON_DATA_DIR": str(folder / "data"),
-            "BATON_ENGINE": "python:tests.widget.fake_bot:answer",
-            "BATON_RATE_LIMIT_CREATE": "", "BATON_RATE_LIMIT_SESSION": "", "BATON_RATE_LIMIT_ADDRESS": "",
-            "BATON_TITLE": "Teehaus Grün", "BATON_GREETING": "Grüß Gott!", "BATON_ASSISTANT_NAME": "Matcha",
-            "BATON_SUGGESTIONS": '["Wann haben Sie offen?"]', "BATON_COLOR": "#7c3aed", "BATON_LANG": "de",
-            "BATON_THEME": "dark", "BATON_LOGO": str(folder / "logo.svg"),
-            "BATON_CONTACT_URL": "mailto:hallo@teehaus.example",
-        }
-    )  # fmt: skip
-    yield service.url
-    service.stop()
+    settings = {
+        "BATON_TITLE": "Teehaus Grün", "BATON_GREETING": "Grüß Gott!", "BATON_ASSISTANT_NAME": "Matcha",
+        "BATON_SUGGESTIONS": '["Wann haben Sie offen?"]', "BATON_COLOR": "#7c3aed", "BATON_LANG": "de",
+        "BATON_THEME": "dark", "BATON_LOGO": str(folder / "logo.svg"),
+        "BATON_CONTACT_URL": "mailto:hallo@teehaus.example",
+    }  # fmt: skip
+    with serve_baton(folder / "data", **settings) as address:
+        yield address.replace("localhost", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
 def shop(teahouse: str) -> Iterator[str]:
     """The address of a site that has the teahouse's tag on it."""
-    handler = type("Shop", (Site,), {"baton": teahouse})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://localhost:{server.server_port}/"
-        server.shutdown()
+    with serve_site(teahouse) as address:
+        yield address.replace("127.0.0.1", "localhost")
 
 
 @pytest.fixture
@@ -120,7 +109,7 @@ def test_where_images_are_forbidden_the_initial_stands(enter: Visit) -> None:
 
 @pytest.mark.parametrize("unavailable", ["404", "abort", "wrong"])
 def test_without_the_face_the_widget_has_its_own(context: BrowserContext, shop: str, unavailable: str) -> None:
-    """A service that does not send its face, or sends nonsense, does not take the chat away."""
+    """A service that does not send its branding, or sends nonsense, does not take the chat away."""
     page = context.new_page()
     page.route(
         "**/api/site",
