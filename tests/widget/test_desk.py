@@ -594,6 +594,7 @@ def test_a_visitor_with_the_widget_and_an_operator_at_the_desk(
     expect(desk.log).to_contain_text("Rated as a poor answer")
     desk.press("t")
     expect(visitor.get_by_text("Anna Berger").first).to_be_visible()
+    expect(desk.field("Reply")).to_be_focused()
     desk.page.keyboard.type("Hello, this is Anna.")
     desk.press("Enter")
     expect(visitor.get_by_role("article", name="Anna Berger")).to_contain_text("Hello, this is Anna.")
