@@ -20,6 +20,7 @@ WORKDIR /baton
 COPY LICENSE pyproject.toml gunicorn.conf.py ./
 COPY app app
 COPY docs docs
+COPY pages pages
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

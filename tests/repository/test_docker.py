@@ -101,7 +101,7 @@ def files_of(image: Image) -> set[tuple[str, int]]:
 def test_the_image_holds_what_runs_and_nothing_else(image: Image) -> None:
     """No tests, no sources of the widget, no tools, no pip, no .env; the built widget is there."""
     names = {path.name for path in image.folder.iterdir()}
-    assert names == {"LICENSE", "pyproject.toml", "gunicorn.conf.py", "app", "docs"}
+    assert names == {"LICENSE", "pyproject.toml", "gunicorn.conf.py", "app", "docs", "pages"}
     assert (image.folder / "app" / "static" / "widget.js").exists()
     installed = {path.name for path in (image.root / "opt/venv/lib/python3.11/site-packages").iterdir()}
     assert {"flask", "gunicorn", "redis"} <= installed
@@ -127,13 +127,14 @@ def test_the_builder_is_given_only_what_is_copied(tmp_path: Path) -> None:
         "app/x.py",
         "app/__pycache__/x.pyc",
         "docs/a.md",
+        "pages/b.md",
         "notes.txt",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     shutil.copy(ROOT / ".dockerignore", tmp_path)
     sent = {str(path) for start in tmp_path.iterdir() for path in sent_to_builder(tmp_path, start.name)}
-    assert sent == {"app/x.py", "docs/a.md"}
+    assert sent == {"app/x.py", "docs/a.md", "pages/b.md"}
 
 
 def test_hadolint_finds_nothing() -> None:
