@@ -46,6 +46,8 @@ def main(options: argparse.Namespace) -> int:
         client.close()
     if not config.desk:
         print("BATON_DESK is not on here: the link works once the service runs with it.", file=sys.stderr)
+    operator = invitation.operator
+    print(f"{operator.name}, {operator.role}, {operator.id}. The link works once, within 24 hours:", file=sys.stderr)
     print(invitation_url(config.public_url, invitation))
     return 0
 

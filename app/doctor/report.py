@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree as ET
 
@@ -106,9 +107,11 @@ def _url(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    seconds = 0.0
+    with suppress(ValueError):
+        seconds = float(text)
     if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError("must be a number of seconds")
+        raise argparse.ArgumentTypeError("must be a number of seconds, at most 3600")
     return seconds
 
 
