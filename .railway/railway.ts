@@ -9,6 +9,19 @@ const REPOSITORY: string = "";
 /** A domain of your own, such as "chat.example.com". Empty: `railway domain` gives the service one of Railway's. */
 const DOMAIN: string = "";
 
+/** What you set with `railway variable set`. Add the name of every other setting that you set, so that apply keeps it. */
+const YOURS = [
+  "BATON_ALLOWED_ORIGINS",
+  "BATON_KNOWLEDGE_DIR",
+  "BATON_DESK",
+  "BATON_API_KEY",
+  "BATON_IDENTITY_SECRET",
+  "BATON_ENGINE",
+  "OPENAI_API_KEY",
+  "OPENAI_BASE_URL",
+  "OPENAI_MODEL",
+];
+
 export default defineRailway((context) => {
   const store = redis("Redis");
 
@@ -35,10 +48,7 @@ export default defineRailway((context) => {
       BATON_TRUSTED_PROXIES: "1",
       // Without it links are made from RAILWAY_PUBLIC_DOMAIN, which Railway sets.
       ...(DOMAIN ? { BATON_PUBLIC_URL: `https://${DOMAIN}` } : {}),
-      // These are yours: set them with `railway variable set`, and apply leaves them as they are.
-      BATON_ALLOWED_ORIGINS: preserve(),
-      BATON_API_KEY: preserve(),
-      BATON_IDENTITY_SECRET: preserve(),
+      ...Object.fromEntries(YOURS.map((name) => [name, preserve()])),
     },
   });
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app import desk_cli, doctor, events_cli
-from app.config import ConfigError, Settings
+from app.config import ConfigError, Settings, misspelling_warnings
 from app.engines import get_knowledge_engine
 from app.engines.base import ChatMessage
 from app.engines.knowledge import KnowledgeEngine
@@ -21,6 +24,8 @@ from app.engines.knowledge import KnowledgeEngine
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when a check failed."""
     options = _parser().parse_args(arguments)
+    for line in misspelling_warnings(os.environ) if options.area != "doctor" else ():
+        print(line, file=sys.stderr)
     if options.area != "knowledge":
         return {"doctor": doctor.main, "desk": desk_cli.main, "events": events_cli.main}[options.area](options)
     try:
@@ -61,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument("folder", type=Path, nargs="?", help="the folder (default: BATON_KNOWLEDGE_DIR)")
     index.set_defaults(run=_index)
     check = commands.add_parser("check", help="how many questions of a file are answered by the right page")
-    check.add_argument("questions", type=Path)
+    check.add_argument(
+        "questions", type=_questions, metavar="FILE.json", help="a JSON list of questions, with their pages"
+    )
     check.add_argument("--report", type=Path, metavar="FILE", help="write each question with its answer as Markdown")
     check.set_defaults(run=_check)
     for command in (ask, check):
@@ -75,6 +82,25 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--url", default="/knowledge", help="where the pages can be opened")
     return parser
+
+
+def _questions(text: str) -> list[dict[str, Any]]:
+    """The questions of a file."""
+    questions = None
+    try:
+        with suppress(ValueError, RecursionError):
+            questions = json.loads(Path(text).read_text("utf-8"))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {error.strerror}") from None
+    if not isinstance(questions, list) or not all(_is_question(entry) for entry in questions):
+        raise argparse.ArgumentTypeError(f'{text} must be a list such as [{{"question": "...", "pages": ["prices"]}}]')
+    return questions
+
+
+def _is_question(entry: object) -> bool:
+    return (
+        isinstance(entry, dict) and isinstance(entry.get("question"), str) and isinstance(entry.get("pages", []), list)
+    )
 
 
 def _ask(engine: KnowledgeEngine, options: argparse.Namespace) -> int:
@@ -122,7 +148,7 @@ def _check(engine: KnowledgeEngine, options: argparse.Namespace) -> int:
     """
     engine.wait()
     started = time.perf_counter()
-    checked = [_checked(engine, entry) for entry in json.loads(options.questions.read_text("utf-8"))]
+    checked = [_checked(engine, entry) for entry in options.questions]
     seconds = time.perf_counter() - started
     answerable = [question for question in checked if question.pages]
     off_topic = [question for question in checked if not question.pages]
@@ -140,8 +166,12 @@ def _check(engine: KnowledgeEngine, options: argparse.Namespace) -> int:
         f"{1000 * seconds / max(1, len(checked)):.1f} ms a question",
     ]
     print("\n".join(lines))
-    if options.report:
-        options.report.write_text(_report(lines, checked), "utf-8")
+    try:
+        if options.report:
+            options.report.write_text(_report(lines, checked), "utf-8")
+    except OSError as error:
+        print(f"{options.report} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     return 0 if not off_topic or false <= 0.1 * len(off_topic) else 1
 
 

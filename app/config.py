@@ -537,14 +537,20 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith("BATON_") and name not in known)
 
 
-def startup_warnings(config: Settings, environ: Mapping[str, str]) -> list[str]:
-    """What is most likely not meant, one plain line each; nothing of it stops the start."""
+def misspelling_warnings(environ: Mapping[str, str]) -> list[str]:
+    """A line for each of ``unknown_names``, with the setting that was most likely meant."""
     known = {env_name(name).removeprefix("BATON_"): env_name(name) for name in Settings.model_fields}
     lines = []
     for name in unknown_names(environ):
         similar = difflib.get_close_matches(name.removeprefix("BATON_"), known, n=1, cutoff=0.7)
         suggestion = f"; did you mean {known[similar[0]]}?" if similar else "."
         lines.append(f"{name} is no setting of this version{suggestion}")
+    return lines
+
+
+def startup_warnings(config: Settings, environ: Mapping[str, str]) -> list[str]:
+    """What is most likely not meant, one plain line each; nothing of it stops the start."""
+    lines = misspelling_warnings(environ)
     if config.host in ("0.0.0.0", "::") and not {"public_url", "railway_public_domain"} & config.model_fields_set:  # noqa: S104
         lines.append(
             f"BATON_PUBLIC_URL is not set, so links lead to {config.public_url}. "

@@ -193,6 +193,14 @@ def test_an_address_that_is_none(url: str) -> None:
     assert ran.stderr.splitlines()[-1].endswith("must be an address such as https://chat.example.com")
 
 
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "1e9"])
+def test_a_timeout_that_is_none(seconds: str) -> None:
+    """It is refused in plain words before anything is called."""
+    ran = run("http://127.0.0.1:9", "--timeout", seconds)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1].endswith("must be a number of seconds, at most 3600")
+
+
 def _elsewhere(exchange: Exchange) -> None:
     exchange.status, exchange.headers["location"] = 302, f"https://a.example{exchange.path}"
 

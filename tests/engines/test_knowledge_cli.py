@@ -76,3 +76,41 @@ def test_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     """A folder that is not there is one plain line."""
     assert main(["knowledge", "ask", "x", "--dir", "/nowhere/at/all"]) == 2
     assert capsys.readouterr().out == "/nowhere/at/all is not a folder\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("no JSON", "must be a list such as"),
+        ('{"question": "x"}', "must be a list such as"),
+        ('["x"]', "must be a list such as"),
+    ],
+)
+def test_a_wrong_file_of_questions(
+    content: str | None, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A file of questions that cannot be read, or holds something else, is named in one line."""
+    path = tmp_path / "questions.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit) as stopped:
+        main(["knowledge", "check", str(path), "--dir", str(SHOP)])
+    assert stopped.value.code == 2
+    assert f"{path} {line}" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_report_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One line names the report that cannot be written."""
+    (tmp_path / "asked.json").write_text("[]")
+    report = tmp_path / "no-such-folder" / "report.md"
+    assert main(["knowledge", "check", str(tmp_path / "asked.json"), "--dir", str(SHOP), "--report", str(report)]) == 2
+    assert capsys.readouterr().err == f"{report} cannot be written: No such file or directory\n"
+
+
+def test_a_misspelled_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command names a setting that is misspelled in its environment, as the service does at its start."""
+    monkeypatch.setenv("BATON_KNOWLEGE_DIR", str(SHOP))
+    main(["knowledge", "ask", "how long is the guarantee", "--dir", str(SHOP)])
+    expected = "BATON_KNOWLEGE_DIR is no setting of this version; did you mean BATON_KNOWLEDGE_DIR?\n"
+    assert capsys.readouterr().err == expected
