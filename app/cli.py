@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Baton from the command line.")
-    areas = parser.add_subparsers(title="areas", dest="area", required=True)
+    areas = parser.add_subparsers(title="commands", dest="area", required=True)
     doctor.add_arguments(areas.add_parser("doctor", help="check a service by its address against the promises"))
     desk_cli.add_arguments(areas.add_parser("desk", help="the operators who answer at /desk"))
     events_cli.add_arguments(areas.add_parser("events", help="list and retry undelivered events"))

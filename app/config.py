@@ -10,6 +10,7 @@ import ipaddress
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -532,9 +533,16 @@ class Settings(BaseModel):
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """The variables that begin with ``BATON_`` and are no setting: most likely misspelled."""
+    """The variables that are most likely misspelled: they begin with ``BATON_`` and are no setting, or nearly have the
+    name of another setting, such as REDIS_URI, which is not set.
+    """
     known = {env_name(name) for name in Settings.model_fields}
-    return sorted(name for name in environ if name.startswith("BATON_") and name not in known)
+    missing = [name.upper() for name in UNPREFIXED_SETTINGS if "_" in name and name.upper() not in environ]
+    return sorted(
+        name
+        for name in environ
+        if name not in known and (name.startswith("BATON_") or difflib.get_close_matches(name, missing, 1, 0.85))
+    )
 
 
 def misspelling_warnings(environ: Mapping[str, str]) -> list[str]:
@@ -566,6 +574,17 @@ def startup_warnings(config: Settings, environ: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def unread_env_file(folder: Path, environ: Mapping[str, str]) -> str:
+    """A line where the folder has a file .env of whose settings none is in ``environ``; else nothing."""
+    written = ""
+    with contextlib.suppress(OSError):
+        written = (folder / ".env").read_text("utf-8", errors="replace")
+    names = {env_name(name) for name in Settings.model_fields} & set(re.findall(r"(?m)^([A-Z_]+)=", written))
+    if not names or names & set(environ):
+        return ""
+    return "The file .env is not read by itself. To use it: set -a; . ./.env; set +a; make run"
+
+
 def env_name(name: str) -> str:
     """The environment variable of a setting."""
     return name.upper() if name in UNPREFIXED_SETTINGS else f"BATON_{name.upper()}"
@@ -587,3 +606,5 @@ if __name__ == "__main__":  # `make run` validates first: gunicorn's own message
         Settings.from_env()
     except ConfigError as error:
         raise SystemExit(str(error)) from None
+    if line := unread_env_file(ROOT, os.environ):
+        sys.stdout.write(f"{line}\n")

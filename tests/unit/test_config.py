@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticUndefined
 
-from app.config import PAGES, ConfigError, Settings, env_name, unknown_names
+from app.config import (
+    PAGES,
+    ConfigError,
+    Settings,
+    env_name,
+    misspelling_warnings,
+    unknown_names,
+    unread_env_file,
+)
 from scripts import env_example
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -334,5 +342,25 @@ def test_origins_are_taken_as_browsers_send_them() -> None:
 
 
 def test_a_misspelt_name_is_found() -> None:
-    """A variable that begins with BATON_ and is no setting is reported by its name."""
+    """A variable that begins with BATON_ and is no setting is reported by its name; so is one that nearly has the name
+    of another setting, unless that is set.
+    """
     assert unknown_names({"BATON_TICKET_TLL": "9", "BATON_ENGINE": "knowledge", "PATH": "/bin"}) == ["BATON_TICKET_TLL"]
+    assert unknown_names({"REDIS_URI": "x", "OPENAI_API_KYE": "x", "REDIS_TLS_URL": "x", "HOSTS": "x"}) == [
+        "OPENAI_API_KYE",
+        "REDIS_URI",
+    ]
+    assert unknown_names({"REDIS_URI": "x", "REDIS_URL": "redis://redis"}) == []
+    assert misspelling_warnings({"REDIS_URI": "x"}) == [
+        "REDIS_URI is no setting of this version; did you mean REDIS_URL?"
+    ]
+
+
+def test_an_env_file_that_nothing_reads_is_told(tmp_path: Path) -> None:
+    """A file .env whose settings are not in the environment is named in one line, and no other."""
+    assert unread_env_file(tmp_path, {}) == ""
+    (tmp_path / ".env").write_text("# BATON_TITLE=x\nOTHER=1\n")
+    assert unread_env_file(tmp_path, {}) == ""
+    (tmp_path / ".env").write_text("BATON_TITLE=Shop\nPORT=9000\n")
+    assert unread_env_file(tmp_path, {}).startswith("The file .env is not read by itself.")
+    assert unread_env_file(tmp_path, {"BATON_TITLE": "Shop", "PORT": "9000"}) == ""
