@@ -91,9 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--junit", metavar="FILE", help="also write a JUnit report")
     parser.add_argument("--timeout", type=_seconds, default=TIMEOUT, help="seconds that one call may take (30)")
-    parser.add_argument(
-        "--pid", type=int, help="also kill this worker (a process id on this machine) in mid-answer"
-    )
+    parser.add_argument("--pid", type=int, help="also kill this worker (a process id on this machine) in mid-answer")
 
 
 def _url(text: str) -> str:
