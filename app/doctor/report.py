@@ -117,7 +117,7 @@ def main(options: argparse.Namespace) -> int:
     """Prints one line a promise; 1 where one is broken, 2 where the report cannot be written."""
     checks = examine(options.address, options.pid, options.timeout)
     if options.json:
-        print(json.dumps({"url": options.address, "checks": [asdict(check) for check in checks]}, indent=2))
+        print(json.dumps({"url": options.address, "checks": [_as_json(check) for check in checks]}, indent=2))
     else:
         for check in checks:
             word = {True: "ok", False: "BROKEN", None: "skipped"}[check.ok]
@@ -129,6 +129,10 @@ def main(options: argparse.Namespace) -> int:
         print(f"{options.junit} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     return 1 if any(check.ok is False for check in checks) else 0
+
+
+def _as_json(check: Check) -> dict[str, str | bool | None]:
+    return asdict(check) | ({"detail": f"skipped: {check.detail}"} if check.ok is None else {})
 
 
 def _write_junit(path: str, checks: list[Check]) -> None:

@@ -128,6 +128,7 @@ def test_a_healthy_service(plain: RunningService, tmp_path: Path) -> None:
     assert report["url"] == plain.base
     assert {check["ok"] for check in report["checks"]} == {True, None}  # the limits are off here
     assert all({"name", "ok", "detail"} == check.keys() for check in report["checks"])
+    assert all((check["ok"] is None) == check["detail"].startswith("skipped: ") for check in report["checks"])
     cases = ET.parse(tmp_path / "report.xml").getroot()
     assert len(cases) == len(report["checks"])
     assert cases.findall(".//failure") == []

@@ -248,6 +248,7 @@ def test_twenty_tasks_by_keyboard(sign_in: Callable[..., Desk], server: ServerCl
 def test_an_empty_queue_says_that_one_is_not_available(sign_in: Callable[..., Desk]) -> None:
     """At the first login nobody is put into the queue for this operator: the queue says so, and how to change it."""
     desk = sign_in()
+    expect(desk.page.get_by_role("list", name="Conversations")).to_be_visible()  # also without a row
     expect(desk.page.get_by_text("You are not available.")).to_be_visible()
     desk.button("Make me available").click()
     expect(desk.page.get_by_role("switch", name="Available")).to_be_checked()

@@ -29,7 +29,7 @@ export function conversationList(host: DeskHost): Part {
         .value=${state.query} @input=${(event: Event) => desk.search((event.target as HTMLInputElement).value)} /></label>
     </div>
     <div class="list-body" aria-busy=${String(state.list.loading)}>
-      <ul class="rows" role="list" aria-label=${t("desk.conversations")} ?hidden=${!rows.length}>
+      <ul class="rows" role="list" aria-label=${t("desk.conversations")}>
         ${repeat(
           rows,
           (row) => row.ref,

@@ -54,7 +54,7 @@ kbd { font: inherit; font-size: .86em; font-weight: 600; min-width: 1.9em; paddi
 .search .icon { width: 17px; height: 17px; color: var(--_text-muted); }
 .search input { flex: 1; min-width: 0; border: 0; outline: 0; background: none; font-size: max(1em, 14px); }
 .list-body { flex: 1; min-height: 0; overflow: auto; padding: 0 8px 12px; scrollbar-width: thin; scrollbar-color: var(--_border) transparent; }
-.rows { list-style: none; }
+.rows { list-style: none; min-height: 1px; }
 .rows li + li { margin-top: 1px; }
 .row { position: relative; display: flex; gap: 11px; padding: 10px; border-radius: 12px; text-decoration: none; }
 .row:hover { background: var(--_surface-sunken); }
