@@ -47,6 +47,7 @@ from app.conversations.questions import QuestionLog
 from app.conversations.responses import ResponseDirectory
 from app.conversations.service import ConversationService
 from app.conversations.sweeper import Sweeper
+from app.engines.base import Engine
 from app.extensions import NoCookieSessions, OrjsonProvider, Services
 from app.logging_config import install_thread_excepthook
 from app.storage import analytics, event_queue, open_store
@@ -64,8 +65,10 @@ VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["proj
 """The version of this service. pyproject.toml is the only place where it is written."""
 
 
-def create_app(config: Settings | None = None) -> Flask:
+def create_app(config: Settings | None = None, *, engine: Engine | None = None) -> Flask:
     """The application. Without settings it is built from the environment; nothing exists before this is called.
+
+    ``engine`` takes the place of the one that the settings name.
 
     Raises ConfigError for a wrong setting.
     """
@@ -76,7 +79,7 @@ def create_app(config: Settings | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["SOCK_SERVER_OPTIONS"] = websocket.OPTIONS
-    services = app.extensions["baton"] = _build_services(config)
+    services = app.extensions["baton"] = _build_services(config, engine)
     # The gunicorn worker calls these at shutdown: the first ends the feeds, the second waits for running answers.
     app.extensions["baton.leaving"] = lambda: _end_feeds(services)
     app.extensions["baton.drain"] = services.answer_runner.drain
@@ -109,7 +112,7 @@ def create_app(config: Settings | None = None) -> Flask:
     return app
 
 
-def _build_services(config: Settings) -> Services:
+def _build_services(config: Settings, engine: Engine | None) -> Services:
     try:
         store = open_store(config, _store_limits(config))
     except ValueError as error:  # of the URL's query, which redis-py reads
@@ -118,7 +121,7 @@ def _build_services(config: Settings) -> Services:
     index = _change_index(config, store)
     people = PeopleService(store, operators, index) if operators else None
     knowledge = engines.get_knowledge_engine(config)
-    engine = engines.create_engine(config)
+    engine = engine or engines.create_engine(config)
     questions = QuestionLog(store.client) if config.desk and config.keep_questions else None
     runner_config = RunnerConfig(
         knowledge.find, config.engine_timeout, _start_thread, metrics.turn_metrics(), people,
