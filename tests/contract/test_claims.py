@@ -279,7 +279,7 @@ def test_links_that_carry_no_token(caller: ApiClient, visitor: Visitor, key: dic
 def test_a_link_whose_token_has_expired(caller: ApiClient) -> None:
     """The token of a link is checked when it is used: an expired one is 403 `bad_token`."""
     mine = caller.create(user_token=token("hans"))
-    ticket = mine.post("/handoff", headers={"Baton-User": token("hans", seconds=-4)}).json()["ticket"]
+    ticket = mine.post("/handoff", headers={"Baton-User": token("hans", seconds=-2)}).json()["ticket"]
     deadline = time.monotonic() + 15
     answer = caller.resume(ticket, client_id="c")
     while answer.status_code == 200 and time.monotonic() < deadline:

@@ -609,9 +609,13 @@ def invite(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_line_prints_a_login_link(desk: Target) -> None:
-    """`python -m app desk invite` makes an operator; again, with the same name, a new link for the same one."""
+    """`python -m app desk invite` makes an operator; again, with the same name, a new link for the same one.
+
+    The link alone stands on standard output, and beside it who the operator is, with the id that `Baton-Operator` takes.
+    """
     first = invite("Erika Ärmel", "--role", "admin", REDIS_URL=desk.redis.url)
-    assert (first.returncode, first.stderr) == (0, "")
+    assert first.returncode == 0
+    assert re.fullmatch(r"Erika Ärmel, admin, op_[0-9a-f]{16}\. The link works once, within 24 hours:\n", first.stderr)
     assert re.fullmatch(rf"{PUBLIC}/desk#invite=inv_[A-Za-z0-9_-]{{43}}\n", first.stdout)
     again = invite("Erika Ärmel", "--role", "lead", REDIS_URL=desk.redis.url, BATON_DESK="off")
     assert "BATON_DESK" in again.stderr
