@@ -611,7 +611,7 @@ def invite(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_line_prints_a_login_link(desk: Target) -> None:
     """`python -m app desk invite` makes an operator; again, with the same name, a new link for the same one.
 
-    The link alone stands on standard output, and beside it who the operator is, with the id that `Baton-Operator` takes.
+    The link alone stands on standard output; standard error names the operator, with the id for `Baton-Operator`.
     """
     first = invite("Erika Ärmel", "--role", "admin", REDIS_URL=desk.redis.url)
     assert first.returncode == 0
