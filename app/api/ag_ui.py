@@ -68,7 +68,7 @@ class RunAgentInput(schemas.RequestModel):
         threadId="support", runId="r1", messages=[{"id": "m1", "role": "user", "content": "What is AI risk?"}]
     )
     threadId: str = Field(description="The session id or, with `Baton-User` or the API key, a key.")  # noqa: N815
-    runId: str = Field(min_length=1, max_length=1000, description="The same run again gets the same events again.")  # noqa: N815
+    runId: str = Field(min_length=1, max_length=1000, description="A run that is sent again gets the same events.")  # noqa: N815
     messages: list[dict[str, Any]] = Field(min_length=1)
 
 

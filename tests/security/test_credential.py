@@ -260,8 +260,11 @@ def test_r05_no_key_without_an_end(launch: Callable[..., Target]) -> None:
     watcher.start()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(live, range(4)))
-    left = lambda: [name for name in launched.names() if "limits" not in name]  # noqa: E731
-    assert eventually(lambda: not left(), 8), left()
+
+    def remaining_keys() -> list[str]:
+        return [name for name in launched.names() if "limits" not in name]
+
+    assert eventually(lambda: not remaining_keys(), 8), remaining_keys()
     done.set()
     watcher.join()
     assert seen == []

@@ -41,9 +41,9 @@ ALONE = 0.8
 """What a near word counts where the folder lacks the word itself."""
 CONTEXT = 0.45
 """What a word of the question before counts."""
-LIGHT = 0.3
+LIGHT_WEIGHT = 0.3
 """What a word counts that says little in a question, such as "use"."""
-TOLD = 0.3
+STATEMENT_WEIGHT = 0.3
 """What a word counts in a sentence that tells something beside one that asks."""
 
 Reading = Literal["own", "other", "foreign"]
@@ -135,13 +135,13 @@ def parse(db: sqlite3.Connection, question: str, history: Sequence[ChatMessage],
     # Of a language that the folder does not have, only names are found there, as they are written.
     is_own = lang in info.languages or not info.languages
     own = _Words(db, lang, info, deadline, MAX_REPAIRS if is_own else 0)
-    found = own.terms(asking)
+    terms = own.terms(asking)
     if telling:
-        have = {term.word for term in found}
+        known = {term.word for term in terms}
         story = _Words(db, lang, info, deadline).terms(telling)
-        found += tuple(replace(term, weight=TOLD * term.weight) for term in story if term.word not in have)
+        terms += tuple(replace(term, weight=STATEMENT_WEIGHT * term.weight) for term in story if term.word not in known)
     spelled = re.sub(r"\w+", lambda match: own.repaired.get(match.group().casefold(), match.group()), text)
-    query = Query(question, spelled, lang, found, (), info)
+    query = Query(question, spelled, lang, terms, (), info)
     earlier = [bounded(message.content) for message in history[-12:] if message.role == "user"][-3:]
     return _with_context(db, query, earlier[::-1], deadline) if earlier and leans(text, lang) else query
 
@@ -179,15 +179,15 @@ def question_words(lang: str, kind: str) -> frozenset[str]:
 @cache
 def _synonyms(lang: str) -> dict[str, tuple[str, ...]]:
     """Near words by stem. A word marked ``=`` stands for the others and not for itself."""
-    found: dict[str, tuple[str, ...]] = {}
+    near_words: dict[str, tuple[str, ...]] = {}
     for line in json.loads((DATA / "synonyms.json").read_text("utf-8")).get(lang, ()):
         stems = {word: part_terms(word.lstrip("="), lang)[0] for word in line.split()}
         for word, stem in stems.items():
             others = (other for other in stems if not other.startswith("=") and stems[other] != stem)
-            found[stem] = tuple(dict.fromkeys((*found.get(stem, ()), *others)))
+            near_words[stem] = tuple(dict.fromkeys((*near_words.get(stem, ()), *others)))
             if word.startswith("="):
-                found[f"={stem}"] = found[stem]
-    return found
+                near_words[f"={stem}"] = near_words[stem]
+    return near_words
 
 
 @cache
@@ -211,11 +211,11 @@ class _Words:
 
     def terms(self, text: str) -> tuple[Term, ...]:
         """The terms of a text."""
-        said = words(text)[: 4 * MAX_TERMS]
-        found: dict[str, Term] = {}
+        text_words = words(text)[: 4 * MAX_TERMS]
+        terms: dict[str, Term] = {}
         compounds = MAX_COMPOUNDS if self.repairs and self.lang in COMPOUNDING else 0
-        for word in dict.fromkeys(_content(said, self.lang)):
-            if len(found) >= MAX_TERMS or self.deadline.is_over():
+        for word in dict.fromkeys(_content(text_words, self.lang)):
+            if len(terms) >= MAX_TERMS or self.deadline.is_over():
                 break
             term = self._term(word)
             if is_spaceless(word):
@@ -226,21 +226,22 @@ class _Words:
             elif compounds:
                 compounds -= 1
                 term = self._compounds(term)
-            found[word] = term
-        self._join(found, said)
-        return tuple(found.values())
+            terms[word] = term
+        self._join(terms, text_words)
+        return tuple(terms.values())
 
-    def _join(self, found: dict[str, Term], said: Sequence[str]) -> None:
+    def _join(self, terms: dict[str, Term], text_words: Sequence[str]) -> None:
         """Words that stand apart and mean one thing: "back up" for "backup", "money back" for a refund."""
         not_joined = stop_words(self.lang) - PARTICLES
-        for left, right in pairwise(said):
+        for left, right in pairwise(text_words):
             joined, phrase = left + right, f"{left}-{right}"
-            if len(found) < MAX_TERMS and not {left, right} & not_joined and spelling.is_word(self.db, joined):
-                found.setdefault(joined, self._term(joined))
+            if len(terms) < MAX_TERMS and not {left, right} & not_joined and spelling.is_word(self.db, joined):
+                terms.setdefault(joined, self._term(joined))
             if phrase in _phrases(self.lang):
-                whole = self._term(phrase)
-                found[phrase] = replace(whole, variants=tuple((one, REPAIRED) for one, _ in whole.variants), weight=1.0)
-                found |= {word: replace(found[word], weight=LIGHT) for word in (left, right) if word in found}
+                term = self._term(phrase)
+                variants = tuple((variant, REPAIRED) for variant, _ in term.variants)
+                terms[phrase] = replace(term, variants=variants, weight=1.0)
+                terms |= {word: replace(terms[word], weight=LIGHT_WEIGHT) for word in (left, right) if word in terms}
 
     def _term(self, word: str) -> Term:
         """A word with its stems in the folder's languages and the words near it."""
@@ -255,7 +256,7 @@ class _Words:
         shares = dict.fromkeys(own, 1.0) | {term: SYNONYM for term in near if term not in own}
         counts = {term: self._count(term) for term in shares}
         present = tuple((term, share) for term, share in shares.items() if counts[term])
-        weight = LIGHT if is_particle(word) or word in question_words(self.lang, "light") else 1.0
+        weight = LIGHT_WEIGHT if is_particle(word) or word in question_words(self.lang, "light") else 1.0
         if not present:
             return Term(word, (), self._idf(0), weight, is_absent=True)
         mine = max((counts[term] for term in own), default=0)
@@ -274,8 +275,8 @@ class _Words:
 
     def _compounds(self, term: Term) -> Term:
         related = spelling.related_words(self.db, term.word)
-        found = {other: COMPOUND for word, lang in related for other in part_terms(word, lang)}
-        return self._with_variants(term, found | dict(term.variants)) if found else term
+        parts = {other: COMPOUND for word, lang in related for other in part_terms(word, lang)}
+        return self._with_variants(term, parts | dict(term.variants)) if parts else term
 
     def _with_variants(self, term: Term, shares: Mapping[str, float]) -> Term:
         idf = term.idf if term.variants else self._idf(max(map(self._count, shares)))

@@ -5,7 +5,7 @@ import { pages, renderContext, shown } from "../../test/markdown";
 
 const sources = pages(3);
 const around = () => renderContext({ citations: sources });
-const whole = (text: string) => shown(text, { citations: sources });
+const rendered = (text: string) => shown(text, { citations: sources });
 
 function grown(text: string, step: number): HTMLElement {
   const element = document.createElement("div");
@@ -53,7 +53,7 @@ Bare https://b.example/q?a=1&b=2. and me@c.example, &amp; &lt;done&gt; [9].
 
 describe("Markdown", () => {
   it("makes the elements that GitHub's Markdown means", () => {
-    const element = whole(DOCUMENT);
+    const element = rendered(DOCUMENT);
     const count = (selector: string) => element.querySelectorAll(selector).length;
     expect(element.querySelector("h3")!.textContent).toBe("Title");
     expect(element.querySelector("h4")!.textContent).toBe("Setext");
@@ -78,7 +78,7 @@ describe("Markdown", () => {
   });
 
   it("shows the same whether a text comes whole or in pieces of any size", () => {
-    const expected = whole(DOCUMENT).innerHTML;
+    const expected = rendered(DOCUMENT).innerHTML;
     for (const step of [1, 2, 3, 5, 8, 13, 50])
       expect(grown(DOCUMENT, step).innerHTML, `step ${step}`).toBe(expected);
   });
@@ -91,7 +91,7 @@ describe("Markdown", () => {
     const odd = "2 * 3, then a _word and `half a code, [half a link. ".repeat(5);
     for (const one of [text, odd, text + odd, odd + text, `**${text}**`]) {
       for (const step of [13, 40])
-        expect(grown(one, step).innerHTML, `step ${step}`).toBe(whole(one).innerHTML);
+        expect(grown(one, step).innerHTML, `step ${step}`).toBe(rendered(one).innerHTML);
     }
   });
 
@@ -109,7 +109,7 @@ describe("Markdown", () => {
   });
 
   it("turns a number that answers to a source into a chip that opens it, and leaves the others as they are", () => {
-    const element = whole("As said [2][3], but not [7].");
+    const element = rendered("As said [2][3], but not [7].");
     const chips = [...element.querySelectorAll<HTMLAnchorElement>("a.chip")];
     expect(chips.map((chip) => [chip.textContent, chip.href])).toEqual([
       ["2", "https://docs.example/2"],
@@ -122,12 +122,14 @@ describe("Markdown", () => {
 
   it("resolves references, also those defined below", () => {
     expect(
-      whole("[the page][p] and [p].\n\n[P]: https://p.example/").querySelectorAll("a").length,
+      rendered("[the page][p] and [p].\n\n[P]: https://p.example/").querySelectorAll("a").length,
     ).toBe(2);
   });
 
   it("never goes back over a level of headings", () => {
-    const levels = [...whole("### a\n\n##### b\n\n# c\n\n###### d").children].map((h) => h.tagName);
+    const levels = [...rendered("### a\n\n##### b\n\n# c\n\n###### d").children].map(
+      (h) => h.tagName,
+    );
     expect(levels).toEqual(["H3", "H4", "H3", "H4"]);
   });
 });
@@ -169,7 +171,7 @@ const ALLOWED = new Set(
 describe("hostile Markdown", () => {
   it("yields nothing but harmless elements, attributes and links, whole and in single characters", () => {
     for (const text of HOSTILE) {
-      for (const element of [whole(text), grown(text, 1)]) {
+      for (const element of [rendered(text), grown(text, 1)]) {
         for (const node of element.querySelectorAll("*")) {
           expect(ALLOWED.has(node.tagName), `${node.tagName} from ${text}`).toBe(true);
           for (const { name } of [...node.attributes])
@@ -213,17 +215,17 @@ describe("hostile Markdown", () => {
       `# a${" ".repeat(20_000)}b`,
       "_a".repeat(10_000),
     ];
-    for (const text of texts) expect(whole(text).childElementCount).toBeGreaterThan(0);
+    for (const text of texts) expect(rendered(text).childElementCount).toBeGreaterThan(0);
   });
 
   it("gives lists, quotes and tables the direction of their first letter, also while they grow", () => {
     const arabic =
       "- **مرحبا** بكم\n- API\n\n1. واحد\n2. اثنان\n\n> قال\n\n| الاسم | API |\n|---|---|\n| أ | b |\n";
-    for (const element of [whole(arabic), grown(arabic, 1)]) {
+    for (const element of [rendered(arabic), grown(arabic, 1)]) {
       for (const name of ["ul", "ol", "blockquote", ".table"])
         expect(element.querySelector<HTMLElement>(name)!.dir, name).toBe("rtl");
     }
-    const english = whole(
+    const english = rendered(
       "- *Hello*\n\n1. مرحبا\n\n> 1. One\n\n| 1 | Name |\n|---|---|\n| 2 | أ |\n",
     );
     for (const [name, dir] of [
@@ -235,6 +237,6 @@ describe("hostile Markdown", () => {
     ]) {
       expect(english.querySelector<HTMLElement>(name!)!.dir, name).toBe(dir);
     }
-    expect(whole("- 1\n- 2").querySelector("ul")!.hasAttribute("dir")).toBe(false);
+    expect(rendered("- 1\n- 2").querySelector("ul")!.hasAttribute("dir")).toBe(false);
   });
 });
